@@ -1,0 +1,307 @@
+//! What a journal record says. Enters and leaves: CBOR bodies (RFC 8949), told apart by the kind in the record's header.
+//!
+//! Plain data, no behaviour: rules fill in decisions, dispatch fills in rungs, the pipeline folds all of it.
+//! Fields are only ever added, with a default: an old journal is opened by new code.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
+
+/// What a record is about; the number stands in the header and never changes its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    Boot = 1,
+    Event = 2,
+    Quarantine = 3,
+    Refusal = 4,
+    Alive = 5,
+    Decisions = 6,
+    Rung = 7,
+    Act = 8,
+    Path = 9,
+    Checkpoint = 10,
+    Fault = 11,
+}
+
+/// One record's body.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    Boot(Boot),
+    Event(EventRecord),
+    Quarantine(Quarantine),
+    Refusal(Refusal),
+    Alive(Alive),
+    Decisions(Decisions),
+    Rung(RungRecord),
+    Act(Act),
+    Path(PathRecord),
+    Checkpoint(ByteBuf),
+    Fault(Fault),
+}
+
+/// The process started: everything after has this boot's monotonic time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Boot {
+    pub version: String,
+    /// Bytes of torn tail cut off when the journal was opened.
+    #[serde(default)]
+    pub cut_bytes: u64,
+    /// Places in the journal that could not be read when it was opened.
+    #[serde(default)]
+    pub damaged: u32,
+}
+
+/// An event as it came, byte for byte. Identity = (enrolment, restart, seq).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventRecord {
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    #[serde(rename = "e")]
+    pub enrolment: u32,
+    #[serde(rename = "r")]
+    pub restart: u32,
+    #[serde(rename = "s")]
+    pub seq: u64,
+    /// The gateway assigned restart and seq: the device sent none.
+    #[serde(rename = "g", default, skip_serializing_if = "is_false")]
+    pub assigned: bool,
+    /// The same identity had come before with other bytes.
+    #[serde(rename = "c", default, skip_serializing_if = "is_false")]
+    pub conflict: bool,
+    /// The topic and the bridge, where an adapter reads the payload; absent for Vaka's own payload.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
+    #[serde(rename = "p")]
+    pub payload: ByteBuf,
+}
+
+/// How an event came that is not in Vaka's own payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Via {
+    pub bridge: DeviceId,
+    pub topic: String,
+}
+
+/// A payload that could not be read, kept for a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quarantine {
+    pub device: DeviceId,
+    pub topic: String,
+    /// What is wrong with it, in words.
+    pub reason: String,
+    /// The first bytes; `length` is that of the whole.
+    pub payload: ByteBuf,
+    pub length: u64,
+}
+
+/// Events that were refused because their lane's share of the disk is used up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub device: DeviceId,
+    pub lane: Lane,
+    pub reason: String,
+    pub count: u64,
+}
+
+/// A device came (`online`) or went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alive {
+    pub device: DeviceId,
+    pub online: bool,
+}
+
+/// What the rules decided on one input. One record: a decision and the cursor of its input cannot be torn apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decisions {
+    /// Sequence number of the record that was judged.
+    pub cursor: u64,
+    pub decisions: Vec<Decision>,
+}
+
+/// One automatic step, with what explains it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    Raise(Box<Raise>),
+    Join(Join),
+}
+
+/// A new alarm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Raise {
+    pub alarm: AlarmId,
+    pub lane: Lane,
+    pub rule: String,
+    pub rule_version: u16,
+    pub device: DeviceId,
+    /// The event's own identity: what the receipt command names.
+    pub restart: u32,
+    pub seq: u64,
+    /// The event's name, e.g. `button`.
+    pub cause: String,
+    /// SCAIP device type and status code.
+    pub dty: u16,
+    pub stc: u16,
+    /// UTC milliseconds: when it happened, by the best clock known.
+    pub happened_at: i64,
+    /// Told later than a working path would have: stamped so at the receiver.
+    #[serde(default)]
+    pub delayed: bool,
+    #[serde(default)]
+    pub clock_suspect: bool,
+    pub sv: String,
+    pub en: String,
+}
+
+/// Something that belongs to an alarm already open.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Join {
+    pub alarm: AlarmId,
+    pub what: JoinWhat,
+    pub restart: u32,
+    pub seq: u64,
+    pub stc: u16,
+    pub happened_at: i64,
+    #[serde(default)]
+    pub delayed: bool,
+    /// The receiver is told again, under a new reference.
+    pub notify: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JoinWhat {
+    /// The same cause once more.
+    Again,
+    /// The resident cancelled; the alarm stays open.
+    Cancel,
+    /// The cause is over (smoke gone, mains back); the alarm stays open.
+    Over,
+}
+
+/// A rung of the ladder was reached by one notice of an alarm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RungRecord {
+    pub alarm: AlarmId,
+    /// Which notice of the alarm: 0 the first, then one for each time it was told again.
+    pub notice: u32,
+    pub rung: Rung,
+    /// Receiver's name in the config; empty for the gateway itself.
+    pub receiver: String,
+    /// How it went there, e.g. `tls 127.0.0.1:5061`.
+    pub path: String,
+    /// What the receiver said beside it, e.g. `mre=1`; empty if nothing.
+    #[serde(default)]
+    pub detail: String,
+}
+
+/// What a person did with an alarm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Act {
+    pub alarm: AlarmId,
+    pub act: ActWhat,
+    /// Who: a staff id or the operating-system user of the command line.
+    pub by: String,
+    #[serde(default)]
+    pub note: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActWhat {
+    Claim,
+    Close,
+}
+
+/// The way to a receiver was lost or is back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PathRecord {
+    pub receiver: String,
+    pub path: String,
+    pub up: bool,
+    pub detail: String,
+}
+
+/// The gateway found something wrong with itself: damage in the journal, a clock behind, a full disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Short stable name, e.g. `journal-damaged`.
+    pub fault: String,
+    pub detail: String,
+    /// False when it is over.
+    pub active: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// A body that is not what its kind says.
+#[derive(Debug, thiserror::Error)]
+#[error("reading a journal record of kind {kind}: {what}")]
+pub struct RecordError {
+    pub kind: u8,
+    pub what: String,
+}
+
+impl Record {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Record::Boot(_) => Kind::Boot,
+            Record::Event(_) => Kind::Event,
+            Record::Quarantine(_) => Kind::Quarantine,
+            Record::Refusal(_) => Kind::Refusal,
+            Record::Alive(_) => Kind::Alive,
+            Record::Decisions(_) => Kind::Decisions,
+            Record::Rung(_) => Kind::Rung,
+            Record::Act(_) => Kind::Act,
+            Record::Path(_) => Kind::Path,
+            Record::Checkpoint(_) => Kind::Checkpoint,
+            Record::Fault(_) => Kind::Fault,
+        }
+    }
+
+    /// The body as CBOR, appended to `out`.
+    pub fn encode_into(&self, out: &mut Vec<u8>) {
+        fn put<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+            let mut serializer = minicbor_serde::Serializer::new(&mut *out);
+            // Writing to a Vec cannot fail, and every type above is serialisable.
+            value.serialize(serializer.serialize_unit_as_null(true)).expect("a record serialises into memory");
+        }
+        match self {
+            Record::Boot(body) => put(body, out),
+            Record::Event(body) => put(body, out),
+            Record::Quarantine(body) => put(body, out),
+            Record::Refusal(body) => put(body, out),
+            Record::Alive(body) => put(body, out),
+            Record::Decisions(body) => put(body, out),
+            Record::Rung(body) => put(body, out),
+            Record::Act(body) => put(body, out),
+            Record::Path(body) => put(body, out),
+            Record::Checkpoint(body) => put(body, out),
+            Record::Fault(body) => put(body, out),
+        }
+    }
+
+    /// Reads a body of the given header kind.
+    pub fn decode(kind: u8, body: &[u8]) -> Result<Record, RecordError> {
+        fn get<'a, T: Deserialize<'a>>(kind: u8, body: &'a [u8]) -> Result<T, RecordError> {
+            minicbor_serde::from_slice(body).map_err(|e| RecordError { kind, what: e.to_string() })
+        }
+        Ok(match kind {
+            1 => Record::Boot(get(kind, body)?),
+            2 => Record::Event(get(kind, body)?),
+            3 => Record::Quarantine(get(kind, body)?),
+            4 => Record::Refusal(get(kind, body)?),
+            5 => Record::Alive(get(kind, body)?),
+            6 => Record::Decisions(get(kind, body)?),
+            7 => Record::Rung(get(kind, body)?),
+            8 => Record::Act(get(kind, body)?),
+            9 => Record::Path(get(kind, body)?),
+            10 => Record::Checkpoint(get(kind, body)?),
+            11 => Record::Fault(get(kind, body)?),
+            _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
+        })
+    }
+}

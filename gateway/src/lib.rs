@@ -1,0 +1,4 @@
+//! The way of an event, and the modules in that order.
+
+pub mod clock;
+pub mod limits;

@@ -1,0 +1,60 @@
+//! Every bound in one place: value, unit, why, what happens beyond it, source.
+//!
+//! Full means refuse and count, never drop in silence.
+
+/// Largest event payload accepted, in bytes. Beyond: refused with MQTT 5 reason 0x95.
+/// The largest message of 94 real Zigbee2MQTT models is under 2 KiB. Source: our choice.
+pub const EVENT_BYTES_MAX: usize = 16 * 1024;
+
+/// Largest MQTT packet accepted, in bytes: the payload, topic and properties. Beyond: that connection alone is closed.
+pub const PACKET_BYTES_MAX: u32 = EVENT_BYTES_MAX as u32 + 1024;
+
+/// QoS 1 and 2 publishes that one connection may have unacknowledged (MQTT 5 receive maximum).
+/// Beyond: reading from that connection stops until a commit is through. 20 is what common 3.1.1 clients keep anyway.
+pub const IN_FLIGHT_PER_CONNECTION_MAX: u16 = 20;
+
+/// Connections at once. Beyond: the TCP connection is closed before TLS and counted.
+/// Each costs about 60 KiB with TLS; 4,096 stay below 256 MiB. Source: our choice.
+pub const CONNECTIONS_MAX: usize = 4_096;
+
+/// Longest time from TCP accept to a finished TLS handshake and CONNECT, in milliseconds. Beyond: dropped and counted.
+/// A Cortex-M4 needs about 0.5 s for its part. Source: our choice.
+pub const HANDSHAKE_MS_MAX: u64 = 10_000;
+
+/// Keep-alive used when a client asks for none (0), in seconds: a silent half-open connection must not live for ever.
+pub const KEEP_ALIVE_DEFAULT_S: u16 = 300;
+
+/// Records written and synced by one commit at the most. Bounds how long a press waits behind a running commit.
+pub const COMMIT_RECORDS_MAX: usize = 1_024;
+
+/// Size at which a segment is closed and the next begun, in bytes. Smaller: more directory syncs; larger: coarser removal.
+pub const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Identities (restart, seq) remembered for all devices together, to tell a retransmission from a new event.
+/// 4 bytes each. Beyond a device's share its oldest are forgotten; a retransmission that old counts as new, never the reverse.
+pub const IDENTITIES_MAX: usize = 1_048_576;
+
+/// Identities every device may keep, whatever the others do.
+pub const IDENTITIES_PER_DEVICE_MIN: usize = 8_192;
+
+/// Commands one device may have open. Beyond: the oldest receipt is let go; other commands are refused.
+pub const COMMANDS_PER_DEVICE_MAX: usize = 64;
+
+/// Life of a receipt command, in milliseconds. A light for an alarm an hour old would tell the resident nothing true.
+pub const RECEIPT_EXPIRES_MS: i64 = 60 * 60 * 1_000;
+
+/// An event stamped further ahead of the gateway's clock than this, in milliseconds, is marked clock-suspect.
+pub const FUTURE_TOLERANCE_MS: i64 = 5_000;
+
+/// An event that happened longer ago than this when it was stored, in milliseconds, is stamped as delayed.
+/// 30 s is the longest time an alarm may take over a working path (EN 50136 practice, DESIGN §7).
+pub const DELAYED_MS: i64 = 30_000;
+
+/// Notices of one alarm that wait for the receiver. Beyond: the press is counted and told with the newest notice.
+pub const NOTICES_PER_ALARM_MAX: usize = 64;
+
+/// Closed alarms kept in memory for `vaka alarm list --all`. Older ones are in the journal.
+pub const CLOSED_ALARMS_KEPT: usize = 256;
+
+/// Bytes of a bad payload kept in quarantine. Longer ones are cut; length and hash of the whole are kept.
+pub const QUARANTINE_BYTES_MAX: usize = 4 * 1024;
