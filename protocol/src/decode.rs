@@ -1,0 +1,524 @@
+//! Bytes to messages. Enters: a payload from outside. Leaves: a message, or a [`DecodeError`] that names the field.
+//!
+//! Invariants: no panic, no recursion on the payload's depth (both parsers skip unknown values in a loop), no allocation
+//! for CBOR unless feature `json` brings an allocator. The serde types decide what a message is; this file only keeps
+//! track of where in it the reader stands, because a reader without an allocator cannot put that into serde's own error.
+//!
+//! Not read: indefinite-length text, and without feature `json` an unknown field that holds an indefinite-length list
+//! within a definite one. Nothing that Vaka writes has either.
+
+use core::fmt::{self, Write};
+
+use serde::de::value::{MapDeserializer, StrDeserializer};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, IntoDeserializer, MapAccess, VariantAccess, Visitor,
+};
+
+use crate::command::{Command, CommandMessage};
+use crate::event::{Event, EventMessage};
+use crate::limits::{DECODE_BYTES_MAX, PATH_BYTES_MAX, REASON_BYTES_MAX};
+use crate::text::{Name, Text};
+
+/// A payload that is not a message. Sending the same bytes again gives the same error.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// No bytes at all.
+    #[error("reading the {what}: it is empty; send one map, as CBOR or JSON")]
+    Empty {
+        /// `event` or `command`.
+        what: &'static str,
+    },
+    /// Longer than any message may be.
+    #[error("reading the {what}: it has {bytes} bytes; send at most {DECODE_BYTES_MAX}")]
+    TooLong {
+        /// `event` or `command`.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+    },
+    /// The first byte begins neither a CBOR map nor a JSON object.
+    #[error("reading the {what}: byte {first:#04x} begins neither a CBOR map (0xa0 to 0xbf) nor a JSON object")]
+    NotAMap {
+        /// `event` or `command`.
+        what: &'static str,
+        /// The first byte.
+        first: u8,
+    },
+    /// JSON, and this build has no feature `json`.
+    #[error("reading the {what}: it is JSON, and this device reads CBOR only; send CBOR")]
+    JsonNotBuilt {
+        /// `event` or `command`.
+        what: &'static str,
+    },
+    /// `v` names another version of the wire format.
+    #[error("reading the {what}: v is {found}, and this version reads only 1; send v = 1")]
+    Version {
+        /// `event` or `command`.
+        what: &'static str,
+        /// What was found.
+        found: u64,
+    },
+    /// A field of the message is missing.
+    #[error("reading the {what}: the field {field} is missing; add it")]
+    Missing {
+        /// `event` or `command`.
+        what: &'static str,
+        /// The field.
+        field: &'static str,
+    },
+    /// `event` or `command` is an empty map.
+    #[error("reading the {what}: the map {what} is empty; give it exactly one key, the name of the {what}")]
+    NoName {
+        /// `event` or `command`.
+        what: &'static str,
+    },
+    /// `event` or `command` has more than one key, or stands there twice.
+    #[error("reading the {what}: {first} and {second} in one message; send each {what} as a message of its own")]
+    TwoNames {
+        /// `event` or `command`.
+        what: &'static str,
+        /// The first name.
+        first: Name,
+        /// The next.
+        second: Name,
+    },
+    /// A field has the wrong type or a value that cannot be, or the bytes are damaged there.
+    #[error("reading the {what} at {path}: {reason}")]
+    Field {
+        /// `event` or `command`.
+        what: &'static str,
+        /// Where, e.g. `event.button.press`; `message` for the message as a whole.
+        path: Text<PATH_BYTES_MAX>,
+        /// What is wrong.
+        reason: Text<REASON_BYTES_MAX>,
+    },
+    /// There is more after the message.
+    #[error("reading the {what}: bytes follow after its end; send one message at a time")]
+    Trailing {
+        /// `event` or `command`.
+        what: &'static str,
+    },
+}
+
+/// Reads an event: CBOR or (feature `json`) JSON, told apart by the first byte.
+pub fn decode_event(bytes: &[u8]) -> Result<EventMessage, DecodeError> {
+    let (v, head, event) = decode::<EventHead, Event>(bytes)?;
+    Ok(EventMessage { v, restart: head.restart, seq: head.seq, uptime_ms: head.uptime_ms, at: head.at, event })
+}
+
+/// Reads a command: CBOR or (feature `json`) JSON, told apart by the first byte.
+pub fn decode_command(bytes: &[u8]) -> Result<CommandMessage, DecodeError> {
+    let (v, head, command) = decode::<CommandHead, Command>(bytes)?;
+    let missing = |field| DecodeError::Missing { what: "command", field };
+    let id = head.id.ok_or(missing("id"))?;
+    let expires_at = head.expires_at.ok_or(missing("expires_at"))?;
+    Ok(CommandMessage { v, id, expires_at, command })
+}
+
+/// The fields of a message beside `v` and what it is about.
+trait Head: Default {
+    /// Takes the value if the field is one of its own.
+    fn take<'de, A: MapAccess<'de>>(&mut self, field: &str, map: &mut A) -> Result<bool, A::Error>;
+}
+
+#[derive(Default)]
+struct EventHead {
+    restart: Option<u32>,
+    seq: Option<u64>,
+    uptime_ms: Option<u64>,
+    at: Option<i64>,
+}
+
+impl Head for EventHead {
+    fn take<'de, A: MapAccess<'de>>(&mut self, field: &str, map: &mut A) -> Result<bool, A::Error> {
+        match field {
+            "restart" => self.restart = map.next_value()?,
+            "seq" => self.seq = map.next_value()?,
+            "uptime_ms" => self.uptime_ms = map.next_value()?,
+            "at" => self.at = map.next_value()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+#[derive(Default)]
+struct CommandHead {
+    id: Option<u64>,
+    expires_at: Option<i64>,
+}
+
+impl Head for CommandHead {
+    fn take<'de, A: MapAccess<'de>>(&mut self, field: &str, map: &mut A) -> Result<bool, A::Error> {
+        match field {
+            "id" => self.id = map.next_value()?,
+            "expires_at" => self.expires_at = map.next_value()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// What a message is about: an enum whose variants are the names, and a place for names it does not know.
+trait Subject: Sized {
+    const WHAT: &'static str;
+    fn known<'de, D: Deserializer<'de>>(body: D) -> Result<Self, D::Error>;
+    fn unknown(name: Name) -> Self;
+}
+
+impl Subject for Event {
+    const WHAT: &'static str = "event";
+
+    fn known<'de, D: Deserializer<'de>>(body: D) -> Result<Self, D::Error> {
+        Event::deserialize(body)
+    }
+
+    fn unknown(name: Name) -> Self {
+        Event::Unknown { name }
+    }
+}
+
+impl Subject for Command {
+    const WHAT: &'static str = "command";
+
+    fn known<'de, D: Deserializer<'de>>(body: D) -> Result<Self, D::Error> {
+        Command::deserialize(body)
+    }
+
+    fn unknown(name: Name) -> Self {
+        Command::Unknown { name }
+    }
+}
+
+/// Where the reader stands, and what it found wrong there itself.
+#[derive(Default)]
+struct Trace {
+    /// Field of the message.
+    top: Name,
+    /// The event or command, once its name is read.
+    name: Name,
+    /// Its field.
+    field: Name,
+    /// Serde's error is only the messenger when this is set.
+    fault: Option<DecodeError>,
+    /// The name is none that the enum knows; not an error.
+    stranger: bool,
+}
+
+impl Trace {
+    fn path(&self) -> Text<PATH_BYTES_MAX> {
+        let mut path = Text::new();
+        for part in [&self.top, &self.name, &self.field].into_iter().filter(|part| !part.is_empty()) {
+            if !path.is_empty() {
+                path.append(".");
+            }
+            path.append(part);
+        }
+        if path.is_empty() {
+            path.append("message");
+        }
+        path
+    }
+
+    fn fail<E: Error>(&mut self, fault: DecodeError) -> E {
+        self.fault = Some(fault);
+        E::custom("see the trace")
+    }
+
+    fn explain(self, what: &'static str, error: impl fmt::Display) -> DecodeError {
+        let path = self.path();
+        self.fault.unwrap_or_else(|| {
+            let mut reason = Text::new();
+            // Text takes what it has room for and never fails.
+            let _ = write!(reason, "{error}");
+            DecodeError::Field { what, path, reason }
+        })
+    }
+}
+
+type Parts<H, T> = (u8, H, T);
+
+fn decode<H: Head, T: Subject>(bytes: &[u8]) -> Result<Parts<H, T>, DecodeError> {
+    let what = T::WHAT;
+    let first = *bytes.first().ok_or(DecodeError::Empty { what })?;
+    if bytes.len() > DECODE_BYTES_MAX {
+        return Err(DecodeError::TooLong { what, bytes: bytes.len() });
+    }
+    match first {
+        0xa0..=0xbf => cbor(bytes),
+        b'{' | b' ' | b'\t' | b'\r' | b'\n' => json(bytes),
+        _ => Err(DecodeError::NotAMap { what, first }),
+    }
+}
+
+fn cbor<H: Head, T: Subject>(bytes: &[u8]) -> Result<Parts<H, T>, DecodeError> {
+    let mut trace = Trace::default();
+    let mut reader = minicbor_serde::Deserializer::new(bytes);
+    let parts = match MessageSeed::new(&mut trace).deserialize(&mut reader) {
+        Ok(parts) => parts,
+        Err(error) => {
+            let version = minicbor_serde::from_slice::<Version>(bytes).ok();
+            return Err(other_version(T::WHAT, version).unwrap_or_else(|| trace.explain(T::WHAT, error)));
+        }
+    };
+    if reader.decoder().position() < bytes.len() {
+        return Err(DecodeError::Trailing { what: T::WHAT });
+    }
+    Ok(parts)
+}
+
+#[cfg(feature = "json")]
+fn json<H: Head, T: Subject>(bytes: &[u8]) -> Result<Parts<H, T>, DecodeError> {
+    let mut trace = Trace::default();
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let parts = match MessageSeed::new(&mut trace).deserialize(&mut reader) {
+        Ok(parts) => parts,
+        Err(error) => {
+            let version = serde_json::from_slice::<Version>(bytes).ok();
+            return Err(other_version(T::WHAT, version).unwrap_or_else(|| trace.explain(T::WHAT, error)));
+        }
+    };
+    reader.end().map_err(|_| DecodeError::Trailing { what: T::WHAT })?;
+    Ok(parts)
+}
+
+#[cfg(not(feature = "json"))]
+fn json<H: Head, T: Subject>(_: &[u8]) -> Result<Parts<H, T>, DecodeError> {
+    Err(DecodeError::JsonNotBuilt { what: T::WHAT })
+}
+
+/// Read alone after a failure: what another version means by its other fields is not for this one to judge.
+#[derive(serde::Deserialize)]
+struct Version {
+    v: u64,
+}
+
+fn other_version(what: &'static str, version: Option<Version>) -> Option<DecodeError> {
+    let found = version?.v;
+    (found != u64::from(crate::VERSION)).then_some(DecodeError::Version { what, found })
+}
+
+/// Reads the whole message.
+struct MessageSeed<'t, H, T> {
+    trace: &'t mut Trace,
+    parts: core::marker::PhantomData<(H, T)>,
+}
+
+impl<'t, H, T> MessageSeed<'t, H, T> {
+    fn new(trace: &'t mut Trace) -> Self {
+        Self { trace, parts: core::marker::PhantomData }
+    }
+}
+
+impl<'de, H: Head, T: Subject> DeserializeSeed<'de> for MessageSeed<'_, H, T> {
+    type Value = Parts<H, T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, H: Head, T: Subject> Visitor<'de> for MessageSeed<'_, H, T> {
+    type Value = Parts<H, T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let trace = self.trace;
+        let (mut v, mut head, mut subject) = (None, H::default(), None);
+        while let Some(field) = map.next_key::<Name>()? {
+            trace.top = field.clone();
+            if field == "v" {
+                let found = map.next_value::<u64>()?;
+                match u8::try_from(found) {
+                    Ok(crate::VERSION) => v = Some(crate::VERSION),
+                    _ => {
+                        return Err(trace.fail(DecodeError::Version { what: T::WHAT, found }));
+                    }
+                }
+            } else if field == T::WHAT {
+                let before = trace.name.clone();
+                let read = map.next_value_seed(NamedSeed { trace: &mut *trace, subject: core::marker::PhantomData })?;
+                if subject.is_some() {
+                    let second = trace.name.clone();
+                    return Err(trace.fail(DecodeError::TwoNames { what: T::WHAT, first: before, second }));
+                }
+                subject = Some(read);
+            } else if !head.take(&field, &mut map)? {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        trace.top = Name::new();
+        match (v, subject) {
+            (Some(v), Some(subject)) => Ok((v, head, subject)),
+            (None, _) => Err(trace.fail(DecodeError::Missing { what: T::WHAT, field: "v" })),
+            (_, None) => Err(trace.fail(DecodeError::Missing { what: T::WHAT, field: T::WHAT })),
+        }
+    }
+}
+
+/// Reads the map with exactly one key.
+struct NamedSeed<'t, T> {
+    trace: &'t mut Trace,
+    subject: core::marker::PhantomData<T>,
+}
+
+impl<'de, T: Subject> DeserializeSeed<'de> for NamedSeed<'_, T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Subject> Visitor<'de> for NamedSeed<'_, T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a map with one key, the name of the {}", T::WHAT)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+        let trace = self.trace;
+        let Some(name) = map.next_key::<Name>()? else {
+            return Err(trace.fail(DecodeError::NoName { what: T::WHAT }));
+        };
+        trace.name = name.clone();
+        trace.stranger = false;
+        let subject = match T::known(Body { map: &mut map, trace: &mut *trace }) {
+            Err(_) if trace.stranger => {
+                map.next_value::<IgnoredAny>()?;
+                T::unknown(name.clone())
+            }
+            read => read?,
+        };
+        match map.next_key::<Name>()? {
+            None => Ok(subject),
+            Some(second) => Err(trace.fail(DecodeError::TwoNames { what: T::WHAT, first: name, second })),
+        }
+    }
+}
+
+/// Presents name and fields to serde as an enum, and looks the name up among the enum's variants first.
+struct Body<'a, A> {
+    map: &'a mut A,
+    trace: &'a mut Trace,
+}
+
+impl<'de, A: MapAccess<'de>> Deserializer<'de> for Body<'_, A> {
+    type Error = A::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, A::Error> {
+        Err(A::Error::custom("only an enum is read here"))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        if variants.contains(&self.trace.name.as_str()) {
+            visitor.visit_enum(self)
+        } else {
+            self.trace.stranger = true;
+            Err(A::Error::custom("an unknown name"))
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+impl<'de, A: MapAccess<'de>> EnumAccess<'de> for Body<'_, A> {
+    type Error = A::Error;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), A::Error> {
+        let name: StrDeserializer<'_, A::Error> = self.trace.name.as_str().into_deserializer();
+        Ok((seed.deserialize(name)?, self))
+    }
+}
+
+impl<'de, A: MapAccess<'de>> VariantAccess<'de> for Body<'_, A> {
+    type Error = A::Error;
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, A::Error> {
+        self.map.next_value_seed(Fields { inner: visitor, trace: self.trace })
+    }
+
+    fn unit_variant(self) -> Result<(), A::Error> {
+        Err(A::Error::custom("every variant has fields"))
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, _: S) -> Result<S::Value, A::Error> {
+        Err(A::Error::custom("every variant has named fields"))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, A::Error> {
+        Err(A::Error::custom("every variant has named fields"))
+    }
+}
+
+/// Reads the fields with serde's own visitor and notes each field's name on the way.
+struct Fields<'t, I> {
+    inner: I,
+    trace: &'t mut Trace,
+}
+
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Fields<'_, V> {
+    type Value = V::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Fields<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of fields (empty if there are none)")
+    }
+
+    /// Null is read as an empty map: `{"button":null}` is a press.
+    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
+        let none: MapDeserializer<'_, _, E> = MapDeserializer::new(core::iter::empty::<(&str, &str)>());
+        self.visit_map(none)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
+        self.visit_none()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        self.inner.visit_map(Fields { inner: map, trace: self.trace })
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        // A name that was cut is none that a variant knows: theirs are shorter than the bound.
+        let Some(field) = self.inner.next_key()? else {
+            self.trace.field = Name::new();
+            return Ok(None);
+        };
+        self.trace.field = field;
+        let field: StrDeserializer<'_, A::Error> = self.trace.field.as_str().into_deserializer();
+        seed.deserialize(field).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.inner.next_value_seed(seed)
+    }
+}

@@ -1,0 +1,74 @@
+//! Defaults and ranges of single fields.
+
+use core::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, Unexpected};
+
+use crate::words::Lane;
+
+pub(crate) fn yes() -> bool {
+    true
+}
+
+pub(crate) fn one() -> u32 {
+    1
+}
+
+pub(crate) fn life() -> Lane {
+    Lane::Life
+}
+
+pub(crate) fn care() -> Lane {
+    Lane::Care
+}
+
+pub(crate) fn technical() -> Lane {
+    Lane::Technical
+}
+
+pub(crate) fn telemetry() -> Lane {
+    Lane::Telemetry
+}
+
+/// A lane that this version does not know is life: too urgent rather than lost.
+pub(crate) fn lane_or_life<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Lane, D::Error> {
+    let word = crate::text::Label::deserialize(deserializer)?;
+    Ok(word.parse().unwrap_or(Lane::Life))
+}
+
+/// A rung that this version does not know is the first: it promises nothing.
+pub(crate) fn rung_or_stored<'de, D: Deserializer<'de>>(deserializer: D) -> Result<crate::Rung, D::Error> {
+    let word = crate::text::Label::deserialize(deserializer)?;
+    Ok(word.parse().unwrap_or(crate::Rung::Stored))
+}
+
+pub(crate) fn latitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    within(i32::deserialize(deserializer)?, -900_000_000, 900_000_000, "ten-millionths of a degree of latitude")
+}
+
+pub(crate) fn longitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    within(i32::deserialize(deserializer)?, -1_800_000_000, 1_800_000_000, "ten-millionths of a degree of longitude")
+}
+
+pub(crate) fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    match Option::<u8>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(percent) => within(i32::from(percent), 0, 100, "percent").map(|_| Some(percent)),
+    }
+}
+
+fn within<E: Error>(value: i32, least: i32, most: i32, unit: &str) -> Result<i32, E> {
+    struct Range<'a>(i32, i32, &'a str);
+
+    impl serde::de::Expected for Range<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{} to {} {}", self.0, self.1, self.2)
+        }
+    }
+
+    if (least..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(E::invalid_value(Unexpected::Signed(value.into()), &Range(least, most, unit)))
+    }
+}
