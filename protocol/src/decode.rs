@@ -16,8 +16,15 @@ use serde::de::{
 
 use crate::command::{Command, CommandMessage};
 use crate::event::{Event, EventMessage};
-use crate::limits::{DECODE_BYTES_MAX, PATH_BYTES_MAX, REASON_BYTES_MAX};
+use crate::limits::{DECODE_BYTES_MAX, REASON_BYTES_MAX};
 use crate::text::{Name, Text};
+
+/// Words of a [`DecodeError`], at most 160 bytes of them; without feature `json` cut to 40, in place.
+#[cfg(feature = "json")]
+pub type Note = alloc::string::String;
+/// Words of a [`DecodeError`], at most 160 bytes of them; without feature `json` cut to 40, in place.
+#[cfg(not(feature = "json"))]
+pub type Note = Text<{ crate::limits::NOTE_BYTES_MAX }>;
 
 /// A payload that is not a message. Sending the same bytes again gives the same error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,9 +95,9 @@ pub enum DecodeError {
         /// `event` or `command`.
         what: &'static str,
         /// Where, e.g. `event.button.press`; `message` for the message as a whole.
-        path: Text<PATH_BYTES_MAX>,
+        path: Note,
         /// What is wrong.
-        reason: Text<REASON_BYTES_MAX>,
+        reason: Note,
     },
     /// There is more after the message.
     #[error("reading the {what}: bytes follow after its end; send one message at a time")]
@@ -206,7 +213,7 @@ struct Trace {
 }
 
 impl Trace {
-    fn path(&self) -> Text<PATH_BYTES_MAX> {
+    fn path(&self) -> Text<REASON_BYTES_MAX> {
         let mut path = Text::new();
         for part in [&self.top, &self.name, &self.field].into_iter().filter(|part| !part.is_empty()) {
             if !path.is_empty() {
@@ -228,10 +235,10 @@ impl Trace {
     fn explain(self, what: &'static str, error: impl fmt::Display) -> DecodeError {
         let path = self.path();
         self.fault.unwrap_or_else(|| {
-            let mut reason = Text::new();
-            // Text takes what it has room for and never fails.
+            // An error may quote the payload: bounded before it is kept. Text takes what it has room for, never fails.
+            let mut reason = Text::<REASON_BYTES_MAX>::new();
             let _ = write!(reason, "{error}");
-            DecodeError::Field { what, path, reason }
+            DecodeError::Field { what, path: path.as_str().into(), reason: reason.as_str().into() }
         })
     }
 }

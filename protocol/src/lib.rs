@@ -30,7 +30,7 @@ mod text;
 mod words;
 
 pub use command::{Command, CommandMessage, Slot};
-pub use decode::{DecodeError, decode_command, decode_event};
+pub use decode::{DecodeError, Note, decode_command, decode_event};
 pub use encode::{EncodeError, encode_command_cbor, encode_event_cbor};
 #[cfg(feature = "json")]
 pub use encode::{encode_command_json, encode_event_json};

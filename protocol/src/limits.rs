@@ -46,8 +46,9 @@ pub const TOPIC_BYTES_MAX: usize = 64;
 /// Days of medicine left at which `stock` becomes a technical matter. Fewer: no time to refill over a weekend.
 pub const STOCK_LOW_DAYS: u16 = 3;
 
-/// Longest path of a field in a decode error, in bytes. Beyond: cut.
-pub const PATH_BYTES_MAX: usize = 112;
-
-/// Longest reason in a decode error, in bytes. Beyond: cut.
+/// Longest path or reason in a decode error, in bytes. Beyond: cut. A payload cannot fill a log through its error.
 pub const REASON_BYTES_MAX: usize = 160;
+
+/// The same where there is no allocator. Larger: an error would be larger than 128 bytes and cost every caller's stack.
+/// The longest path of version 1, `command.settings.position_interval_s`, has 36.
+pub const NOTE_BYTES_MAX: usize = 40;

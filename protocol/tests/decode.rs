@@ -140,7 +140,7 @@ fn a_command_is_not_guessed_at() {
         |command: &str| decode_command(format!(r#"{{"v":1,"id":1,"expires_at":2,"command":{command}}}"#).as_bytes());
     assert!(message(r#"{"lock":{"by":"s1"}}"#).is_err());
     assert!(message(r#"{"schedule":{}}"#).is_err());
-    let slots = vec![r#"{"slot":"a","opens_at":1,"closes_at":2}"#; limits::SCHEDULE_SLOTS_MAX + 1].join(",");
+    let slots = [r#"{"slot":"a","opens_at":1,"closes_at":2}"#; limits::SCHEDULE_SLOTS_MAX + 1].join(",");
     assert!(message(&format!(r#"{{"schedule":{{"slots":[{slots}]}}}}"#)).is_err());
     assert_eq!(message(r#"{"dance":{}}"#).map(|m| m.command), Ok(Command::Unknown { name: "dance".into() }));
 }
