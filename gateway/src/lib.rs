@@ -1,4 +1,15 @@
-//! The way of an event, and the modules in that order.
+//! The way of an event, and the rooms in that order: `ingest` takes it in, `journal` makes it durable, `rules` judge it,
+//! `dispatch` brings it to a receiver. `pipeline` puts them together; it alone imports every stage.
+//!
+//! Invariant: a stage imports `clock`, `limits` and what stands before it, never the next.
 
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod dispatch;
+pub mod ingest;
+pub mod journal;
 pub mod limits;
+pub mod pipeline;
+pub mod provision;
+pub mod rules;

@@ -58,3 +58,37 @@ pub const CLOSED_ALARMS_KEPT: usize = 256;
 
 /// Bytes of a bad payload kept in quarantine. Longer ones are cut; length and hash of the whole are kept.
 pub const QUARANTINE_BYTES_MAX: usize = 4 * 1024;
+
+/// Largest packet taken from a 3.1.1 client, in bytes. 3.1.1 cannot be told the limit, and closing would make it send the same
+/// again for ever, before its next press: so what is over [`EVENT_BYTES_MAX`] is quarantined and acknowledged up to here.
+/// Beyond: the connection is closed and counted.
+pub const PACKET_BYTES_MAX_V311: u32 = 64 * 1024;
+
+/// Longest time a write to a device may take, in milliseconds. Beyond: the peer does not read, the connection is closed.
+pub const WRITE_MS_MAX: u64 = 10_000;
+
+/// Sessions remembered after their connection ended, for all devices together: subscription and half-received publishes only.
+pub const SESSIONS_KEPT_MAX: usize = 8_192;
+
+/// UTC milliseconds of 2010-01-01: a device's time before it comes from a clock that was never set (many start at 1970 or 2000).
+pub const EARLIEST_TIME_MS: i64 = 1_262_304_000_000;
+
+/// Share of `size_max_mib` that must be free on the file system before a lane's records are refused: telemetry first,
+/// `life` never by this rule. Reciprocals: 8 means one eighth.
+pub const FREE_FOR_TELEMETRY: u64 = 8;
+/// As [`FREE_FOR_TELEMETRY`], for technical and test.
+pub const FREE_FOR_TECHNICAL: u64 = 16;
+/// As [`FREE_FOR_TELEMETRY`], for care.
+pub const FREE_FOR_CARE: u64 = 32;
+
+/// Records after which the fold is saved to the index, when nothing waits. A restart replays at most about this many.
+pub const SNAPSHOT_RECORDS: u64 = 20_000;
+
+/// Records after which the fold is saved even though events wait.
+pub const SNAPSHOT_RECORDS_MAX: u64 = 400_000;
+
+/// Longest wait between two attempts to open the journal anew, in milliseconds, after the disk refused a commit.
+pub const REOPEN_MS: u64 = 1_000;
+
+/// Longest sleep of the journal's thread when nothing comes, in milliseconds: when it looks whether to stop or keep house.
+pub const IDLE_MS: u64 = 1_000;

@@ -1,0 +1,406 @@
+//! One device's connection, from the finished TLS handshake to its end.
+//!
+//! Enters: bytes and the answers of the pipeline. Leaves: submissions, acknowledgements after the commit, commands.
+//! Invariants: acknowledgements go out in the order of their publishes; at most
+//! [`IN_FLIGHT_PER_CONNECTION_MAX`](limits::IN_FLIGHT_PER_CONNECTION_MAX) wait, then nothing is read;
+//! a failed commit ends the connection without an acknowledgement, so that the device sends again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, info, warn};
+use vaka_protocol::{CommandMessage, DeviceId, Lane, topic};
+
+use super::roster::{Peer, Roster};
+use super::sessions::{Kept, Seat, Sessions};
+use super::wire::{Connect, ConnectRefusal, Goodbye, Incoming, Publish, Will, Wire};
+use super::{Encoding, Intake, PublishReason, Submission, ToSession, What, admission};
+use crate::limits;
+
+/// What every connection shares.
+pub struct Hall {
+    pub intake: Arc<dyn Intake>,
+    pub roster: watch::Receiver<Arc<Roster>>,
+    pub sessions: Sessions,
+    pub shutdown: watch::Receiver<bool>,
+}
+
+/// A publish that waits for its commit.
+struct Waiting {
+    id: Option<u16>,
+    qos: u8,
+    /// What will be answered once it is stored.
+    reason: PublishReason,
+    answered: bool,
+}
+
+struct Session {
+    hall: Arc<Hall>,
+    peer: Peer,
+    wire: Wire,
+    waiting: VecDeque<Waiting>,
+    /// Number of the front of `waiting`.
+    first: u64,
+    batch: Vec<Submission>,
+    replies: mpsc::UnboundedSender<ToSession>,
+    will: Option<Will>,
+    keep_alive: Option<Duration>,
+    subscribed: Option<u8>,
+    /// Commands that the peer's receive maximum or its missing subscription holds back.
+    commands: BTreeMap<u64, (CommandMessage, Encoding)>,
+    remembers: bool,
+    clean_end: bool,
+}
+
+/// Serves a device until either side ends it. `stream` is past its TLS handshake; `peer` is what its certificate says.
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, peer: Peer, hall: Arc<Hall>, deadline: Instant) {
+    let device = peer.device.clone();
+    let mut buffer = Box::new([0_u8; 4096]);
+    let (replies, mut answers) = mpsc::unbounded_channel();
+    let mut session = Session {
+        wire: Wire::new(),
+        waiting: VecDeque::new(),
+        first: 0,
+        batch: Vec::new(),
+        replies,
+        will: None,
+        keep_alive: None,
+        subscribed: None,
+        commands: BTreeMap::new(),
+        remembers: false,
+        clean_end: false,
+        hall,
+        peer,
+    };
+    let Some((mut seat, mut unread)) = session.open(&mut stream, &mut buffer, deadline).await else { return };
+    let why = session.run(&mut stream, &mut buffer, &mut unread, &mut seat, &mut answers).await;
+    session.end(&device, &seat, why);
+}
+
+/// Bytes read but not yet given to the protocol: `buffer[start..end]`.
+#[derive(Default)]
+struct Unread {
+    start: usize,
+    end: usize,
+}
+
+impl Session {
+    /// Reads until CONNECT, and admits or refuses the device.
+    async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        buffer: &mut [u8],
+        deadline: Instant,
+    ) -> Option<(Seat, Unread)> {
+        let mut unread = Unread::default();
+        loop {
+            match tokio::time::timeout_at(deadline, stream.read(buffer)).await {
+                Ok(Ok(read)) if read > 0 => unread = Unread { start: 0, end: read },
+                Ok(_) => return None,
+                Err(_) => {
+                    info!(device.id = %self.peer.device, "no CONNECT in time: connection closed");
+                    return None;
+                }
+            }
+            while unread.start < unread.end {
+                unread.start += self.wire.receive(&buffer[unread.start..unread.end]);
+                while let Some(incoming) = self.wire.next() {
+                    match incoming {
+                        Incoming::Connect(connect) => {
+                            let seat = self.connect(&connect);
+                            self.write_out(stream).await.ok()?;
+                            return seat.map(|seat| (seat, unread));
+                        }
+                        Incoming::KeepAlive(ms) => self.set_keep_alive(ms),
+                        other => {
+                            info!(device.id = %self.peer.device, "no CONNECT but {other:?}: connection closed");
+                            let _ = self.write_out(stream).await;
+                            return None;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, connect: &Connect) -> Option<Seat> {
+        let device = self.peer.device.clone();
+        let roster = self.hall.roster.borrow().clone();
+        if let Err(refusal) = roster.admit(&self.peer) {
+            warn!(device.id = %device, serial = %self.peer.serial, "connection refused: {}", refusal.as_str());
+            self.wire.refuse(ConnectRefusal::NotAuthorized);
+            return None;
+        }
+        let assigned = connect.client_id.is_empty();
+        if !assigned && connect.client_id != device.as_ref() {
+            warn!(device.id = %device, client.id = %connect.client_id.chars().take(64).collect::<String>(),
+                "connection refused: the client id must be the certificate's common name, or empty");
+            self.wire.refuse(ConnectRefusal::ClientIdNotValid);
+            return None;
+        }
+        self.remembers = connect.session_expiry_s > 0;
+        self.will = connect.will.clone();
+        let seat = self.hall.sessions.take(&device, connect.clean);
+        if let Some(kept) = &seat.resumed {
+            self.wire.restore_half_received(kept.half_received.clone());
+        }
+        self.wire.accept(connect, assigned.then_some(device.as_ref()), seat.resumed.is_some());
+        if let Some(qos) = seat.resumed.as_ref().and_then(|kept| kept.subscribed) {
+            self.listen(qos);
+        }
+        debug!(device.id = %device, mqtt.version = if self.wire.is_version5() { 5 } else { 4 }, "device connected");
+        Some(seat)
+    }
+
+    async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        buffer: &mut [u8],
+        unread: &mut Unread,
+        seat: &mut Seat,
+        answers: &mut mpsc::UnboundedReceiver<ToSession>,
+    ) -> &'static str {
+        let (mut roster, mut shutdown) = (self.hall.roster.clone(), self.hall.shutdown.clone());
+        let mut heard = Vec::new();
+        let mut last_heard = Instant::now();
+        loop {
+            self.parse(buffer, unread);
+            if !self.batch.is_empty() {
+                self.hall.intake.submit(&mut self.batch);
+            }
+            if self.write_out(stream).await.is_err() {
+                return "the peer does not take what it is sent";
+            }
+            if self.clean_end || self.wire.is_closing() {
+                return "ended";
+            }
+            let may_read = self.waiting.len() < usize::from(limits::IN_FLIGHT_PER_CONNECTION_MAX);
+            // While we do not read we cannot blame the peer for silence.
+            let patience = self.keep_alive.filter(|_| may_read);
+            tokio::select! {
+                read = stream.read(buffer), if may_read && unread.start == unread.end => match read {
+                    Ok(0) | Err(_) => return "the peer closed",
+                    Ok(read) => {
+                        *unread = Unread { start: 0, end: read };
+                        last_heard = Instant::now();
+                    }
+                },
+                count = answers.recv_many(&mut heard, 64) => {
+                    if count == 0 {
+                        return "the pipeline is gone";
+                    }
+                    for message in heard.drain(..) {
+                        self.hear(message);
+                    }
+                    if !may_read {
+                        last_heard = Instant::now();
+                    }
+                }
+                () = sleep_until(last_heard + patience.unwrap_or_default()), if patience.is_some() => {
+                    self.wire.goodbye(Goodbye::KeepAliveTimeout);
+                    let _ = self.write_out(stream).await;
+                    return "silent beyond its keep-alive";
+                }
+                _ = &mut seat.kicked => {
+                    self.will = None;
+                    self.wire.goodbye(Goodbye::TakenOver);
+                    let _ = self.write_out(stream).await;
+                    return "taken over by a newer connection";
+                }
+                _ = roster.changed() => {
+                    if roster.borrow().admit(&self.peer).is_err() {
+                        warn!(device.id = %self.peer.device, "connection ended: the device is no longer admitted");
+                        self.wire.goodbye(Goodbye::NotAuthorized);
+                        let _ = self.write_out(stream).await;
+                        return "no longer admitted";
+                    }
+                }
+                _ = shutdown.changed() => {
+                    self.will = None;
+                    self.wire.goodbye(Goodbye::ShuttingDown);
+                    let _ = self.write_out(stream).await;
+                    return "the gateway stops";
+                }
+            }
+        }
+    }
+
+    /// Hands bytes to the protocol as long as more publishes may wait.
+    fn parse(&mut self, buffer: &[u8], unread: &mut Unread) {
+        while unread.start < unread.end
+            && !self.clean_end
+            && !self.wire.is_closing()
+            && self.waiting.len() < usize::from(limits::IN_FLIGHT_PER_CONNECTION_MAX)
+        {
+            let used = self.wire.receive(&buffer[unread.start..unread.end]);
+            unread.start += used;
+            self.handle_incoming();
+            if used == 0 {
+                return;
+            }
+        }
+        self.handle_incoming();
+    }
+
+    fn handle_incoming(&mut self) {
+        while let Some(incoming) = self.wire.next() {
+            match incoming {
+                Incoming::Publish(publish) => self.publish(publish),
+                Incoming::Acknowledged(_) => self.send_commands(),
+                Incoming::Release(id) => self.wire.complete(id),
+                Incoming::Subscribe { id, filters } => self.subscribe(id, &filters),
+                Incoming::Unsubscribe { id, count } => {
+                    self.subscribed = None;
+                    self.note(What::Deaf(self.replies.clone()));
+                    self.wire.unsubscribed(id, count);
+                }
+                Incoming::Ping => self.wire.pong(),
+                Incoming::Disconnect { with_will } => {
+                    self.clean_end = true;
+                    if !with_will {
+                        self.will = None;
+                    }
+                }
+                Incoming::KeepAlive(ms) => self.set_keep_alive(ms),
+                Incoming::Connect(_) => self.wire.goodbye(Goodbye::ImplementationError),
+                Incoming::Broken(what) => {
+                    warn!(device.id = %self.peer.device, "the device broke the MQTT protocol ({what}): its connection is closed");
+                    self.wire.goodbye(Goodbye::ImplementationError);
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, publish: Publish) {
+        let roster = self.hall.roster.borrow().clone();
+        let mut admitted = admission::admit(&self.peer, &roster, &publish.topic, publish.payload);
+        let number = self.first + self.waiting.len() as u64;
+        admitted.submission.reply = Some((self.replies.clone(), number));
+        self.waiting.push_back(Waiting {
+            id: publish.id,
+            qos: publish.qos,
+            reason: admitted.reason,
+            answered: false,
+        });
+        self.batch.push(admitted.submission);
+    }
+
+    /// An answer of the pipeline, or a command.
+    fn hear(&mut self, message: ToSession) {
+        match message {
+            ToSession::Answer { number, reason } => {
+                if let Some(waiting) = self.waiting.get_mut((number - self.first) as usize) {
+                    waiting.answered = true;
+                    if reason != PublishReason::Success {
+                        waiting.reason = reason;
+                    }
+                }
+                while self.waiting.front().is_some_and(|front| front.answered) {
+                    let Some(done) = self.waiting.pop_front() else { break };
+                    self.first += 1;
+                    if let Some(id) = done.id {
+                        self.wire.answer(id, done.qos, done.reason);
+                    }
+                }
+            }
+            ToSession::Failed => {
+                self.will = None;
+                self.wire.goodbye(Goodbye::ImplementationError);
+            }
+            ToSession::Command(command, encoding) => {
+                self.commands.insert(command.id, (*command, encoding));
+                self.send_commands();
+            }
+        }
+    }
+
+    fn subscribe(&mut self, id: u16, filters: &[(String, u8)]) {
+        let own = topic::command(&self.peer.device);
+        let prefix = own.strip_suffix("command").unwrap_or_default();
+        let granted: Vec<Option<u8>> = filters
+            .iter()
+            .map(|(filter, qos)| {
+                let rest = filter.strip_prefix(prefix)?;
+                matches!(rest, "command" | "+" | "#").then_some((*qos).min(1))
+            })
+            .collect();
+        self.wire.subscribed(id, &granted);
+        if let Some(qos) = granted.into_iter().flatten().max() {
+            self.listen(qos);
+        } else {
+            info!(device.id = %self.peer.device, "subscription refused: a device may listen to its own command topic only");
+        }
+    }
+
+    fn listen(&mut self, qos: u8) {
+        self.subscribed = Some(qos);
+        self.note(What::Listening(self.replies.clone()));
+    }
+
+    fn send_commands(&mut self) {
+        let Some(qos) = self.subscribed else { return };
+        while let Some((&id, (command, encoding))) = self.commands.first_key_value() {
+            let payload = encoding.command(command);
+            if !self.wire.publish(&topic::command(&self.peer.device), &payload, qos) {
+                return;
+            }
+            self.commands.remove(&id);
+        }
+    }
+
+    fn note(&mut self, what: What) {
+        self.batch.push(Submission {
+            device: self.peer.device.clone(),
+            enrolment: self.peer.enrolment,
+            lane: Lane::Telemetry,
+            what,
+            reply: None,
+        });
+    }
+
+    fn set_keep_alive(&mut self, ms: u64) {
+        self.keep_alive = (ms > 0).then(|| Duration::from_millis(ms));
+    }
+
+    async fn write_out<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> std::io::Result<()> {
+        let output = self.wire.output();
+        if output.is_empty() {
+            return Ok(());
+        }
+        let write = async {
+            stream.write_all(output).await?;
+            stream.flush().await
+        };
+        let written = timeout(Duration::from_millis(limits::WRITE_MS_MAX), write).await;
+        output.clear();
+        if output.capacity() > 4096 {
+            output.shrink_to(1024);
+        }
+        written.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+    }
+
+    /// The connection is over: the Will is stored, and what a later connection may take over is kept.
+    fn end(mut self, device: &DeviceId, seat: &Seat, why: &'static str) {
+        debug!(device.id = %device, "device disconnected: {why}");
+        self.note(What::Deaf(self.replies.clone()));
+        if let Some(will) = self.will.take() {
+            let roster = self.hall.roster.borrow().clone();
+            let admitted = admission::admit(&self.peer, &roster, &will.topic, will.payload);
+            self.batch.push(admitted.submission);
+        }
+        self.hall.intake.submit(&mut self.batch);
+        let kept = Kept { subscribed: self.subscribed, half_received: self.half_received() };
+        self.hall.sessions.leave(device, seat.epoch, self.remembers.then_some(kept));
+    }
+
+    /// QoS 2 publishes whose PUBREC is out: only those are the gateway's, the rest will be sent again.
+    fn half_received(&self) -> Vec<u16> {
+        let mut ids = self.wire.half_received();
+        ids.retain(|id| !self.waiting.iter().any(|waiting| waiting.id == Some(*id)));
+        ids
+    }
+}

@@ -1,0 +1,175 @@
+//! Telling a retransmission from a new event.
+//!
+//! Enters: the identity (enrolment, restart, seq) and bytes of every event that is stored. Leaves: [`Verdict`].
+//! Exact windows, not a high-water mark: a late lower number is still new. What is too old to be remembered counts as new,
+//! never the reverse, so nothing but a byte-identical retransmission is ever suppressed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use vaka_protocol::DeviceId;
+
+use crate::limits::{IDENTITIES_MAX, IDENTITIES_PER_DEVICE_MIN};
+
+/// What an identity and its bytes say about an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    New,
+    /// The same identity with the same bytes: already stored.
+    Retransmission,
+    /// The same identity with other bytes: a new event, and something is wrong with the device.
+    Conflict,
+}
+
+/// (restart, seq): what a device numbers its events with.
+type Number = (u32, u64);
+
+/// One device's remembered identities: runs of consecutive numbers, each with the CRC32C of its bytes.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+struct Window {
+    enrolment: u32,
+    runs: BTreeMap<Number, Vec<u32>>,
+    held: usize,
+}
+
+/// The identities of all devices.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Windows {
+    devices: BTreeMap<DeviceId, Window>,
+}
+
+/// The fingerprint that stands for an event's bytes. Two payloads under one identity differ here but for 1 in 4 billion.
+pub fn fingerprint(payload: &[u8]) -> u32 {
+    crc32c::crc32c(payload)
+}
+
+impl Windows {
+    pub fn judge(&self, device: &DeviceId, enrolment: u32, restart: u32, seq: u64, payload: &[u8]) -> Verdict {
+        let Some(window) = self.devices.get(device).filter(|w| w.enrolment == enrolment) else {
+            return Verdict::New;
+        };
+        match window.get((restart, seq)) {
+            None => Verdict::New,
+            Some(known) if known == fingerprint(payload) => Verdict::Retransmission,
+            Some(_) => Verdict::Conflict,
+        }
+    }
+
+    /// Remembers an event that is being stored. A new enrolment forgets the replaced device's numbers.
+    pub fn remember(&mut self, device: &DeviceId, enrolment: u32, restart: u32, seq: u64, payload: &[u8]) {
+        let share = IDENTITIES_PER_DEVICE_MIN.max(IDENTITIES_MAX / self.devices.len().max(1));
+        if !self.devices.contains_key(device) {
+            self.devices.insert(device.clone(), Window::default());
+        }
+        let Some(window) = self.devices.get_mut(device) else { return };
+        if window.enrolment != enrolment {
+            *window = Window { enrolment, ..Window::default() };
+        }
+        window.put((restart, seq), fingerprint(payload));
+        window.forget_beyond(share, (restart, seq));
+    }
+}
+
+impl Window {
+    fn run_at(&self, (restart, seq): Number) -> Option<(Number, usize)> {
+        let (&start, run) = self.runs.range(..=(restart, seq)).next_back()?;
+        let offset = usize::try_from(seq.checked_sub(start.1)?).ok()?;
+        (start.0 == restart && offset <= run.len()).then_some((start, offset))
+    }
+
+    fn get(&self, number: Number) -> Option<u32> {
+        let (start, offset) = self.run_at(number)?;
+        self.runs.get(&start)?.get(offset).copied()
+    }
+
+    fn put(&mut self, number: Number, fingerprint: u32) {
+        if let Some((start, offset)) = self.run_at(number)
+            && let Some(run) = self.runs.get_mut(&start)
+        {
+            if offset < run.len() {
+                run[offset] = fingerprint;
+                return;
+            }
+            // Just behind a run: it grows, unless the next run already holds the number (then that one was found).
+            run.push(fingerprint);
+        } else {
+            self.runs.insert(number, vec![fingerprint]);
+        }
+        self.held += 1;
+    }
+
+    /// Forgets the lowest numbers beyond `share`, but never the one just remembered.
+    fn forget_beyond(&mut self, share: usize, newest: Number) {
+        while self.held > share {
+            let Some(start) = self.runs.keys().find(|&&start| start != newest || self.runs.len() == 1).copied() else {
+                return;
+            };
+            let Some(mut run) = self.runs.remove(&start) else { return };
+            // In quarters, so that the cost is paid seldom.
+            let drop = run.len().min((self.held - share).max(share / 4).max(1));
+            self.held -= drop;
+            if drop < run.len() {
+                run.drain(..drop);
+                self.runs.insert((start.0, start.1 + drop as u64), run);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn device(name: &str) -> DeviceId {
+        DeviceId::try_from(name).expect("a valid id")
+    }
+
+    #[test]
+    fn a_late_lower_number_is_still_new() {
+        let mut windows = Windows::default();
+        let p1 = device("p1");
+        windows.remember(&p1, 1, 7, 100, b"a");
+        assert_eq!(windows.judge(&p1, 1, 7, 42, b"b"), Verdict::New);
+        windows.remember(&p1, 1, 7, 42, b"b");
+        assert_eq!(windows.judge(&p1, 1, 7, 42, b"b"), Verdict::Retransmission);
+        assert_eq!(windows.judge(&p1, 1, 7, 42, b"other"), Verdict::Conflict);
+        assert_eq!(windows.judge(&p1, 1, 6, 42, b"b"), Verdict::New, "another restart");
+        assert_eq!(windows.judge(&p1, 2, 7, 42, b"b"), Verdict::New, "another enrolment");
+        assert_eq!(windows.judge(&device("p2"), 1, 7, 42, b"b"), Verdict::New, "another device");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_forgotten_counts_as_new() {
+        let mut windows = Windows::default();
+        let flood = device("flood");
+        for n in 0..(IDENTITIES_MAX as u64 + 10) {
+            windows.remember(&flood, 1, 1, n, b"x");
+        }
+        assert!(windows.devices[&flood].held <= IDENTITIES_MAX);
+        assert_eq!(windows.judge(&flood, 1, 1, 0, b"x"), Verdict::New);
+        assert_eq!(windows.judge(&flood, 1, 1, IDENTITIES_MAX as u64, b"x"), Verdict::Retransmission);
+    }
+
+    proptest! {
+        /// Against a plain map, in any order of numbers.
+        #[test]
+        fn agrees_with_a_plain_map(numbers in prop::collection::vec((0u32..3, 0u64..40, 0u8..3), 1..200)) {
+            let (mut windows, mut model) = (Windows::default(), BTreeMap::new());
+            let p1 = device("p1");
+            for (restart, seq, byte) in numbers {
+                let expected = match model.get(&(restart, seq)) {
+                    None => Verdict::New,
+                    Some(&b) if b == byte => Verdict::Retransmission,
+                    Some(_) => Verdict::Conflict,
+                };
+                prop_assert_eq!(windows.judge(&p1, 1, restart, seq, &[byte]), expected);
+                windows.remember(&p1, 1, restart, seq, &[byte]);
+                model.insert((restart, seq), byte);
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The command line's way to a running gateway: one JSON line in, one out, over a socket in the journal's folder.
+//!
+//! Only the gateway's own user may open it. Absent: any other authority; the operating system has judged who asks.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{oneshot, watch};
+use tracing::warn;
+use vaka_protocol::AlarmId;
+
+use super::keeper::{Ask, Input};
+use crate::ingest::inbox::Inbox;
+use crate::journal::record::{Act, ActWhat};
+
+/// Longest request line, in bytes.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    Alarms { all: bool },
+    Show { alarm: AlarmId },
+    Act { alarm: AlarmId, act: ActWhat, by: String, note: String },
+    Stat,
+}
+
+/// `Ok` holds what was asked for; `Err` says in words why not.
+pub type Response = Result<Value, String>;
+
+pub fn socket(journal_dir: &Path) -> PathBuf {
+    journal_dir.join("control.sock")
+}
+
+/// # Errors
+/// Where the socket cannot be made; the text names it.
+pub fn bind(journal_dir: &Path) -> Result<UnixListener, String> {
+    let path = socket(journal_dir);
+    // The journal's lock is held: a socket found here is a dead gateway's.
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path)
+        .map_err(|e| format!("opening the control socket {}: {e}; a shorter path for [journal] dir may help", path.display()))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+        .map_err(|e| format!("closing the control socket {} to others: {e}", path.display()))?;
+    Ok(listener)
+}
+
+pub async fn serve(listener: UnixListener, inbox: Arc<Inbox<Input>>, mut shutdown: watch::Receiver<bool>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = shutdown.changed() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                tokio::spawn(answer(stream, inbox.clone()));
+            }
+            Err(e) => warn!("accepting on the control socket: {e}"),
+        }
+    }
+}
+
+async fn answer(mut stream: UnixStream, inbox: Arc<Inbox<Input>>) {
+    let (reader, mut writer) = stream.split();
+    let mut lines = BufReader::new(reader.take(REQUEST_BYTES_MAX)).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let response: Response = match serde_json::from_str(&line) {
+            Ok(request) => ask(request, &inbox).await,
+            Err(e) => Err(format!("reading a request on the control socket: {e}")),
+        };
+        let mut text = serde_json::to_string(&response).unwrap_or_default();
+        text.push('\n');
+        if writer.write_all(text.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn ask(request: Request, inbox: &Inbox<Input>) -> Response {
+    fn gone<E>(_: E) -> String {
+        "the gateway is stopping".to_owned()
+    }
+    let put = |ask| inbox.put([(true, Input::Ask(ask))]);
+    match request {
+        Request::Alarms { all } => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Alarms { all, reply });
+            serde_json::to_value(answer.await.map_err(gone)?).map_err(|e| e.to_string())
+        }
+        Request::Show { alarm } => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Show { alarm: alarm.clone(), reply });
+            answer.await.map_err(gone)?.ok_or_else(|| format!("there is no alarm {alarm}"))
+        }
+        Request::Act { alarm, act, by, note } => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Act { act: Act { alarm, act, by, note }, reply });
+            serde_json::to_value(answer.await.map_err(gone)??).map_err(|e| e.to_string())
+        }
+        Request::Stat => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Stat { reply });
+            answer.await.map_err(gone)
+        }
+    }
+}
+
+/// Asks the gateway whose journal is in `journal_dir`. `None`: no gateway runs there.
+pub fn request(journal_dir: &Path, request: &Request) -> Option<Response> {
+    use std::io::{BufRead, BufReader, Write};
+    let mut stream = std::os::unix::net::UnixStream::connect(socket(journal_dir)).ok()?;
+    let mut ask = || -> std::io::Result<Response> {
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(30)))?;
+        let mut line = serde_json::to_string(request)?;
+        line.push('\n');
+        stream.write_all(line.as_bytes())?;
+        let mut answer = String::new();
+        BufReader::new(&stream).read_line(&mut answer)?;
+        Ok(serde_json::from_str(&answer)?)
+    };
+    Some(ask().unwrap_or_else(|e| Err(format!("asking the running gateway: {e}; try again"))))
+}

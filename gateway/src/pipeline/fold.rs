@@ -1,0 +1,123 @@
+//! State = fold(records). Live and on replay the same records make the same state.
+//!
+//! Enters: records in order of their sequence numbers. Leaves: the state, and the [`Change`]s that the outside has to
+//! hear of (ignored on replay: what is still owed is read off the state afterwards).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use vaka_protocol::{Command, CommandMessage, DeviceId, Event, Lane};
+
+use super::commands::Commands;
+use crate::ingest::window::Windows;
+use crate::ingest::{Encoding, Parsed, payload};
+use crate::journal::Header;
+use crate::journal::record::{Decision, EventRecord, Record};
+use crate::limits::RECEIPT_EXPIRES_MS;
+use crate::rules::alarms::{Alarms, Change};
+
+/// What is known of a device from its own records.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Seen {
+    /// UTC milliseconds of its newest record.
+    pub last_at: i64,
+    pub online: bool,
+    /// The encoding it used last: commands to it use the same.
+    pub encoding: Encoding,
+    pub events: u64,
+    pub quarantined: u64,
+}
+
+/// Everything the gateway knows, rebuilt from the journal at any time.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct State {
+    /// The newest record folded in.
+    pub cursor: u64,
+    pub windows: Windows,
+    pub alarms: Alarms,
+    pub commands: Commands,
+    pub devices: BTreeMap<DeviceId, Seen>,
+    pub refused: BTreeMap<Lane, u64>,
+}
+
+/// A change together with the command it means for a device, if any.
+#[derive(Debug)]
+pub enum Outcome {
+    Change(Change),
+    Command { device: DeviceId, id: u64 },
+}
+
+impl State {
+    /// Folds one record in. Unreadable payloads within it change nothing but the counts.
+    pub fn apply(&mut self, header: &Header, record: &Record, outcomes: &mut Vec<Outcome>) {
+        if let Record::Event(event) = record {
+            let parsed = payload::read(&event.payload, event.via.as_ref()).ok();
+            return self.apply_event(header, event, parsed.as_ref());
+        }
+        self.cursor = header.seq;
+        let at = header.wall_ms;
+        let mut changes = Vec::new();
+        match record {
+            Record::Decisions(decisions) => {
+                for decision in &decisions.decisions {
+                    match decision {
+                        Decision::Raise(raise) => self.alarms.apply_raise(raise, at, &mut changes),
+                        Decision::Join(join) => self.alarms.apply_join(join, at, &mut changes),
+                    }
+                }
+            }
+            Record::Rung(rung) => self.alarms.apply_rung(rung, at, &mut changes),
+            Record::Act(act) => self.alarms.apply_act(act, at, &mut changes),
+            Record::Alive(alive) => {
+                let seen = self.seen(&alive.device, at);
+                seen.online = alive.online;
+            }
+            Record::Quarantine(quarantine) => self.seen(&quarantine.device, at).quarantined += 1,
+            Record::Refusal(refusal) => *self.refused.entry(refusal.lane).or_default() += refusal.count,
+            Record::Event(_) | Record::Boot(_) | Record::Path(_) | Record::Fault(_) | Record::Checkpoint(_) => {}
+        }
+        self.tell_devices(header, changes, outcomes);
+    }
+
+    /// Folds an event in, whose payload has been read already.
+    pub fn apply_event(&mut self, header: &Header, event: &EventRecord, parsed: Option<&Parsed>) {
+        self.cursor = header.seq;
+        if !event.assigned {
+            self.windows.remember(&event.device, event.enrolment, event.restart, event.seq, &event.payload);
+        }
+        let seen = self.seen(&event.device, header.wall_ms);
+        seen.events += 1;
+        let Some(parsed) = parsed else { return };
+        seen.encoding = parsed.encoding;
+        for event_read in &parsed.events {
+            if let Event::Done { id, .. } = event_read {
+                self.commands.done(&event.device, *id);
+            }
+        }
+    }
+
+    fn seen(&mut self, device: &DeviceId, at: i64) -> &mut Seen {
+        if !self.devices.contains_key(device) {
+            self.devices.insert(device.clone(), Seen::default());
+        }
+        let seen = self.devices.entry(device.clone()).or_default();
+        seen.last_at = seen.last_at.max(at);
+        seen
+    }
+
+    /// Each rung is a command to the device whose event it answers.
+    fn tell_devices(&mut self, header: &Header, changes: Vec<Change>, outcomes: &mut Vec<Outcome>) {
+        for (index, change) in changes.into_iter().enumerate() {
+            let Change::Receipt { device, alarm, restart, seq, rung } = change else {
+                outcomes.push(Outcome::Change(change));
+                continue;
+            };
+            let id = Commands::id(header.seq, index);
+            let expires_at = header.wall_ms + RECEIPT_EXPIRES_MS;
+            let command = Command::Receipt { restart, seq, alarm, rung };
+            let message = CommandMessage { v: vaka_protocol::VERSION, id, expires_at, command };
+            self.commands.issue(&device, message, header.wall_ms);
+            outcomes.push(Outcome::Command { device, id });
+        }
+    }
+}

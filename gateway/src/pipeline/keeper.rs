@@ -1,0 +1,468 @@
+//! The one thread that owns the journal and the state.
+//!
+//! Enters: inputs from sessions, dispatch and people. Leaves, after the commit and never before: answers to devices,
+//! notices to dispatch, commands to connected devices. An event and what the rules decide on it go to the disk in one
+//! commit. A commit that fails: nothing is answered, the journal is opened and folded anew, in the process.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
+
+use super::fold::{Outcome, State};
+use super::restore::{self, Restored};
+use super::view::{self, AlarmRow, Labels};
+use crate::clock::Clock;
+use crate::dispatch::{Dispatcher, Report};
+use crate::ingest::window::Verdict;
+use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
+use crate::journal::record::{
+    Act, ActWhat, Alive, Decisions, EventRecord, Fault, PathRecord, Record, Refusal, RungRecord, Via,
+};
+use crate::journal::{Header, Journal, Stamp};
+use crate::limits;
+use crate::rules::alarms::Change;
+use crate::rules::{self, Happening, Home, Input as Judged};
+
+/// Something for the keeper to do.
+pub enum Input {
+    Submission(Submission),
+    Report(Report),
+    Ask(Ask),
+    /// After the batch it stands in, the fold is saved and the thread ends.
+    Stop,
+}
+
+impl Input {
+    /// Goes before everything that is not: presses, and what a person or a receiver says of them.
+    pub fn is_urgent(&self) -> bool {
+        match self {
+            Input::Submission(submission) => submission.lane == Lane::Life,
+            Input::Report(_) | Input::Ask(_) => true,
+            Input::Stop => false,
+        }
+    }
+}
+
+/// A question or an act from the command line or the board.
+pub enum Ask {
+    Alarms { all: bool, reply: oneshot::Sender<Vec<AlarmRow>> },
+    Show { alarm: AlarmId, reply: oneshot::Sender<Option<serde_json::Value>> },
+    Act { act: Act, reply: oneshot::Sender<Result<AlarmRow, String>> },
+    Stat { reply: oneshot::Sender<serde_json::Value> },
+    /// The config was read anew.
+    Home { home: Home, labels: Labels },
+    /// Something in the gateway is wrong, or well again.
+    Fault(Fault),
+}
+
+/// What is answered once the batch is on the disk.
+enum Answer {
+    Device(Replies, u64, PublishReason),
+    Person(AlarmId, oneshot::Sender<Result<AlarmRow, String>>),
+}
+
+pub struct Keeper {
+    restored: Restored,
+    home: Home,
+    labels: Labels,
+    clock: Arc<dyn Clock>,
+    dispatcher: Option<Dispatcher>,
+    listening: BTreeMap<DeviceId, Replies>,
+    answers: Vec<Answer>,
+    outcomes: Vec<Outcome>,
+    /// Lanes whose share of the disk is used up, looked up once a batch.
+    refused_lanes: Vec<Lane>,
+    /// Refused in this batch: one record for each device and lane, not for each event.
+    refusals: BTreeMap<(DeviceId, Lane), u64>,
+    disk_is_short: bool,
+}
+
+impl Keeper {
+    /// `dispatcher` is absent where nothing is to be sent: a command line acting on a stopped gateway's journal.
+    pub fn new(
+        restored: Restored,
+        home: Home,
+        labels: Labels,
+        clock: Arc<dyn Clock>,
+        dispatcher: Option<Dispatcher>,
+    ) -> Self {
+        Self {
+            restored,
+            home,
+            labels,
+            clock,
+            dispatcher,
+            listening: BTreeMap::new(),
+            answers: Vec::new(),
+            outcomes: Vec::new(),
+            refused_lanes: Vec::new(),
+            refusals: BTreeMap::new(),
+            disk_is_short: false,
+        }
+    }
+
+    pub fn state(&self) -> &State {
+        &self.restored.state
+    }
+
+    /// Says that the process runs, judges what was left unjudged, and owes again what is still owed.
+    pub fn begin(&mut self) {
+        let found = self.restored.begin();
+        for record in found.records {
+            self.append(record, Lane::Technical);
+        }
+        for input in found.unjudged {
+            let before = self.restored.state.cursor;
+            self.judge_record(&input.header, &input.record);
+            if self.restored.state.cursor == before {
+                // Nothing decided: said once, so that no later start asks again when the alarms stand otherwise.
+                let nothing = Decisions { cursor: input.header.seq, decisions: Vec::new() };
+                self.append(Record::Decisions(nothing), Lane::Telemetry);
+            }
+        }
+        self.commit();
+        self.owe_everything();
+    }
+
+    /// Takes a batch to the disk and answers it.
+    pub fn run_batch(&mut self, batch: &mut Vec<Input>) {
+        self.refused_lanes = self.restored.lanes_without_room();
+        self.tell_disk_is_short();
+        for input in batch.drain(..) {
+            self.take(input);
+        }
+        for ((device, lane), count) in std::mem::take(&mut self.refusals) {
+            let reason = format!("no room left on the disk for {}", lane.as_str());
+            self.append(Record::Refusal(Refusal { device, lane, reason, count }), lane);
+        }
+        self.commit();
+    }
+
+    /// Between batches: saves the fold, and makes room by removing what is settled.
+    pub fn keep_house(&mut self, is_idle: bool) {
+        if let Err(e) = self.restored.keep_house(is_idle, self.clock.as_ref()) {
+            error!("keeping house in the journal: {e}");
+            self.recover();
+        }
+    }
+
+    /// Nothing more comes: the fold is saved, so that the next start replays nothing.
+    pub fn finish(mut self) {
+        self.restored.save();
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Submission(submission) => self.take_submission(submission),
+            Input::Report(report) => self.take_report(report),
+            Input::Ask(ask) => self.take_ask(ask),
+            Input::Stop => {}
+        }
+    }
+
+    fn take_submission(&mut self, submission: Submission) {
+        let Submission { device, enrolment, lane, what, reply } = submission;
+        let mut reason = PublishReason::Success;
+        match what {
+            What::Event { parsed, payload, via } => {
+                if self.refused_lanes.contains(&lane) {
+                    *self.refusals.entry((device.clone(), lane)).or_default() += 1;
+                    reason = PublishReason::QuotaExceeded;
+                } else {
+                    self.store_event(device, enrolment, lane, &parsed, payload, via);
+                }
+            }
+            What::Quarantine(quarantine) => {
+                let record = Record::Quarantine(quarantine);
+                let header = self.append(record.clone(), lane);
+                self.judge_record(&header, &record);
+            }
+            What::Alive { online } => {
+                self.append(Record::Alive(Alive { device, online }), lane);
+            }
+            What::Listening(replies) => self.listen(device, replies),
+            What::Deaf(replies) => {
+                if self.listening.get(&device).is_some_and(|current| current.same_channel(&replies)) {
+                    self.listening.remove(&device);
+                }
+            }
+        }
+        if let Some((to, number)) = reply {
+            self.answers.push(Answer::Device(to, number, reason));
+        }
+    }
+
+    fn store_event(
+        &mut self,
+        device: DeviceId,
+        enrolment: u32,
+        lane: Lane,
+        parsed: &Parsed,
+        payload: Vec<u8>,
+        via: Option<Via>,
+    ) {
+        let journal = &self.restored.journal;
+        let (restart, seq, assigned) = match parsed.identity {
+            Some((restart, seq)) => (restart, seq, false),
+            None => (journal.boot(), journal.next_seq(), true),
+        };
+        let windows = &self.restored.state.windows;
+        let conflict = match windows.judge(&device, enrolment, restart, seq, &payload) {
+            _ if assigned => false,
+            Verdict::New => false,
+            Verdict::Retransmission => return,
+            Verdict::Conflict => {
+                warn!(device.id = %device, "the device used number {restart}/{seq} for two different events: both are kept");
+                true
+            }
+        };
+        let record = Record::Event(EventRecord {
+            device,
+            enrolment,
+            restart,
+            seq,
+            assigned,
+            conflict,
+            via,
+            payload: payload.into(),
+        });
+        let header = self.restored.append(&record, lane, self.clock.as_ref());
+        let Record::Event(event) = &record else { return };
+        self.restored.state.apply_event(&header, event, Some(parsed));
+        self.judge(&header, rules::What::Event(happening(event, parsed)));
+    }
+
+    /// Refusing anything is itself a technical alarm, once, until there is room again.
+    fn tell_disk_is_short(&mut self) {
+        let is_short = !self.refused_lanes.is_empty();
+        if is_short == self.disk_is_short {
+            return;
+        }
+        self.disk_is_short = is_short;
+        let lanes: Vec<&str> = self.refused_lanes.iter().map(|lane| lane.as_str()).collect();
+        let detail = if is_short { format!("refused: {}", lanes.join(", ")) } else { String::new() };
+        self.take_ask(Ask::Fault(Fault { fault: "disk-full".into(), detail, active: is_short }));
+    }
+
+    fn listen(&mut self, device: DeviceId, replies: Replies) {
+        let state = &self.restored.state;
+        let encoding = state.devices.get(&device).map(|seen| seen.encoding).unwrap_or_default();
+        for command in state.commands.owed(&device, self.clock.now().wall_ms) {
+            // A closed session hears nothing; the next one asks again.
+            let _ = replies.send(ToSession::Command(Box::new(command.clone()), encoding));
+        }
+        self.listening.insert(device, replies);
+    }
+
+    fn take_report(&mut self, report: Report) {
+        match report {
+            Report::Rung { alarm, notice, rung, receiver, path, detail } => {
+                let Some(known) = self.restored.state.alarms.get(&alarm) else { return };
+                let lane = known.raise.lane;
+                if rung == Rung::Accepted {
+                    info!(alarm.id = %alarm, alarm.lane = lane.as_str(), receiver = %receiver, "alarm accepted");
+                }
+                self.append(Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }), lane);
+            }
+            Report::Path { receiver, path, up, detail } => {
+                let record = Record::Path(PathRecord { receiver, path, up, detail });
+                let header = self.append(record.clone(), Lane::Technical);
+                self.judge_record(&header, &record);
+            }
+        }
+    }
+
+    fn take_ask(&mut self, ask: Ask) {
+        // Whoever asked may have gone away: then nobody hears the answer.
+        match ask {
+            Ask::Alarms { all, reply } => {
+                let _ = reply.send(view::rows(&self.restored.state, &self.labels, all));
+            }
+            Ask::Show { alarm, reply } => {
+                let _ = reply.send(view::show(&self.restored.state, &self.labels, &alarm));
+            }
+            Ask::Act { act, reply } => match self.check_act(&act) {
+                Err(why) => {
+                    let _ = reply.send(Err(why));
+                }
+                Ok(lane) => {
+                    let alarm = act.alarm.clone();
+                    self.append(Record::Act(act), lane);
+                    self.answers.push(Answer::Person(alarm, reply));
+                }
+            },
+            Ask::Stat { reply } => {
+                let _ = reply.send(view::stat(&self.restored));
+            }
+            Ask::Home { home, labels } => {
+                self.home = home;
+                self.labels = labels;
+            }
+            Ask::Fault(fault) => {
+                let record = Record::Fault(fault);
+                let header = self.append(record.clone(), Lane::Technical);
+                self.judge_record(&header, &record);
+            }
+        }
+    }
+
+    fn check_act(&self, act: &Act) -> Result<Lane, String> {
+        let Some(alarm) = self.restored.state.alarms.get(&act.alarm) else {
+            return Err(format!("there is no alarm {}; `vaka alarm list --all` shows those there are", act.alarm));
+        };
+        match (&alarm.closed_by, &alarm.claimed_by, act.act) {
+            (Some(by), _, _) => Err(format!("alarm {} was closed by {by} already", act.alarm)),
+            (None, Some(by), ActWhat::Claim) if *by != act.by => {
+                Err(format!("alarm {} has been taken by {by} already", act.alarm))
+            }
+            _ => Ok(alarm.raise.lane),
+        }
+    }
+
+    /// Appends a record and folds it in.
+    fn append(&mut self, record: Record, lane: Lane) -> Header {
+        let header = self.restored.append(&record, lane, self.clock.as_ref());
+        self.restored.state.apply(&header, &record, &mut self.outcomes);
+        header
+    }
+
+    fn judge_record(&mut self, header: &Header, record: &Record) {
+        match record {
+            Record::Quarantine(quarantine) => self.judge(header, rules::What::Quarantine(quarantine)),
+            Record::Path(path) => self.judge(header, rules::What::Path(path)),
+            Record::Fault(fault) => self.judge(header, rules::What::Fault(fault)),
+            Record::Event(event) => {
+                if let Ok(parsed) = crate::ingest::payload::read(&event.payload, event.via.as_ref()) {
+                    self.judge(header, rules::What::Event(happening(event, &parsed)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn judge(&mut self, header: &Header, what: rules::What<'_>) {
+        let input = Judged { cursor: header.seq, recorded_at: header.wall_ms, what };
+        let decisions = rules::step(&self.restored.state.alarms, &self.home, &input);
+        let Some(lane) = decisions.iter().map(|decision| self.lane_of(decision)).min() else { return };
+        self.append(Record::Decisions(Decisions { cursor: header.seq, decisions }), lane);
+    }
+
+    fn lane_of(&self, decision: &crate::journal::record::Decision) -> Lane {
+        use crate::journal::record::Decision;
+        match decision {
+            Decision::Raise(raise) => raise.lane,
+            Decision::Join(join) => self.restored.state.alarms.get(&join.alarm).map_or(Lane::Technical, |a| a.raise.lane),
+        }
+    }
+
+    fn commit(&mut self) {
+        if let Err(e) = self.restored.journal.commit() {
+            error!("committing to the journal: {e}; nothing of this batch is acknowledged");
+            return self.recover();
+        }
+        for answer in self.answers.drain(..) {
+            match answer {
+                Answer::Device(to, number, reason) => {
+                    let _ = to.send(ToSession::Answer { number, reason });
+                }
+                Answer::Person(alarm, reply) => {
+                    let row = view::row_of(&self.restored.state, &self.labels, &alarm);
+                    let _ = reply.send(row.ok_or_else(|| format!("alarm {alarm} is gone")));
+                }
+            }
+        }
+        for outcome in std::mem::take(&mut self.outcomes) {
+            self.release(outcome);
+        }
+    }
+
+    fn release(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Change(Change::Owed { alarm, notice }) => self.owe(&alarm, notice),
+            Outcome::Change(Change::Settled { alarm }) => {
+                if let Some(dispatcher) = &self.dispatcher {
+                    dispatcher.settled(&alarm);
+                }
+            }
+            Outcome::Change(Change::Receipt { .. }) => {}
+            Outcome::Command { device, id } => {
+                let state = &self.restored.state;
+                if let (Some(to), Some(command)) = (self.listening.get(&device), state.commands.get(&device, id)) {
+                    let encoding = state.devices.get(&device).map(|seen| seen.encoding).unwrap_or_default();
+                    let _ = to.send(ToSession::Command(Box::new(command.clone()), encoding));
+                }
+            }
+        }
+    }
+
+    fn owe(&self, alarm: &AlarmId, number: u32) {
+        let Some(dispatcher) = &self.dispatcher else { return };
+        let Some(alarm) = self.restored.state.alarms.get(alarm) else { return };
+        if let Some(notice) = alarm.notice(number) {
+            dispatcher.owe(view::notice(alarm, notice, &self.labels));
+        }
+    }
+
+    fn owe_everything(&self) {
+        let Some(dispatcher) = &self.dispatcher else { return };
+        for (alarm, notice) in self.restored.state.alarms.owed() {
+            dispatcher.owe(view::notice(alarm, notice, &self.labels));
+        }
+    }
+
+    /// The journal could not be written. Nothing is acknowledged; what the disk holds is read anew, until that works.
+    fn recover(&mut self) {
+        for answer in self.answers.drain(..) {
+            match answer {
+                Answer::Device(to, ..) => {
+                    let _ = to.send(ToSession::Failed);
+                }
+                Answer::Person(alarm, reply) => {
+                    let _ = reply.send(Err(format!("alarm {alarm}: the journal could not be written; try again")));
+                }
+            }
+        }
+        self.outcomes.clear();
+        loop {
+            match restore::reopen(&mut self.restored) {
+                Ok(()) => break,
+                Err(e) => {
+                    error!("opening the journal anew: {e}; trying again in {} ms", limits::REOPEN_MS);
+                    std::thread::park_timeout(std::time::Duration::from_millis(limits::REOPEN_MS));
+                }
+            }
+        }
+        warn!("the journal is open again");
+        self.owe_everything();
+    }
+}
+
+fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed) -> Happening<'a> {
+    Happening {
+        device: &event.device,
+        enrolment: event.enrolment,
+        restart: event.restart,
+        seq: event.seq,
+        at: parsed.at,
+        events: &parsed.events,
+        unknown: &parsed.unknown,
+        conflict: event.conflict,
+    }
+}
+
+/// The stamp of a record made now.
+pub fn stamp(clock: &dyn Clock) -> Stamp {
+    let now = clock.now();
+    Stamp { mono_ms: now.mono_ms, wall_ms: now.wall_ms }
+}
+
+/// So that `restore` and the keeper append in one way.
+pub fn append(journal: &mut Journal, record: &Record, lane: Lane, clock: &dyn Clock) -> Header {
+    let stamp = stamp(clock);
+    let (boot, kind) = (journal.boot(), record.kind() as u8);
+    let seq = journal.append(record, lane, stamp);
+    Header { seq, kind, lane: lane as u8, key_id: 0, boot, mono_ms: stamp.mono_ms, wall_ms: stamp.wall_ms }
+}

@@ -1,0 +1,316 @@
+//! The way of an event, put together: the only room that imports every stage.
+//!
+//! ingest → keeper (journal, rules, journal: one commit) → dispatch → receiver; receipts come back as records.
+
+mod commands;
+pub mod control;
+pub mod export;
+pub mod fold;
+pub mod keeper;
+pub mod restore;
+pub mod view;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::clock::SystemClock;
+use crate::config::{Config, ConfigError, DeviceKind};
+use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, Report, Route};
+use crate::ingest::inbox::Inbox;
+use crate::ingest::listener::{self, DoorCounts};
+use crate::ingest::roster::{Listed, Peer, Roster};
+use crate::ingest::session::Hall;
+use crate::ingest::sessions::Sessions;
+use crate::ingest::{Intake, Submission};
+use crate::limits;
+use crate::provision;
+use crate::rules::{DeviceFacts, Home};
+use keeper::{Ask, Input, Keeper};
+use restore::RestoreError;
+use view::Labels;
+
+/// Why the gateway does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Provision(#[from] provision::ProvisionError),
+    #[error(transparent)]
+    Tls(#[from] provision::tls::TlsError),
+    #[error(transparent)]
+    Journal(#[from] RestoreError),
+    #[error("listening on {address} for devices: {source}; another program has the port, or it is not this machine's address ([ingest] listen)")]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("{0}")]
+    Start(String),
+    #[error("the journal's thread ended unexpectedly: the process has to start anew")]
+    KeeperDied,
+}
+
+/// Sessions put their submissions here.
+struct Gate {
+    inbox: Arc<Inbox<Input>>,
+}
+
+impl Intake for Gate {
+    fn submit(&self, batch: &mut Vec<Submission>) {
+        self.inbox.put(batch.drain(..).map(|submission| {
+            let input = Input::Submission(submission);
+            (input.is_urgent(), input)
+        }));
+    }
+}
+
+/// Runs the gateway of the config at `path` until SIGTERM or SIGINT. SIGHUP reads the config anew, all or nothing.
+///
+/// # Errors
+/// [`RunError`], where it cannot start, or must not go on.
+pub async fn run(path: PathBuf) -> Result<(), RunError> {
+    let (config, warnings) = Config::load(&path)?;
+    for warning in &warnings {
+        warn!("{warning}");
+    }
+    let clock = Arc::new(SystemClock::new());
+    let size_max_bytes = config.journal.size_max_mib * 1024 * 1024;
+    let restored = restore::open(&config.journal.dir, size_max_bytes)?;
+    clock.raise_floor(restored.newest_wall_ms());
+
+    let tls = provision::tls::server_config(&config, clock.clone())?;
+    let (tls_changes, tls) = watch::channel(tls);
+    let (roster_changes, roster) = watch::channel(Arc::new(roster(&config)?));
+    let (stop, shutdown) = watch::channel(false);
+    let address = config.ingest.listen;
+    let listener =
+        TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
+    let control = control::bind(&config.journal.dir).map_err(RunError::Start)?;
+
+    let inbox = Arc::new(Inbox::default());
+    let reports = {
+        let inbox = inbox.clone();
+        Arc::new(move |report: Report| inbox.put([(true, Input::Report(report))]))
+    };
+    let dispatcher =
+        Dispatcher::start(dispatch_config(&config)?, clock.clone(), reports, shutdown.clone());
+    let keeper = Keeper::new(
+        restored,
+        home(&config),
+        Labels::from_config(&config),
+        clock.clone(),
+        Some(dispatcher.clone()),
+    );
+    let keeper = spawn_keeper(keeper, inbox.clone())?;
+
+    let hall = Arc::new(Hall {
+        intake: Arc::new(Gate { inbox: inbox.clone() }),
+        roster,
+        sessions: Sessions::default(),
+        shutdown: shutdown.clone(),
+    });
+    let door = tokio::spawn(listener::run(listener, tls, identify, hall.clone(), Arc::new(DoorCounts::default())));
+    tokio::spawn(control::serve(control, inbox.clone(), shutdown));
+    info!(
+        gateway.id = %config.gateway.id,
+        listen = %address,
+        devices = config.devices.len(),
+        receivers = config.receivers.len(),
+        "ready"
+    );
+
+    let mut keeper_ended = keeper.ended;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| RunError::Start(format!("taking SIGTERM: {e}")))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| RunError::Start(format!("taking SIGINT: {e}")))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(|e| RunError::Start(format!("taking SIGHUP: {e}")))?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = &mut keeper_ended => return Err(RunError::KeeperDied),
+            _ = hangup.recv() => match reload(&path, &config, clock.clone()) {
+                Ok(fresh) => {
+                    inbox.put([(true, Input::Ask(Ask::Home { home: fresh.home, labels: fresh.labels }))]);
+                    dispatcher.reconfigure(fresh.dispatch);
+                    roster_changes.send_replace(fresh.roster);
+                    tls_changes.send_replace(fresh.tls);
+                    info!("the config was read anew");
+                }
+                Err(e) => error!("reading the config anew: {e}; the old one stays in force"),
+            },
+        }
+    }
+    info!("stopping");
+    stop.send_replace(true);
+    let _ = door.await;
+    wait_for_sessions(&hall).await;
+    // Last of all: what the sessions still had to say is before it.
+    inbox.put([(false, Input::Stop)]);
+    let _ = keeper_ended.await;
+    let _ = std::fs::remove_file(control::socket(&config.journal.dir));
+    Ok(())
+}
+
+/// Sessions say goodbye by themselves; a moment is enough, and what they had not acknowledged comes again.
+async fn wait_for_sessions(hall: &Hall) {
+    for _ in 0..50 {
+        if hall.sessions.connected() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+struct Running {
+    ended: tokio::sync::oneshot::Receiver<()>,
+}
+
+fn spawn_keeper(mut keeper: Keeper, inbox: Arc<Inbox<Input>>) -> Result<Running, RunError> {
+    let (ending, ended) = tokio::sync::oneshot::channel();
+    let body = move || {
+        // Dropped when the thread ends, by return or by panic: the process must not live on without it.
+        let _ending = ending;
+        keeper.begin();
+        let mut batch = Vec::with_capacity(limits::COMMIT_RECORDS_MAX);
+        let mut stopping = false;
+        while !stopping {
+            inbox.take(limits::COMMIT_RECORDS_MAX, Duration::from_millis(limits::IDLE_MS), &mut batch);
+            stopping = batch.iter().any(|input| matches!(input, Input::Stop));
+            keeper.run_batch(&mut batch);
+            keeper.keep_house(inbox.is_empty());
+        }
+        keeper.finish();
+    };
+    std::thread::Builder::new()
+        .name("keeper".into())
+        .spawn(body)
+        .map_err(|e| RunError::Start(format!("starting the journal's thread: {e}")))?;
+    Ok(Running { ended })
+}
+
+/// Everything that a new config changes while the gateway runs.
+struct Fresh {
+    home: Home,
+    labels: Labels,
+    dispatch: DispatchConfig,
+    roster: Arc<Roster>,
+    tls: Arc<rustls::ServerConfig>,
+}
+
+fn reload(path: &std::path::Path, running: &Config, clock: Arc<SystemClock>) -> Result<Fresh, RunError> {
+    let (config, warnings) = Config::load(path)?;
+    for warning in &warnings {
+        warn!("{warning}");
+    }
+    if config.ingest.listen != running.ingest.listen || config.journal.dir != running.journal.dir {
+        warn!("[ingest] listen and [journal] dir change at the next start only");
+    }
+    Ok(Fresh {
+        home: home(&config),
+        labels: Labels::from_config(&config),
+        dispatch: dispatch_config(&config)?,
+        roster: Arc::new(roster(&config)?),
+        tls: provision::tls::server_config(&config, clock)?,
+    })
+}
+
+fn identify(certificate: &rustls::pki_types::CertificateDer<'_>) -> Result<Peer, String> {
+    let identity = provision::identity(certificate).map_err(|e| e.to_string())?;
+    Ok(Peer { device: identity.device, enrolment: identity.enrolment, serial: identity.serial })
+}
+
+fn roster(config: &Config) -> Result<Roster, provision::ProvisionError> {
+    let (issued, warnings) = provision::Issued::load(&config.pki().issued())?;
+    for warning in &warnings {
+        warn!("{warning}");
+    }
+    let mut roster = Roster { revoked: issued.revoked(), ..Roster::default() };
+    for device in config.devices.values() {
+        match (&device.via, &device.address) {
+            (Some(bridge), Some(address)) => {
+                roster.behind.entry(bridge.clone()).or_default().insert(address.clone(), device.id.clone());
+            }
+            _ => {
+                roster.devices.insert(device.id.clone(), Listed { bridge: device.kind == DeviceKind::Bridge });
+            }
+        }
+    }
+    Ok(roster)
+}
+
+/// What dispatch has to know of the config.
+fn dispatch_config(config: &Config) -> Result<DispatchConfig, RunError> {
+    let receivers = config.receivers.iter().map(receiver_config).collect::<Result<_, _>>()?;
+    let route = |route: &crate::config::Route| Route { lanes: route.lanes.clone(), to: route.to.clone() };
+    Ok(DispatchConfig {
+        controller_id: config.gateway.controller_id.clone().unwrap_or_default(),
+        caller: None,
+        time_zone: config.gateway.time_zone.iana_name().unwrap_or_default().to_owned(),
+        receivers,
+        routes: config.routes.iter().map(route).collect(),
+    })
+}
+
+fn receiver_config(receiver: &crate::config::Receiver) -> Result<ReceiverConfig, RunError> {
+    let mut made = ReceiverConfig::new(&receiver.name, "scaip", &receiver.url.to_string());
+    if let Some((cert, key)) = &receiver.identity {
+        made.cert = Some(cert.clone());
+        made.key = Some(key.clone());
+    }
+    made.ca.clone_from(&receiver.ca);
+    made.pins = receiver.pin.iter().map(|pin| pin.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+    if let Some((user, file)) = &receiver.credentials {
+        let password = std::fs::read_to_string(file).map_err(|e| {
+            let name = &receiver.name;
+            RunError::Start(format!("reading the password of receiver {name} from {}: {e}", file.display()))
+        })?;
+        made.user = Some(user.clone());
+        made.password = Some(password.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    made.heartbeat_interval_s = receiver.heartbeat_interval_s;
+    made.received_deadline_ms = receiver.received_deadline_ms.unwrap_or(made.received_deadline_ms);
+    made.accepted_deadline_ms = receiver.accepted_deadline_ms.unwrap_or(made.accepted_deadline_ms);
+    Ok(made)
+}
+
+/// What the rules have to know of the config.
+pub fn home(config: &Config) -> Home {
+    let facts = |device: &crate::config::Device| DeviceFacts { dty: scaip_device_type(device), fixed: device.fixed };
+    Home { devices: config.devices.values().map(|device| (device.id.clone(), facts(device))).collect() }
+}
+
+/// SCAIP device type of a device's kind. Source: the public code tables of SCAIP implementations.
+fn scaip_device_type(device: &crate::config::Device) -> u16 {
+    match device.kind {
+        DeviceKind::Pendant if device.fixed => 4,
+        DeviceKind::Pendant => 3,
+        DeviceKind::FixedTrigger => 4,
+        DeviceKind::FallDetector => 5,
+        DeviceKind::BedSensor => 12,
+        DeviceKind::ChairSensor => 44,
+        DeviceKind::MatSensor => 13,
+        DeviceKind::DoorSensor => 14,
+        DeviceKind::MotionSensor => 10,
+        DeviceKind::SmokeDetector => 23,
+        DeviceKind::GasDetector => 21,
+        DeviceKind::CoDetector => 26,
+        DeviceKind::HeatDetector => 25,
+        DeviceKind::FloodSensor => 33,
+        DeviceKind::EnuresisSensor => 16,
+        DeviceKind::SeizureSensor => 17,
+        DeviceKind::GpsAlarm => 51,
+        DeviceKind::Dispenser => 11,
+        DeviceKind::Cabinet | DeviceKind::Lock => 43,
+        DeviceKind::Thermometer => 20,
+        DeviceKind::VitalMonitor => 49,
+        DeviceKind::Feedback => 48,
+        DeviceKind::Bridge => 40,
+        DeviceKind::Gateway => 2,
+        DeviceKind::Other => 1,
+    }
+}
+

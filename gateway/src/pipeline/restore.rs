@@ -1,0 +1,276 @@
+//! The journal with the state folded from it: opening, snapshots, making room, opening again after a failure.
+//!
+//! Truth is the journal. The index only saves reading it from the start: it is believed when the record at its position
+//! is still the same, and otherwise ignored.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use serde_bytes::ByteBuf;
+use tracing::{info, warn};
+use vaka_protocol::Lane;
+
+use super::fold::State;
+use super::keeper;
+use crate::clock::Clock;
+use crate::journal::index::Index;
+use crate::journal::record::{Boot, Decisions, Fault, Record};
+use crate::journal::{Header, Journal, OpenError, Opened, Options, ReadError, RemoveError};
+use crate::limits;
+
+/// Why the journal and its fold could not be brought up.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// A record whose decisions are not in the journal: the power went between, or the place is damaged.
+pub struct Unjudged {
+    pub header: Header,
+    pub record: Record,
+}
+
+/// What opening found, to be told to the journal itself.
+pub struct Found {
+    pub records: Vec<Record>,
+    pub unjudged: Vec<Unjudged>,
+}
+
+pub struct Restored {
+    pub journal: Journal,
+    pub state: State,
+    dir: PathBuf,
+    size_max_bytes: u64,
+    index: Index,
+    opened: Opened,
+    unjudged: Vec<Unjudged>,
+    /// Newest record that the index covers.
+    saved: u64,
+}
+
+/// Opens the journal in `dir` and folds it. `size_max_bytes` is the budget from the config.
+///
+/// # Errors
+/// Where the folder cannot be used, or another gateway holds it. Damage is not an error: it is found and told.
+pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
+    let (journal, opened) = Journal::open(dir, Options::default())?;
+    let index = Index::open(dir);
+    let mut restored = Restored {
+        journal,
+        state: State::default(),
+        dir: dir.to_owned(),
+        size_max_bytes,
+        index,
+        opened,
+        unjudged: Vec::new(),
+        saved: 0,
+    };
+    restored.refold()?;
+    Ok(restored)
+}
+
+/// After a failed commit: what the disk holds is the state.
+///
+/// # Errors
+/// As [`open`]; the caller tries again.
+pub fn reopen(restored: &mut Restored) -> Result<(), RestoreError> {
+    restored.opened = restored.journal.reopen()?;
+    restored.refold()?;
+    // Judged before the failure or again now: derived ids make it the same.
+    restored.unjudged.clear();
+    Ok(())
+}
+
+/// Folds the journal of another process's, or a stopped, gateway without touching it.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub fn read_only(dir: &Path) -> Result<State, ReadError> {
+    let mut fold = Folding::from(State::default());
+    crate::journal::reader::scan(dir, 0, |entry| {
+        fold.take(entry.header, entry.body);
+        ControlFlow::Continue(())
+    })?;
+    Ok(fold.state)
+}
+
+impl Restored {
+    fn refold(&mut self) -> Result<(), ReadError> {
+        let mut fold = Folding::from(self.snapshot().unwrap_or_default());
+        self.saved = fold.state.cursor;
+        let from = fold.state.cursor + u64::from(fold.state.cursor > 0);
+        let scan = self.journal.scan(from, |entry| {
+            fold.take(entry.header, entry.body);
+            ControlFlow::Continue(())
+        })?;
+        // Opening looks at the last segment alone; reading finds the rest.
+        let news = scan.damage.into_iter().filter(|damage| !damage.known && !self.opened.damage.contains(damage));
+        let news: Vec<_> = news.collect();
+        self.opened.damage.extend(news);
+        let (state, unjudged) = fold.finish();
+        self.state = state;
+        self.unjudged = unjudged;
+        Ok(())
+    }
+
+    /// The saved fold, if the journal still holds the record that it ends with.
+    fn snapshot(&mut self) -> Option<State> {
+        let (position, crc, bytes) = self.index.load()?;
+        let entry = self.journal.read(position).ok()??;
+        if crc32c::crc32c(&entry.body) != crc {
+            warn!("the index does not belong to this journal: folding from the start");
+            return None;
+        }
+        let state: State = minicbor_serde::from_slice(&bytes).ok()?;
+        (state.cursor == position).then_some(state)
+    }
+
+    /// Records about the start itself, and what has to be judged late.
+    pub fn begin(&mut self) -> Found {
+        let opened = &self.opened;
+        let mut records = vec![Record::Boot(Boot {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            cut_bytes: opened.cut_bytes,
+            damaged: u32::try_from(opened.damage.len()).unwrap_or(u32::MAX),
+        })];
+        if opened.cut_bytes > 0 {
+            info!("the journal ended in {} bytes of an unfinished record (a power cut): cut off", opened.cut_bytes);
+        }
+        let fresh = opened.damage.iter().filter(|damage| !damage.known && !damage.unsettled);
+        let ranges: Vec<String> = fresh.map(ToString::to_string).collect();
+        if !ranges.is_empty() {
+            warn!("the journal is damaged: {}", ranges.join("; "));
+            let detail = ranges.join("; ").chars().take(1_000).collect();
+            records.push(Record::Fault(Fault { fault: "journal-damaged".into(), detail, active: true }));
+        }
+        Found { records, unjudged: std::mem::take(&mut self.unjudged) }
+    }
+
+    /// UTC milliseconds of the newest record, 0 in an empty journal: the wall clock is not believed below it.
+    pub fn newest_wall_ms(&self) -> i64 {
+        self.opened.newest_wall_ms
+    }
+
+    pub fn append(&mut self, record: &Record, lane: Lane, clock: &dyn Clock) -> Header {
+        keeper::append(&mut self.journal, record, lane, clock)
+    }
+
+    /// Lanes that are refused now, because the file system has too little left: telemetry first, `life` never.
+    pub fn lanes_without_room(&self) -> Vec<Lane> {
+        let Ok(disk) = rustix::fs::statvfs(&self.dir) else { return Vec::new() };
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let short_of = |share: u64| free < self.size_max_bytes / share;
+        let mut lanes = Vec::new();
+        if short_of(limits::FREE_FOR_TELEMETRY) {
+            lanes.push(Lane::Telemetry);
+        }
+        if short_of(limits::FREE_FOR_TECHNICAL) {
+            lanes.extend([Lane::Technical, Lane::Test]);
+        }
+        if short_of(limits::FREE_FOR_CARE) {
+            lanes.push(Lane::Care);
+        }
+        lanes
+    }
+
+    /// Saves the fold when that is due, and removes settled segments when the budget asks for it.
+    ///
+    /// # Errors
+    /// Where the disk refuses; the journal is then to be opened anew.
+    pub fn keep_house(&mut self, is_idle: bool, clock: &dyn Clock) -> Result<(), RestoreError> {
+        let since = self.state.cursor.saturating_sub(self.saved);
+        if since > limits::SNAPSHOT_RECORDS_MAX || (is_idle && since > limits::SNAPSHOT_RECORDS) {
+            self.save();
+        }
+        if self.journal.stat().bytes > self.size_max_bytes / 10 * 8 {
+            self.make_room(clock)?;
+        }
+        Ok(())
+    }
+
+    /// Saves the fold to the index. A failure costs a longer replay, nothing else.
+    pub fn save(&mut self) {
+        let position = self.state.cursor;
+        if position == self.saved {
+            return;
+        }
+        let Ok(Some(entry)) = self.journal.read(position) else { return };
+        match minicbor_serde::to_vec(&self.state) {
+            Ok(bytes) => {
+                if self.index.save(position, crc32c::crc32c(&entry.body), &bytes) {
+                    self.saved = position;
+                }
+            }
+            Err(e) => warn!("saving the fold to the index: {e}"),
+        }
+    }
+
+    /// Before a segment goes, the fold and all that is owed stand in the journal behind it, synced.
+    fn make_room(&mut self, clock: &dyn Clock) -> Result<(), RestoreError> {
+        let bytes = minicbor_serde::to_vec(&self.state).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let checkpoint = Record::Checkpoint(ByteBuf::from(bytes));
+        let header = self.append(&checkpoint, Lane::Technical, clock);
+        self.state.cursor = header.seq;
+        self.journal.commit().map_err(|e| OpenError::from(e))?;
+        let removed = self.journal.remove_to(self.size_max_bytes / 10 * 7, header.seq).map_err(OpenError::from)?;
+        info!("removed {} settled journal segments ({} bytes)", removed.segments, removed.bytes);
+        Ok(())
+    }
+}
+
+/// A fold under way, that notices records without their decisions.
+struct Folding {
+    state: State,
+    /// The newest record that the rules judge, until the next one shows that they have.
+    open: Option<(Header, Record)>,
+    /// By sequence number.
+    unjudged: BTreeMap<u64, Unjudged>,
+}
+
+impl From<State> for Folding {
+    fn from(state: State) -> Self {
+        Self { state, open: None, unjudged: BTreeMap::new() }
+    }
+}
+
+impl Folding {
+    fn take(&mut self, header: Header, body: &[u8]) {
+        let record = match Record::decode(header.kind, body) {
+            Ok(record) => record,
+            Err(e) => return warn!(journal.seq = header.seq, "{e}: left out of the fold"),
+        };
+        if let Some((judged, earlier)) = self.open.take()
+            && header.seq != judged.seq + 1
+        {
+            // Where the next number is there, it was judged and nothing was decided. Here it may have been lost.
+            self.unjudged.insert(judged.seq, Unjudged { header: judged, record: earlier });
+        }
+        if let Record::Decisions(Decisions { cursor, .. }) = &record {
+            self.unjudged.remove(cursor);
+        }
+        match &record {
+            Record::Checkpoint(bytes) => match minicbor_serde::from_slice::<State>(bytes) {
+                Ok(state) => self.state = State { cursor: header.seq, ..state },
+                Err(e) => warn!(journal.seq = header.seq, "a checkpoint cannot be read: {e}"),
+            },
+            _ => self.state.apply(&header, &record, &mut Vec::new()),
+        }
+        if matches!(record, Record::Event(_) | Record::Quarantine(_) | Record::Path(_) | Record::Fault(_)) {
+            self.open = Some((header, record));
+        }
+    }
+
+    fn finish(mut self) -> (State, Vec<Unjudged>) {
+        if let Some((header, record)) = self.open.take() {
+            self.unjudged.insert(header.seq, Unjudged { header, record });
+        }
+        (self.state, self.unjudged.into_values().collect())
+    }
+}

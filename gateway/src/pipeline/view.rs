@@ -1,0 +1,183 @@
+//! What people and receivers are shown of the state.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
+
+use super::fold::State;
+use super::restore::Restored;
+use crate::config::{Config, Language};
+use crate::dispatch::{self, NoticeWhat};
+use crate::journal::record::JoinWhat;
+use crate::rules::alarms::{Alarm, Notice, Step};
+
+/// What the config says of a device, for people: never part of the fold.
+#[derive(Debug, Clone, Default)]
+pub struct Label {
+    pub room: Option<String>,
+    pub resident: Option<String>,
+    pub phone: Option<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Labels {
+    pub devices: BTreeMap<DeviceId, Label>,
+    pub english: bool,
+}
+
+impl Labels {
+    pub fn from_config(config: &Config) -> Self {
+        let phone = |resident: &Option<String>| {
+            let id = resident.as_ref()?;
+            config.resident(id)?.phone.clone()
+        };
+        let label = |device: &crate::config::Device| Label {
+            room: device.room.clone(),
+            phone: phone(&device.resident),
+            resident: device.resident.clone(),
+        };
+        Self {
+            devices: config.devices.values().map(|device| (device.id.clone(), label(device))).collect(),
+            english: config.gateway.language == Language::En,
+        }
+    }
+
+    fn of(&self, device: &DeviceId) -> Label {
+        self.devices.get(device).cloned().unwrap_or_default()
+    }
+}
+
+/// One row of `vaka alarm list --json`: these keys are a fixed interface. Times are UTC milliseconds.
+#[derive(Debug, Clone, Serialize, serde::Deserialize)]
+pub struct AlarmRow {
+    pub id: AlarmId,
+    pub lane: Lane,
+    pub rung: Rung,
+    pub rungs: Vec<Step>,
+    pub device: DeviceId,
+    pub resident: Option<String>,
+    pub rule: String,
+    pub cause: String,
+    pub raised_at: i64,
+    pub delayed: bool,
+    pub test: bool,
+    pub count: u32,
+}
+
+fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
+    AlarmRow {
+        id: alarm.id().clone(),
+        lane: alarm.raise.lane,
+        rung: alarm.rung(),
+        rungs: alarm.steps.clone(),
+        device: alarm.raise.device.clone(),
+        resident: labels.of(&alarm.raise.device).resident,
+        rule: alarm.raise.rule.clone(),
+        cause: alarm.raise.cause.clone(),
+        raised_at: alarm.raised_at,
+        delayed: alarm.raise.delayed,
+        test: alarm.raise.lane == Lane::Test,
+        count: alarm.count,
+    }
+}
+
+pub fn row_of(state: &State, labels: &Labels, id: &AlarmId) -> Option<AlarmRow> {
+    state.alarms.get(id).map(|alarm| row(alarm, labels))
+}
+
+/// Open alarms, most urgent lane first and newest first within it; with `all`, closed ones that are still remembered after them.
+pub fn rows(state: &State, labels: &Labels, all: bool) -> Vec<AlarmRow> {
+    let mut rows: Vec<AlarmRow> = state.alarms.open().map(|alarm| row(alarm, labels)).collect();
+    rows.sort_by_key(|row| (row.lane, -row.raised_at));
+    if all {
+        rows.extend(state.alarms.closed().map(|alarm| row(alarm, labels)));
+    }
+    rows
+}
+
+/// Everything about one alarm: the row, and what explains it.
+pub fn show(state: &State, labels: &Labels, id: &AlarmId) -> Option<Value> {
+    let alarm = state.alarms.get(id)?;
+    let mut shown = serde_json::to_value(row(alarm, labels)).ok()?;
+    let more = json!({
+        "rule_version": alarm.raise.rule_version,
+        "room": labels.of(&alarm.raise.device).room,
+        "sv": alarm.raise.sv,
+        "en": alarm.raise.en,
+        "happened_at": alarm.raise.happened_at,
+        "clock_suspect": alarm.raise.clock_suspect,
+        "event": {"restart": alarm.raise.restart, "seq": alarm.raise.seq},
+        "dty": format!("{:04}", alarm.raise.dty),
+        "stc": format!("{:04}", alarm.raise.stc),
+        "cancelled": alarm.cancelled,
+        "over": alarm.over,
+        "claimed_by": alarm.claimed_by,
+        "closed_by": alarm.closed_by,
+        "note": alarm.note,
+        "notices": alarm.notices.iter().map(|notice| json!({
+            "number": notice.number,
+            "reference": dispatch::reference(alarm.id(), notice.number),
+            "what": notice.what.map_or("raise", what_word),
+            "rung": notice.rung,
+            "restart": notice.restart,
+            "seq": notice.seq,
+            "delayed": notice.delayed,
+        })).collect::<Vec<_>>(),
+    });
+    if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
+        shown.extend(more);
+    }
+    Some(shown)
+}
+
+fn what_word(what: JoinWhat) -> &'static str {
+    match what {
+        JoinWhat::Again => "again",
+        JoinWhat::Cancel => "cancel",
+        JoinWhat::Over => "over",
+    }
+}
+
+/// The gateway in numbers.
+pub fn stat(restored: &Restored) -> Value {
+    let state = &restored.state;
+    let journal = restored.journal.stat();
+    json!({
+        "journal": {"bytes": journal.bytes, "segments": journal.segments, "first_seq": journal.first_seq, "next_seq": journal.next_seq},
+        "alarms_open": state.alarms.open().count(),
+        "notices_owed": state.alarms.owed().count(),
+        "events": state.devices.values().map(|seen| seen.events).sum::<u64>(),
+        "quarantined": state.devices.values().map(|seen| seen.quarantined).sum::<u64>(),
+        "refused": state.refused.iter().map(|(lane, count)| (lane.as_str(), count)).collect::<BTreeMap<_, _>>(),
+    })
+}
+
+/// The notice as a receiver gets it.
+pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Notice {
+    let raise = &alarm.raise;
+    let label = labels.of(&raise.device);
+    dispatch::Notice {
+        reference: dispatch::reference(alarm.id(), notice.number),
+        alarm: alarm.id().clone(),
+        number: notice.number,
+        lane: raise.lane,
+        what: match notice.what {
+            None => NoticeWhat::Raise,
+            Some(JoinWhat::Again) => NoticeWhat::Again,
+            Some(JoinWhat::Cancel) => NoticeWhat::Cancel,
+            Some(JoinWhat::Over) => NoticeWhat::Over,
+        },
+        device: raise.device.clone(),
+        room: label.room,
+        phone: label.phone,
+        dty: raise.dty,
+        stc: notice.stc,
+        happened_at: notice.happened_at,
+        delayed: notice.delayed,
+        count: notice.count,
+        text: if labels.english { raise.en.clone() } else { raise.sv.clone() },
+        test: raise.lane == Lane::Test,
+    }
+}

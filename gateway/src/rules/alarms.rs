@@ -1,0 +1,292 @@
+//! The life of an alarm: rules raise it, receivers move it up the ladder, only a person closes it.
+//!
+//! Enters: records. Leaves: alarms, and what is still owed to receivers. State changes by [`Alarms`]' `apply` methods
+//! alone, live and on replay alike. Absent: any way for a rule to close an alarm.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
+
+use crate::journal::record::{Act, ActWhat, Join, JoinWhat, Raise, RungRecord};
+use crate::limits::{CLOSED_ALARMS_KEPT, NOTICES_PER_ALARM_MAX};
+
+/// Each time a receiver is told of an alarm.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Notice {
+    /// 0 is the first; part of the reference that receivers deduplicate by.
+    pub number: u32,
+    /// Absent for the first notice.
+    pub what: Option<JoinWhat>,
+    /// The event that it tells of: what a receipt names.
+    pub restart: u32,
+    pub seq: u64,
+    pub stc: u16,
+    pub happened_at: i64,
+    pub delayed: bool,
+    /// How often the cause had come when this was made.
+    pub count: u32,
+    pub rung: Rung,
+}
+
+/// One step of the ladder, with time and path.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Step {
+    pub rung: Rung,
+    /// UTC milliseconds.
+    pub at: i64,
+    pub notice: u32,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub receiver: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Alarm {
+    pub raise: Raise,
+    /// UTC milliseconds: when the decision was recorded.
+    pub raised_at: i64,
+    /// How often the cause has come.
+    pub count: u32,
+    pub notices: Vec<Notice>,
+    pub steps: Vec<Step>,
+    pub claimed_by: Option<String>,
+    pub closed_by: Option<String>,
+    pub note: String,
+    pub cancelled: bool,
+    /// The cause is over (smoke gone); the alarm is not.
+    pub over: bool,
+}
+
+/// What a record changed that somebody outside has to hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A receiver is to be told.
+    Owed { alarm: AlarmId, notice: u32 },
+    /// The device is to hear of this rung, for the event (restart, seq).
+    Receipt { device: DeviceId, alarm: AlarmId, restart: u32, seq: u64, rung: Rung },
+    /// A person has it: nothing is owed to receivers any more.
+    Settled { alarm: AlarmId },
+}
+
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Alarms {
+    open: BTreeMap<AlarmId, Alarm>,
+    closed: VecDeque<Alarm>,
+    /// The newest open alarm of a device and cause: the one that a repeated cause may join.
+    newest: BTreeMap<DeviceId, BTreeMap<String, AlarmId>>,
+}
+
+impl Alarm {
+    pub fn id(&self) -> &AlarmId {
+        &self.raise.alarm
+    }
+
+    pub fn rung(&self) -> Rung {
+        self.steps.iter().map(|step| step.rung).max().unwrap_or(Rung::Stored)
+    }
+
+    pub fn notice(&self, number: u32) -> Option<&Notice> {
+        self.notices.iter().find(|notice| notice.number == number)
+    }
+
+    pub fn is_claimed(&self) -> bool {
+        self.claimed_by.is_some() || self.closed_by.is_some()
+    }
+
+    fn climb(&mut self, number: u32, step: Step) -> bool {
+        let Some(notice) = self.notices.iter_mut().find(|notice| notice.number == number) else { return false };
+        if step.rung <= notice.rung && self.steps.iter().any(|s| s.notice == number && s.rung == step.rung) {
+            return false;
+        }
+        notice.rung = notice.rung.max(step.rung);
+        self.steps.push(step);
+        true
+    }
+
+    /// Lets go of what is settled, oldest first, so that eighty presses do not make eighty entries for ever.
+    fn trim(&mut self) {
+        while self.notices.len() > NOTICES_PER_ALARM_MAX {
+            let settled = self.notices.iter().position(|n| n.number > 0 && n.rung >= Rung::Accepted);
+            // Where nothing is settled yet the second is let go: the newest tells the whole count.
+            let gone = self.notices.remove(settled.unwrap_or(1)).number;
+            self.steps.retain(|step| step.notice != gone);
+        }
+    }
+}
+
+impl Alarms {
+    pub fn get(&self, id: &AlarmId) -> Option<&Alarm> {
+        self.open.get(id).or_else(|| self.closed.iter().rev().find(|alarm| alarm.id() == id))
+    }
+
+    /// Open alarms by id.
+    pub fn open(&self) -> impl Iterator<Item = &Alarm> {
+        self.open.values()
+    }
+
+    /// Closed alarms still held in memory, oldest first.
+    pub fn closed(&self) -> impl Iterator<Item = &Alarm> {
+        self.closed.iter()
+    }
+
+    /// The newest open alarm of this device and cause.
+    pub fn newest(&self, device: &DeviceId, cause: &str) -> Option<&Alarm> {
+        self.newest.get(device)?.get(cause).and_then(|id| self.open.get(id))
+    }
+
+    /// The newest open `life` alarm of this device, whatever its cause: what a cancel belongs to.
+    pub fn newest_life(&self, device: &DeviceId) -> Option<&Alarm> {
+        let alarms = self.newest.get(device)?.values().filter_map(|id| self.open.get(id));
+        alarms.filter(|alarm| alarm.raise.lane == Lane::Life).max_by_key(|alarm| alarm.raised_at)
+    }
+
+    /// Notices that no receiver has accepted, of alarms that no person has: (alarm, notice number).
+    pub fn owed(&self) -> impl Iterator<Item = (&Alarm, &Notice)> {
+        let unclaimed = self.open.values().filter(|alarm| !alarm.is_claimed());
+        unclaimed.flat_map(|alarm| {
+            alarm.notices.iter().filter(|notice| notice.rung < Rung::Accepted).map(move |notice| (alarm, notice))
+        })
+    }
+
+    pub fn apply_raise(&mut self, raise: &Raise, at: i64, changes: &mut Vec<Change>) {
+        if self.get(&raise.alarm).is_some() {
+            return; // Derived ids: a replay cannot raise twice.
+        }
+        let notice = Notice {
+            number: 0,
+            what: None,
+            restart: raise.restart,
+            seq: raise.seq,
+            stc: raise.stc,
+            happened_at: raise.happened_at,
+            delayed: raise.delayed,
+            count: 1,
+            rung: Rung::Stored,
+        };
+        let alarm = Alarm {
+            raise: raise.clone(),
+            raised_at: at,
+            count: 1,
+            notices: vec![notice],
+            steps: vec![stored(at, 0)],
+            claimed_by: None,
+            closed_by: None,
+            note: String::new(),
+            cancelled: false,
+            over: false,
+        };
+        self.newest
+            .entry(raise.device.clone())
+            .or_default()
+            .insert(raise.cause.clone(), raise.alarm.clone());
+        self.open.insert(raise.alarm.clone(), alarm);
+        changes.push(Change::Owed { alarm: raise.alarm.clone(), notice: 0 });
+        changes.push(receipt(raise, raise.restart, raise.seq, Rung::Stored));
+    }
+
+    pub fn apply_join(&mut self, join: &Join, at: i64, changes: &mut Vec<Change>) {
+        let Some(alarm) = self.open.get_mut(&join.alarm) else { return };
+        match join.what {
+            JoinWhat::Again => {
+                alarm.count += 1;
+                alarm.over = false;
+            }
+            JoinWhat::Cancel => alarm.cancelled = true,
+            JoinWhat::Over => alarm.over = true,
+        }
+        if !join.notify {
+            return;
+        }
+        let number = alarm.notices.last().map_or(0, |notice| notice.number + 1);
+        alarm.notices.push(Notice {
+            number,
+            what: Some(join.what),
+            restart: join.restart,
+            seq: join.seq,
+            stc: join.stc,
+            happened_at: join.happened_at,
+            delayed: join.delayed,
+            count: alarm.count,
+            rung: Rung::Stored,
+        });
+        alarm.steps.push(stored(at, number));
+        alarm.trim();
+        changes.push(Change::Owed { alarm: join.alarm.clone(), notice: number });
+        changes.push(receipt(&alarm.raise, join.restart, join.seq, Rung::Stored));
+    }
+
+    pub fn apply_rung(&mut self, rung: &RungRecord, at: i64, changes: &mut Vec<Change>) {
+        let Some(alarm) = self.open.get_mut(&rung.alarm) else { return };
+        let Some((restart, seq, before)) = alarm.notice(rung.notice).map(|n| (n.restart, n.seq, n.rung)) else { return };
+        let step = Step {
+            rung: rung.rung,
+            at,
+            notice: rung.notice,
+            receiver: rung.receiver.clone(),
+            path: rung.path.clone(),
+            detail: rung.detail.clone(),
+        };
+        if alarm.climb(rung.notice, step) && rung.rung > before {
+            changes.push(receipt(&alarm.raise, restart, seq, rung.rung));
+        }
+    }
+
+    pub fn apply_act(&mut self, act: &Act, at: i64, changes: &mut Vec<Change>) {
+        let Some(alarm) = self.open.get_mut(&act.alarm) else { return };
+        let rung = match act.act {
+            ActWhat::Claim => Rung::Claimed,
+            ActWhat::Close => Rung::Closed,
+        };
+        match act.act {
+            ActWhat::Claim => alarm.claimed_by = Some(act.by.clone()),
+            ActWhat::Close => alarm.closed_by = Some(act.by.clone()),
+        }
+        if !act.note.is_empty() {
+            alarm.note.clone_from(&act.note);
+        }
+        // A person answers for the whole alarm: every event of it hears so.
+        let newest = alarm.notices.last().map_or(0, |notice| notice.number);
+        for notice in &mut alarm.notices {
+            notice.rung = notice.rung.max(rung);
+            changes.push(receipt(&alarm.raise, notice.restart, notice.seq, rung));
+        }
+        alarm.steps.push(Step {
+            rung,
+            at,
+            notice: newest,
+            receiver: String::new(),
+            path: String::new(),
+            detail: act.by.clone(),
+        });
+        changes.push(Change::Settled { alarm: act.alarm.clone() });
+        if act.act == ActWhat::Close {
+            self.put_away(&act.alarm);
+        }
+    }
+
+    fn put_away(&mut self, id: &AlarmId) {
+        let Some(alarm) = self.open.remove(id) else { return };
+        if let Some(causes) = self.newest.get_mut(&alarm.raise.device) {
+            causes.retain(|_, newest| newest != id);
+            if causes.is_empty() {
+                self.newest.remove(&alarm.raise.device);
+            }
+        }
+        self.closed.push_back(alarm);
+        if self.closed.len() > CLOSED_ALARMS_KEPT {
+            self.closed.pop_front();
+        }
+    }
+}
+
+fn stored(at: i64, notice: u32) -> Step {
+    Step { rung: Rung::Stored, at, notice, receiver: String::new(), path: String::new(), detail: String::new() }
+}
+
+fn receipt(raise: &Raise, restart: u32, seq: u64, rung: Rung) -> Change {
+    Change::Receipt { device: raise.device.clone(), alarm: raise.alarm.clone(), restart, seq, rung }
+}

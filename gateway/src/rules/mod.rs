@@ -1,0 +1,90 @@
+//! What an event means for a resident. Pure: no I/O, no tokio, no wall clock, no order of a hash map.
+//!
+//! Enters: the alarms as they stand, the home, one input, and the moment it was recorded. Leaves: decisions, each with
+//! what explains it. State changes only when the decision comes back as a record (`alarms`), so a restart is a replay.
+
+pub mod alarms;
+pub mod trigger;
+mod words;
+
+use std::collections::BTreeMap;
+
+use vaka_protocol::{AlarmId, DeviceId, Event};
+
+use crate::journal::record::{Decision, Fault, PathRecord, Quarantine};
+use alarms::Alarms;
+
+/// What the rules know of a device beyond its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceFacts {
+    /// SCAIP device type of its kind.
+    pub dty: u16,
+    /// Mounted on a wall: a press is "fixed trigger", not "pendant".
+    pub fixed: bool,
+}
+
+/// The home as agreed in the config.
+#[derive(Debug, Clone, Default)]
+pub struct Home {
+    pub devices: BTreeMap<DeviceId, DeviceFacts>,
+}
+
+impl Home {
+    /// SCAIP 0001 "undefined" stands for a device nobody listed.
+    pub fn facts(&self, device: &DeviceId) -> DeviceFacts {
+        self.devices.get(device).copied().unwrap_or(DeviceFacts { dty: 1, fixed: false })
+    }
+}
+
+/// One record, as the rules see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// Sequence number of the record.
+    pub cursor: u64,
+    /// UTC milliseconds when it was recorded.
+    pub recorded_at: i64,
+    pub what: What<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum What<'a> {
+    Event(Happening<'a>),
+    Quarantine(&'a Quarantine),
+    Path(&'a PathRecord),
+    Fault(&'a Fault),
+}
+
+/// An event record and what was read from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Happening<'a> {
+    pub device: &'a DeviceId,
+    pub enrolment: u32,
+    pub restart: u32,
+    pub seq: u64,
+    /// By the device's clock.
+    pub at: Option<i64>,
+    pub events: &'a [Event],
+    pub unknown: &'a [(String, String)],
+    /// The same identity had come with other bytes.
+    pub conflict: bool,
+}
+
+/// Judges one input. Every rule sees it; what they decide comes in a fixed order.
+pub fn step(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
+    trigger::judge(alarms, home, input)
+}
+
+/// The alarm's id: from the rule's name (not its version) and its cause, so that no replay can raise it twice.
+pub fn alarm_id(rule: &str, cause: &[&str]) -> AlarmId {
+    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    context.update(rule.as_bytes());
+    for part in cause {
+        context.update(&[0]);
+        context.update(part.as_bytes());
+    }
+    let digest = context.finish();
+    let text: String =
+        digest.as_ref().iter().take(20).map(|byte| LETTERS[usize::from(byte & 31)] as char).collect();
+    AlarmId::try_from(text.as_str()).unwrap_or_else(|_| unreachable!("twenty lower-case letters are an alarm id"))
+}

@@ -1,0 +1,282 @@
+//! Rule `trigger`: what needs no schedule raises at once.
+//!
+//! A cause that comes again while its alarm is open joins it. For `life`, `care` and `test` the receiver is told again
+//! under a new reference until a person has the alarm; after that it is a new alarm. A technical condition that stays
+//! (a low battery in every message) is counted and not told again: the receiver has it. A cancel is passed on, and
+//! closes nothing.
+
+use vaka_protocol::{DeviceId, DoseOutcome, Event, Lane, SCAIP_UNAUTHORISED};
+
+use super::alarms::{Alarm, Alarms};
+use super::words::{self, Words};
+use super::{DeviceFacts, Happening, Home, Input, What, alarm_id};
+use crate::journal::record::{Decision, Join, JoinWhat, Raise};
+use crate::limits::{DELAYED_MS, EARLIEST_TIME_MS, FUTURE_TOLERANCE_MS};
+
+pub const NAME: &str = "trigger";
+pub const VERSION: u16 = 1;
+
+/// SCAIP status codes used here; the table is in `protocol`.
+const CANCEL: u16 = 19;
+const MALFUNCTION: u16 = 67;
+const IP_FAILURE: u16 = 23;
+const IP_RESTORED: u16 = 112;
+const RESTORAL: u16 = 94;
+const UNKNOWN: u16 = 0;
+/// SCAIP device types of the gateway's own parts.
+const LINK_MONITOR: u16 = 32;
+const LOCAL_UNIT: u16 = 2;
+
+/// What an event asks for.
+enum Meaning {
+    Raise { lane: Lane, dty: u16, stc: u16 },
+    Over { stc: u16 },
+    Cancel,
+    Nothing,
+}
+
+/// A cause, ready to raise or to join.
+struct Cause<'a> {
+    device: &'a DeviceId,
+    name: String,
+    lane: Lane,
+    dty: u16,
+    stc: u16,
+    words: Words,
+    /// What the alarm's id is made from, beside device and name.
+    key: [String; 3],
+    restart: u32,
+    seq: u64,
+    time: Time,
+}
+
+#[derive(Clone, Copy)]
+struct Time {
+    happened_at: i64,
+    delayed: bool,
+    suspect: bool,
+}
+
+pub fn judge(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
+    match input.what {
+        What::Event(happening) => judge_event(alarms, home, input, &happening),
+        What::Quarantine(quarantine) => {
+            let cause = own(input, &quarantine.device, "unreadable".into(), home.facts(&quarantine.device).dty, MALFUNCTION, words::QUARANTINE);
+            vec![raise_or_join(alarms, cause)]
+        }
+        What::Path(path) => {
+            let Some(device) = gateway_part(&path.receiver) else { return Vec::new() };
+            let words = if path.up { words::PATH_BACK } else { words::PATH_LOST };
+            let stc = if path.up { IP_RESTORED } else { IP_FAILURE };
+            let cause = own(input, &device, "path".into(), LINK_MONITOR, stc, words);
+            if path.up { over(alarms, cause) } else { vec![raise_or_join(alarms, cause)] }
+        }
+        What::Fault(fault) => {
+            let Some(device) = gateway_part(&fault.fault) else { return Vec::new() };
+            let words = if fault.active { words::FAULT } else { words::FAULT_OVER };
+            let stc = if fault.active { MALFUNCTION } else { RESTORAL };
+            let cause = own(input, &device, "fault".into(), LOCAL_UNIT, stc, words);
+            if fault.active { vec![raise_or_join(alarms, cause)] } else { over(alarms, cause) }
+        }
+    }
+}
+
+fn judge_event(alarms: &Alarms, home: &Home, input: &Input<'_>, happening: &Happening<'_>) -> Vec<Decision> {
+    let facts = home.facts(happening.device);
+    let time = time_of(happening.at, input.recorded_at);
+    let cause = |name: &str, lane, dty, stc, words| Cause {
+        device: happening.device,
+        name: name.to_owned(),
+        lane,
+        dty,
+        stc,
+        words,
+        // A conflicting event is another cause under the same identity: its own record makes it one.
+        key: [
+            happening.enrolment.to_string(),
+            format!("{}/{}", happening.restart, happening.seq),
+            if happening.conflict { input.cursor.to_string() } else { String::new() },
+        ],
+        restart: happening.restart,
+        seq: happening.seq,
+        time,
+    };
+    let mut decisions = Vec::new();
+    for event in happening.events {
+        match meaning(event, facts) {
+            Meaning::Raise { lane, dty, stc } => {
+                decisions.push(raise_or_join(alarms, cause(event.name(), lane, dty, stc, words::of(event))));
+            }
+            Meaning::Over { stc } => {
+                decisions.extend(over(alarms, cause(event.name(), event.lane(), 0, stc, words::of(event))));
+            }
+            Meaning::Cancel => {
+                if let Some(alarm) = alarms.newest_life(happening.device) {
+                    decisions.push(join(alarm, &cause("cancel", Lane::Life, 0, CANCEL, words::of(event)), JoinWhat::Cancel));
+                }
+            }
+            Meaning::Nothing => {}
+        }
+    }
+    for (capability, _) in happening.unknown {
+        let name = format!("unclassified {capability}");
+        let words = words::of(&Event::Unknown { name: Default::default() });
+        decisions.push(raise_or_join(alarms, cause(&name, Lane::Technical, facts.dty, UNKNOWN, words)));
+    }
+    if happening.conflict {
+        decisions.push(raise_or_join(alarms, cause("number-reused", Lane::Technical, facts.dty, MALFUNCTION, words::CONFLICT)));
+    }
+    decisions
+}
+
+/// The table of DESIGN §5, as far as it needs no schedule.
+fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
+    let (dty, stc) = event.scaip(facts.fixed).unwrap_or((facts.dty, UNKNOWN));
+    let raise = |lane| Meaning::Raise { lane, dty, stc };
+    // "The kind's own" device type, where the table says `kind`.
+    let of_kind = |lane| Meaning::Raise { lane, dty: facts.dty, stc };
+    match event {
+        Event::Cancel {} => Meaning::Cancel,
+        Event::Smoke { active: false }
+        | Event::Gas { active: false }
+        | Event::Co { active: false }
+        | Event::Heat { active: false }
+        | Event::Flood { active: false }
+        | Event::Mains { on: true }
+        | Event::Battery { low: false, .. } => Meaning::Over { stc },
+        Event::Button { .. }
+        | Event::Fall { .. }
+        | Event::Seizure {}
+        | Event::Smoke { .. }
+        | Event::Gas { .. }
+        | Event::Co { .. }
+        | Event::Heat { .. }
+        | Event::Flood { .. } => raise(Lane::Life),
+        Event::Enuresis {} => raise(Lane::Care),
+        Event::Dose { outcome, .. } => match outcome {
+            DoseOutcome::Missed | DoseOutcome::Refused | DoseOutcome::Jammed | DoseOutcome::Unknown => raise(Lane::Care),
+            DoseOutcome::Reminded | DoseOutcome::Dispensed | DoseOutcome::Taken => Meaning::Nothing,
+        },
+        Event::Stock { .. } if event.lane() == Lane::Technical => raise(Lane::Technical),
+        Event::Lock { locked: false, by: None } | Event::Cabinet { open: true, by: None } => {
+            Meaning::Raise { lane: Lane::Care, dty, stc: SCAIP_UNAUTHORISED }
+        }
+        Event::Mains { .. } | Event::Tamper {} => raise(Lane::Technical),
+        Event::Battery { .. } | Event::Lost { .. } => of_kind(Lane::Technical),
+        Event::Test {} => of_kind(Lane::Test),
+        // A home's own events mean something to a hub alone; here a person has to look.
+        Event::Alarm { .. } | Event::Task { .. } | Event::Health { .. } | Event::Unknown { .. } => {
+            Meaning::Raise { lane: Lane::Technical, dty: facts.dty, stc: UNKNOWN }
+        }
+        Event::Stock { .. }
+        | Event::Lock { .. }
+        | Event::Cabinet { .. }
+        | Event::Bed { .. }
+        | Event::Chair { .. }
+        | Event::Mat { .. }
+        | Event::Door { .. }
+        | Event::Motion {}
+        | Event::Position { .. }
+        | Event::Temperature { .. }
+        | Event::Vital { .. }
+        | Event::Staff { .. }
+        | Event::Privacy { .. }
+        | Event::Decline { .. }
+        | Event::Alive {}
+        | Event::Done { .. }
+        | Event::Round { .. } => Meaning::Nothing,
+    }
+}
+
+fn raise_or_join(alarms: &Alarms, cause: Cause<'_>) -> Decision {
+    let is_technical = cause.lane == Lane::Technical;
+    match alarms.newest(cause.device, &cause.name) {
+        Some(alarm) if is_technical || !alarm.is_claimed() => join(alarm, &cause, JoinWhat::Again),
+        _ => raise(cause),
+    }
+}
+
+fn raise(cause: Cause<'_>) -> Decision {
+    let mut parts = vec![cause.device.as_str(), cause.name.as_str()];
+    parts.extend(cause.key.iter().map(String::as_str).filter(|part| !part.is_empty()));
+    Decision::Raise(Box::new(Raise {
+        alarm: alarm_id(NAME, &parts),
+        lane: cause.lane,
+        rule: NAME.to_owned(),
+        rule_version: VERSION,
+        device: cause.device.clone(),
+        restart: cause.restart,
+        seq: cause.seq,
+        cause: cause.name,
+        dty: cause.dty,
+        stc: cause.stc,
+        happened_at: cause.time.happened_at,
+        delayed: cause.time.delayed,
+        clock_suspect: cause.time.suspect,
+        sv: cause.words.0.to_owned(),
+        en: cause.words.1.to_owned(),
+    }))
+}
+
+fn join(alarm: &Alarm, cause: &Cause<'_>, what: JoinWhat) -> Decision {
+    let is_technical = alarm.raise.lane == Lane::Technical;
+    // News is told; a technical condition that merely lasts is not. A claimed alarm has its person.
+    let is_news = match what {
+        JoinWhat::Again => !is_technical || alarm.over,
+        JoinWhat::Cancel => true,
+        JoinWhat::Over => !alarm.over,
+    };
+    Decision::Join(Join {
+        alarm: alarm.id().clone(),
+        what,
+        restart: cause.restart,
+        seq: cause.seq,
+        stc: cause.stc,
+        happened_at: cause.time.happened_at,
+        delayed: cause.time.delayed,
+        notify: is_news && !alarm.is_claimed(),
+    })
+}
+
+/// The cause is over: the open alarm hears of it, once, and stays open.
+fn over(alarms: &Alarms, cause: Cause<'_>) -> Vec<Decision> {
+    let open = alarms.newest(cause.device, &cause.name).filter(|alarm| !alarm.over);
+    open.map(|alarm| join(alarm, &cause, JoinWhat::Over)).into_iter().collect()
+}
+
+/// A technical cause that is a record of the gateway's own.
+fn own<'a>(input: &Input<'_>, device: &'a DeviceId, name: String, dty: u16, stc: u16, words: Words) -> Cause<'a> {
+    Cause {
+        device,
+        name,
+        lane: Lane::Technical,
+        dty,
+        stc,
+        words,
+        key: [input.cursor.to_string(), String::new(), String::new()],
+        restart: 0,
+        seq: input.cursor,
+        time: Time { happened_at: input.recorded_at, delayed: false, suspect: false },
+    }
+}
+
+/// The gateway's own parts stand in the list of alarms under a name, like devices.
+fn gateway_part(name: &str) -> Option<DeviceId> {
+    let id: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .take(vaka_protocol::limits::DEVICE_ID_BYTES_MAX)
+        .collect();
+    DeviceId::try_from(id.as_str()).ok()
+}
+
+/// A time in the future, or before this program could have been built, is not believed: reception counts instead.
+fn time_of(at: Option<i64>, recorded_at: i64) -> Time {
+    match at {
+        None => Time { happened_at: recorded_at, delayed: false, suspect: false },
+        Some(at) if at > recorded_at + FUTURE_TOLERANCE_MS || at < EARLIEST_TIME_MS => {
+            Time { happened_at: recorded_at, delayed: false, suspect: true }
+        }
+        Some(at) => Time { happened_at: at, delayed: recorded_at - at > DELAYED_MS, suspect: false },
+    }
+}
