@@ -92,3 +92,21 @@ pub const REOPEN_MS: u64 = 1_000;
 
 /// Longest sleep of the journal's thread when nothing comes, in milliseconds: when it looks whether to stop or keep house.
 pub const IDLE_MS: u64 = 1_000;
+/// Sequence numbers that the journal reserves at once, so that none is used twice even if the disk loses its end.
+/// A crash leaves a gap of at most this in the numbers. Smaller: three more syncs more often; larger: nothing but gaps.
+pub const SEQ_LEASE: u64 = 65_536;
+
+/// Piece of a segment that is in memory while it is read, in bytes. A longer record (a checkpoint) takes its own length.
+pub const READ_WINDOW_BYTES: usize = 256 * 1024;
+
+/// Memory that an empty batch keeps for the next, in bytes. A checkpoint's megabytes go back after its commit.
+pub const BATCH_KEPT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Copies of unreadable journal bytes kept for whoever looks into it, in bytes. Beyond: reported, not copied.
+pub const DAMAGED_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Files of such copies. Beyond: reported at every open instead of once.
+pub const DAMAGED_FILES_MAX: usize = 256;
+
+/// Memory of the sled cache while it is open, in bytes.
+pub const INDEX_CACHE_BYTES: u64 = 1024 * 1024;

@@ -1,0 +1,376 @@
+//! The event journal: append-only segments of checksummed records, the truth of the gateway.
+//!
+//! Enters: records of the keeper thread, its only writer. Leaves: their sequence numbers, and the records again, in order.
+//!
+//! Invariants:
+//! - What [`Journal::commit`] has returned `Ok` for is on the disk (fdatasync) and is read again after any crash.
+//! - What it has returned an error for is not in the journal once that has been reopened.
+//! - After a failed write or sync nothing is written until [`Journal::reopen`], and that segment is never appended to again.
+//! - A sequence number is used once, whatever happens to the disk: see [`format::Head`].
+//! - Nothing that cannot be read is passed over in silence: see [`Damage`].
+//! - The sled [`index`] is a cache: deleting it costs a replay.
+//!
+//! Absent here: what records mean (the pipeline folds them), threads, async, clocks.
+
+pub mod damage;
+pub mod disk;
+pub mod error;
+pub mod format;
+mod head;
+pub mod index;
+mod paths;
+pub mod reader;
+pub mod record;
+mod recover;
+mod scan;
+#[cfg(any(test, feature = "sim"))]
+pub mod simdisk;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use vaka_protocol::Lane;
+
+pub use damage::{Damage, DamageKind};
+pub use error::{CommitError, DiskError, ErrorKind, OpenError, ReadError, RemoveError};
+pub use reader::{Entry, Header, OwnedEntry, Scan};
+use record::Record;
+
+use crate::limits::{BATCH_KEPT_BYTES_MAX, SEGMENT_BYTES, SEQ_LEASE};
+use disk::{Disk, DiskFile, DiskLock, Locked, RealDisk};
+use error::at;
+use format::{Head, KIND_SKIP, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, seal};
+use paths::Paths;
+use scan::Located;
+
+/// How a journal is opened.
+#[derive(Clone)]
+pub struct Options {
+    pub disk: Arc<dyn Disk>,
+    /// Size at which a segment is closed, in bytes.
+    pub segment_bytes: u64,
+    /// Read every record at open. Otherwise the last segment and the chain of the others' headers are checked,
+    /// and damage elsewhere shows when it is scanned or verified: reading 512 MiB from an SD card takes 13 s,
+    /// in which no press is heard.
+    pub check_all: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { disk: Arc::new(RealDisk), segment_bytes: SEGMENT_BYTES, check_all: false }
+    }
+}
+
+/// When a record was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Milliseconds since the machine started.
+    pub mono_ms: u64,
+    /// UTC milliseconds since 1970.
+    pub wall_ms: i64,
+}
+
+/// What an open found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Sequence number of the oldest record there may be.
+    pub first_seq: u64,
+    /// Sequence number that the next record gets, or a later one: never an earlier.
+    pub next_seq: u64,
+    /// Sequence number of the newest record; 0 if there is none.
+    pub last_seq: u64,
+    /// Ordinal of this opening: newest seen + 1.
+    pub boot: u32,
+    /// Bytes of torn tail cut off; the newest are kept in `damaged/last-cut`.
+    pub cut_bytes: u64,
+    pub damage: Vec<Damage>,
+    /// Newest wall time in the last segment, UTC milliseconds; 0 in an empty journal.
+    pub newest_wall_ms: i64,
+}
+
+/// What [`Journal::remove_before`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Removed {
+    pub segments: usize,
+    pub bytes: u64,
+    /// Sequence number of the oldest record left.
+    pub first_seq: u64,
+}
+
+/// Size of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    pub bytes: u64,
+    pub segments: usize,
+    pub first_seq: u64,
+    pub next_seq: u64,
+    pub boot: u32,
+}
+
+/// The journal, held for writing. Dropping it drops what was not committed.
+pub struct Journal {
+    lock: Box<dyn DiskLock>,
+    core: Core,
+}
+
+/// All that [`Journal::reopen`] builds anew.
+struct Core {
+    options: Options,
+    paths: Paths,
+    /// In order; the last one is written to if `active` is set.
+    segments: Vec<Located>,
+    active: Option<Box<dyn DiskFile>>,
+    /// Room for a segment header, then the records that wait for the next commit.
+    batch: Vec<u8>,
+    batch_records: usize,
+    boot: u32,
+    /// Newest committed number; 0: none.
+    last_seq: u64,
+    next_seq: u64,
+    head: Head,
+    poisoned: Option<String>,
+    /// Where a commit failed: that segment is not appended to, and what stands after the offset never happened.
+    failed: Option<Failed>,
+}
+
+/// A segment whose end cannot be believed, because a write or sync failed there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Failed {
+    segment: String,
+    from: u64,
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, makes it if there is none, and takes its lock.
+    ///
+    /// Opens whatever the damage: what cannot be read is copied to `damaged/` and listed in [`Opened::damage`].
+    pub fn open(dir: &Path, options: Options) -> Result<(Journal, Opened), OpenError> {
+        let paths = Paths::new(dir);
+        let disk = &*options.disk;
+        disk.create_dir(&paths.segments).map_err(at("creating", &paths.segments))?;
+        let lock = match disk.lock(&paths.lock).map_err(at("locking", &paths.lock))? {
+            Locked::Mine(lock) => lock,
+            Locked::Held(holder) => {
+                let holder = holder.lines().next().unwrap_or("pid not noted").to_owned();
+                return Err(OpenError::Locked { dir: dir.to_owned(), holder });
+            }
+        };
+        let (core, opened) = recover::recover(options, paths, &*lock, None)?;
+        Ok((Journal { lock, core }, opened))
+    }
+
+    /// After a failed commit: reads the disk again, under the lock already held, and makes the journal usable.
+    ///
+    /// The failed commit's records are gone, whole or in part on the disk as they may be; their numbers are not used again.
+    /// On an error the journal stays unusable and this can be tried again.
+    pub fn reopen(&mut self) -> Result<Opened, OpenError> {
+        let core = &self.core;
+        let memory = recover::Memory { next_seq: core.next_seq, failed: core.failed.clone() };
+        let (core, opened) = recover::recover(core.options.clone(), core.paths.clone(), &*self.lock, Some(memory))?;
+        self.core = core;
+        Ok(opened)
+    }
+
+    /// Puts a record into the batch and returns the number it will have if the commit succeeds.
+    pub fn append(&mut self, record: &Record, lane: Lane, stamp: Stamp) -> u64 {
+        self.core.append(record.kind() as u8, lane as u8, 0, stamp, |body| record.encode_into(body))
+    }
+
+    /// Like [`Self::append`], with a body that is encoded already. `kind` 0 is the journal's own and must not be used.
+    pub fn append_raw(&mut self, kind: u8, lane: u8, key_id: u32, stamp: Stamp, body: &[u8]) -> u64 {
+        debug_assert_ne!(kind, KIND_SKIP, "kind 0 is the journal's own");
+        self.core.append(kind, lane, key_id, stamp, |out| out.extend_from_slice(body))
+    }
+
+    /// Records that wait for [`Self::commit`].
+    pub fn pending(&self) -> usize {
+        self.core.batch_records
+    }
+
+    /// Bytes that wait for [`Self::commit`].
+    pub fn pending_bytes(&self) -> usize {
+        self.core.batch.len() - SEGMENT_HEADER_BYTES
+    }
+
+    /// Makes the batch durable: one write, one fdatasync; a new segment costs a directory sync more.
+    ///
+    /// On an error the batch is dropped and every further commit fails until [`Self::reopen`].
+    pub fn commit(&mut self) -> Result<(), CommitError> {
+        let core = &mut self.core;
+        if let Some(why) = &core.poisoned {
+            let why = why.clone();
+            core.clear_batch();
+            return Err(CommitError::Poisoned { why });
+        }
+        if core.batch_records == 0 {
+            return Ok(());
+        }
+        let result = core.write_batch();
+        core.clear_batch();
+        result.map_err(|error| {
+            core.poisoned = Some(error.to_string());
+            core.active = None;
+            // For the next process on this machine: until the machine restarts, reading shows bytes that the disk never took.
+            let _ = self.lock.set_note(&recover::note(core.failed.as_ref()));
+            CommitError::Disk(error)
+        })
+    }
+
+    /// Hands every committed record from `from_seq` on to `f`, in order, until `f` breaks.
+    ///
+    /// Starts at the beginning of a segment: damage before `from_seq` in the same segment is reported too.
+    pub fn scan(&self, from_seq: u64, mut f: impl FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<Scan, ReadError> {
+        let core = &self.core;
+        let disk = &*core.options.disk;
+        let mut scan = reader::scan_segments(disk, &core.segments, from_seq, &mut f)?;
+        damage::quarantine(disk, &core.paths, &core.segments, &mut scan.damage);
+        Ok(scan)
+    }
+
+    /// The committed record with this number, if it is there. Reads its segment up to it: up to 8 MiB.
+    pub fn read(&self, seq: u64) -> Result<Option<OwnedEntry>, ReadError> {
+        reader::read_one(&*self.core.options.disk, &self.core.segments, seq)
+    }
+
+    /// Removes segments that hold nothing from `seq` on. The last segment always stays.
+    pub fn remove_before(&mut self, seq: u64) -> Result<Removed, RemoveError> {
+        let core = &mut self.core;
+        let settled = core.segments.windows(2).take_while(|pair| pair[1].first_seq <= seq).count();
+        let mut removed = Removed { first_seq: core.first_seq(), ..Removed::default() };
+        if settled == 0 {
+            return Ok(removed);
+        }
+        let disk = &*core.options.disk;
+        // First the promise that they are not missed, then the files: a crash in between is finished by the next open.
+        let ceiling = core.head.ceiling.max(core.next_seq);
+        let head = Head { floor: core.segments[settled].first_seq, ceiling, ..core.head };
+        head::store(disk, &core.paths, &head)?;
+        core.head = head;
+        for segment in core.segments.drain(..settled) {
+            disk.remove(&segment.path).map_err(at("removing", &segment.path))?;
+            removed.segments += 1;
+            removed.bytes += segment.len;
+        }
+        disk.sync_dir(&core.paths.segments).map_err(at("syncing", &core.paths.segments))?;
+        removed.first_seq = core.first_seq();
+        Ok(removed)
+    }
+
+    pub fn stat(&self) -> Stat {
+        let core = &self.core;
+        Stat {
+            bytes: core.segments.iter().map(|s| s.len).sum(),
+            segments: core.segments.len(),
+            first_seq: core.first_seq(),
+            next_seq: core.next_seq,
+            boot: core.boot,
+        }
+    }
+}
+
+impl Drop for Journal {
+    /// Notes the exact next number, so that a clean restart leaves no gap. A crash leaves one, which costs nothing.
+    fn drop(&mut self) {
+        let core = &self.core;
+        if core.poisoned.is_none() && core.head.ceiling > core.next_seq {
+            let head = Head { ceiling: core.next_seq, floor: core.floor(), ..core.head };
+            let _ = head::store(&*core.options.disk, &core.paths, &head);
+        }
+    }
+}
+
+impl Core {
+    fn append(&mut self, kind: u8, lane: u8, key_id: u32, stamp: Stamp, body: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        if self.batch_records == 0 && self.last_seq + 1 != self.next_seq {
+            let follows = self.last_seq.to_le_bytes();
+            self.push(KIND_SKIP, Lane::Technical as u8, 0, stamp, |out| out.extend_from_slice(&follows));
+        }
+        self.push(kind, lane, key_id, stamp, body)
+    }
+
+    fn push(&mut self, kind: u8, lane: u8, key_id: u32, stamp: Stamp, body: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        if self.poisoned.is_some() {
+            return seq;
+        }
+        let Stamp { mono_ms, wall_ms } = stamp;
+        let (flags, length, body_crc, boot) = (0, 0, 0, self.boot);
+        let header = RecordHeader { length, kind, lane, flags, key_id, seq, mono_ms, wall_ms, boot, body_crc };
+        let start = self.batch.len();
+        self.batch.extend_from_slice(&header.encode_unsealed());
+        body(&mut self.batch);
+        let length = (self.batch.len() - start - RECORD_HEADER_BYTES) as u32;
+        self.batch[start + 4..start + 8].copy_from_slice(&length.to_le_bytes());
+        self.batch_records += 1;
+        seq
+    }
+
+    fn clear_batch(&mut self) {
+        if self.batch.capacity() > BATCH_KEPT_BYTES_MAX {
+            self.batch = Vec::new();
+        }
+        self.batch.clear();
+        self.batch.resize(SEGMENT_HEADER_BYTES, 0);
+        self.batch_records = 0;
+    }
+
+    fn first_seq(&self) -> u64 {
+        self.segments.first().map_or(self.next_seq, |s| s.first_seq)
+    }
+
+    fn floor(&self) -> u64 {
+        self.segments.first().map_or(0, |s| s.first_seq)
+    }
+
+    /// On an error `failed` says which bytes must not be believed.
+    fn write_batch(&mut self) -> Result<(), DiskError> {
+        if self.next_seq > self.head.ceiling {
+            // Before the numbers are on the disk, not after: a crash in between must not hand them out again.
+            let head = Head { ceiling: self.next_seq + SEQ_LEASE, floor: self.floor(), boot: self.boot };
+            head::store(&*self.options.disk, &self.paths, &head)?;
+            self.head = head;
+        }
+        let records = (self.batch.len() - SEGMENT_HEADER_BYTES) as u64;
+        match (&self.active, self.segments.last_mut()) {
+            (Some(file), Some(segment)) if segment.len + records <= self.options.segment_bytes => {
+                seal(&mut self.batch[SEGMENT_HEADER_BYTES..], segment.salt);
+                self.failed = Some(Failed { segment: segment.name.clone(), from: segment.len });
+                file.write_at(&self.batch[SEGMENT_HEADER_BYTES..], segment.len).map_err(at("writing", &segment.path))?;
+                file.sync_data().map_err(at("syncing", &segment.path))?;
+                segment.len += records;
+            }
+            _ => self.begin_segment()?,
+        }
+        self.failed = None;
+        self.last_seq = self.next_seq - 1;
+        Ok(())
+    }
+
+    /// Writes the batch as the beginning of a new segment.
+    fn begin_segment(&mut self) -> Result<(), DiskError> {
+        let disk = &*self.options.disk;
+        let first_seq = self.next_seq - self.batch_records as u64;
+        let salt = disk.random();
+        let name = SegmentName { first_seq, salt }.to_string();
+        let path = self.paths.segments.join(&name);
+        let previous = self.segments.last().map_or(0, |s| s.first_seq);
+        let header = SegmentHeader { salt, first_seq, previous, boot: self.boot };
+        self.batch[..SEGMENT_HEADER_BYTES].copy_from_slice(&header.encode());
+        seal(&mut self.batch[SEGMENT_HEADER_BYTES..], salt);
+        self.active = None;
+        self.failed = Some(Failed { segment: name.clone(), from: 0 });
+        let file = disk.create(&path).map_err(at("creating", &path))?;
+        file.write_at(&self.batch, 0).map_err(at("writing", &path))?;
+        file.sync_data().map_err(at("syncing", &path))?;
+        disk.sync_dir(&self.paths.segments).map_err(at("syncing", &self.paths.segments))?;
+        let len = self.batch.len() as u64;
+        self.segments.push(Located { path, name, first_seq, salt, header: Some(header), misnamed: false, len });
+        self.active = Some(file);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

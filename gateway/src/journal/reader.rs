@@ -1,0 +1,232 @@
+//! Reading without writing: for the journal itself, and for other processes while the gateway runs (no lock is taken).
+//!
+//! Enters: a journal's folder. Leaves: records in order, and a [`Report`] on the state of every segment.
+//! Invariant: nothing on the disk is changed. A commit that is just being written may show as `tail_bytes`.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use super::damage::{Damage, DamageKind, recognise};
+use super::disk::{Disk, RealDisk};
+use super::error::ReadError;
+use super::format::RecordHeader;
+use super::head::{self, HeadRead};
+use super::paths::Paths;
+use super::record::{Record, RecordError};
+use super::scan::{self, Located, Walk, damage};
+
+/// What a reader needs of a record's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    pub seq: u64,
+    pub kind: u8,
+    pub lane: u8,
+    /// Key of the resident whose fields are encrypted; 0: nothing is.
+    pub key_id: u32,
+    pub boot: u32,
+    /// Milliseconds since the machine started.
+    pub mono_ms: u64,
+    /// UTC milliseconds since 1970.
+    pub wall_ms: i64,
+}
+
+impl From<RecordHeader> for Header {
+    fn from(header: RecordHeader) -> Self {
+        let RecordHeader { seq, kind, lane, key_id, boot, mono_ms, wall_ms, .. } = header;
+        Header { seq, kind, lane, key_id, boot, mono_ms, wall_ms }
+    }
+}
+
+/// A record as it lies in memory during a scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    pub header: Header,
+    pub body: &'a [u8],
+}
+
+impl Entry<'_> {
+    pub fn decode(&self) -> Result<Record, RecordError> {
+        Record::decode(self.header.kind, self.body)
+    }
+
+    pub fn to_owned(&self) -> OwnedEntry {
+        OwnedEntry { header: self.header, body: self.body.to_vec() }
+    }
+}
+
+/// A record of one's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedEntry {
+    pub header: Header,
+    pub body: Vec<u8>,
+}
+
+impl OwnedEntry {
+    pub fn decode(&self) -> Result<Record, RecordError> {
+        Record::decode(self.header.kind, &self.body)
+    }
+}
+
+/// What a scan went over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scan {
+    /// Records handed out.
+    pub records: u64,
+    /// Number of the last one handed out; 0: none.
+    pub last_seq: u64,
+    pub damage: Vec<Damage>,
+    /// Bytes at the very end that are no record (yet).
+    pub tail_bytes: u64,
+    /// The reader broke off.
+    pub stopped: bool,
+}
+
+/// Hands every record in `dir` from `from_seq` on to `f`, in order, until `f` breaks.
+pub fn scan(dir: &Path, from_seq: u64, f: impl FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<Scan, ReadError> {
+    scan_on(&RealDisk, dir, from_seq, f)
+}
+
+/// [`scan`] on any disk.
+pub fn scan_on(
+    disk: &dyn Disk,
+    dir: &Path,
+    from_seq: u64,
+    mut f: impl FnMut(Entry<'_>) -> ControlFlow<()>,
+) -> Result<Scan, ReadError> {
+    let paths = Paths::new(dir);
+    let listing = scan::list(disk, &paths.segments)?;
+    let mut scan = scan_segments(disk, &listing.segments, from_seq, &mut f)?;
+    recognise(disk, &paths, &mut scan.damage);
+    Ok(scan)
+}
+
+pub(super) fn scan_segments(
+    disk: &dyn Disk,
+    segments: &[Located],
+    from_seq: u64,
+    f: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+) -> Result<Scan, ReadError> {
+    let start = segments.partition_point(|s| s.first_seq <= from_seq).saturating_sub(1);
+    let mut scan = Scan::default();
+    let mut walk = Walk::default();
+    for (index, segment) in segments.iter().enumerate().skip(start) {
+        let last = index + 1 == segments.len();
+        let walked = walk.segment(disk, segment, last, |placed| {
+            if placed.header.seq < from_seq {
+                return ControlFlow::Continue(());
+            }
+            scan.records += 1;
+            scan.last_seq = placed.header.seq;
+            f(Entry { header: placed.header.into(), body: placed.body })
+        })?;
+        if walked.stopped {
+            scan.stopped = true;
+            break;
+        }
+        if last {
+            scan.tail_bytes = walked.tail;
+        }
+    }
+    walk.finish();
+    scan.damage = walk.damage;
+    Ok(scan)
+}
+
+pub(super) fn read_one(disk: &dyn Disk, segments: &[Located], seq: u64) -> Result<Option<OwnedEntry>, ReadError> {
+    let mut found = None;
+    scan_segments(disk, segments, seq, &mut |entry| {
+        if entry.header.seq == seq {
+            found = Some(entry.to_owned());
+        }
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
+}
+
+/// One segment, as verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentReport {
+    /// File name.
+    pub name: String,
+    pub first_seq: u64,
+    /// Number of its last readable record; 0: none.
+    pub last_seq: u64,
+    pub records: u64,
+    pub bytes: u64,
+}
+
+/// State of a whole journal.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    pub segments: Vec<SegmentReport>,
+    pub records: u64,
+    pub bytes: u64,
+    pub first_seq: u64,
+    pub last_seq: u64,
+    /// Records and bytes (headers included) by kind, and by lane.
+    pub by_kind: BTreeMap<u8, (u64, u64)>,
+    pub by_lane: BTreeMap<u8, (u64, u64)>,
+    pub damage: Vec<Damage>,
+    /// Bytes at the very end that are no record (yet).
+    pub tail_bytes: u64,
+    /// The small file that keeps numbers from being used twice cannot be read; the next commit writes it anew.
+    pub head_damaged: bool,
+}
+
+impl Report {
+    /// Nothing is lost that can have been acknowledged.
+    pub fn is_sound(&self) -> bool {
+        !self.head_damaged && self.damage.iter().all(|place| place.unsettled)
+    }
+}
+
+/// Reads every byte of the journal in `dir` and names every place that is not as it was written.
+pub fn verify(dir: &Path) -> Result<Report, ReadError> {
+    verify_on(&RealDisk, dir)
+}
+
+/// [`verify`] on any disk.
+pub fn verify_on(disk: &dyn Disk, dir: &Path) -> Result<Report, ReadError> {
+    let paths = Paths::new(dir);
+    let head = head::load(disk, &paths)?;
+    let scan::Listing { mut segments, stray } = scan::list(disk, &paths.segments)?;
+    let mut report = Report { head_damaged: head == HeadRead::Damaged, ..Report::default() };
+    // What the floor has passed is only waiting to be removed.
+    let floor = if let HeadRead::Valid(head) = head { head.floor } else { 0 };
+    let gone = segments.iter().take_while(|s| s.first_seq < floor).count().min(segments.len().saturating_sub(1));
+    segments.drain(..gone);
+
+    let mut walk = Walk::expecting((floor > 0).then_some(floor));
+    for (index, segment) in segments.iter().enumerate() {
+        let before = walk.records;
+        let last = index + 1 == segments.len();
+        let walked = walk.segment(disk, segment, last, |placed| {
+            let bytes = (super::RECORD_HEADER_BYTES + placed.body.len()) as u64;
+            for sum in [
+                report.by_kind.entry(placed.header.kind).or_default(),
+                report.by_lane.entry(placed.header.lane).or_default(),
+            ] {
+                sum.0 += 1;
+                sum.1 += bytes;
+            }
+            report.records += 1;
+            report.last_seq = placed.header.seq;
+            ControlFlow::Continue(())
+        })?;
+        let records = walk.records - before;
+        let last_seq = if records > 0 { walk.last.map_or(0, |record| record.seq) } else { 0 };
+        let (name, first_seq, bytes) = (segment.name.clone(), segment.first_seq, segment.len);
+        report.bytes += bytes;
+        report.segments.push(SegmentReport { name, first_seq, last_seq, records, bytes });
+        if last {
+            report.tail_bytes = walked.tail;
+        }
+    }
+    walk.finish();
+    report.first_seq = segments.first().map_or(0, |s| s.first_seq);
+    report.damage = walk.damage;
+    report.damage.extend(stray.iter().map(|file| damage(DamageKind::Stray, file, 0, file.len, None)));
+    recognise(disk, &paths, &mut report.damage);
+    Ok(report)
+}
