@@ -13,7 +13,7 @@ use crate::provision::{self, AddDevice, Listed};
 
 #[derive(Debug, Subcommand)]
 pub enum DeviceCommand {
-    /// Add a device and issue its certificate; for one that is there already: its next certificate
+    /// Add a device and make its certificate; for one that is there already: its next certificate
     #[command(
         after_help = "Examples:\n  vaka device add p1 --kind pendant --out p1\n  vaka device add smoke-hall --kind smoke-detector --room hall --via zigbee --address 0x00158d0001"
     )]

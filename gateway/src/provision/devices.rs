@@ -77,7 +77,7 @@ pub fn add(config_file: &Path, wish: &AddDevice, now_ms: i64) -> Result<Added, P
         (None, true) => None,
         (Some(_), true) => return Err(ProvisionError::NeedlessOut(wish.id.to_string())),
         (None, false) => return Err(ProvisionError::NoOut(wish.id.to_string())),
-        (Some(out), false) => Some(issue(&config, &issued, &wish.id, out, now_ms)?),
+        (Some(out), false) => Some(certify(&config, &issued, &wish.id, out, now_ms)?),
     };
     if let Some(new_text) = new_text.as_ref() {
         write_config(config_file, new_text)?;
@@ -113,7 +113,7 @@ fn same_place(device: &Device, wish: &AddDevice) -> Result<(), ProvisionError> {
     Ok(())
 }
 
-fn issue(
+fn certify(
     config: &Config,
     issued: &Issued,
     id: &DeviceId,

@@ -25,14 +25,14 @@ pub struct PeerIdentity {
 /// Why a certificate names no device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    #[error("reading the peer's certificate: not X.509; issue it with `vaka device add`")]
+    #[error("reading the peer's certificate: not X.509; make it with `vaka device add`")]
     NotX509,
     #[error(
-        "reading the peer's certificate: the common name `{0}` is no device id ([a-z0-9-], 1 to 32); issue it with `vaka device add`"
+        "reading the peer's certificate: the common name `{0}` is no device id ([a-z0-9-], 1 to 32); make it with `vaka device add`"
     )]
     CommonName(String),
     #[error(
-        "reading the certificate of `{device}`: `{uri}` is no enrolment number from 1; issue it with `vaka device add`"
+        "reading the certificate of `{device}`: `{uri}` is no enrolment number from 1; make it with `vaka device add`"
     )]
     Enrolment { device: DeviceId, uri: String },
 }

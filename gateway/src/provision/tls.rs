@@ -1,6 +1,6 @@
 //! TLS settings made from the home's files: the devices' endpoint, and a device's own side of it.
 //!
-//! Provider: ring, given explicitly. Both sides must show a certificate. Absent: session resumption. A resumed session would
+//! Provider: ring, given explicitly. Both sides must show a certificate. Absent: resumption. A resumed connection would
 //! skip the certificate, and with it revocation; a device connects seldom, and 50 ms of its time buys that "revoked" is true.
 
 use std::fmt;
