@@ -1,1 +1,37 @@
-fn main(){}
+//! The binary: reads the command line, calls the module that does the work, turns its answer into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use vaka::cli::{self, Cli, Command, Exit, Failure};
+use vaka::config::Config;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors. A closed stdout is nobody's loss here.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+        }
+    };
+    match dispatch(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            cli::print_failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let config = Config::path_from(cli.config.as_deref());
+    match cli.command {
+        Command::Init(args) => cli::init::run(args),
+        Command::Device(command) => cli::device::run(command, &config),
+        Command::CheckConfig(args) => cli::check_config::run(args, &config),
+        Command::Demo(_) | Command::Run(_) | Command::Alarm(_) | Command::Journal(_) | Command::Check(_) => {
+            Err(Failure::new(Exit::Usage, "run this command", "it is not part of this build", ""))
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The command line: words in, words out. Every command is a thin layer over a module that knows nothing of terminals.
+//!
+//! Enters: arguments. Leaves: text or JSON on stdout, `vaka: <attempt>: <cause>` with its fix on stderr, an [`Exit`].
+
+pub mod check_config;
+pub mod device;
+pub mod init;
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{ConfigError, Warning};
+
+/// The gateway in a care recipient's home: every event on disk before it is acknowledged, every alarm taken to a person.
+#[derive(Debug, Parser)]
+#[command(name = "vaka", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Start here:\n  vaka demo                                  see all of it on this machine\n  vaka init home                             make a home\n  vaka device add p1 --kind pendant --out p1 --config home/vaka.toml\n  vaka run --config home/vaka.toml\n\nExit: 0 ok, 1 found wrong, 64 usage or configuration, 70 internal, 74 disk."
+)]
+pub struct Cli {
+    /// The home's vaka.toml [default: $VAKA_CONFIG, else ./vaka.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Play an evening on this machine: gateway, alarm centre and devices, all on loopback
+    #[command(
+        after_help = "Examples:\n  vaka demo\n  vaka demo --headless --for 30s --json\n  vaka demo --replay events.jsonl"
+    )]
+    Demo(DemoArgs),
+    /// Make a home: its authorities, identity, vaka.toml and an empty journal
+    #[command(after_help = "Example:\n  vaka init home --controller-id 10149471")]
+    Init(init::InitArgs),
+    /// Run the gateway
+    #[command(
+        after_help = "SIGHUP reloads vaka.toml (all or nothing); SIGTERM ends.\nExample:\n  vaka run --config home/vaka.toml"
+    )]
+    Run(RunArgs),
+    /// Add, list, show and remove devices
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
+    /// List alarms, take one, close one
+    #[command(subcommand)]
+    Alarm(AlarmCommand),
+    /// Look into the journal
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// The doctor: is every part fit for its work?
+    #[command(after_help = "Exit 1 if something is wrong.\nExample:\n  vaka check --json")]
+    Check(CheckArgs),
+    /// Read a vaka.toml and say what is wrong with it
+    #[command(
+        after_help = "Exit 0 if it can be used (warnings are shown), 64 if not.\nExample:\n  vaka check-config home/vaka.toml"
+    )]
+    CheckConfig(check_config::CheckConfigArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// No timeline while it runs, only its end
+    #[arg(long)]
+    pub headless: bool,
+    /// How long the evening lasts, such as 30s or 2m
+    #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub duration: Duration,
+    /// JSON lines; the last one is the summary
+    #[arg(long)]
+    pub json: bool,
+    /// Feed recorded events in place of the evening, time-compressed
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+    /// Keep the temporary home and say where it is
+    #[arg(long)]
+    pub keep: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {}
+
+#[derive(Debug, Subcommand)]
+pub enum AlarmCommand {
+    /// Open alarms, newest first
+    #[command(after_help = "Example:\n  vaka alarm list --json")]
+    List {
+        /// Closed ones too
+        #[arg(long)]
+        all: bool,
+        /// A JSON line per alarm
+        #[arg(long)]
+        json: bool,
+    },
+    /// One alarm with every rung, its time and path
+    Show {
+        id: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say that a person takes it
+    #[command(after_help = "Example:\n  vaka alarm claim 4f2a --by anna")]
+    Claim {
+        id: String,
+        /// Who [default: the user name]
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+    },
+    /// Say that it is over; only a person can
+    #[command(after_help = "Example:\n  vaka alarm close 4f2a --by anna --note \"helped up, unhurt\"")]
+    Close {
+        id: String,
+        /// Who [default: the user name]
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        /// What was found and done
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Sizes, sequence numbers, what is kept
+    Stat {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read every record and check it; exit 1 if one is damaged
+    Verify {
+        #[arg(long)]
+        json: bool,
+    },
+    /// The last records
+    #[command(after_help = "Example:\n  vaka journal tail -n 50 --follow")]
+    Tail {
+        /// How many
+        #[arg(short, value_name = "N", default_value_t = 20)]
+        n: usize,
+        /// Go on as records come
+        #[arg(long)]
+        follow: bool,
+    },
+    /// A JSON line per record
+    #[command(after_help = "Example:\n  vaka journal export --from 1000 > events.jsonl")]
+    Export {
+        /// First sequence number
+        #[arg(long, value_name = "SEQ", default_value_t = 0)]
+        from: u64,
+    },
+    /// Make the index again from the records
+    Rebuild {
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `30s`, `2m`, `1h 5m`.
+fn duration(word: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{word}` is no duration; write 30s or 2m");
+    let span: jiff::SignedDuration = word.parse().map_err(|_| wrong())?;
+    Duration::try_from(span).ok().filter(|d| !d.is_zero()).ok_or_else(wrong)
+}
+
+/// How a command ends (DESIGN §5; 64, 70 and 74 are sysexits.h's).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Ok = 0,
+    /// It worked, and what it looked at is wrong.
+    FoundWrong = 1,
+    /// Arguments or configuration.
+    Usage = 64,
+    Internal = 70,
+    Disk = 74,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// A command that could not do its work. Printed as `vaka: <attempt>: <cause>` and a line with the fix.
+#[derive(Debug)]
+pub struct Failure {
+    pub exit: Exit,
+    pub attempt: String,
+    pub cause: String,
+    /// Empty where the cause says it already.
+    pub fix: String,
+}
+
+impl Failure {
+    pub fn new(exit: Exit, attempt: impl Into<String>, cause: impl fmt::Display, fix: impl Into<String>) -> Failure {
+        Failure { exit, attempt: attempt.into(), cause: cause.to_string(), fix: fix.into() }
+    }
+
+    /// A configuration that cannot be used.
+    pub fn config(error: &ConfigError) -> Failure {
+        Failure::new(Exit::Usage, "read the configuration", error, "")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Several causes stand one to a line, each with the attempt, so that a search for "vaka:" finds all.
+        for (at, cause) in self.cause.lines().enumerate() {
+            let end = if at == 0 { "" } else { "\n" };
+            write!(f, "{end}vaka: {}: {cause}", self.attempt)?;
+        }
+        if self.fix.is_empty() { Ok(()) } else { write!(f, "\n      fix: {}", self.fix) }
+    }
+}
+
+/// Prints warnings on stderr, yellow on a terminal.
+pub fn print_warnings(warnings: &[Warning]) {
+    let (on, off) = colour(&std::io::stderr(), "33;1");
+    for warning in warnings {
+        eprintln!("{on}vaka: warning:{off} {warning}");
+    }
+}
+
+/// Prints why a command failed on stderr, red on a terminal.
+pub fn print_failure(failure: &Failure) {
+    let (on, off) = colour(&std::io::stderr(), "31");
+    eprintln!("{on}{failure}{off}");
+}
+
+/// Codes that switch `sgr` on and off, empty unless `stream` is a terminal and NO_COLOR is unset.
+pub fn colour(stream: &impl IsTerminal, sgr: &str) -> (String, &'static str) {
+    let wanted = stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    if wanted { (format!("\x1b[{sgr}m"), "\x1b[0m") } else { (String::new(), "") }
+}
+
+/// One fact as a JSON line on stdout.
+pub fn print_json(fact: &impl serde::Serialize) -> Result<(), Failure> {
+    let line = serde_json::to_string(fact).map_err(|error| Failure::new(Exit::Internal, "print JSON", error, ""))?;
+    print_line(&line)
+}
+
+/// One line on stdout. A reader that has gone (`| head`) is not a failure of ours: the command ends quietly.
+pub fn print_line(line: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(Exit::Ok as i32),
+        Err(error) => Err(Failure::new(Exit::Disk, "print", error, "")),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The local time of `ms` (UTC milliseconds) in the resident's zone, to the minute.
+pub fn local_time(ms: i64, zone: &jiff::tz::TimeZone) -> String {
+    match jiff::Timestamp::from_millisecond(ms) {
+        Ok(time) => time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string(),
+        Err(_) => "?".to_owned(),
+    }
+}

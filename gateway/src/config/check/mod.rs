@@ -1,0 +1,180 @@
+//! From what is written to what it means: words become types, references are followed, paths become absolute.
+//!
+//! Invariant: goes on after a complaint, so that one run names everything that is wrong.
+
+mod devices;
+mod receivers;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use vaka_protocol::DeviceId;
+
+use super::explain::{line_of, shown};
+use super::*;
+
+type Text = Spanned<String>;
+
+/// What is collected on the way: complaints, warnings, and where we are.
+struct Check<'t> {
+    text: &'t str,
+    file: &'t Path,
+    home: PathBuf,
+    wrong: Vec<Finding>,
+    warnings: Vec<Warning>,
+}
+
+impl Check<'_> {
+    fn at<T>(&self, place: &Spanned<T>, text: String) -> Finding {
+        Finding { file: self.file.to_path_buf(), line: Some(line_of(self.text, place.span().start)), text }
+    }
+
+    fn wrong<T>(&mut self, place: &Spanned<T>, text: String) {
+        let finding = self.at(place, text);
+        self.wrong.push(finding);
+    }
+
+    fn warn<T>(&mut self, place: &Spanned<T>, text: String) {
+        let finding = self.at(place, text);
+        self.warnings.push(finding);
+    }
+
+    /// The meaning of a word out of a short list; complains with the nearest.
+    fn choice<T: Copy>(&mut self, key: &str, word: &Text, known: &[(&str, T)]) -> Option<T> {
+        let found = known.iter().find(|(k, _)| k == word.get_ref()).map(|(_, value)| *value);
+        if found.is_none() {
+            let hint = match nearest(word.get_ref(), known.iter().map(|(k, _)| *k)) {
+                Some(near) => format!("did you mean `{near}`? "),
+                None => String::new(),
+            };
+            let list = known.iter().map(|(k, _)| *k).collect::<Vec<_>>().join(", ");
+            self.wrong(word, format!("unknown {key} `{}`; {hint}known: {list}", shown(word.get_ref())));
+        }
+        found
+    }
+
+    fn device_id(&mut self, key: &str, word: &Text) -> Option<DeviceId> {
+        let id = DeviceId::try_from(word.get_ref().as_str()).ok();
+        if id.is_none() {
+            let said = shown(word.get_ref());
+            self.wrong(word, format!("`{key}`: `{said}` is not an id; use a-z, 0-9 and -, 1 to 32 characters"));
+        }
+        id
+    }
+
+    fn listen(&mut self, word: &Text) -> Option<SocketAddr> {
+        let address = word.get_ref().parse().ok();
+        if address.is_none() {
+            let said = shown(word.get_ref());
+            self.wrong(word, format!("`listen`: expected ADDRESS:PORT such as \"127.0.0.1:8883\", found `{said}`"));
+        }
+        address
+    }
+
+    fn number(&mut self, key: &str, value: &Spanned<i64>, min: i64, max: i64) -> Option<i64> {
+        let fits = (min..=max).contains(value.get_ref());
+        if !fits {
+            self.wrong(value, format!("`{key}` must be from {min} to {max}, found {}", value.get_ref()));
+        }
+        fits.then_some(*value.get_ref())
+    }
+
+    fn deadline_ms(&mut self, key: &str, value: &Option<Spanned<i64>>) -> Option<u32> {
+        value.as_ref().and_then(|v| self.number(key, v, 100, 600_000)).map(|v| v as u32)
+    }
+
+    /// A path that should exist; one that does not is a warning, as a gateway without it still does all its other work.
+    fn path(&mut self, key: &str, word: &Text) -> PathBuf {
+        let path = self.home.join(word.get_ref());
+        if !path.is_file() {
+            self.warn(
+                word,
+                format!("`{key}`: there is no file {}; this receiver cannot be reached without it", path.display()),
+            );
+        }
+        path
+    }
+}
+
+pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config, Vec<Warning>), ConfigError> {
+    let absolute =
+        std::path::absolute(path).map_err(|source| ConfigError::Read { file: path.to_path_buf(), source })?;
+    let home = absolute.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let mut c = Check { text, file: path, home: home.clone(), wrong: Vec::new(), warnings: Vec::new() };
+
+    let gateway = gateway(&mut c, &file);
+    let listen = c.listen(&file.ingest.listen);
+    let tls_min = match &file.ingest.tls_min {
+        Some(word) => c.choice("tls_min", word, &[("1.3", TlsMin::V1_3), ("1.2", TlsMin::V1_2)]),
+        None => Some(TlsMin::V1_3),
+    };
+    let dir = file.journal.dir.as_ref().map_or("journal", |dir| dir.get_ref());
+    let size = match &file.journal.size_max_mib {
+        Some(size) => c.number("size_max_mib", size, JOURNAL_SIZE_MIB_MIN as i64, 1 << 20).map(|mib| mib as u64),
+        None => Some(JOURNAL_SIZE_MIB),
+    };
+    let receivers = receivers::receivers(&mut c, &file);
+    let routes = receivers::routes(&mut c, &file, &receivers);
+    let residents = devices::residents(&mut c, &file);
+    let devices = devices::devices(&mut c, &file, gateway.as_ref(), &residents);
+    let board = file.board.as_ref().map(|b| c.listen(&b.listen));
+    let metrics = file.metrics.as_ref().map(|m| c.listen(&m.listen));
+
+    let journal_dir = home.join(dir);
+    match (gateway, listen, tls_min, size, c.wrong.is_empty()) {
+        (Some(gateway), Some(listen), Some(tls_min), Some(size_max_mib), true) => {
+            c.warnings.sort_by_key(|finding| finding.line);
+            let config = Config {
+                file: absolute,
+                home,
+                gateway,
+                ingest: Ingest { listen, tls_min },
+                journal: Journal { dir: journal_dir, size_max_mib },
+                receivers,
+                routes,
+                devices,
+                residents,
+                board: board.flatten(),
+                metrics: metrics.flatten(),
+            };
+            Ok((config, c.warnings))
+        }
+        _ => {
+            c.wrong.sort_by_key(|finding| finding.line);
+            Err(ConfigError::Invalid(c.wrong))
+        }
+    }
+}
+
+fn gateway(c: &mut Check<'_>, file: &file::File) -> Option<Gateway> {
+    let g = &file.gateway;
+    let id = c.device_id("id", &g.id);
+    if let Some(cid) = &g.controller_id
+        && (cid.get_ref().is_empty() || cid.get_ref().len() > 20 || !cid.get_ref().bytes().all(|b| b.is_ascii_digit()))
+    {
+        c.wrong(cid, format!("`controller_id`: expected 1 to 20 digits, found `{}`", shown(cid.get_ref())));
+    }
+    let zone = g.time_zone.as_ref().map_or("Europe/Stockholm", |zone| zone.get_ref());
+    let time_zone = jiff::tz::TimeZone::get(zone).ok();
+    if let (None, Some(word)) = (&time_zone, &g.time_zone) {
+        let names: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+        let hint = nearest(zone, names.iter().map(String::as_str)).unwrap_or("Europe/Stockholm");
+        c.wrong(word, format!("unknown time zone `{}`; did you mean `{hint}`?", shown(zone)));
+    }
+    let language = match &g.language {
+        Some(word) => c.choice("language", word, &[("sv", Language::Sv), ("en", Language::En)]),
+        None => Some(Language::Sv),
+    };
+    let role = match &g.role {
+        Some(word) => c.choice("role", word, &[("home", Role::Home), ("house", Role::House), ("hub", Role::Hub)]),
+        None => Some(Role::Home),
+    };
+    Some(Gateway {
+        id: id?,
+        controller_id: g.controller_id.as_ref().map(|cid| cid.get_ref().clone()),
+        time_zone: time_zone?,
+        language: language?,
+        role: role?,
+    })
+}

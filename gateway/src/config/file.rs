@@ -1,0 +1,101 @@
+//! The shape of vaka.toml as it is written. Every value keeps its place in the text, so that a complaint can name the line.
+//!
+//! Words that stand for a choice (lanes, kinds, roles) are text here and become types in `check`, which can suggest the nearest.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+type Text = Spanned<String>;
+type Number = Spanned<i64>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub gateway: Gateway,
+    pub ingest: Ingest,
+    #[serde(default)]
+    pub journal: Journal,
+    #[serde(default)]
+    pub receiver: Vec<Spanned<Receiver>>,
+    #[serde(default)]
+    pub route: Vec<Spanned<Route>>,
+    #[serde(default)]
+    pub device: Vec<Spanned<Device>>,
+    #[serde(default)]
+    pub resident: Vec<Resident>,
+    pub board: Option<Listen>,
+    pub metrics: Option<Listen>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gateway {
+    pub id: Text,
+    pub controller_id: Option<Text>,
+    pub time_zone: Option<Text>,
+    pub language: Option<Text>,
+    pub role: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ingest {
+    pub listen: Text,
+    pub tls_min: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Journal {
+    pub dir: Option<Text>,
+    pub size_max_mib: Option<Number>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Receiver {
+    pub name: Text,
+    pub kind: Text,
+    pub url: Text,
+    pub cert: Option<Text>,
+    pub key: Option<Text>,
+    pub ca: Option<Text>,
+    pub pin: Option<Text>,
+    pub user: Option<Text>,
+    pub password_file: Option<Text>,
+    pub heartbeat_interval_s: Option<Number>,
+    pub received_deadline_ms: Option<Number>,
+    pub accepted_deadline_ms: Option<Number>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Route {
+    pub lanes: Vec<Text>,
+    pub to: Vec<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Device {
+    pub id: Text,
+    pub kind: Text,
+    pub room: Option<Text>,
+    pub resident: Option<Text>,
+    pub via: Option<Text>,
+    pub address: Option<Text>,
+    pub fixed: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resident {
+    pub id: Text,
+    pub phone: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listen {
+    pub listen: Text,
+}

@@ -1,0 +1,298 @@
+//! vaka.toml: what a technician has agreed with the resident and the alarm centre.
+//!
+//! Enters: the file's bytes. Leaves: a [`Config`] in which every path is absolute, every word is a type and every reference
+//! points at something, together with loud [`Warning`]s; or every complaint found, each with its line and its fix.
+//!
+//! Invariant: reading is all or nothing; no bytes, however damaged, panic. Unknown keys are errors. Absent: nothing is opened,
+//! bound or connected here, and no secret is kept (a password stays in its file).
+
+mod check;
+mod explain;
+mod file;
+mod kind;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use vaka_protocol::{DeviceId, Lane};
+
+pub use kind::{DeviceKind, UnknownKind};
+
+/// The alarm centre is told every so many seconds that the path lives (SCAIP `PI`). Source: DESIGN §5.
+pub const HEARTBEAT_INTERVAL_S: u32 = 25;
+/// Disk the journal may use when nothing is configured, in MiB. Source: DESIGN §5.
+pub const JOURNAL_SIZE_MIB: u64 = 512;
+/// Smallest journal, in MiB: two segments of 8 MiB, one being written and one settled. Below: nothing could ever be removed whole.
+pub const JOURNAL_SIZE_MIB_MIN: u64 = 16;
+
+/// One thing to say about the file: an error's part, or a warning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub file: PathBuf,
+    /// Counted from 1; absent when it is about the file as a whole.
+    pub line: Option<usize>,
+    /// What is wrong and what to do, in one sentence.
+    pub text: String,
+}
+
+/// A finding with which the gateway runs, but not as it should: printed loud at every start.
+pub type Warning = Finding;
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file.display(), self.text),
+            None => write!(f, "{}: {}", self.file.display(), self.text),
+        }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{}: {source}; make a home with `vaka init DIR`, or name the file with --config FILE", file.display())]
+    Read { file: PathBuf, source: std::io::Error },
+    /// Everything that was found wrong, in the order of the lines.
+    #[error("{}", .0.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n"))]
+    Invalid(Vec<Finding>),
+}
+
+/// What this gateway is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// A box in one home.
+    Home,
+    /// A service house: hundreds of devices, staff on the network.
+    House,
+    /// A municipality's server: its devices are gateways.
+    Hub,
+}
+
+/// Language of what residents and staff read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    Sv,
+    En,
+}
+
+/// Oldest TLS that a device may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum TlsMin {
+    #[serde(rename = "1.2")]
+    V1_2,
+    #[serde(rename = "1.3")]
+    V1_3,
+}
+
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// Also its MQTT identity towards a hub.
+    pub id: DeviceId,
+    /// SCAIP `cid`, digits. Present whenever there is a SCAIP receiver.
+    pub controller_id: Option<String>,
+    /// Where the resident lives; carries its IANA name.
+    pub time_zone: jiff::tz::TimeZone,
+    pub language: Language,
+    pub role: Role,
+}
+
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    pub listen: SocketAddr,
+    pub tls_min: TlsMin,
+}
+
+#[derive(Debug, Clone)]
+pub struct Journal {
+    pub dir: PathBuf,
+    pub size_max_mib: u64,
+}
+
+/// Protocol of a receiver. Others (hub, dc09, sos-access, webhook) are refused by this version with a clear error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReceiverKind {
+    Scaip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// `sips:HOST:PORT`
+    Tls,
+    /// `sip:HOST:PORT;transport=tcp`, for tests
+    Tcp,
+}
+
+/// `sips:HOST:PORT` or `sip:HOST:PORT;transport=tcp`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SipUrl {
+    /// Host name or address; an IPv6 address without its brackets.
+    pub host: String,
+    pub port: u16,
+    pub transport: Transport,
+}
+
+impl fmt::Display for SipUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        match self.transport {
+            Transport::Tls => write!(f, "sips:{open}{}{close}:{}", self.host, self.port),
+            Transport::Tcp => write!(f, "sip:{open}{}{close}:{};transport=tcp", self.host, self.port),
+        }
+    }
+}
+
+/// Somebody who takes alarms.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    pub name: String,
+    pub kind: ReceiverKind,
+    pub url: SipUrl,
+    /// What we show when asked who we are, PEM: `(cert, key)`. Without one in the file: the home's own client identity.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// CA that the receiver's certificate must come from, PEM.
+    pub ca: Option<PathBuf>,
+    /// SHA-256 of the receiver's public key (DER SubjectPublicKeyInfo). A pinned key is judged by nothing else (DESIGN §2.6).
+    pub pin: Option<[u8; 32]>,
+    /// Digest user and the file that holds the password.
+    pub credentials: Option<(String, PathBuf)>,
+    pub heartbeat_interval_s: u32,
+    /// Absent: dispatch's own value for the lane.
+    pub received_deadline_ms: Option<u32>,
+    /// Absent: dispatch's own value for the lane.
+    pub accepted_deadline_ms: Option<u32>,
+}
+
+/// Which lanes go to whom, in this order.
+#[derive(Debug, Clone)]
+pub struct Route {
+    pub lanes: Vec<Lane>,
+    pub to: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Device {
+    pub id: DeviceId,
+    pub kind: DeviceKind,
+    pub room: Option<String>,
+    /// An id, never a name.
+    pub resident: Option<String>,
+    /// The bridge that speaks for it; it has no certificate of its own.
+    pub via: Option<DeviceId>,
+    /// Its name on the bridge (Zigbee2MQTT: the friendly name). Present exactly when `via` is.
+    pub address: Option<String>,
+    /// Its button is mounted (SCAIP 0004), not carried (0003). `fixed-trigger` unless the file says otherwise.
+    pub fixed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Resident {
+    pub id: String,
+    /// `tel:+46…`, where the alarm centre calls back (SCAIP `crd`). Absent: `no-voice:`.
+    pub phone: Option<String>,
+}
+
+/// The whole of vaka.toml, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file itself, absolute.
+    pub file: PathBuf,
+    /// Its folder; relative paths in the file start here.
+    pub home: PathBuf,
+    pub gateway: Gateway,
+    pub ingest: Ingest,
+    pub journal: Journal,
+    /// In the order of the file.
+    pub receivers: Vec<Receiver>,
+    pub routes: Vec<Route>,
+    pub devices: BTreeMap<DeviceId, Device>,
+    pub residents: BTreeMap<String, Resident>,
+    /// Absent: no board listens.
+    pub board: Option<SocketAddr>,
+    /// Absent: no metrics listen.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Config {
+    /// Which file to read: `--config FILE`, else `$VAKA_CONFIG`, else `./vaka.toml`.
+    pub fn path_from(flag: Option<&Path>) -> PathBuf {
+        let named = flag.map(Path::to_path_buf);
+        let from_environment = || std::env::var_os("VAKA_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from);
+        named.or_else(from_environment).unwrap_or_else(|| PathBuf::from("vaka.toml"))
+    }
+
+    /// Reads and checks `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`] if there is no such file, [`ConfigError::Invalid`] with every complaint otherwise.
+    pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), ConfigError> {
+        let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { file: path.to_path_buf(), source })?;
+        Config::parse(&bytes, path)
+    }
+
+    /// Checks `bytes` as if they stood in `path`. Looks at the disk only to see whether named files exist.
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<(Config, Vec<Warning>), ConfigError> {
+        let invalid = |line, text| ConfigError::Invalid(vec![Finding { file: path.to_path_buf(), line, text }]);
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let line = 1 + bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count();
+            invalid(Some(line), "not UTF-8 text; save the file as UTF-8".to_owned())
+        })?;
+        let file: file::File = toml::from_str(text).map_err(|error| {
+            let (line, said) = explain::explain(text, &error);
+            invalid(line, said)
+        })?;
+        check::check(text, path, file)
+    }
+
+    pub fn device(&self, id: &DeviceId) -> Option<&Device> {
+        self.devices.get(id)
+    }
+
+    pub fn resident(&self, id: &str) -> Option<&Resident> {
+        self.residents.get(id)
+    }
+
+    pub fn receiver(&self, name: &str) -> Option<&Receiver> {
+        self.receivers.iter().find(|r| r.name == name)
+    }
+
+    /// The device that `bridge` calls `address`.
+    pub fn device_behind(&self, bridge: &DeviceId, address: &str) -> Option<&Device> {
+        self.devices.values().find(|d| d.via.as_ref() == Some(bridge) && d.address.as_deref() == Some(address))
+    }
+
+    /// Who is told about `lane`, in the order of the file, each once.
+    pub fn receivers_for(&self, lane: Lane) -> Vec<&Receiver> {
+        let mut told: Vec<&Receiver> = Vec::new();
+        for name in self.routes.iter().filter(|r| r.lanes.contains(&lane)).flat_map(|r| &r.to) {
+            let receiver = self.receiver(name).filter(|r| !told.iter().any(|t| t.name == r.name));
+            told.extend(receiver);
+        }
+        told
+    }
+
+    /// Where the home's certificates and keys are.
+    pub fn pki(&self) -> crate::provision::Pki {
+        crate::provision::Pki::beside(&self.home)
+    }
+}
+
+/// The known word nearest to `word`, if one is near enough to be what was meant.
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let near = |k: &str| strsim::osa_distance(&word.to_lowercase(), &k.to_lowercase());
+    let part = |k: &str| word.len() >= 3 && (k.contains(word) || (k.len() >= 3 && word.contains(k)));
+    known
+        .into_iter()
+        .map(|k| (if part(k) { near(k).min(2) } else { near(k) }, k))
+        .filter(|(distance, k)| *distance <= 1 + k.len().max(word.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, k)| k)
+}

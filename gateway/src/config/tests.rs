@@ -1,0 +1,187 @@
+//! What a technician reads when vaka.toml is wrong, and what the gateway reads when it is right.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use vaka_protocol::{DeviceId, Lane};
+
+use super::*;
+
+const HEAD: &str = "[gateway]\nid = \"gw-1\"\ncontroller_id = \"1\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n";
+
+fn parse(text: &str) -> Result<(Config, Vec<String>), Vec<String>> {
+    let short = |finding: &Finding| finding.to_string();
+    match Config::parse(text.as_bytes(), Path::new("v.toml")) {
+        Ok((config, warnings)) => Ok((config, warnings.iter().map(short).collect())),
+        Err(ConfigError::Invalid(findings)) => Err(findings.iter().map(short).collect()),
+        Err(other) => Err(vec![other.to_string()]),
+    }
+}
+
+fn receiver(more: &str) -> String {
+    format!("{HEAD}[[receiver]]\nname = \"lc\"\nkind = \"scaip\"\nurl = \"sip:127.0.0.1:5060;transport=tcp\"\n{more}\n")
+}
+
+#[test]
+fn errors_name_line_key_and_fix() {
+    let device = |body: &str| format!("{HEAD}[[device]]\n{body}\n");
+    let kinds = "kinds: pendant, fixed-trigger, fall-detector, bed-sensor, chair-sensor, mat-sensor, door-sensor, motion-sensor, \
+        smoke-detector, gas-detector, co-detector, heat-detector, flood-sensor, enuresis-sensor, seizure-sensor, gps-alarm, \
+        dispenser, cabinet, lock, thermometer, vital-monitor, feedback, bridge, gateway, other";
+    let table: &[(String, String)] = &[
+        // Unknown keys and tables.
+        (device("id = \"p1\"\nkind = \"pendant\"\nrom = \"hall\""), "v.toml:9: unknown key `rom` in [[device]]; did you mean `room`?".into()),
+        (format!("{HEAD}[journal]\nsize = 5"), "v.toml:7: unknown key `size` in [journal]; did you mean `size_max_mib`?".into()),
+        (format!("{HEAD}[journal]\ncolour = 5"), "v.toml:7: unknown key `colour` in [journal]; known: dir, size_max_mib".into()),
+        (format!("{HEAD}[[devise]]\nid = \"p1\""), "v.toml:6: unknown table `devise`; did you mean `device`?".into()),
+        (format!("{HEAD}[night]\nfrom = \"22:00\""), "v.toml:6: `night` is not yet supported by this version of vaka; remove it".into()),
+        (format!("{HEAD}[[dose]]\nslot = 1"), "v.toml:6: `dose` is not yet supported by this version of vaka; remove it".into()),
+        (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\nhost = \"x\""), "v.toml:8: `host` in [board] is not yet supported by this version of vaka; remove it".into()),
+        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, journal, receiver, route, device, resident, board, metrics".into()),
+        // Missing and mistyped.
+        ("".into(), "v.toml:1: the table [gateway] is missing".into()),
+        (device("id = \"p1\""), "v.toml:6: the key `kind` is missing in [[device]]".into()),
+        ("[gateway]\nid = 5\n".into(), "v.toml:2: `id` in [gateway]: expected text in quotes, found integer `5`".into()),
+        (format!("{HEAD}[journal]\nsize_max_mib = \"big\""), "v.toml:7: `size_max_mib` in [journal]: expected a whole number, found string \"big\"".into()),
+        (device("id = \"p1\"\nkind = \"pendant\"\nfixed = 1"), "v.toml:9: `fixed` in [[device]]: expected true or false, found integer `1`".into()),
+        (format!("{HEAD}[[route]]\nlanes = \"life\"\nto = []"), "v.toml:7: `lanes` in [[route]]: expected a list in [ ], found string \"life\"".into()),
+        // Words.
+        (device("id = \"p1\"\nkind = \"pendent\""), format!("v.toml:8: unknown device kind `pendent`; did you mean `pendant`?; {kinds}")),
+        (device("id = \"p1\"\nkind = \"smoke\""), format!("v.toml:8: unknown device kind `smoke`; did you mean `smoke-detector`?; {kinds}")),
+        (device("id = \"p1\"\nkind = \"zzzzzzzz\""), format!("v.toml:8: unknown device kind `zzzzzzzz`; {kinds}")),
+        (device("id = \"P 1\"\nkind = \"pendant\""), "v.toml:7: `id`: `P 1` is not an id; use a-z, 0-9 and -, 1 to 32 characters".into()),
+        (receiver("[[route]]\nlanes = [\"live\"]\nto = [\"lc\"]"), "v.toml:11: unknown lane `live`; did you mean `life`? known: life, care, technical, telemetry, test".into()),
+        (receiver("[[route]]\nlanes = [\"telemetry\"]\nto = [\"lc\"]"), "v.toml:11: `telemetry` stays in the home: a scaip receiver takes alarms only; remove it from `lanes`".into()),
+        (receiver("[[route]]\nlanes = [\"life\"]\nto = [\"ld\"]"), "v.toml:12: this [[route]] names the unknown receiver `ld`; did you mean `lc`?".into()),
+        (receiver("[[route]]\nlanes = []\nto = [\"lc\"]"), "v.toml:10: `lanes` of this [[route]] is empty; name at least one".into()),
+        (HEAD.replace("\"gw-1\"", "\"gw-1\"\nrole = \"huose\""), "v.toml:3: unknown role `huose`; did you mean `house`? known: home, house, hub".into()),
+        (HEAD.replace("\"gw-1\"", "\"gw-1\"\nlanguage = \"fi\""), "v.toml:3: unknown language `fi`; known: sv, en".into()),
+        (HEAD.replace("\"gw-1\"", "\"gw-1\"\ntime_zone = \"Europe/Stokholm\""), "v.toml:3: unknown time zone `Europe/Stokholm`; did you mean `Europe/Stockholm`?".into()),
+        (HEAD.replace("\"1\"", "\"12a\""), "v.toml:3: `controller_id`: expected 1 to 20 digits, found `12a`".into()),
+        (HEAD.replace("127.0.0.1:0", "localhost"), "v.toml:5: `listen`: expected ADDRESS:PORT such as \"127.0.0.1:8883\", found `localhost`".into()),
+        (format!("{HEAD}tls_min = \"1.1\""), "v.toml:6: unknown tls_min `1.1`; did you mean `1.3`? known: 1.3, 1.2".into()),
+        (format!("{HEAD}[journal]\nsize_max_mib = 15"), "v.toml:7: `size_max_mib` must be from 16 to 1048576, found 15".into()),
+        // Receivers.
+        (receiver("").replace("\"scaip\"", "\"dc09\""), "v.toml:8: receiver kind `dc09` is not yet supported by this version of vaka; use `scaip`".into()),
+        (receiver("").replace("\"scaip\"", "\"scape\""), "v.toml:8: unknown receiver kind `scape`; did you mean `scaip`? known: scaip".into()),
+        (receiver("").replace(";transport=tcp", ""), "v.toml:9: `url`: `sip:` without `;transport=tcp` in `sip:127.0.0.1:5060`; write sips:HOST:PORT, or sip:HOST:PORT;transport=tcp for tests".into()),
+        (receiver("").replace("sip:127.0.0.1:5060;transport=tcp", "sips:lc.example:99999"), "v.toml:9: `url`: a bad port in `sips:lc.example:99999`; write sips:HOST:PORT, or sip:HOST:PORT;transport=tcp for tests".into()),
+        (receiver("").replace("controller_id = \"1\"\n", ""), "v.toml:7: a scaip receiver needs `controller_id` in [gateway] (digits, given by the alarm centre)".into()),
+        (receiver("cert = \"c.pem\""), "v.toml:10: `cert` and `key` go together; give both or none".into()),
+        (receiver("user = \"u\""), "v.toml:10: `user` and `password_file` go together; give both or none".into()),
+        (receiver("heartbeat_interval_s = 0"), "v.toml:10: `heartbeat_interval_s` must be from 1 to 86400, found 0".into()),
+        (receiver("pin = \"abc\""), "v.toml:10: `pin`: expected the SHA-256 of the receiver's public key as 64 hex digits, found `abc`".into()),
+        (receiver("[[receiver]]\nname = \"lc\"\nkind = \"scaip\"\nurl = \"sips:x\"\npin = \"00\""), "v.toml:11: there is already a receiver `lc` in line 7; give each its own name".into()),
+        // Devices.
+        (device("id = \"p1\"\nkind = \"pendant\"\n[[device]]\nid = \"p1\"\nkind = \"lock\""), "v.toml:10: there is already a device `p1` in line 6; give each its own id".into()),
+        (device("id = \"gw-1\"\nkind = \"pendant\""), "v.toml:7: `gw-1` is the gateway's own id; give the device another".into()),
+        (device("id = \"s\"\nkind = \"lock\"\nvia = \"z\""), "v.toml:9: `via` needs `address`: the device's name on the bridge".into()),
+        (device("id = \"s\"\nkind = \"lock\"\naddress = \"z\""), "v.toml:9: `address` needs `via`: the bridge that speaks for the device".into()),
+        (device("id = \"s\"\nkind = \"lock\"\nvia = \"zigbee\"\naddress = \"1\""), "v.toml:9: `via` names the unknown device `zigbee`; add a [[device]] of kind bridge".into()),
+        (device("id = \"s\"\nkind = \"lock\"\nvia = \"p\"\naddress = \"1\"\n[[device]]\nid = \"p\"\nkind = \"pendant\""), "v.toml:9: `via` must name a bridge, and `p` is a pendant".into()),
+        (format!("{HEAD}[[resident]]\nid = \"r\"\nphone = \"0812\""), "v.toml:8: `phone`: expected an international number such as \"+46812345678\", found `0812`".into()),
+    ];
+    for (text, expected) in table {
+        let said = parse(text).err().unwrap_or_default();
+        assert!(said.contains(expected), "\n{text}\nexpected: {expected}\nsaid:     {}", said.join("\n          "));
+    }
+}
+
+#[test]
+fn syntax_and_encoding_name_the_line() {
+    assert!(parse("[gateway]\nid = \n").unwrap_err()[0].starts_with("v.toml:2: "));
+    let bytes = b"[gateway]\nid = \"\xff\"\n";
+    let error = Config::parse(bytes, Path::new("v.toml")).unwrap_err().to_string();
+    assert_eq!(error, "v.toml:2: not UTF-8 text; save the file as UTF-8");
+}
+
+#[test]
+fn one_run_names_everything() {
+    let text = format!("{HEAD}[[device]]\nid = \"P\"\nkind = \"x-ray\"\n[[route]]\nlanes = [\"lif\"]\nto = [\"a\"]\n");
+    assert_eq!(parse(&text).unwrap_err().len(), 4);
+}
+
+#[test]
+fn warnings_are_loud() {
+    let none =
+        "v.toml: no [[receiver]]: alarms are kept and shown here, but NOBODY OUTSIDE IS TOLD; add the alarm centre";
+    assert_eq!(parse(HEAD).unwrap().1, [none]);
+
+    let unrouted = parse(&receiver("")).unwrap().1;
+    let life =
+        "v.toml: no [[route]] for the lane `life`: LIFE ALARMS GO TO NOBODY; add lanes = [\"life\"] and to = [...]";
+    assert_eq!(unrouted, [life, "v.toml:7: no [[route]] leads to receiver `lc`"]);
+
+    let route = "[[route]]\nlanes = [\"life\"]\nto = [\"lc\"]";
+    assert_eq!(parse(&receiver(route)).unwrap().1, [""; 0]);
+    let blind = receiver(route).replace("sip:127.0.0.1:5060;transport=tcp", "sips:lc.example:5061");
+    let untrusted =
+        "v.toml:6: receiver `lc` has neither `pin` nor `ca`: it is not trusted and NOTHING WILL BE DELIVERED to it";
+    assert_eq!(parse(&blind).unwrap().1, [untrusted]);
+    let open = receiver(route).replace("127.0.0.1:5060", "10.0.0.1:5060");
+    assert!(parse(&open).unwrap().1[0].starts_with("v.toml:9: receiver `lc` is reached without encryption"));
+    // A file that anybody may read everywhere stands for the password.
+    let readable = receiver(&format!("user = \"u\"\npassword_file = \"/etc/passwd\"\n{route}"));
+    assert!(parse(&readable).unwrap().1[0].starts_with("v.toml:11: `password_file`: others can read "));
+    let missing = receiver(&format!("user = \"u\"\npassword_file = \"/nowhere/at-all\"\n{route}"));
+    assert!(parse(&missing).unwrap().1[0].starts_with("v.toml:11: `password_file`: there is no file /nowhere/at-all"));
+}
+
+#[test]
+fn the_example_is_whole() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/vaka.example.toml");
+    let (config, warnings) = Config::load(&path).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(config.home, path.parent().unwrap());
+    assert_eq!(config.journal.dir, config.home.join("journal"));
+    assert_eq!(config.receivers_for(Lane::Life)[0].name, "larmcentral");
+    assert!(config.receivers_for(Lane::Telemetry).is_empty());
+    let zigbee = DeviceId::try_from("zigbee").unwrap();
+    assert_eq!(config.device_behind(&zigbee, "0x00158d0001a2b3c4").unwrap().room.as_deref(), Some("hall"));
+    assert_eq!(config.resident("r1").unwrap().phone.as_deref(), Some("tel:+46812345678"));
+    assert_eq!(config.gateway.time_zone.iana_name(), Some("Europe/Stockholm"));
+}
+
+#[test]
+fn urls_read_and_print_the_same() {
+    for (url, host, port) in
+        [("sips:lc.example:5061", "lc.example", 5061), ("sip:[::1]:5070;transport=tcp", "::1", 5070)]
+    {
+        let text = receiver("").replace("sip:127.0.0.1:5060;transport=tcp", url);
+        let parsed = parse(&text).unwrap().0.receivers[0].url.clone();
+        assert_eq!((parsed.host.as_str(), parsed.port, parsed.to_string().as_str()), (host, port, url));
+    }
+}
+
+#[test]
+fn kinds_are_forgiving_and_round_trip() {
+    for kind in DeviceKind::ALL {
+        assert_eq!(kind.as_str().parse(), Ok(*kind));
+        assert_eq!(serde_json::to_string(kind).unwrap(), format!("\"{kind}\""));
+    }
+    assert_eq!("Bed_Sensor".parse(), Ok(DeviceKind::BedSensor));
+    assert_eq!("gps alarm".parse(), Ok(DeviceKind::GpsAlarm));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = Config::parse(&bytes, Path::new("v.toml"));
+    }
+
+    /// The example with a few bytes changed gets further than noise does.
+    #[test]
+    fn no_damage_panics(damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let mut bytes = include_bytes!("../../../deploy/vaka.example.toml").to_vec();
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let _ = Config::parse(&bytes, Path::new("v.toml"));
+    }
+
+    #[test]
+    fn no_words_panic(words in proptest::collection::vec("\\[\\[?(device|route|x)\\]\\]?|(id|kind|to|url|a`b) ?= ?(\"[^\"]*\"|-?[0-9]{1,20}|\\[\\])|#.*|`, expected `", 0..12)) {
+        let _ = Config::parse(format!("{HEAD}{}", words.join("\n")).as_bytes(), Path::new("v.toml"));
+    }
+}

@@ -1,0 +1,136 @@
+//! `vaka init`: a folder that holds everything one gateway needs.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use rcgen::string::Ia5String;
+use rcgen::{ExtendedKeyUsagePurpose, SanType};
+use vaka_protocol::DeviceId;
+
+use super::certificate::{Start, authority, end};
+use super::{CA_DAYS, GATEWAY_DAYS, Pki, ProvisionError, files};
+use crate::config::Config;
+
+/// What a new home is called and where it listens.
+#[derive(Debug, Clone)]
+pub struct NewHome {
+    pub gateway: DeviceId,
+    /// SCAIP `cid`, digits.
+    pub controller_id: String,
+    pub listen: SocketAddr,
+}
+
+/// Makes `dir` with `pki/`, an empty journal folder and vaka.toml; returns the path of vaka.toml.
+///
+/// vaka.toml is written last: a folder with it is a whole home.
+///
+/// # Errors
+/// [`ProvisionError::HomeExists`] if there is a vaka.toml, pki or journal in `dir`; nothing is changed then.
+pub fn create(dir: &Path, home: &NewHome, now_ms: i64) -> Result<PathBuf, ProvisionError> {
+    let file = dir.join("vaka.toml");
+    let pki = Pki::beside(dir);
+    let journal = dir.join("journal");
+    for taken in [&file, pki.dir(), &journal] {
+        if taken.symlink_metadata().is_ok() {
+            return Err(ProvisionError::HomeExists(taken.to_path_buf()));
+        }
+    }
+    let toml = vaka_toml(home);
+    // A wrong controller id is found before anything is written.
+    Config::parse(toml.as_bytes(), &file)?;
+
+    files::folder(pki.dir())?;
+    let server_ca = authority(&format!("Vaka {} servers", home.gateway), CA_DAYS, now_ms)?;
+    let device_ca = authority(&format!("Vaka {} devices", home.gateway), CA_DAYS, now_ms)?;
+    let server = end(
+        &server_ca,
+        home.gateway.as_ref(),
+        ExtendedKeyUsagePurpose::ServerAuth,
+        server_names(home.listen),
+        Start::Always,
+        GATEWAY_DAYS,
+        now_ms,
+    )?;
+    let client = end(
+        &device_ca,
+        home.gateway.as_ref(),
+        ExtendedKeyUsagePurpose::ClientAuth,
+        Vec::new(),
+        Start::Yesterday,
+        GATEWAY_DAYS,
+        now_ms,
+    )?;
+    let in_pki = |name: &str| pki.dir().join(name);
+    files::write(&in_pki("server-ca.key"), server_ca.key().serialize_pem().as_bytes(), files::PRIVATE)?;
+    files::write(&pki.server_ca(), server_ca.pem().as_bytes(), files::PUBLIC)?;
+    files::write(&pki.device_ca_key(), device_ca.key().serialize_pem().as_bytes(), files::PRIVATE)?;
+    files::write(&pki.device_ca(), device_ca.pem().as_bytes(), files::PUBLIC)?;
+    files::write(&pki.server_key(), server.key_pem.as_bytes(), files::PRIVATE)?;
+    files::write(&pki.server_cert(), server.cert_pem.as_bytes(), files::PUBLIC)?;
+    files::write(&pki.client_key(), client.key_pem.as_bytes(), files::PRIVATE)?;
+    files::write(&pki.client_cert(), client.cert_pem.as_bytes(), files::PUBLIC)?;
+    files::write(&pki.issued(), b"", files::PRIVATE)?;
+    files::folder(&journal)?;
+    files::write(&file, toml.as_bytes(), files::PUBLIC)?;
+    Ok(file)
+}
+
+/// localhost in its three spellings, the machine's name, and the address it listens on.
+fn server_names(listen: SocketAddr) -> Vec<SanType> {
+    let host = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let mut names = vec!["localhost".to_owned()];
+    if !host.is_empty() && host != "localhost" && host.chars().all(is_name) {
+        names.push(host);
+    }
+    let mut addresses = vec![[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()];
+    if !listen.ip().is_unspecified() && !addresses.contains(&listen.ip()) {
+        addresses.push(listen.ip());
+    }
+    let names = names.iter().filter_map(|name| Ia5String::try_from(name.as_str()).ok()).map(SanType::DnsName);
+    names.chain(addresses.into_iter().map(SanType::IpAddress)).collect()
+}
+
+fn vaka_toml(home: &NewHome) -> String {
+    let pair = |key: &str, value: &str| {
+        format!("{key} = {:<w$}", toml_edit::Value::from(value).to_string(), w = 29 - key.len())
+    };
+    let id = pair("id", home.gateway.as_ref());
+    let controller_id = pair("controller_id", &home.controller_id);
+    let listen = pair("listen", &home.listen.to_string());
+    format!(
+        r#"# Vaka: one gateway. Every key, with comments: deploy/vaka.example.toml. Check a change with `vaka check-config FILE`.
+# Relative paths start in this folder.
+
+[gateway]
+{id}# also its MQTT identity towards a hub
+{controller_id}# SCAIP cid, digits, given by the alarm centre
+time_zone = "Europe/Stockholm"  # where the resident lives
+language = "sv"                 # sv | en: what resident and staff read
+role = "home"                   # home | house | hub
+
+[ingest]
+{listen}# devices connect here: MQTT over mutual TLS
+
+[journal]
+dir = "journal"                 # every event is on this disk before it is acknowledged
+size_max_mib = 512              # the most it may take
+
+[[receiver]]                    # the alarm centre
+name = "larmcentral"
+kind = "scaip"
+url = "sips:127.0.0.1:5061"     # or sip:HOST:PORT;transport=tcp for tests
+# pin = "sha256:..."            # SHA-256 of its public key, 64 hex digits; or ca = "centre-ca.pem". Without: not trusted
+
+[[route]]                       # which alarms go to whom
+lanes = ["life", "care", "technical", "test"]
+to = ["larmcentral"]            # in this order
+
+[board]
+listen = "127.0.0.1:8443"       # the staff's page
+
+[metrics]
+listen = "127.0.0.1:9464"       # for Prometheus
+"#
+    )
+}

@@ -1,0 +1,142 @@
+//! Who may speak: the home's certificate authorities, its devices' certificates, and which of them are revoked.
+//!
+//! Enters: a technician's wish (`vaka init`, `vaka device …`), a peer's certificate. Leaves: files in `pki/` beside vaka.toml,
+//! a device's three PEM files, a [`PeerIdentity`], TLS settings.
+//!
+//! Invariants: two authorities, one for servers and one for devices, and the extended key usage is checked, so that a device
+//! can never pose as the gateway; a private key is written 0600 and never printed; every certificate is listed in
+//! `issued.jsonl`, synced, before its files leave this process; an enrolment number is used once per device id.
+//! Absent: enrolment over the network and renewal.
+
+mod certificate;
+mod devices;
+mod files;
+mod home;
+mod identity;
+mod issued;
+mod reload;
+#[cfg(test)]
+mod tests;
+pub mod tls;
+
+use std::path::{Path, PathBuf};
+
+pub use devices::{AddDevice, Added, Listed, Removed, add, list, remove};
+pub use home::{NewHome, create};
+pub use identity::{IdentityError, PeerIdentity, identity};
+pub use issued::{Issued, IssuedRow};
+pub use reload::{Told, tell_gateway};
+
+/// Life of both authorities, in days (20 years): longer than the box. Their keys never leave `pki/`; a shorter life would
+/// end with every device of the home having to be visited.
+pub const CA_DAYS: i64 = 20 * 365;
+
+/// Life of the gateway's own certificates, in days: as long as the authorities. The key that could sign new ones lies in the
+/// same folder, so a short life protects nothing, and an expired one would silence every device at once.
+pub const GATEWAY_DAYS: i64 = CA_DAYS;
+
+/// Life of a device's certificate, in days: a yearly visit and five weeks. A lost device is out within that time even if
+/// nobody removed it; renewal at two thirds (267 days) leaves four months for a device that is away.
+pub const DEVICE_DAYS: i64 = 400;
+
+/// A device's certificate is valid from this long before it was made, in milliseconds: clocks of a day ago still take it.
+pub const BACKDATE_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// A clock that shows less than this (2026-01-01, UTC milliseconds) has been lost: lives are counted from here instead,
+/// as a certificate made "in 1970" would have ended before its first use.
+pub const CLOCK_FLOOR_MS: i64 = 1_767_225_600_000;
+
+/// The home's keys and certificates: `pki/` beside vaka.toml.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pki {
+    dir: PathBuf,
+}
+
+impl Pki {
+    /// The folder `pki` in `home`.
+    pub fn beside(home: &Path) -> Pki {
+        Pki { dir: home.join("pki") }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The authority that every server of this home is judged by; devices carry it as `ca.pem`.
+    pub fn server_ca(&self) -> PathBuf {
+        self.dir.join("server-ca.pem")
+    }
+
+    /// The authority that every device is judged by.
+    pub fn device_ca(&self) -> PathBuf {
+        self.dir.join("device-ca.pem")
+    }
+
+    fn device_ca_key(&self) -> PathBuf {
+        self.dir.join("device-ca.key")
+    }
+
+    /// What devices see of the gateway.
+    pub fn server_cert(&self) -> PathBuf {
+        self.dir.join("server.pem")
+    }
+
+    pub fn server_key(&self) -> PathBuf {
+        self.dir.join("server.key")
+    }
+
+    /// What receivers and hubs see of the gateway.
+    pub fn client_cert(&self) -> PathBuf {
+        self.dir.join("client.pem")
+    }
+
+    pub fn client_key(&self) -> PathBuf {
+        self.dir.join("client.key")
+    }
+
+    /// Every device certificate ever issued.
+    pub fn issued(&self) -> PathBuf {
+        self.dir.join("issued.jsonl")
+    }
+}
+
+/// Why nothing was provisioned. The text names the object and the fix.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    #[error("{} already exists; a home is made once, choose another folder", .0.display())]
+    HomeExists(PathBuf),
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{}: {source}; restore pki/ from a backup", path.display())]
+    Certificate { path: PathBuf, source: rcgen::Error },
+    #[error("making a key or certificate: {0}")]
+    Crypto(#[from] rcgen::Error),
+    #[error("the system's random source failed")]
+    Random,
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    #[error("device `{id}` is already a {existing}, not a {wanted}; use --kind {existing}, or remove it first")]
+    OtherKind { id: String, existing: crate::config::DeviceKind, wanted: crate::config::DeviceKind },
+    #[error("device `{id}` is already there with another {key} ({existing}); change it in vaka.toml")]
+    OtherPlace { id: String, key: &'static str, existing: String },
+    #[error("device `{0}` needs a folder for its certificate; add --out DIR")]
+    NoOut(String),
+    #[error("device `{0}` stands behind a bridge and gets no certificate; leave --out away")]
+    NeedlessOut(String),
+    #[error("{} already exists; give another folder, or move the old key away first", .0.display())]
+    KeyExists(PathBuf),
+    #[error("there is no device `{id}` in {}{hint}", file.display())]
+    NoDevice { id: String, file: PathBuf, hint: String },
+    #[error("device `{id}` has no certificate with enrolment {enrolment} in force; see `vaka device show {id}`")]
+    NoEnrolment { id: String, enrolment: u32 },
+    #[error("bridge `{id}` still speaks for {behind}; remove these first")]
+    StillBehind { id: String, behind: String },
+    #[error("{} writes its devices as `device = [...]`; rewrite them as [[device]] tables", .0.display())]
+    InlineDevices(PathBuf),
+}
+
+impl ProvisionError {
+    fn file(path: &Path) -> impl FnOnce(std::io::Error) -> ProvisionError {
+        move |source| ProvisionError::File { path: path.to_path_buf(), source }
+    }
+}
