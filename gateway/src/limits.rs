@@ -110,3 +110,47 @@ pub const DAMAGED_FILES_MAX: usize = 256;
 
 /// Memory of the sled cache while it is open, in bytes.
 pub const INDEX_CACHE_BYTES: u64 = 1024 * 1024;
+/// Notices of one lane that dispatch keeps in memory. Beyond: not taken up, reported as unserved, still owed by the journal.
+/// About 1 KiB each. Source: our choice; a storm of 10,000 tests fits.
+pub const OWED_PER_LANE_MAX: usize = 16_384;
+
+/// Notices a lane may have under way at its receivers at once, so that no lane waits behind another and a
+/// receiver that comes back is not flooded. More: other lanes delay life on the wire; fewer: a hub's life lane gets slow.
+pub const fn in_flight_max(lane: vaka_protocol::Lane) -> usize {
+    use vaka_protocol::Lane;
+    match lane {
+        Lane::Life => 256,
+        Lane::Care => 64,
+        Lane::Technical => 8,
+        Lane::Telemetry => 4,
+        Lane::Test => 2,
+    }
+}
+
+/// Settled notices whose late receipts are still recognised. Older: a late receipt is logged and goes nowhere.
+pub const PAST_NOTICES_MAX: usize = 1_024;
+
+/// Shortest wait before a notice is tried anew at its first receiver, in milliseconds; the waits grow with jitter from here.
+pub const RETRY_MS_MIN: u64 = 1_000;
+
+/// Longest such wait for the lane life, in milliseconds. Source: accepted in at most 30 s over a working path (EN 50136 practice).
+pub const RETRY_LIFE_MS_MAX: u64 = 10_000;
+
+/// Longest such wait for every other lane, in milliseconds.
+pub const RETRY_MS_MAX: u64 = 60_000;
+
+/// Longest wait between two tries to reach a receiver, in milliseconds. Longer: a path that is back is used late.
+pub const REDIAL_MS_MAX: u64 = 10_000;
+
+/// A connection must have held this long before a loss starts again from the shortest wait, in milliseconds.
+/// Shorter: a receiver that takes and drops connections is dialled every second by every home.
+pub const PATH_STABLE_MS: u64 = 120_000;
+
+/// Heartbeats in a row that may fail before the path counts as lost. With 25 s between them: known in at most 80 s.
+pub const HEARTBEAT_MISSES_MAX: u32 = 3;
+
+/// Connections a receiver may have open towards us (only where `listen` is configured). Beyond: closed at once.
+pub const DIAL_BACK_CONNECTIONS_MAX: usize = 8;
+
+/// Messages that wait to be written to one receiver's connection. Beyond: it does not read, the connection is closed.
+pub const WRITE_QUEUE_MAX: usize = 1_024;

@@ -1,0 +1,3 @@
+//! What `vaka demo` is made of.
+
+pub mod centre;

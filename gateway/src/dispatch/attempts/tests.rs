@@ -1,0 +1,267 @@
+use proptest::prelude::*;
+
+use super::super::config::Route;
+use super::super::tests::notice;
+use super::*;
+
+const PACE: Pace = Pace { retry_ms_min: 10, retry_life_ms_max: 100, retry_ms_max: 1_000, redial_ms_max: 100 };
+
+fn ledger(lanes: &[Lane], to: &[&str]) -> Ledger {
+    let route = Route { lanes: lanes.to_vec(), to: to.iter().map(|s| (*s).to_owned()).collect() };
+    Ledger::new(Routes::new(&[route]), PACE, Dice::new(7))
+}
+
+fn at(alarm: &str, number: u32, lane: Lane, happened_at: i64) -> Notice {
+    Notice { lane, happened_at, ..notice(alarm, number) }
+}
+
+fn names(starts: &[Start]) -> Vec<String> {
+    starts.iter().map(|s| format!("{}/{}@{}", s.notice.alarm, s.notice.number, s.receiver)).collect()
+}
+
+fn fail(ledger: &mut Ledger, start: &Start, now_ms: u64) {
+    let failed = LinkEvent::Failed { attempt: start.attempt, failure: Failure::NotReceived(5) };
+    assert_eq!(ledger.happened(&start.receiver, "p", failed, now_ms), []);
+}
+
+fn accept(ledger: &mut Ledger, start: &Start) -> Vec<Rung> {
+    let accepted = LinkEvent::Accepted {
+        attempt: Some(start.attempt),
+        reference: start.notice.reference.clone(),
+        detail: String::new(),
+    };
+    rungs(ledger.happened(&start.receiver, "p", accepted, 0))
+}
+
+fn rungs(reports: Vec<Report>) -> Vec<Rung> {
+    reports.into_iter().filter_map(|r| if let Report::Rung { rung, .. } = r { Some(rung) } else { None }).collect()
+}
+
+#[test]
+fn life_goes_first_newest_first_and_an_alarms_notices_in_their_order() {
+    let mut ledger = ledger(&[Lane::Life, Lane::Care, Lane::Test], &["c"]);
+    for n in [
+        at("t", 1, Lane::Test, 9_000),
+        at("care2", 1, Lane::Care, 2_000),
+        at("care1", 1, Lane::Care, 1_000),
+        at("old", 1, Lane::Life, 1_000),
+        at("new", 1, Lane::Life, 5_000),
+        at("mid", 1, Lane::Life, 3_000),
+        at("old", 2, Lane::Life, 8_000),
+    ] {
+        assert_eq!(ledger.owe(n), None);
+    }
+    let order = ["old/1@c", "old/2@c", "new/1@c", "mid/1@c", "care1/1@c", "care2/1@c", "t/1@c"];
+    assert_eq!(names(&ledger.start_ready(0)), order);
+    assert_eq!(names(&ledger.start_ready(0)), [""; 0]);
+}
+
+#[test]
+fn a_storm_of_tests_leaves_life_its_own_places() {
+    let mut ledger = ledger(&[Lane::Life, Lane::Test], &["c"]);
+    for n in 0..10_000 {
+        assert_eq!(ledger.owe(at("storm", n, Lane::Test, 0)), None);
+    }
+    let tests = ledger.start_ready(0);
+    assert_eq!(tests.len(), in_flight_max(Lane::Test));
+    ledger.owe(at("press", 1, Lane::Life, 0));
+    assert_eq!(names(&ledger.start_ready(0)), ["press/1@c"]);
+    accept(&mut ledger, &tests[0]);
+    assert_eq!(ledger.start_ready(0).len(), 1);
+}
+
+#[test]
+fn the_next_receiver_is_tried_at_once_and_the_round_again_after_a_wait() {
+    let mut ledger = ledger(&[Lane::Life], &["a", "b"]);
+    ledger.owe(notice("x", 1));
+    let mut waits = Vec::new();
+    let mut now_ms = 0;
+    for _ in 0..20 {
+        let first = ledger.start_ready(now_ms).remove(0);
+        assert_eq!(first.receiver, "a");
+        fail(&mut ledger, &first, now_ms);
+        let second = ledger.start_ready(now_ms).remove(0);
+        assert_eq!((second.receiver.as_str(), &second.notice.reference), ("b", &first.notice.reference));
+        fail(&mut ledger, &second, now_ms);
+        assert!(ledger.start_ready(now_ms).is_empty());
+        let due_ms = ledger.next_due_ms().unwrap();
+        waits.push(due_ms - now_ms);
+        now_ms = due_ms;
+    }
+    assert!(waits.iter().all(|w| (10..=100).contains(w)), "{waits:?}");
+}
+
+#[test]
+fn what_everybody_refuses_for_good_waits_longest() {
+    let mut ledger = ledger(&[Lane::Life], &["a"]);
+    ledger.owe(notice("x", 1));
+    let start = ledger.start_ready(0).remove(0);
+    let refused = LinkEvent::Failed { attempt: start.attempt, failure: Failure::Snu { snu: 2 } };
+    ledger.happened("a", "p", refused, 0);
+    assert_eq!(ledger.next_due_ms(), Some(PACE.retry_life_ms_max));
+}
+
+#[test]
+fn a_receiver_that_is_back_is_tried_at_once() {
+    let mut ledger = ledger(&[Lane::Life], &["a"]);
+    ledger.owe(notice("x", 1));
+    let start = ledger.start_ready(0).remove(0);
+    fail(&mut ledger, &start, 0);
+    ledger.happened("other", "p", LinkEvent::Connected, 0);
+    assert!(ledger.start_ready(0).is_empty());
+    ledger.happened("a", "p", LinkEvent::Connected, 0);
+    assert_eq!(names(&ledger.start_ready(0)), ["x/1@a"]);
+}
+
+#[test]
+fn each_rung_is_told_once_per_receiver_and_a_late_answer_too() {
+    let mut ledger = ledger(&[Lane::Life], &["a", "b"]);
+    ledger.owe(notice("x", 1));
+    let first = ledger.start_ready(0).remove(0);
+    let sent = |s: &Start| LinkEvent::Sent { attempt: s.attempt };
+    assert_eq!(rungs(ledger.happened("a", "p", sent(&first), 0)), [Rung::Sent]);
+    assert_eq!(rungs(ledger.happened("a", "p", sent(&first), 0)), []);
+    fail(&mut ledger, &first, 0);
+    let second = ledger.start_ready(0).remove(0);
+    assert_eq!(rungs(ledger.happened("b", "p", sent(&second), 0)), [Rung::Sent]);
+    assert_eq!(accept(&mut ledger, &second), [Rung::Received, Rung::Accepted]);
+    assert_eq!(ledger.owed_count(), 0);
+    // The first receiver's answer comes an hour later, twice.
+    let late = || LinkEvent::Accepted { attempt: None, reference: first.notice.reference.clone(), detail: "mre=1".into() };
+    let told = ledger.happened("a", "p", late(), 3_600_000);
+    assert!(matches!(&told[..], [Report::Rung { rung: Rung::Received, detail, .. }, Report::Rung { rung: Rung::Accepted, detail: mre, .. }] if detail.is_empty() && mre == "mre=1"));
+    assert_eq!(ledger.happened("a", "p", late(), 3_600_000), []);
+    // Owed again (a replay): it is known to be accepted.
+    assert_eq!(ledger.owe(notice("x", 1)), None);
+    assert!(ledger.start_ready(0).is_empty());
+}
+
+#[test]
+fn an_answer_after_the_deadline_ends_the_tries() {
+    let mut ledger = ledger(&[Lane::Life], &["a"]);
+    ledger.owe(notice("x", 1));
+    let start = ledger.start_ready(0).remove(0);
+    fail(&mut ledger, &start, 0);
+    let late = LinkEvent::Accepted { attempt: None, reference: start.notice.reference.clone(), detail: String::new() };
+    assert_eq!(rungs(ledger.happened("a", "p", late, 5)), [Rung::Sent, Rung::Received, Rung::Accepted]);
+    assert_eq!((ledger.next_due_ms(), ledger.owed_count()), (None, 0));
+}
+
+#[test]
+fn a_lane_without_a_route_is_told_and_kept() {
+    let mut ledger = ledger(&[Lane::Life], &["a"]);
+    let report = ledger.owe(at("x", 1, Lane::Care, 0));
+    assert!(matches!(report, Some(Report::Unserved { lane: Lane::Care, .. })));
+    assert_eq!(ledger.owe(at("x", 1, Lane::Care, 0)), None);
+    assert!(ledger.start_ready(0).is_empty());
+    let routes = Routes::new(&[Route { lanes: vec![Lane::Care], to: vec!["b".into()] }]);
+    assert_eq!(ledger.reroute(routes), []);
+    assert_eq!(names(&ledger.start_ready(0)), ["x/1@b"]);
+}
+
+#[test]
+fn a_full_lane_refuses_and_says_so() {
+    let mut ledger = ledger(&[Lane::Test], &["a"]);
+    for n in 0..OWED_PER_LANE_MAX as u32 {
+        assert_eq!(ledger.owe(at("t", n, Lane::Test, 0)), None);
+    }
+    assert!(matches!(ledger.owe(at("t", u32::MAX, Lane::Test, 0)), Some(Report::Unserved { .. })));
+    ledger.settled(&"t".parse().unwrap());
+    assert_eq!(ledger.owe(at("u", 1, Lane::Test, 0)), None);
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Owe { alarm: u8, number: u32, lane: Lane, happened_at: i64 },
+    Fail { which: usize },
+    Accept { which: usize },
+    Settle { alarm: u8 },
+    Wait { ms: u64 },
+    Connected,
+    LinkStopped,
+    Reroute { names: usize },
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let lane = prop_oneof![Just(Lane::Life), Just(Lane::Care), Just(Lane::Test)];
+    prop_oneof![
+        4 => (0u8..4, 0u32..4, lane, 0i64..50).prop_map(|(alarm, number, lane, happened_at)| Act::Owe { alarm, number, lane, happened_at }),
+        3 => any::<usize>().prop_map(|which| Act::Fail { which }),
+        2 => any::<usize>().prop_map(|which| Act::Accept { which }),
+        1 => (0u8..4).prop_map(|alarm| Act::Settle { alarm }),
+        2 => (0u64..300).prop_map(|ms| Act::Wait { ms }),
+        1 => Just(Act::Connected),
+        1 => Just(Act::LinkStopped),
+        1 => (1usize..3).prop_map(|names| Act::Reroute { names }),
+    ]
+}
+
+proptest! {
+    /// Whatever happens: nothing owed is lost, nothing is under way twice, no lane exceeds its places, and in the end,
+    /// when the receivers work again, everything owed and not settled is accepted.
+    #[test]
+    fn nothing_owed_is_ever_lost(acts in proptest::collection::vec(act(), 1..80)) {
+        let lanes = [Lane::Life, Lane::Care, Lane::Test];
+        let mut ledger = ledger(&lanes, &["a", "b"]);
+        let mut owed: BTreeMap<String, String> = BTreeMap::new();
+        let mut done: BTreeSet<String> = BTreeSet::new();
+        let mut flying: Vec<Start> = Vec::new();
+        let mut now_ms = 0;
+        for act in acts {
+            match act {
+                Act::Owe { alarm, number, lane, happened_at } => {
+                    let n = at(&format!("a{alarm}"), number, lane, happened_at);
+                    if !done.contains(&n.reference) {
+                        owed.insert(n.reference.clone(), n.alarm.to_string());
+                    }
+                    ledger.owe(n);
+                }
+                Act::Fail { which } if !flying.is_empty() => {
+                    let start = flying.remove(which % flying.len());
+                    fail(&mut ledger, &start, now_ms);
+                }
+                Act::Accept { which } if !flying.is_empty() => {
+                    let start = flying.remove(which % flying.len());
+                    accept(&mut ledger, &start);
+                    owed.remove(&start.notice.reference);
+                    done.insert(start.notice.reference.clone());
+                }
+                Act::Settle { alarm } => {
+                    let name = format!("a{alarm}");
+                    ledger.settled(&name.parse().unwrap());
+                    done.extend(owed.iter().filter(|(_, a)| **a == name).map(|(r, _)| r.clone()));
+                    owed.retain(|_, a| *a != name);
+                }
+                Act::Wait { ms } => now_ms += ms,
+                Act::Connected => { ledger.happened("a", "p", LinkEvent::Connected, now_ms); }
+                Act::LinkStopped => {
+                    ledger.link_stopped("a", now_ms);
+                    flying.retain(|s| s.receiver != "a");
+                }
+                Act::Reroute { names } => {
+                    let to = ["b", "a"][..names].iter().map(|s| (*s).to_owned()).collect();
+                    ledger.reroute(Routes::new(&[Route { lanes: lanes.to_vec(), to }]));
+                }
+                Act::Fail { .. } | Act::Accept { .. } => {}
+            }
+            flying.extend(ledger.start_ready(now_ms));
+            prop_assert_eq!(ledger.owed_count(), owed.len());
+            for lane in lanes {
+                prop_assert!(flying.iter().filter(|s| s.notice.lane == lane).count() <= in_flight_max(lane));
+            }
+            let references: BTreeSet<_> = flying.iter().map(|s| &s.notice.reference).collect();
+            prop_assert_eq!(references.len(), flying.len());
+        }
+        for _ in 0..100 {
+            for start in std::mem::take(&mut flying) {
+                accept(&mut ledger, &start);
+                owed.remove(&start.notice.reference);
+            }
+            now_ms += 1_000;
+            flying = ledger.start_ready(now_ms);
+            if owed.is_empty() { break }
+        }
+        prop_assert!(owed.is_empty(), "{:?}", owed);
+        prop_assert_eq!(ledger.owed_count(), 0);
+    }
+}

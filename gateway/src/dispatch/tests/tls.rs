@@ -1,0 +1,126 @@
+//! How a receiver is judged over TLS: pinned, by a CA, and who is refused.
+
+use std::path::Path;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls_pki_types::CertificateDer;
+
+use super::super::tls::Pin;
+use super::*;
+use crate::demo::centre::CentreTls;
+
+/// An authority, and a centre and a gateway under it.
+struct House {
+    dir: tempfile::TempDir,
+    centre: CentreTls,
+    pin: String,
+}
+
+fn house(name: &str, expired: bool) -> House {
+    let dir = tempfile::tempdir().unwrap();
+    let ca_key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = params.self_signed(&ca_key).unwrap();
+    let issuer = Issuer::from_params(&params, &ca_key);
+    let make = |name: &str| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if expired {
+            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        }
+        (params.signed_by(&key, &issuer).unwrap(), key)
+    };
+    let (centre, centre_key) = make(name);
+    let (gateway, gateway_key) = make("gateway");
+    std::fs::write(dir.path().join("ca.pem"), ca.pem()).unwrap();
+    std::fs::write(dir.path().join("gw.pem"), gateway.pem()).unwrap();
+    std::fs::write(dir.path().join("gw.key"), gateway_key.serialize_pem()).unwrap();
+    let pin = Pin::of(&CertificateDer::from(centre.der().to_vec())).unwrap().hex();
+    let client_ca_pem = (!expired).then(|| ca.pem().into_bytes());
+    let centre = CentreTls { cert_pem: centre.pem().into_bytes(), key_pem: centre_key.serialize_pem().into_bytes(), client_ca_pem };
+    House { dir, centre, pin }
+}
+
+fn file(dir: &Path, name: &str) -> Option<std::path::PathBuf> {
+    Some(dir.join(name))
+}
+
+fn known(house: &House, url: &str) -> ReceiverConfig {
+    let dir = house.dir.path();
+    ReceiverConfig { cert: file(dir, "gw.pem"), key: file(dir, "gw.key"), ..patient("c", url) }
+}
+
+async fn is_accepted(config_of: impl Fn(&House, &str) -> ReceiverConfig, house: House) -> Stage {
+    let centre = Centre::start(Some(&house.centre)).await.unwrap();
+    let mut stage = Stage::new(config(vec![config_of(&house, &centre.url())]));
+    stage.dispatcher.owe(notice("a1", 1));
+    stage.accepted("a1").await;
+    stage.path("c", true).await;
+    stage
+}
+
+async fn is_refused(receiver: ReceiverConfig) -> String {
+    let mut stage = Stage::new(config(vec![receiver]));
+    stage.dispatcher.owe(notice("a1", 1));
+    let why = stage.path("c", false).await;
+    assert!(stage.rungs("a1").is_empty(), "{:?}", stage.heard);
+    why
+}
+
+#[tokio::test]
+async fn a_pinned_key_is_taken_whatever_the_name() {
+    is_accepted(|house, url| ReceiverConfig { pins: vec![house.pin.clone()], ..known(house, url) }, house("else.where", false)).await;
+}
+
+#[tokio::test]
+async fn an_authority_vouches_for_a_name() {
+    let by_ca = |house: &House, url: &str| ReceiverConfig { ca: file(house.dir.path(), "ca.pem"), ..known(house, url) };
+    is_accepted(by_ca, house("127.0.0.1", false)).await;
+}
+
+#[tokio::test]
+async fn an_expired_certificate_with_the_pinned_key_is_used_and_told() {
+    let pinned = |house: &House, url: &str| ReceiverConfig { pins: vec![house.pin.clone()], ..known(house, url) };
+    let stage = is_accepted(pinned, house("127.0.0.1", true)).await;
+    let told = stage.heard.iter().any(|r| matches!(r, Report::Path { up: true, detail, .. } if detail.contains("2020-01-01")));
+    assert!(told, "{:?}", stage.heard);
+}
+
+#[tokio::test]
+async fn an_unpinned_key_is_refused_and_its_pin_is_named() {
+    let (home, other) = (house("127.0.0.1", false), house("127.0.0.1", false));
+    let centre = Centre::start(Some(&home.centre)).await.unwrap();
+    let why = is_refused(ReceiverConfig { pins: vec![other.pin.clone()], ..known(&home, &centre.url()) }).await;
+    assert!(why.contains(&home.pin), "{why}");
+    assert_eq!(centre.count().connections, 0);
+}
+
+#[tokio::test]
+async fn a_wrong_name_a_wrong_authority_and_an_ended_certificate_are_refused() {
+    let (named, other, ended) = (house("else.where", false), house("127.0.0.1", false), house("127.0.0.1", true));
+    let centre = Centre::start(Some(&named.centre)).await.unwrap();
+    let by_ca = |ca: &House, home: &House, url: &str| ReceiverConfig { ca: file(ca.dir.path(), "ca.pem"), ..known(home, url) };
+    assert!(is_refused(by_ca(&named, &named, &centre.url())).await.contains("not valid for name"));
+    assert!(is_refused(by_ca(&other, &named, &centre.url())).await.contains("UnknownIssuer"));
+    let late = Centre::start(Some(&ended.centre)).await.unwrap();
+    assert!(is_refused(by_ca(&ended, &ended, &late.url())).await.contains("expired"));
+}
+
+#[tokio::test]
+async fn a_centre_that_wants_a_certificate_gets_no_alarm_without_one() {
+    let home = house("127.0.0.1", false);
+    let centre = Centre::start(Some(&home.centre)).await.unwrap();
+    let mut stage = Stage::new(config(vec![ReceiverConfig { pins: vec![home.pin.clone()], ..patient("c", &centre.url()) }]));
+    stage.dispatcher.owe(notice("a1", 1));
+    stage.path("c", false).await;
+    assert_eq!(centre.count().alarms, 0);
+}
+
+#[tokio::test]
+async fn a_missing_file_is_named() {
+    let home = house("127.0.0.1", false);
+    let missing = ReceiverConfig { ca: Some("/nowhere/ca.pem".into()), ..patient("c", "sips:127.0.0.1:9") };
+    assert!(is_refused(missing).await.contains("/nowhere/ca.pem"));
+    drop(home);
+}
