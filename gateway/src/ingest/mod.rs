@@ -1,0 +1,3 @@
+//! What comes in from devices.
+
+pub mod adapter;
