@@ -30,7 +30,10 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Init(args) => cli::init::run(args),
         Command::Device(command) => cli::device::run(command, &config),
         Command::CheckConfig(args) => cli::check_config::run(args, &config),
-        Command::Demo(_) | Command::Run(_) | Command::Alarm(_) | Command::Journal(_) | Command::Check(_) => {
+        Command::Run(_) => cli::run::run(&config),
+        Command::Alarm(command) => cli::alarm::run(command, &config),
+        Command::Journal(command) => cli::journal::run(command, &config),
+        Command::Demo(_) | Command::Check(_) => {
             Err(Failure::new(Exit::Usage, "run this command", "it is not part of this build", ""))
         }
     }

@@ -2,9 +2,12 @@
 //!
 //! Enters: arguments. Leaves: text or JSON on stdout, `vaka: <attempt>: <cause>` with its fix on stderr, an [`Exit`].
 
+pub mod alarm;
 pub mod check_config;
 pub mod device;
 pub mod init;
+pub mod journal;
+pub mod run;
 
 use std::fmt;
 use std::io::IsTerminal;

@@ -1,3 +1,5 @@
 //! What `vaka demo` is made of.
 
 pub mod centre;
+//! Demo.
+pub mod replay;

@@ -1,0 +1,150 @@
+//! `vaka journal`: looks into the journal, also while the gateway runs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use vaka_protocol::Lane;
+
+use super::{Exit, Failure, JournalCommand, print_json, print_line};
+use crate::config::Config;
+use crate::journal::index::Index;
+use crate::journal::{ReadError, reader};
+use crate::pipeline::control::{self, Request};
+use crate::pipeline::{export, restore};
+
+/// How often `tail --follow` looks for more, in milliseconds.
+const FOLLOW_MS: u64 = 250;
+
+pub fn run(command: JournalCommand, config: &Path) -> Result<Exit, Failure> {
+    let (config, _) = Config::load(config).map_err(|e| Failure::config(&e))?;
+    let dir = config.journal.dir.as_path();
+    match command {
+        JournalCommand::Stat { json } => stat(dir, json),
+        JournalCommand::Verify { json } => verify(dir, json),
+        JournalCommand::Tail { n, follow } => tail(dir, n, follow),
+        JournalCommand::Export { from } => export_from(dir, from).map(|_| Exit::Ok),
+        JournalCommand::Rebuild { json } => rebuild(&config, json),
+    }
+}
+
+fn disk(attempt: &str) -> impl Fn(ReadError) -> Failure + '_ {
+    move |e| Failure::new(Exit::Disk, attempt, e, "")
+}
+
+fn stat(dir: &Path, json: bool) -> Result<Exit, Failure> {
+    let mut records: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let (mut bytes, mut oldest, mut newest) = (0_u64, None, None);
+    let scan = reader::scan(dir, 0, |entry| {
+        let lane = Lane::from_u8(entry.header.lane).map_or("unknown", Lane::as_str);
+        *records.entry(lane).or_default() += 1;
+        bytes += entry.body.len() as u64;
+        oldest = oldest.or(Some(entry.header.wall_ms));
+        newest = Some(entry.header.wall_ms);
+        ControlFlow::Continue(())
+    })
+    .map_err(disk("count the journal"))?;
+    let running = control::request(dir, &Request::Stat).and_then(Result::ok);
+    let facts = json!({
+        "dir": dir, "records": scan.records, "by_lane": records, "body_bytes": bytes, "last_record": scan.last_seq,
+        "oldest_at": oldest, "newest_at": newest, "damaged_places": scan.damage.len(), "running": running,
+    });
+    if json {
+        print_json(&facts)?;
+        return Ok(Exit::Ok);
+    }
+    print_line(&format!("{} records up to number {}, {} bytes of content, {} damaged places", scan.records, scan.last_seq, bytes, scan.damage.len()))?;
+    for (lane, count) in &records {
+        print_line(&format!("  {lane:<10} {count}"))?;
+    }
+    print_line(if running.is_some() { "A gateway is running on it." } else { "No gateway is running on it." })?;
+    Ok(Exit::Ok)
+}
+
+fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {
+    let report = reader::verify(dir).map_err(disk("verify the journal"))?;
+    let wrong: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
+    if json {
+        print_json(&json!({"ok": wrong.is_empty(), "records": report.records, "damage": wrong, "tail_bytes": report.tail_bytes}))?;
+    } else {
+        for place in &wrong {
+            print_line(&format!("DAMAGED  {place}"))?;
+        }
+        let verdict = if wrong.is_empty() { "every record is whole".into() } else { format!("{} damaged places", wrong.len()) };
+        print_line(&format!("{} records read: {verdict}", report.records))?;
+    }
+    Ok(if wrong.is_empty() { Exit::Ok } else { Exit::FoundWrong })
+}
+
+fn tail(dir: &Path, n: usize, follow: bool) -> Result<Exit, Failure> {
+    let mut last: VecDeque<Value> = VecDeque::new();
+    let scan = reader::scan(dir, 0, |entry| {
+        if last.len() == n {
+            last.pop_front();
+        }
+        if n > 0 {
+            last.push_back(export::line(&entry.header, entry.body));
+        }
+        ControlFlow::Continue(())
+    })
+    .map_err(disk("read the journal"))?;
+    for line in &last {
+        print_json(line)?;
+    }
+    let mut next = scan.last_seq + 1;
+    while follow {
+        next = export_from(dir, next)?.max(next - 1) + 1;
+        std::thread::park_timeout(std::time::Duration::from_millis(FOLLOW_MS));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Prints records from `from` on; returns the number of the last one, 0 if there is none.
+fn export_from(dir: &Path, from: u64) -> Result<u64, Failure> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut failed = None;
+    let scan = reader::scan(dir, from, |entry| {
+        let line = export::line(&entry.header, entry.body);
+        match writeln!(out, "{line}") {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(e) => {
+                failed = Some(e);
+                ControlFlow::Break(())
+            }
+        }
+    })
+    .map_err(disk("export the journal"))?;
+    match failed.or_else(|| out.flush().err()) {
+        // The reader has gone (`| head`): nobody is left to tell.
+        Some(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(Exit::Ok as i32),
+        Some(e) => Err(Failure::new(Exit::Disk, "export the journal", e, "")),
+        None => {
+            for damage in &scan.damage {
+                eprintln!("vaka: export the journal: left out: {damage}");
+            }
+            Ok(scan.last_seq)
+        }
+    }
+}
+
+fn rebuild(config: &Config, json: bool) -> Result<Exit, Failure> {
+    let attempt = "rebuild the index";
+    let dir = config.journal.dir.as_path();
+    if control::request(dir, &Request::Stat).is_some() {
+        let fix = "stop it first; it also rebuilds by itself whenever the index does not fit";
+        return Err(Failure::new(Exit::Usage, attempt, "a gateway is running on this journal", fix));
+    }
+    let failed = |e: &dyn std::fmt::Display| Failure::new(Exit::Disk, attempt, e, "");
+    Index::delete(dir).map_err(|e| failed(&e))?;
+    let mut restored = restore::open(dir, config.journal.size_max_mib * 1024 * 1024).map_err(|e| failed(&e))?;
+    restored.save();
+    let (cursor, alarms) = (restored.state.cursor, restored.state.alarms.open().count());
+    if json {
+        print_json(&json!({"last_record": cursor, "alarms_open": alarms}))?;
+    } else {
+        print_line(&format!("the index is made anew from {cursor} records; {alarms} alarms are open"))?;
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,341 @@
+//! A recorded file, read line by line.
+//!
+//! Enters: JSON lines in one of three forms, told apart by their fields, freely mixed. Leaves: [`Recording`]: what every line says,
+//! in the order of the file. Invariant: a line is a step or an error with its number; none is skipped but empty ones.
+//!
+//! | form | fields |
+//! |---|---|
+//! | a home's log | `t` (seconds UTC), `sensor` (`Bed/Pressure/Bedroom`, or any name), `on` |
+//! | Zigbee2MQTT | `topic`, `payload` (object or text); other fields are ignored |
+//! | Vaka's own export | `device`, `restart`, `seq`, `message` |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufRead;
+
+use serde_json::{Map, Value};
+use vaka_protocol::{DeviceId, Event, Press, decode_event};
+
+use crate::ingest::adapter::zigbee2mqtt;
+
+/// One line, ready to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Line in the file, from 1.
+    pub line: u64,
+    pub say: Say,
+}
+
+/// What a line has a device say.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Say {
+    /// Vaka's own payload. `identity` is (restart, seq) where the line has one.
+    Own { device: DeviceId, at: Option<i64>, identity: Option<(u32, u64)>, event: Event },
+    /// Another maker's message through a bridge; `device` is the one behind it.
+    Bridged { device: DeviceId, topic: String, payload: Vec<u8> },
+}
+
+/// A device that the file needs enrolled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needed {
+    /// `vaka device add --kind`.
+    pub kind: &'static str,
+    pub room: Option<String>,
+    /// Name in the recording.
+    pub name: String,
+    pub bridged: bool,
+}
+
+/// A whole file.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    pub steps: Vec<Step>,
+    pub devices: BTreeMap<DeviceId, Needed>,
+    /// Lines with nothing on them.
+    pub empty: u64,
+    /// Lines of an export that are no events: decisions, rungs, acts.
+    pub passed_over: u64,
+}
+
+impl Recording {
+    pub fn has_bridge(&self) -> bool {
+        self.devices.values().any(|needed| needed.bridged)
+    }
+}
+
+/// A line that cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error("reading line {line}: {source}")]
+    Read { line: u64, source: std::io::Error },
+    #[error("reading line {line}: not JSON: {what}")]
+    NotJson { line: u64, what: String },
+    #[error(
+        "reading line {line}: none of the forms known; expected the fields t, sensor, on (a home's log), or topic, payload (Zigbee2MQTT), or device, message (vaka journal export)"
+    )]
+    Form { line: u64 },
+    #[error("reading line {line}: the field {field:?} {what}")]
+    Field { line: u64, field: &'static str, what: String },
+    #[error("reading the recording: it holds no event")]
+    Nothing,
+}
+
+/// Reads a whole recording. Errors name the line.
+pub fn read(source: impl BufRead) -> Result<Recording, ReplayError> {
+    let mut reader = Reader::default();
+    for (index, text) in source.lines().enumerate() {
+        let line = index as u64 + 1;
+        let text = text.map_err(|source| ReplayError::Read { line, source })?;
+        // Editors on some systems begin a file with a byte order mark.
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if text.is_empty() {
+            reader.out.empty += 1;
+            continue;
+        }
+        match serde_json::from_str::<Value>(text) {
+            Ok(Value::Object(fields)) => reader.line(line, fields)?,
+            Ok(_) => return Err(ReplayError::Form { line }),
+            Err(e) => return Err(ReplayError::NotJson { line, what: e.to_string() }),
+        }
+    }
+    if reader.out.steps.is_empty() {
+        return Err(ReplayError::Nothing);
+    }
+    Ok(reader.out)
+}
+
+#[derive(Default)]
+struct Reader {
+    out: Recording,
+    /// Names in the recording and the device id each was given.
+    ids: BTreeMap<String, DeviceId>,
+    taken: BTreeSet<DeviceId>,
+}
+
+impl Reader {
+    fn line(&mut self, line: u64, fields: Map<String, Value>) -> Result<(), ReplayError> {
+        let say = if fields.contains_key("sensor") {
+            self.sensor(line, &fields)?
+        } else if let (Some(topic), Some(payload)) = (fields.get("topic"), fields.get("payload")) {
+            self.bridged(line, topic, payload)?
+        } else if fields.contains_key("device") {
+            match self.exported(line, &fields)? {
+                Some(say) => say,
+                None => {
+                    self.out.passed_over += 1;
+                    return Ok(());
+                }
+            }
+        } else if fields.contains_key("kind") || fields.contains_key("record") {
+            self.out.passed_over += 1;
+            return Ok(());
+        } else {
+            return Err(ReplayError::Form { line });
+        };
+        self.out.steps.push(Step { line, say });
+        Ok(())
+    }
+
+    fn sensor(&mut self, line: u64, fields: &Map<String, Value>) -> Result<Say, ReplayError> {
+        let wrong = |field, what: &str| ReplayError::Field { line, field, what: what.to_string() };
+        let name = fields["sensor"].as_str().filter(|name| !name.trim().is_empty()).ok_or_else(|| wrong("sensor", "must be a name"))?;
+        let seconds = fields.get("t").and_then(number).ok_or_else(|| wrong("t", "must be seconds since 1970"))?;
+        let on = fields.get("on").and_then(flag).ok_or_else(|| wrong("on", "must be 0 or 1, true or false, \"ON\" or \"OFF\""))?;
+        let at = seconds * 1_000.0;
+        // From 1970 to the year 9999.
+        if !(0.0..253_402_300_800_000.0).contains(&at) {
+            return Err(wrong("t", "is no time between 1970 and 9999, in seconds"));
+        }
+        let sensor = Sensor::named(name);
+        let device = self.device(name, sensor.kind(), name.split('/').nth(2).map(str::to_string), false);
+        Ok(Say::Own { device, at: Some(at.round() as i64), identity: None, event: sensor.event(on) })
+    }
+
+    fn bridged(&mut self, line: u64, topic: &Value, payload: &Value) -> Result<Say, ReplayError> {
+        let wrong = |field, what: &str| ReplayError::Field { line, field, what: what.to_string() };
+        let topic = topic.as_str().ok_or_else(|| wrong("topic", "must be text"))?;
+        let source = zigbee2mqtt::source(topic).ok_or_else(|| wrong("topic", "names no device; expected BASE/DEVICE"))?;
+        let payload = match payload {
+            Value::String(text) => text.clone().into_bytes(),
+            other => other.to_string().into_bytes(),
+        };
+        let device = self.device(source, "other", None, true);
+        Ok(Say::Bridged { device, topic: topic.to_string(), payload })
+    }
+
+    /// A line of `vaka journal export`; `None` where the record is no event of Vaka's own.
+    fn exported(&mut self, line: u64, fields: &Map<String, Value>) -> Result<Option<Say>, ReplayError> {
+        let wrong = |field, what: &str| ReplayError::Field { line, field, what: what.to_string() };
+        let name = fields["device"].as_str().ok_or_else(|| wrong("device", "must be a device id"))?;
+        let payload = match (fields.get("message"), fields.get("payload")) {
+            (Some(message), _) if message.is_object() => message,
+            (_, Some(payload)) if payload.is_object() => payload,
+            _ => return Ok(None),
+        };
+        let via = fields.get("via").and_then(Value::as_object);
+        if let Some(topic) = via.and_then(|via| via.get("topic")).or(fields.get("topic")).filter(|_| payload.get("event").is_none()) {
+            return self.bridged(line, topic, payload).map(Some);
+        }
+        if payload.get("event").is_none() {
+            return Ok(None);
+        }
+        let message = decode_event(payload.to_string().as_bytes()).map_err(|e| wrong("message", &format!("is no event message: {e}")))?;
+        let restart = fields.get("restart").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).or(message.restart);
+        let seq = fields.get("seq").and_then(Value::as_u64).or(message.seq);
+        let device = self.device(name, kind_for(&message.event), None, false);
+        Ok(Some(Say::Own { device, at: message.at, identity: restart.zip(seq), event: message.event }))
+    }
+
+    /// The id for a name in the recording: its letters and digits; two names that become the same are told apart by a number.
+    fn device(&mut self, name: &str, kind: &'static str, room: Option<String>, bridged: bool) -> DeviceId {
+        if let Some(id) = self.ids.get(name) {
+            return id.clone();
+        }
+        let stem = slug(name);
+        let id = (1..)
+            .map(|n| if n == 1 { stem.clone() } else { format!("{}-{n}", &stem[..stem.len().min(24)]) })
+            .find_map(|text| DeviceId::try_from(text.as_str()).ok().filter(|id| !self.taken.contains(id)))
+            .expect("one of endlessly many numbers is free");
+        self.taken.insert(id.clone());
+        self.ids.insert(name.to_string(), id.clone());
+        self.out.devices.insert(id.clone(), Needed { kind, room, name: name.to_string(), bridged });
+        id
+    }
+}
+
+/// `Bed/Pressure/Bedroom` → `bed-pressure-bedroom`, at most 32 characters of `[a-z0-9-]`.
+fn slug(name: &str) -> String {
+    let mut slug = String::new();
+    for c in name.to_lowercase().chars() {
+        match c {
+            'a'..='z' | '0'..='9' => slug.push(c),
+            'å' | 'ä' => slug.push('a'),
+            'ö' => slug.push('o'),
+            _ if !slug.is_empty() && !slug.ends_with('-') => slug.push('-'),
+            _ => {}
+        }
+    }
+    slug.truncate(32);
+    let slug = slug.trim_end_matches('-');
+    if slug.is_empty() { "device".to_string() } else { slug.to_string() }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()).filter(|n: &f64| n.is_finite())
+}
+
+fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(on) => Some(*on),
+        Value::Number(n) if n.as_f64() == Some(1.0) => Some(true),
+        Value::Number(n) if n.as_f64() == Some(0.0) => Some(false),
+        Value::String(text) => match text.trim().to_lowercase().as_str() {
+            "on" | "open" | "true" | "1" | "present" => Some(true),
+            "off" | "close" | "closed" | "false" | "0" | "absent" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What a sensor of a home's log is, by the words of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sensor {
+    Bed,
+    Chair,
+    Mat,
+    Door,
+    Cabinet,
+    /// Something that is used: PIR, flush, tap, cooker. Its being used is activity; its end says that the sensor lives.
+    Activity,
+    Smoke,
+    Flood,
+    Button,
+    /// A kind of sensor that no table knows: kept, and for a person to look at.
+    Stranger,
+}
+
+impl Sensor {
+    fn named(name: &str) -> Self {
+        let lower = name.to_lowercase();
+        let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let has = |parts: &[&str]| words.iter().any(|word| parts.iter().any(|part| word.contains(part)));
+        // `Bedroom` is a place, not a bed.
+        let is = |parts: &[&str]| words.iter().any(|word| parts.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit())));
+        let weighs = has(&["pressure", "mat", "weight", "load"]);
+        let magnet = has(&["magnet", "contact", "reed", "door", "window", "gate"]);
+        if has(&["smoke"]) {
+            Sensor::Smoke
+        } else if has(&["leak", "flood"]) {
+            Sensor::Flood
+        } else if has(&["panic", "button", "pendant", "alarm"]) {
+            Sensor::Button
+        } else if has(&["pir", "motion", "infrared", "presence", "occupancy", "ultrason", "radar"]) {
+            Sensor::Activity
+        } else if weighs && is(&["bed"]) || !magnet && is(&["bed"]) {
+            Sensor::Bed
+        } else if weighs && is(&["seat", "chair", "sofa", "couch", "armchair", "toilet"]) || is(&["seat", "chair", "sofa", "couch", "armchair"]) {
+            Sensor::Chair
+        } else if weighs {
+            Sensor::Mat
+        } else if magnet && has(&["cabinet", "cupboard", "fridge", "freezer", "drawer", "wardrobe", "pantry", "oven", "medicine", "dishwasher", "microwave"]) {
+            Sensor::Cabinet
+        } else if has(&["door", "window", "gate", "entrance"]) && (magnet || words.len() == 1) {
+            Sensor::Door
+        } else if magnet {
+            Sensor::Cabinet
+        } else if has(&["flush", "electric", "float", "flow", "water", "tap", "current", "power", "light", "switch", "vibration", "item", "use", "phone"]) {
+            Sensor::Activity
+        } else {
+            Sensor::Stranger
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Sensor::Bed => "bed-sensor",
+            Sensor::Chair => "chair-sensor",
+            Sensor::Mat => "mat-sensor",
+            Sensor::Door => "door-sensor",
+            Sensor::Cabinet => "cabinet",
+            Sensor::Activity => "motion-sensor",
+            Sensor::Smoke => "smoke-detector",
+            Sensor::Flood => "flood-sensor",
+            Sensor::Button => "pendant",
+            Sensor::Stranger => "other",
+        }
+    }
+
+    fn event(self, on: bool) -> Event {
+        match self {
+            Sensor::Bed => Event::Bed { occupied: on },
+            Sensor::Chair => Event::Chair { occupied: on },
+            Sensor::Mat => Event::Mat { pressed: on },
+            Sensor::Door => Event::Door { open: on },
+            Sensor::Cabinet => Event::Cabinet { open: on, by: None },
+            Sensor::Activity if on => Event::Motion {},
+            Sensor::Smoke => Event::Smoke { active: on },
+            Sensor::Flood => Event::Flood { active: on },
+            Sensor::Button if on => Event::Button { press: Press::Short },
+            Sensor::Stranger if on => Event::Unknown { name: "sensor".into() },
+            Sensor::Activity | Sensor::Button | Sensor::Stranger => Event::Alive {},
+        }
+    }
+}
+
+/// The kind to enrol a device as that once said `event`.
+fn kind_for(event: &Event) -> &'static str {
+    match event {
+        Event::Bed { .. } => "bed-sensor",
+        Event::Chair { .. } => "chair-sensor",
+        Event::Mat { .. } => "mat-sensor",
+        Event::Door { .. } => "door-sensor",
+        Event::Cabinet { .. } => "cabinet",
+        Event::Motion {} => "motion-sensor",
+        Event::Smoke { .. } => "smoke-detector",
+        Event::Fall { .. } => "fall-detector",
+        Event::Button { .. } | Event::Cancel {} => "pendant",
+        Event::Position { .. } => "gps-alarm",
+        Event::Dose { .. } | Event::Stock { .. } => "dispenser",
+        _ => "other",
+    }
+}
