@@ -4,7 +4,7 @@
 //! never changed. A line that cannot be read (torn by a power cut, or damaged) is a warning: a gateway that refused to start
 //! for it would take every alarm of the home with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -77,6 +77,11 @@ impl Issued {
     /// True if the certificate with this serial number (lower-case hex) may no longer be used.
     pub fn is_revoked(&self, serial: &str) -> bool {
         self.rows.get(serial).is_some_and(|row| row.revoked_at.is_some())
+    }
+
+    /// Serial numbers of every revoked certificate, lower-case hex.
+    pub fn revoked(&self) -> BTreeSet<String> {
+        self.rows.values().filter(|row| row.revoked_at.is_some()).map(|row| row.serial.clone()).collect()
     }
 
     /// The rows of one device, oldest enrolment first.

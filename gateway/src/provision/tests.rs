@@ -304,7 +304,8 @@ fn a_torn_last_line_is_told_and_swallows_nothing() {
     let removed = remove(&file, &id("p1"), None, NOW_MS).unwrap();
     assert_eq!(removed.revoked, [1]);
     let (issued, warnings) = Issued::load(&list).unwrap();
-    assert!(issued.of(&id("p1"))[0].revoked_at.is_some());
+    let row = issued.of(&id("p1"))[0];
+    assert!(row.revoked_at.is_some() && issued.revoked().contains(&row.serial));
     assert_eq!(warnings.len(), 1);
     std::fs::remove_file(&list).unwrap();
     assert!(Issued::load(&list).unwrap().1[0].text.contains("REVOKED DEVICES ARE TAKEN AGAIN"));
