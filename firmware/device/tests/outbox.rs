@@ -76,7 +76,7 @@ fn only_among_life_does_life_go_the_oldest_first() {
 
 #[derive(Debug, Clone)]
 enum Act {
-    Put(Event),
+    Put(Box<Event>),
     Ack(prop::sample::Index),
 }
 
@@ -89,7 +89,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         Just(Event::Motion {}),
         Just(Event::Alive {}),
     ];
-    let act = prop_oneof![3 => event.prop_map(Act::Put), 1 => any::<prop::sample::Index>().prop_map(Act::Ack)];
+    let act = prop_oneof![3 => event.prop_map(|event| Act::Put(Box::new(event))), 1 => any::<prop::sample::Index>().prop_map(Act::Ack)];
     prop::collection::vec(act, 0..60)
 }
 
@@ -113,7 +113,7 @@ proptest! {
                         messages.filter(|m| m.event.lane() == Lane::Life).count()
                     };
                     let expected = lives(&mut before.iter()) + usize::from(event.lane() == Lane::Life && !life_only);
-                    outbox.put(event, put, None);
+                    outbox.put(*event, put, None);
                     prop_assert_eq!(lives(&mut outbox.iter()), expected, "no life event goes while another lane is there");
                 }
                 Act::Ack(which) if !before.is_empty() => {
