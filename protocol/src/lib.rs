@@ -25,6 +25,8 @@ mod encode;
 mod event;
 mod fields;
 mod id;
+mod lanes;
+mod reader;
 mod scaip;
 mod text;
 mod words;
