@@ -47,7 +47,12 @@ fn list(config: &Config, all: bool, json: bool) -> Result<Exit, Failure> {
         let late = if row.delayed { ", delayed" } else { "" };
         let line = format!(
             "{}  {}  {:<9}  {:<9}  {} {}{times}{late}",
-            row.id, local_time(row.raised_at, zone), row.lane.as_str(), row.rung.as_str(), row.device, row.cause
+            row.id,
+            local_time(row.raised_at, zone),
+            row.lane.as_str(),
+            row.rung.as_str(),
+            row.device,
+            row.cause
         );
         print_line(&line)?;
     }
@@ -62,7 +67,8 @@ fn show(config: &Config, id: &str, json: bool) -> Result<Exit, Failure> {
         None => view::show(&read(config, &attempt)?, &Labels::from_config(config), &alarm)
             .ok_or_else(|| format!("there is no alarm {alarm}")),
     };
-    let found = found.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, "`vaka alarm list --all` shows those there are"))?;
+    let found = found
+        .map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, "`vaka alarm list --all` shows those there are"))?;
     if json {
         print_json(&found)?;
         return Ok(Exit::Ok);
@@ -72,7 +78,13 @@ fn show(config: &Config, id: &str, json: bool) -> Result<Exit, Failure> {
     let time = |key: &str| local_time(found[key].as_i64().unwrap_or_default(), zone);
     print_line(&format!("{}  {}  {}", text("id"), text("lane"), text("rung")))?;
     print_line(&format!("  {}\n  {}", text("sv"), text("en")))?;
-    print_line(&format!("  device {}, rule {} version {}, cause {}", text("device"), text("rule"), found["rule_version"], text("cause")))?;
+    print_line(&format!(
+        "  device {}, rule {} version {}, cause {}",
+        text("device"),
+        text("rule"),
+        found["rule_version"],
+        text("cause")
+    ))?;
     print_line(&format!("  happened {}, raised {}", time("happened_at"), time("raised_at")))?;
     for rung in found["rungs"].as_array().into_iter().flatten() {
         let part = |key: &str| rung[key].as_str().unwrap_or_default();
@@ -88,15 +100,24 @@ fn act(config: &Config, id: &str, act: ActWhat, by: Option<String>, note: String
     let word = if act == ActWhat::Claim { "claim" } else { "close" };
     let attempt = format!("{word} alarm {id}");
     let alarm = alarm_id(id, &attempt)?;
-    let by = by.or_else(|| std::env::var("USER").ok()).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into());
+    let by =
+        by.or_else(|| std::env::var("USER").ok()).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into());
     let request = Request::Act { alarm: alarm.clone(), act, by: by.clone(), note: note.clone() };
     let answer = match control::request(&config.journal.dir, &request) {
         Some(answer) => answer,
         None => on_the_journal(config, Act { alarm, act, by, note }, &attempt)?,
     };
     let row: Value = answer.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?;
-    print_line(&format!("{} {} by {}", row["id"].as_str().unwrap_or_default(), row["rung"].as_str().unwrap_or_default(),
-        row["rungs"].as_array().and_then(|rungs| rungs.last()).and_then(|step| step["detail"].as_str()).unwrap_or_default()))?;
+    print_line(&format!(
+        "{} {} by {}",
+        row["id"].as_str().unwrap_or_default(),
+        row["rung"].as_str().unwrap_or_default(),
+        row["rungs"]
+            .as_array()
+            .and_then(|rungs| rungs.last())
+            .and_then(|step| step["detail"].as_str())
+            .unwrap_or_default()
+    ))?;
     Ok(Exit::Ok)
 }
 

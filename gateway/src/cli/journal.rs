@@ -55,7 +55,13 @@ fn stat(dir: &Path, json: bool) -> Result<Exit, Failure> {
         print_json(&facts)?;
         return Ok(Exit::Ok);
     }
-    print_line(&format!("{} records up to number {}, {} bytes of content, {} damaged places", scan.records, scan.last_seq, bytes, scan.damage.len()))?;
+    print_line(&format!(
+        "{} records up to number {}, {} bytes of content, {} damaged places",
+        scan.records,
+        scan.last_seq,
+        bytes,
+        scan.damage.len()
+    ))?;
     for (lane, count) in &records {
         print_line(&format!("  {lane:<10} {count}"))?;
     }
@@ -67,12 +73,15 @@ fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {
     let report = reader::verify(dir).map_err(disk("verify the journal"))?;
     let wrong: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
     if json {
-        print_json(&json!({"ok": wrong.is_empty(), "records": report.records, "damage": wrong, "tail_bytes": report.tail_bytes}))?;
+        print_json(
+            &json!({"ok": wrong.is_empty(), "records": report.records, "damage": wrong, "tail_bytes": report.tail_bytes}),
+        )?;
     } else {
         for place in &wrong {
             print_line(&format!("DAMAGED  {place}"))?;
         }
-        let verdict = if wrong.is_empty() { "every record is whole".into() } else { format!("{} damaged places", wrong.len()) };
+        let verdict =
+            if wrong.is_empty() { "every record is whole".into() } else { format!("{} damaged places", wrong.len()) };
         print_line(&format!("{} records read: {verdict}", report.records))?;
     }
     Ok(if wrong.is_empty() { Exit::Ok } else { Exit::FoundWrong })
@@ -137,7 +146,7 @@ fn rebuild(config: &Config, json: bool) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, attempt, "a gateway is running on this journal", fix));
     }
     let failed = |e: &dyn std::fmt::Display| Failure::new(Exit::Disk, attempt, e, "");
-    Index::delete(dir).map_err(|e| failed(&e))?;
+    Index::new(&restore::index_dir(dir)).delete().map_err(|e| failed(&e))?;
     let mut restored = restore::open(dir, config.journal.size_max_mib * 1024 * 1024).map_err(|e| failed(&e))?;
     restored.save();
     let (cursor, alarms) = (restored.state.cursor, restored.state.alarms.open().count());

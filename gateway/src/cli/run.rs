@@ -37,7 +37,9 @@ fn failure(error: &RunError) -> Failure {
             Failure::new(Exit::Usage, "start the gateway", error, "")
         }
         RunError::Journal(_) => Failure::new(Exit::Disk, "start the gateway", error, ""),
-        RunError::KeeperDied => Failure::new(Exit::Internal, "run the gateway", error, "start it again: it replays its journal"),
+        RunError::KeeperDied => {
+            Failure::new(Exit::Internal, "run the gateway", error, "start it again: it replays its journal")
+        }
         RunError::Provision(_) | RunError::Tls(_) | RunError::Listen { .. } | RunError::Start(_) => {
             Failure::new(Exit::Usage, "start the gateway", error, "")
         }

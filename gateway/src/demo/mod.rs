@@ -1,5 +1,4 @@
 //! What `vaka demo` is made of.
 
 pub mod centre;
-//! Demo.
 pub mod replay;

@@ -137,9 +137,15 @@ impl Reader {
 
     fn sensor(&mut self, line: u64, fields: &Map<String, Value>) -> Result<Say, ReplayError> {
         let wrong = |field, what: &str| ReplayError::Field { line, field, what: what.to_string() };
-        let name = fields["sensor"].as_str().filter(|name| !name.trim().is_empty()).ok_or_else(|| wrong("sensor", "must be a name"))?;
+        let name = fields["sensor"]
+            .as_str()
+            .filter(|name| !name.trim().is_empty())
+            .ok_or_else(|| wrong("sensor", "must be a name"))?;
         let seconds = fields.get("t").and_then(number).ok_or_else(|| wrong("t", "must be seconds since 1970"))?;
-        let on = fields.get("on").and_then(flag).ok_or_else(|| wrong("on", "must be 0 or 1, true or false, \"ON\" or \"OFF\""))?;
+        let on = fields
+            .get("on")
+            .and_then(flag)
+            .ok_or_else(|| wrong("on", "must be 0 or 1, true or false, \"ON\" or \"OFF\""))?;
         let at = seconds * 1_000.0;
         // From 1970 to the year 9999.
         if !(0.0..253_402_300_800_000.0).contains(&at) {
@@ -153,7 +159,8 @@ impl Reader {
     fn bridged(&mut self, line: u64, topic: &Value, payload: &Value) -> Result<Say, ReplayError> {
         let wrong = |field, what: &str| ReplayError::Field { line, field, what: what.to_string() };
         let topic = topic.as_str().ok_or_else(|| wrong("topic", "must be text"))?;
-        let source = zigbee2mqtt::source(topic).ok_or_else(|| wrong("topic", "names no device; expected BASE/DEVICE"))?;
+        let source =
+            zigbee2mqtt::source(topic).ok_or_else(|| wrong("topic", "names no device; expected BASE/DEVICE"))?;
         let payload = match payload {
             Value::String(text) => text.clone().into_bytes(),
             other => other.to_string().into_bytes(),
@@ -172,14 +179,18 @@ impl Reader {
             _ => return Ok(None),
         };
         let via = fields.get("via").and_then(Value::as_object);
-        if let Some(topic) = via.and_then(|via| via.get("topic")).or(fields.get("topic")).filter(|_| payload.get("event").is_none()) {
+        if let Some(topic) =
+            via.and_then(|via| via.get("topic")).or(fields.get("topic")).filter(|_| payload.get("event").is_none())
+        {
             return self.bridged(line, topic, payload).map(Some);
         }
         if payload.get("event").is_none() {
             return Ok(None);
         }
-        let message = decode_event(payload.to_string().as_bytes()).map_err(|e| wrong("message", &format!("is no event message: {e}")))?;
-        let restart = fields.get("restart").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).or(message.restart);
+        let message = decode_event(payload.to_string().as_bytes())
+            .map_err(|e| wrong("message", &format!("is no event message: {e}")))?;
+        let restart =
+            fields.get("restart").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).or(message.restart);
         let seq = fields.get("seq").and_then(Value::as_u64).or(message.seq);
         let device = self.device(name, kind_for(&message.event), None, false);
         Ok(Some(Say::Own { device, at: message.at, identity: restart.zip(seq), event: message.event }))
@@ -260,7 +271,9 @@ impl Sensor {
         let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
         let has = |parts: &[&str]| words.iter().any(|word| parts.iter().any(|part| word.contains(part)));
         // `Bedroom` is a place, not a bed.
-        let is = |parts: &[&str]| words.iter().any(|word| parts.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit())));
+        let is = |parts: &[&str]| {
+            words.iter().any(|word| parts.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit())))
+        };
         let weighs = has(&["pressure", "mat", "weight", "load"]);
         let magnet = has(&["magnet", "contact", "reed", "door", "window", "gate"]);
         if has(&["smoke"]) {
@@ -273,17 +286,48 @@ impl Sensor {
             Sensor::Activity
         } else if weighs && is(&["bed"]) || !magnet && is(&["bed"]) {
             Sensor::Bed
-        } else if weighs && is(&["seat", "chair", "sofa", "couch", "armchair", "toilet"]) || is(&["seat", "chair", "sofa", "couch", "armchair"]) {
+        } else if weighs && is(&["seat", "chair", "sofa", "couch", "armchair", "toilet"])
+            || is(&["seat", "chair", "sofa", "couch", "armchair"])
+        {
             Sensor::Chair
         } else if weighs {
             Sensor::Mat
-        } else if magnet && has(&["cabinet", "cupboard", "fridge", "freezer", "drawer", "wardrobe", "pantry", "oven", "medicine", "dishwasher", "microwave"]) {
+        } else if magnet
+            && has(&[
+                "cabinet",
+                "cupboard",
+                "fridge",
+                "freezer",
+                "drawer",
+                "wardrobe",
+                "pantry",
+                "oven",
+                "medicine",
+                "dishwasher",
+                "microwave",
+            ])
+        {
             Sensor::Cabinet
         } else if has(&["door", "window", "gate", "entrance"]) && (magnet || words.len() == 1) {
             Sensor::Door
         } else if magnet {
             Sensor::Cabinet
-        } else if has(&["flush", "electric", "float", "flow", "water", "tap", "current", "power", "light", "switch", "vibration", "item", "use", "phone"]) {
+        } else if has(&[
+            "flush",
+            "electric",
+            "float",
+            "flow",
+            "water",
+            "tap",
+            "current",
+            "power",
+            "light",
+            "switch",
+            "vibration",
+            "item",
+            "use",
+            "phone",
+        ]) {
             Sensor::Activity
         } else {
             Sensor::Stranger

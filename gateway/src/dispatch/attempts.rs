@@ -110,7 +110,10 @@ impl Ledger {
         }
         let lane = notice.lane;
         if self.owed.get(&lane).is_some_and(|count| *count >= OWED_PER_LANE_MAX) {
-            return Some(unserved(&notice, format!("{OWED_PER_LANE_MAX} notices of lane {} wait already", lane.as_str())));
+            return Some(unserved(
+                &notice,
+                format!("{OWED_PER_LANE_MAX} notices of lane {} wait already", lane.as_str()),
+            ));
         }
         let key = (notice.alarm.clone(), notice.number);
         let at = notice.happened_at;

@@ -93,7 +93,9 @@ pub enum ConfigError {
     Range { name: String, field: &'static str, value: u32, min: u32, max: u32 },
     #[error("receiver `{name}`: `accepted_deadline_ms` is shorter than `received_deadline_ms`; make it longer")]
     Deadlines { name: String },
-    #[error("receiver `{name}`: `user` and `password` belong together, without quotes, backslashes or line ends in `user`")]
+    #[error(
+        "receiver `{name}`: `user` and `password` belong together, without quotes, backslashes or line ends in `user`"
+    )]
     Login { name: String },
     #[error("two receivers are called `{name}`; give each its own name")]
     Twice { name: String },

@@ -68,7 +68,8 @@ pub(crate) async fn dial(config: &ReceiverConfig, uri: &SipUri, wall_ms: i64) ->
         }
         let connector = TlsConnector::from(tls::client(config)?);
         let name = tls::server_name(&uri.host)?;
-        let stream = connector.connect(name, stream).await.map_err(|source| OpenError::Handshake { to: to(), source })?;
+        let stream =
+            connector.connect(name, stream).await.map_err(|source| OpenError::Handshake { to: to(), source })?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let expired_at_s = certificate.and_then(|c| tls::expired(c, wall_ms));
         Ok(Opened { stream: Box::new(stream), local, peer, expired_at_s })
@@ -116,7 +117,9 @@ pub(crate) async fn listen(config: ReceiverConfig, transport: Transport, at: Soc
                 None => Box::new(stream),
                 Some(acceptor) => match tokio::time::timeout(limit, acceptor.accept(stream)).await {
                     Ok(Ok(stream)) => Box::new(stream),
-                    Ok(Err(error)) => return tracing::warn!(%peer, %error, "refused a connection that is not the receiver's"),
+                    Ok(Err(error)) => {
+                        return tracing::warn!(%peer, %error, "refused a connection that is not the receiver's");
+                    }
                     Err(_) => return,
                 },
             };
@@ -182,7 +185,12 @@ async fn pass_on(id: u64, decoder: &mut Decoder, wire: &mpsc::Sender<Wire>) -> R
     Ok(())
 }
 
-async fn write(id: u64, mut writing: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Vec<u8>>, wire: mpsc::Sender<Wire>) {
+async fn write(
+    id: u64,
+    mut writing: impl AsyncWrite + Unpin,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+    wire: mpsc::Sender<Wire>,
+) {
     while let Some(bytes) = queue.recv().await {
         let written = async {
             writing.write_all(&bytes).await?;

@@ -24,16 +24,31 @@ pub(crate) struct Order {
 #[derive(Debug)]
 pub(crate) enum LinkEvent {
     /// Handed to an open connection.
-    Sent { attempt: u64 },
+    Sent {
+        attempt: u64,
+    },
     /// The receiver's transport took it.
-    Received { attempt: u64, detail: String },
+    Received {
+        attempt: u64,
+        detail: String,
+    },
     /// The receiver says that it has the alarm; without an attempt when the answer came after its deadline.
-    Accepted { attempt: Option<u64>, reference: String, detail: String },
-    Failed { attempt: u64, failure: Failure },
+    Accepted {
+        attempt: Option<u64>,
+        reference: String,
+        detail: String,
+    },
+    Failed {
+        attempt: u64,
+        failure: Failure,
+    },
     /// A new connection stands: what waits may be tried now.
     Connected,
     /// The supervised path changed, or was judged for the first time.
-    Path { up: bool, detail: String },
+    Path {
+        up: bool,
+        detail: String,
+    },
 }
 
 /// Why an attempt at a receiver failed.
@@ -65,7 +80,11 @@ impl Failure {
             Self::Status { status, .. } => !matches!(status, 408 | 429 | 480 | 486 | 500..=599),
             Self::Snu { snu } => scaip::mrs::snu_is_permanent(*snu),
             Self::Login(_) => true,
-            Self::NotConnected(_) | Self::Closed(_) | Self::NotReceived(_) | Self::NotAccepted(_) | Self::LinkStopped => false,
+            Self::NotConnected(_)
+            | Self::Closed(_)
+            | Self::NotReceived(_)
+            | Self::NotAccepted(_)
+            | Self::LinkStopped => false,
         }
     }
 }

@@ -128,7 +128,12 @@ impl Dispatcher {
     /// Starts in the running tokio runtime, and ends when `shutdown` turns true or its sender is gone.
     ///
     /// A receiver whose configuration fails [`DispatchConfig::check`] is reported as a lost path; the others work.
-    pub fn start(config: DispatchConfig, clock: Arc<dyn Clock>, reports: Reports, shutdown: watch::Receiver<bool>) -> Self {
+    pub fn start(
+        config: DispatchConfig,
+        clock: Arc<dyn Clock>,
+        reports: Reports,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
         Self::start_with(config, clock, reports, shutdown, Pace::default())
     }
 
@@ -364,7 +369,9 @@ impl Actor {
 
     /// One receiver's link failed by a fault of ours: the others go on, and it is started anew.
     fn link_panicked(&mut self, id: Id) {
-        let Some(name) = self.links.iter().find(|(_, l)| l.task.id() == id).map(|(name, _)| name.clone()) else { return };
+        let Some(name) = self.links.iter().find(|(_, l)| l.task.id() == id).map(|(name, _)| name.clone()) else {
+            return;
+        };
         let Some(link) = self.links.remove(&name) else { return };
         let detail = "its link failed and is started anew; please report this".to_owned();
         self.report([Report::Path { receiver: name.clone(), path: link.config.url.clone(), up: false, detail }]);

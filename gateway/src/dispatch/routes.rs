@@ -47,8 +47,11 @@ mod tests {
             lanes: lanes.to_vec(),
             to: to.iter().map(|name| (*name).to_owned()).collect(),
         };
-        let routes =
-            Routes::new(&[route(&[Lane::Life, Lane::Care], &["a", "b"]), route(&[Lane::Life], &["b", "c"]), route(&[Lane::Test], &[])]);
+        let routes = Routes::new(&[
+            route(&[Lane::Life, Lane::Care], &["a", "b"]),
+            route(&[Lane::Life], &["b", "c"]),
+            route(&[Lane::Test], &[]),
+        ]);
         assert_eq!(routes.of(Lane::Life), ["a", "b", "c"]);
         assert_eq!(routes.of(Lane::Care), ["a", "b"]);
         assert!(routes.of(Lane::Test).is_empty() && routes.of(Lane::Technical).is_empty());

@@ -5,9 +5,9 @@
 //! of the peer is answered; a connection is closed only when its framing or its peer is lost.
 //! Absent: voice, and listening, unless `listen` is configured.
 
+mod inbound;
 pub mod mrq;
 pub mod mrs;
-mod inbound;
 mod supervision;
 pub mod xml;
 
@@ -22,12 +22,12 @@ use tokio::time::Instant;
 
 use self::mrs::Mrs;
 use self::supervision::Supervision;
+use super::Notice;
 use super::backoff::{Dice, next_wait_ms};
 use super::connection::{self, Connection, Opened, Wire};
 use super::link::{Failure, LinkContext, LinkEvent, Order};
 use super::sip::digest::{Credentials, challenge};
 use super::sip::{Frame, Message, SipUri, Start, Transport, write};
-use super::Notice;
 use crate::limits::{DIAL_BACK_CONNECTIONS_MAX, HEARTBEAT_MISSES_MAX, PATH_STABLE_MS};
 
 /// Registered with IANA for SCAIP.
@@ -335,7 +335,11 @@ impl Link {
             None => String::new(),
         };
         if !self.note.is_empty() {
-            tracing::warn!(receiver = self.context.config.name, note = self.note, "the receiver's certificate has ended");
+            tracing::warn!(
+                receiver = self.context.config.name,
+                note = self.note,
+                "the receiver's certificate has ended"
+            );
         }
         let id = self.add(opened, false);
         self.main = Some(id);
@@ -365,7 +369,14 @@ impl Link {
     fn add(&mut self, opened: Opened, inbound: bool) -> u64 {
         self.ids += 1;
         let connection = Connection::start(self.ids, opened.stream, self.wire.clone());
-        let open = Open { connection, local: opened.local, since: Instant::now(), heard_at: None, heartbeats_missed: 0, inbound };
+        let open = Open {
+            connection,
+            local: opened.local,
+            since: Instant::now(),
+            heard_at: None,
+            heartbeats_missed: 0,
+            inbound,
+        };
         self.connections.insert(self.ids, open);
         self.ids
     }

@@ -109,7 +109,8 @@ impl Stage {
 
     /// Waits until a receiver's path is judged so.
     pub async fn path(&mut self, name: &str, wished: bool) -> String {
-        let report = self.until(|r| matches!(r, Report::Path { receiver, up, .. } if receiver == name && *up == wished)).await;
+        let report =
+            self.until(|r| matches!(r, Report::Path { receiver, up, .. } if receiver == name && *up == wished)).await;
         match report {
             Report::Path { detail, .. } => detail,
             _ => unreachable!(),
@@ -138,7 +139,10 @@ async fn an_alarm_climbs_to_accepted_and_is_told_once() {
     let taken = centre.taken();
     assert_eq!((taken.len(), centre.count().duplicates), (1, 0));
     let one = &taken[0];
-    assert_eq!((one.reference.as_str(), one.cid.as_str(), one.mty.as_str()), (press.reference.as_str(), "10149471", "ME"));
+    assert_eq!(
+        (one.reference.as_str(), one.cid.as_str(), one.mty.as_str()),
+        (press.reference.as_str(), "10149471", "ME")
+    );
     assert_eq!((one.dty, one.stc, one.text.as_str(), one.room.as_str()), (3, 10, "Larmknapp", "Badrum"));
 }
 

@@ -13,7 +13,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
@@ -287,7 +290,13 @@ mod tests {
         let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let expected = Pin::parse(hex).unwrap();
         assert_eq!(expected.hex(), hex);
-        for text in [hash.to_owned(), format!("sha256//{hash}"), format!(" {hash}\n"), hex.to_uppercase(), format!("ba:{}", &hex[2..])] {
+        for text in [
+            hash.to_owned(),
+            format!("sha256//{hash}"),
+            format!(" {hash}\n"),
+            hex.to_uppercase(),
+            format!("ba:{}", &hex[2..]),
+        ] {
             assert_eq!(Pin::parse(&text).unwrap(), expected, "{text}");
         }
         for bad in ["", "abc", "zz", &hex[1..], "****", "å"] {

@@ -69,8 +69,7 @@ fn from_bridge(peer: &Peer, roster: &Roster, payload: Vec<u8>, via: Via) -> Admi
 }
 
 fn stored(peer: &Peer, lane: Lane, what: What) -> Admitted {
-    let submission =
-        Submission { device: peer.device.clone(), enrolment: peer.enrolment, lane, what, reply: None };
+    let submission = Submission { device: peer.device.clone(), enrolment: peer.enrolment, lane, what, reply: None };
     Admitted { submission, reason: PublishReason::Success }
 }
 

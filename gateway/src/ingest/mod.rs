@@ -39,9 +39,15 @@ pub struct Submission {
 
 #[derive(Debug)]
 pub enum What {
-    Event { parsed: Parsed, payload: Vec<u8>, via: Option<Via> },
+    Event {
+        parsed: Parsed,
+        payload: Vec<u8>,
+        via: Option<Via>,
+    },
     Quarantine(Quarantine),
-    Alive { online: bool },
+    Alive {
+        online: bool,
+    },
     /// The device listens for its commands from now on.
     Listening(Replies),
     /// The connection that listened is gone.
@@ -52,7 +58,10 @@ pub enum What {
 #[derive(Debug)]
 pub enum ToSession {
     /// The submission of this number is on the disk, or durably refused.
-    Answer { number: u64, reason: PublishReason },
+    Answer {
+        number: u64,
+        reason: PublishReason,
+    },
     /// The commit failed: nothing may be acknowledged, the connection ends.
     Failed,
     Command(Box<CommandMessage>, Encoding),

@@ -66,7 +66,7 @@ impl Roster {
             .chars()
             .map(|c| c.to_ascii_lowercase())
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-            .take(vaka_protocol::DEVICE_ID_BYTES_MAX)
+            .take(vaka_protocol::limits::DEVICE_ID_BYTES_MAX)
             .collect();
         DeviceId::try_from(slug.as_str()).unwrap_or_else(|_| bridge.clone())
     }

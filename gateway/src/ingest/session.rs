@@ -76,8 +76,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, peer: Peer,
         hall,
         peer,
     };
-    let Some((mut seat, mut unread)) = session.open(&mut stream, &mut buffer, deadline).await else { return };
-    let why = session.run(&mut stream, &mut buffer, &mut unread, &mut seat, &mut answers).await;
+    let Some((mut seat, mut unread)) = session.open(&mut stream, &mut buffer[..], deadline).await else { return };
+    let why = session.run(&mut stream, &mut buffer[..], &mut unread, &mut seat, &mut answers).await;
     session.end(&device, &seat, why);
 }
 
@@ -96,16 +96,15 @@ impl Session {
         buffer: &mut [u8],
         deadline: Instant,
     ) -> Option<(Seat, Unread)> {
-        let mut unread = Unread::default();
         loop {
-            match tokio::time::timeout_at(deadline, stream.read(buffer)).await {
-                Ok(Ok(read)) if read > 0 => unread = Unread { start: 0, end: read },
+            let mut unread = match tokio::time::timeout_at(deadline, stream.read(buffer)).await {
+                Ok(Ok(read)) if read > 0 => Unread { start: 0, end: read },
                 Ok(_) => return None,
                 Err(_) => {
                     info!(device.id = %self.peer.device, "no CONNECT in time: connection closed");
                     return None;
                 }
-            }
+            };
             while unread.start < unread.end {
                 unread.start += self.wire.receive(&buffer[unread.start..unread.end]);
                 while let Some(incoming) = self.wire.next() {
@@ -280,12 +279,7 @@ impl Session {
         let mut admitted = admission::admit(&self.peer, &roster, &publish.topic, publish.payload);
         let number = self.first + self.waiting.len() as u64;
         admitted.submission.reply = Some((self.replies.clone(), number));
-        self.waiting.push_back(Waiting {
-            id: publish.id,
-            qos: publish.qos,
-            reason: admitted.reason,
-            answered: false,
-        });
+        self.waiting.push_back(Waiting { id: publish.id, qos: publish.qos, reason: admitted.reason, answered: false });
         self.batch.push(admitted.submission);
     }
 

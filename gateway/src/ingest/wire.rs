@@ -4,17 +4,17 @@
 //! No I/O and no clock. Never acknowledges a publish by itself: that is the session's, after the commit.
 
 use std::collections::VecDeque;
-use std::io::Cursor;
 
 use mqtt_protocol_core::mqtt;
+use mqtt_protocol_core::mqtt::common::Cursor;
 use mqtt_protocol_core::mqtt::connection::ConnectionOptions;
 use mqtt_protocol_core::mqtt::packet::{Packet, Property, Qos, v3_1_1, v5_0};
 use mqtt_protocol_core::mqtt::prelude::*;
+use mqtt_protocol_core::mqtt::result_code::PubcompReasonCode;
 use mqtt_protocol_core::mqtt::result_code::{
     ConnectReasonCode, ConnectReturnCode, DisconnectReasonCode, MqttError, PubackReasonCode, PubrecReasonCode,
     SubackReasonCode, SubackReturnCode, UnsubackReasonCode,
 };
-use mqtt_protocol_core::mqtt::result_code::PubcompReasonCode;
 
 use crate::limits;
 
@@ -27,11 +27,19 @@ pub enum Incoming {
     Acknowledged(u16),
     /// Second half of a QoS 2 publish.
     Release(u16),
-    Subscribe { id: u16, filters: Vec<(String, u8)> },
-    Unsubscribe { id: u16, count: usize },
+    Subscribe {
+        id: u16,
+        filters: Vec<(String, u8)>,
+    },
+    Unsubscribe {
+        id: u16,
+        count: usize,
+    },
     Ping,
     /// A clean goodbye; `with_will` when the peer asks for its Will all the same.
-    Disconnect { with_will: bool },
+    Disconnect {
+        with_will: bool,
+    },
     /// The keep-alive timer is to be set anew, in milliseconds; 0 switches it off.
     KeepAlive(u64),
     /// The peer broke the protocol: what it did. The connection ends after what is to be written.
@@ -189,7 +197,9 @@ impl Wire {
                 ConnectRefusal::ClientIdNotValid => ConnectReturnCode::IdentifierRejected,
                 ConnectRefusal::ServerBusy => ConnectReturnCode::ServerUnavailable,
             };
-            self.send_built(v3_1_1::Connack::builder().session_present(false).return_code(code).build().map(Into::into));
+            self.send_built(
+                v3_1_1::Connack::builder().session_present(false).return_code(code).build().map(Into::into),
+            );
         }
         self.closing = true;
     }

@@ -73,7 +73,9 @@ impl fmt::Display for Damage {
             DamageKind::Unreadable => write!(f, "{segment}: bytes {from} to {to} unreadable")?,
             DamageKind::Missing => write!(f, "{segment}: records missing before byte {from}")?,
             DamageKind::Header => write!(f, "{segment}: header damaged, records read nevertheless")?,
-            DamageKind::Misnamed => write!(f, "{segment}: file has another segment's name, records read in their place")?,
+            DamageKind::Misnamed => {
+                write!(f, "{segment}: file has another segment's name, records read in their place")?
+            }
             DamageKind::Stray => write!(f, "{segment}: not a segment, {to} bytes")?,
         }
         match self.missing() {

@@ -47,7 +47,9 @@ impl DiskError {
 fn advice(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free space on this disk, then it goes on",
-        io::ErrorKind::ReadOnlyFilesystem => "; the kernel has made this disk read-only: check it (dmesg) and replace it",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; the kernel has made this disk read-only: check it (dmesg) and replace it"
+        }
         io::ErrorKind::PermissionDenied => "; give the gateway's user this folder",
         _ => "",
     }

@@ -99,7 +99,13 @@ fn file_names_are_read_back() {
     let name = SegmentName { first_seq: 0x1234, salt: 0xab };
     assert_eq!(name.to_string(), "0000000000001234-000000ab.vaka");
     assert_eq!(SegmentName::parse(&name.to_string()), Some(name));
-    for wrong in ["", "1234-ab.vaka", "0000000000001234-000000ab.vaka~", "000000000000123g-000000ab.vaka", "+000000000001234-000000ab.vaka"] {
+    for wrong in [
+        "",
+        "1234-ab.vaka",
+        "0000000000001234-000000ab.vaka~",
+        "000000000000123g-000000ab.vaka",
+        "+000000000001234-000000ab.vaka",
+    ] {
         assert_eq!(SegmentName::parse(wrong), None, "{wrong}");
     }
 }

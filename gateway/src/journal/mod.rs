@@ -40,7 +40,9 @@ use record::Record;
 use crate::limits::{BATCH_KEPT_BYTES_MAX, SEGMENT_BYTES, SEQ_LEASE};
 use disk::{Disk, DiskFile, DiskLock, Locked, RealDisk};
 use error::at;
-use format::{Head, KIND_SKIP, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, seal};
+use format::{
+    Head, KIND_SKIP, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, seal,
+};
 use paths::Paths;
 use scan::Located;
 
@@ -257,6 +259,16 @@ impl Journal {
         Ok(removed)
     }
 
+    /// First number of the newest segments that together fill at most `bytes`: what is before it is over the budget.
+    pub fn first_seq_within(&self, bytes: u64) -> u64 {
+        let mut held = 0;
+        let newest = self.core.segments.iter().rev().take_while(|segment| {
+            held += segment.len;
+            held <= bytes
+        });
+        newest.last().map_or(self.core.next_seq, |segment| segment.first_seq)
+    }
+
     pub fn stat(&self) -> Stat {
         let core = &self.core;
         Stat {
@@ -337,7 +349,8 @@ impl Core {
             (Some(file), Some(segment)) if segment.len + records <= self.options.segment_bytes => {
                 seal(&mut self.batch[SEGMENT_HEADER_BYTES..], segment.salt);
                 self.failed = Some(Failed { segment: segment.name.clone(), from: segment.len });
-                file.write_at(&self.batch[SEGMENT_HEADER_BYTES..], segment.len).map_err(at("writing", &segment.path))?;
+                file.write_at(&self.batch[SEGMENT_HEADER_BYTES..], segment.len)
+                    .map_err(at("writing", &segment.path))?;
                 file.sync_data().map_err(at("syncing", &segment.path))?;
                 segment.len += records;
             }

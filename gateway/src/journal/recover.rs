@@ -74,8 +74,7 @@ pub(super) fn recover(
     drop_below_floor(disk, &paths, &mut segments, floor)?;
     let tail = read_tail(disk, &paths, &mut segments)?;
 
-    let mut found: Vec<Damage> =
-        stray.iter().map(|file| damage(DamageKind::Stray, file, 0, file.len, None)).collect();
+    let mut found: Vec<Damage> = stray.iter().map(|file| damage(DamageKind::Stray, file, 0, file.len, None)).collect();
     let last_seq = tail.walk.last.map_or(0, |record| record.seq);
     let next_seq = next_number(head, &segments, last_seq, memory.as_ref());
     found.extend(missing_ends(&segments, floor, next_seq));
@@ -159,12 +158,7 @@ fn cut(disk: &dyn Disk, segment: &mut Located, len: u64) -> Result<(), DiskError
 }
 
 /// Finishes a removal that a crash cut off, or whose names came back because their folder was not yet synced.
-fn drop_below_floor(
-    disk: &dyn Disk,
-    paths: &Paths,
-    segments: &mut Vec<Located>,
-    floor: u64,
-) -> Result<(), DiskError> {
+fn drop_below_floor(disk: &dyn Disk, paths: &Paths, segments: &mut Vec<Located>, floor: u64) -> Result<(), DiskError> {
     // The floor is always the beginning of a segment: what begins before it ends before it. The last one stays whatever it is.
     let settled = segments.iter().take_while(|s| s.first_seq < floor).count().min(segments.len().saturating_sub(1));
     if settled == 0 {
@@ -225,8 +219,7 @@ fn missing_ends(segments: &[Located], floor: u64, next_seq: u64) -> Option<Damag
         let (from, to, unsettled, known, first_missing_seq) = (0, 0, false, false, floor);
         return Some(Damage { kind, segment, from, to, first_missing_seq, last_missing_seq, unsettled, known });
     };
-    (first.first_seq > floor)
-        .then(|| damage(DamageKind::Missing, first, 0, 0, Some((floor, first.first_seq - 1))))
+    (first.first_seq > floor).then(|| damage(DamageKind::Missing, first, 0, 0, Some((floor, first.first_seq - 1))))
 }
 
 /// Every header names the segment before it; where that is not so, the two neighbours are read to tell what is lost.
@@ -245,7 +238,9 @@ fn check_chain(disk: &dyn Disk, segments: &[Located]) -> Result<Vec<Damage>, Ope
     }
     // The last segment's own damage comes from its own reading; a segment between two gaps is read twice.
     if let Some(last) = segments.last() {
-        found.retain(|place| place.segment != last.name || place.missing() > 0 && place.first_missing_seq < last.first_seq);
+        found.retain(|place| {
+            place.segment != last.name || place.missing() > 0 && place.first_missing_seq < last.first_seq
+        });
     }
     for segment in segments.iter().rev().skip(1) {
         if segment.header.is_none() {
@@ -256,7 +251,9 @@ fn check_chain(disk: &dyn Disk, segments: &[Located]) -> Result<Vec<Damage>, Ope
             found.push(damage(DamageKind::Misnamed, segment, 0, 0, None));
         }
     }
-    found.sort_by(|a, b| (a.first_missing_seq, &a.segment, a.from, a.kind).cmp(&(b.first_missing_seq, &b.segment, b.from, b.kind)));
+    found.sort_by(|a, b| {
+        (a.first_missing_seq, &a.segment, a.from, a.kind).cmp(&(b.first_missing_seq, &b.segment, b.from, b.kind))
+    });
     found.dedup();
     Ok(found)
 }

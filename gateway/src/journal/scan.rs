@@ -12,7 +12,8 @@ use super::damage::{Damage, DamageKind};
 use super::disk::{Disk, DiskFile};
 use super::error::{ReadError, at};
 use super::format::{
-    FLAG_FIRST, KIND_SKIP, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, SegmentStart,
+    FLAG_FIRST, KIND_SKIP, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName,
+    SegmentStart,
 };
 use crate::limits::READ_WINDOW_BYTES;
 

@@ -43,8 +43,9 @@ pub fn bind(journal_dir: &Path) -> Result<UnixListener, String> {
     let path = socket(journal_dir);
     // The journal's lock is held: a socket found here is a dead gateway's.
     let _ = std::fs::remove_file(&path);
-    let listener = UnixListener::bind(&path)
-        .map_err(|e| format!("opening the control socket {}: {e}; a shorter path for [journal] dir may help", path.display()))?;
+    let listener = UnixListener::bind(&path).map_err(|e| {
+        format!("opening the control socket {}: {e}; a shorter path for [journal] dir may help", path.display())
+    })?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
         .map_err(|e| format!("closing the control socket {} to others: {e}", path.display()))?;
     Ok(listener)

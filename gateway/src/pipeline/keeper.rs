@@ -48,12 +48,26 @@ impl Input {
 
 /// A question or an act from the command line or the board.
 pub enum Ask {
-    Alarms { all: bool, reply: oneshot::Sender<Vec<AlarmRow>> },
-    Show { alarm: AlarmId, reply: oneshot::Sender<Option<serde_json::Value>> },
-    Act { act: Act, reply: oneshot::Sender<Result<AlarmRow, String>> },
-    Stat { reply: oneshot::Sender<serde_json::Value> },
+    Alarms {
+        all: bool,
+        reply: oneshot::Sender<Vec<AlarmRow>>,
+    },
+    Show {
+        alarm: AlarmId,
+        reply: oneshot::Sender<Option<serde_json::Value>>,
+    },
+    Act {
+        act: Act,
+        reply: oneshot::Sender<Result<AlarmRow, String>>,
+    },
+    Stat {
+        reply: oneshot::Sender<serde_json::Value>,
+    },
     /// The config was read anew.
-    Home { home: Home, labels: Labels },
+    Home {
+        home: Home,
+        labels: Labels,
+    },
     /// Something in the gateway is wrong, or well again.
     Fault(Fault),
 }
@@ -207,7 +221,10 @@ impl Keeper {
         let journal = &self.restored.journal;
         let (restart, seq, assigned) = match parsed.identity {
             Some((restart, seq)) => (restart, seq, false),
-            None => (journal.boot(), journal.next_seq(), true),
+            None => {
+                let stat = journal.stat();
+                (stat.boot, stat.next_seq, true)
+            }
         };
         let windows = &self.restored.state.windows;
         let conflict = match windows.judge(&device, enrolment, restart, seq, &payload) {
@@ -271,6 +288,10 @@ impl Keeper {
                 let record = Record::Path(PathRecord { receiver, path, up, detail });
                 let header = self.append(record.clone(), Lane::Technical);
                 self.judge_record(&header, &record);
+            }
+            // Owed all the same; `check-config` and the start say so too.
+            Report::Unserved { alarm, notice, lane, detail } => {
+                error!(alarm.id = %alarm, alarm.lane = lane.as_str(), alarm.notice = notice, "nobody is told: {detail}");
             }
         }
     }
@@ -354,7 +375,9 @@ impl Keeper {
         use crate::journal::record::Decision;
         match decision {
             Decision::Raise(raise) => raise.lane,
-            Decision::Join(join) => self.restored.state.alarms.get(&join.alarm).map_or(Lane::Technical, |a| a.raise.lane),
+            Decision::Join(join) => {
+                self.restored.state.alarms.get(&join.alarm).map_or(Lane::Technical, |a| a.raise.lane)
+            }
         }
     }
 
@@ -460,9 +483,9 @@ pub fn stamp(clock: &dyn Clock) -> Stamp {
 }
 
 /// So that `restore` and the keeper append in one way.
-pub fn append(journal: &mut Journal, record: &Record, lane: Lane, clock: &dyn Clock) -> Header {
+pub fn append(journal: &mut Journal, boot: u32, record: &Record, lane: Lane, clock: &dyn Clock) -> Header {
     let stamp = stamp(clock);
-    let (boot, kind) = (journal.boot(), record.kind() as u8);
+    let kind = record.kind() as u8;
     let seq = journal.append(record, lane, stamp);
     Header { seq, kind, lane: lane as u8, key_id: 0, boot, mono_ms: stamp.mono_ms, wall_ms: stamp.wall_ms }
 }

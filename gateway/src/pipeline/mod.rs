@@ -46,7 +46,9 @@ pub enum RunError {
     Tls(#[from] provision::tls::TlsError),
     #[error(transparent)]
     Journal(#[from] RestoreError),
-    #[error("listening on {address} for devices: {source}; another program has the port, or it is not this machine's address ([ingest] listen)")]
+    #[error(
+        "listening on {address} for devices: {source}; another program has the port, or it is not this machine's address ([ingest] listen)"
+    )]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("{0}")]
     Start(String),
@@ -87,8 +89,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let (roster_changes, roster) = watch::channel(Arc::new(roster(&config)?));
     let (stop, shutdown) = watch::channel(false);
     let address = config.ingest.listen;
-    let listener =
-        TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
+    let listener = TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
     let control = control::bind(&config.journal.dir).map_err(RunError::Start)?;
 
     let inbox = Arc::new(Inbox::default());
@@ -96,15 +97,9 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         let inbox = inbox.clone();
         Arc::new(move |report: Report| inbox.put([(true, Input::Report(report))]))
     };
-    let dispatcher =
-        Dispatcher::start(dispatch_config(&config)?, clock.clone(), reports, shutdown.clone());
-    let keeper = Keeper::new(
-        restored,
-        home(&config),
-        Labels::from_config(&config),
-        clock.clone(),
-        Some(dispatcher.clone()),
-    );
+    let dispatcher = Dispatcher::start(dispatch_config(&config)?, clock.clone(), reports, shutdown.clone());
+    let keeper =
+        Keeper::new(restored, home(&config), Labels::from_config(&config), clock.clone(), Some(dispatcher.clone()));
     let keeper = spawn_keeper(keeper, inbox.clone())?;
 
     let hall = Arc::new(Hall {
@@ -248,7 +243,8 @@ fn dispatch_config(config: &Config) -> Result<DispatchConfig, RunError> {
     let route = |route: &crate::config::Route| Route { lanes: route.lanes.clone(), to: route.to.clone() };
     Ok(DispatchConfig {
         controller_id: config.gateway.controller_id.clone().unwrap_or_default(),
-        caller: None,
+        // One home, one resident's telephone: where the alarm centre calls back.
+        caller: config.residents.values().find_map(|resident| resident.phone.clone()),
         time_zone: config.gateway.time_zone.iana_name().unwrap_or_default().to_owned(),
         receivers,
         routes: config.routes.iter().map(route).collect(),
@@ -313,4 +309,3 @@ fn scaip_device_type(device: &crate::config::Device) -> u16 {
         DeviceKind::Other => 1,
     }
 }
-

@@ -14,6 +14,7 @@ use vaka_protocol::Lane;
 use super::fold::State;
 use super::keeper;
 use crate::clock::Clock;
+use crate::journal::CommitError;
 use crate::journal::index::Index;
 use crate::journal::record::{Boot, Decisions, Fault, Record};
 use crate::journal::{Header, Journal, OpenError, Opened, Options, ReadError, RemoveError};
@@ -26,6 +27,10 @@ pub enum RestoreError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Read(#[from] ReadError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
 }
 
 /// A record whose decisions are not in the journal: the power went between, or the place is damaged.
@@ -52,13 +57,18 @@ pub struct Restored {
     saved: u64,
 }
 
+/// Where the index of the journal in `dir` is.
+pub fn index_dir(dir: &Path) -> PathBuf {
+    dir.join("index")
+}
+
 /// Opens the journal in `dir` and folds it. `size_max_bytes` is the budget from the config.
 ///
 /// # Errors
 /// Where the folder cannot be used, or another gateway holds it. Damage is not an error: it is found and told.
 pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
     let (journal, opened) = Journal::open(dir, Options::default())?;
-    let index = Index::open(dir);
+    let index = Index::new(&index_dir(dir));
     let mut restored = Restored {
         journal,
         state: State::default(),
@@ -119,13 +129,14 @@ impl Restored {
 
     /// The saved fold, if the journal still holds the record that it ends with.
     fn snapshot(&mut self) -> Option<State> {
-        let (position, crc, bytes) = self.index.load()?;
+        let snapshot = self.index.load().inspect_err(|e| warn!("{e}: folding the journal from the start")).ok()??;
+        let position = snapshot.position_seq;
         let entry = self.journal.read(position).ok()??;
-        if crc32c::crc32c(&entry.body) != crc {
+        if Index::crc_of(&entry.body) != snapshot.crc {
             warn!("the index does not belong to this journal: folding from the start");
             return None;
         }
-        let state: State = minicbor_serde::from_slice(&bytes).ok()?;
+        let state: State = minicbor_serde::from_slice(&snapshot.state).ok()?;
         (state.cursor == position).then_some(state)
     }
 
@@ -156,7 +167,7 @@ impl Restored {
     }
 
     pub fn append(&mut self, record: &Record, lane: Lane, clock: &dyn Clock) -> Header {
-        keeper::append(&mut self.journal, record, lane, clock)
+        keeper::append(&mut self.journal, self.opened.boot, record, lane, clock)
     }
 
     /// Lanes that are refused now, because the file system has too little left: telemetry first, `life` never.
@@ -201,8 +212,10 @@ impl Restored {
         let Ok(Some(entry)) = self.journal.read(position) else { return };
         match minicbor_serde::to_vec(&self.state) {
             Ok(bytes) => {
-                if self.index.save(position, crc32c::crc32c(&entry.body), &bytes) {
-                    self.saved = position;
+                // Tried once: a failing index is not tried again with every batch.
+                self.saved = position;
+                if let Err(e) = self.index.save(position, Index::crc_of(&entry.body), &bytes) {
+                    warn!("saving the fold to the index: {e}; the next start takes longer");
                 }
             }
             Err(e) => warn!("saving the fold to the index: {e}"),
@@ -218,8 +231,9 @@ impl Restored {
         let checkpoint = Record::Checkpoint(ByteBuf::from(bytes));
         let header = self.append(&checkpoint, Lane::Technical, clock);
         self.state.cursor = header.seq;
-        self.journal.commit().map_err(|e| OpenError::from(e))?;
-        let removed = self.journal.remove_to(self.size_max_bytes / 10 * 7, header.seq).map_err(OpenError::from)?;
+        self.journal.commit()?;
+        let beyond = self.journal.first_seq_within(self.size_max_bytes / 10 * 7);
+        let removed = self.journal.remove_before(beyond.min(header.seq))?;
         info!("removed {} settled journal segments ({} bytes)", removed.segments, removed.bytes);
         Ok(())
     }

@@ -18,7 +18,6 @@ use crate::rules::alarms::{Alarm, Notice, Step};
 pub struct Label {
     pub room: Option<String>,
     pub resident: Option<String>,
-    pub phone: Option<String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -29,15 +28,8 @@ pub struct Labels {
 
 impl Labels {
     pub fn from_config(config: &Config) -> Self {
-        let phone = |resident: &Option<String>| {
-            let id = resident.as_ref()?;
-            config.resident(id)?.phone.clone()
-        };
-        let label = |device: &crate::config::Device| Label {
-            room: device.room.clone(),
-            phone: phone(&device.resident),
-            resident: device.resident.clone(),
-        };
+        let label =
+            |device: &crate::config::Device| Label { room: device.room.clone(), resident: device.resident.clone() };
         Self {
             devices: config.devices.values().map(|device| (device.id.clone(), label(device))).collect(),
             english: config.gateway.language == Language::En,
@@ -171,7 +163,6 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         },
         device: raise.device.clone(),
         room: label.room,
-        phone: label.phone,
         dty: raise.dty,
         stc: notice.stc,
         happened_at: notice.happened_at,

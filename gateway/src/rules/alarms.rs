@@ -179,10 +179,7 @@ impl Alarms {
             cancelled: false,
             over: false,
         };
-        self.newest
-            .entry(raise.device.clone())
-            .or_default()
-            .insert(raise.cause.clone(), raise.alarm.clone());
+        self.newest.entry(raise.device.clone()).or_default().insert(raise.cause.clone(), raise.alarm.clone());
         self.open.insert(raise.alarm.clone(), alarm);
         changes.push(Change::Owed { alarm: raise.alarm.clone(), notice: 0 });
         changes.push(receipt(raise, raise.restart, raise.seq, Rung::Stored));
@@ -221,7 +218,9 @@ impl Alarms {
 
     pub fn apply_rung(&mut self, rung: &RungRecord, at: i64, changes: &mut Vec<Change>) {
         let Some(alarm) = self.open.get_mut(&rung.alarm) else { return };
-        let Some((restart, seq, before)) = alarm.notice(rung.notice).map(|n| (n.restart, n.seq, n.rung)) else { return };
+        let Some((restart, seq, before)) = alarm.notice(rung.notice).map(|n| (n.restart, n.seq, n.rung)) else {
+            return;
+        };
         let step = Step {
             rung: rung.rung,
             at,

@@ -84,7 +84,6 @@ pub fn alarm_id(rule: &str, cause: &[&str]) -> AlarmId {
         context.update(part.as_bytes());
     }
     let digest = context.finish();
-    let text: String =
-        digest.as_ref().iter().take(20).map(|byte| LETTERS[usize::from(byte & 31)] as char).collect();
+    let text: String = digest.as_ref().iter().take(20).map(|byte| LETTERS[usize::from(byte & 31)] as char).collect();
     AlarmId::try_from(text.as_str()).unwrap_or_else(|_| unreachable!("twenty lower-case letters are an alarm id"))
 }

@@ -61,7 +61,14 @@ pub fn judge(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
     match input.what {
         What::Event(happening) => judge_event(alarms, home, input, &happening),
         What::Quarantine(quarantine) => {
-            let cause = own(input, &quarantine.device, "unreadable".into(), home.facts(&quarantine.device).dty, MALFUNCTION, words::QUARANTINE);
+            let cause = own(
+                input,
+                &quarantine.device,
+                "unreadable".into(),
+                home.facts(&quarantine.device).dty,
+                MALFUNCTION,
+                words::QUARANTINE,
+            );
             vec![raise_or_join(alarms, cause)]
         }
         What::Path(path) => {
@@ -112,7 +119,11 @@ fn judge_event(alarms: &Alarms, home: &Home, input: &Input<'_>, happening: &Happ
             }
             Meaning::Cancel => {
                 if let Some(alarm) = alarms.newest_life(happening.device) {
-                    decisions.push(join(alarm, &cause("cancel", Lane::Life, 0, CANCEL, words::of(event)), JoinWhat::Cancel));
+                    decisions.push(join(
+                        alarm,
+                        &cause("cancel", Lane::Life, 0, CANCEL, words::of(event)),
+                        JoinWhat::Cancel,
+                    ));
                 }
             }
             Meaning::Nothing => {}
@@ -124,7 +135,10 @@ fn judge_event(alarms: &Alarms, home: &Home, input: &Input<'_>, happening: &Happ
         decisions.push(raise_or_join(alarms, cause(&name, Lane::Technical, facts.dty, UNKNOWN, words)));
     }
     if happening.conflict {
-        decisions.push(raise_or_join(alarms, cause("number-reused", Lane::Technical, facts.dty, MALFUNCTION, words::CONFLICT)));
+        decisions.push(raise_or_join(
+            alarms,
+            cause("number-reused", Lane::Technical, facts.dty, MALFUNCTION, words::CONFLICT),
+        ));
     }
     decisions
 }
@@ -154,7 +168,9 @@ fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
         | Event::Flood { .. } => raise(Lane::Life),
         Event::Enuresis {} => raise(Lane::Care),
         Event::Dose { outcome, .. } => match outcome {
-            DoseOutcome::Missed | DoseOutcome::Refused | DoseOutcome::Jammed | DoseOutcome::Unknown => raise(Lane::Care),
+            DoseOutcome::Missed | DoseOutcome::Refused | DoseOutcome::Jammed | DoseOutcome::Unknown => {
+                raise(Lane::Care)
+            }
             DoseOutcome::Reminded | DoseOutcome::Dispensed | DoseOutcome::Taken => Meaning::Nothing,
         },
         Event::Stock { .. } if event.lane() == Lane::Technical => raise(Lane::Technical),

@@ -127,9 +127,12 @@ fn each_rung_is_told_once_per_receiver_and_a_late_answer_too() {
     assert_eq!(accept(&mut ledger, &second), [Rung::Received, Rung::Accepted]);
     assert_eq!(ledger.owed_count(), 0);
     // The first receiver's answer comes an hour later, twice.
-    let late = || LinkEvent::Accepted { attempt: None, reference: first.notice.reference.clone(), detail: "mre=1".into() };
+    let late =
+        || LinkEvent::Accepted { attempt: None, reference: first.notice.reference.clone(), detail: "mre=1".into() };
     let told = ledger.happened("a", "p", late(), 3_600_000);
-    assert!(matches!(&told[..], [Report::Rung { rung: Rung::Received, detail, .. }, Report::Rung { rung: Rung::Accepted, detail: mre, .. }] if detail.is_empty() && mre == "mre=1"));
+    assert!(
+        matches!(&told[..], [Report::Rung { rung: Rung::Received, detail, .. }, Report::Rung { rung: Rung::Accepted, detail: mre, .. }] if detail.is_empty() && mre == "mre=1")
+    );
     assert_eq!(ledger.happened("a", "p", late(), 3_600_000), []);
     // Owed again (a replay): it is known to be accepted.
     assert_eq!(ledger.owe(notice("x", 1)), None);

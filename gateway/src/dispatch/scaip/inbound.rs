@@ -68,7 +68,10 @@ mod tests {
     const HEAD: &str = "Via: a;branch=b\r\nFrom: <sip:c>\r\nTo: <sip:g>\r\nCall-ID: 1\r\n";
 
     fn status(method: &str, headers: &str, body: &str) -> (Option<String>, bool) {
-        let text = format!("{method} sip:gw SIP/2.0\r\n{headers}CSeq: 1 {method}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let text = format!(
+            "{method} sip:gw SIP/2.0\r\n{headers}CSeq: 1 {method}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
         let mut decoder = Decoder::new();
         decoder.feed(text.as_bytes());
         let heard = judge(&decoder.next().unwrap().unwrap());
@@ -81,7 +84,10 @@ mod tests {
         let mrs = "<mrs><ref>1</ref><snu>0</snu></mrs>";
         let with = |more: &str| format!("{HEAD}{more}");
         assert_eq!(status("MESSAGE", HEAD, mrs), (Some("200".into()), true));
-        assert_eq!(status("MESSAGE", &with("c: application/scaip+xml;charset=UTF-8\r\n"), mrs), (Some("200".into()), true));
+        assert_eq!(
+            status("MESSAGE", &with("c: application/scaip+xml;charset=UTF-8\r\n"), mrs),
+            (Some("200".into()), true)
+        );
         assert_eq!(status("MESSAGE", &with("Content-Type: text/plain\r\n"), mrs), (Some("415".into()), false));
         assert_eq!(status("MESSAGE", HEAD, "hello"), (Some("400".into()), false));
         assert_eq!(status("MESSAGE", HEAD, "<mrq><ref>1</ref></mrq>"), (Some("400".into()), false));

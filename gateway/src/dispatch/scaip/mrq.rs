@@ -88,10 +88,14 @@ fn device_id(id: &str) -> String {
 
 /// At most `chars` characters on one line, never parting a letter from its accent or an emoji from what it is joined to.
 fn cut(text: &str, chars: usize) -> String {
-    let line: Vec<char> =
-        text.trim().chars().map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c }).collect();
+    let line: Vec<char> = text
+        .trim()
+        .chars()
+        .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c })
+        .collect();
     let mut end = line.len().min(chars);
-    let leans = |c: char| matches!(c, '\u{300}'..='\u{36f}' | '\u{fe00}'..='\u{fe0f}' | '\u{200d}' | '\u{1f3fb}'..='\u{1f3ff}');
+    let leans =
+        |c: char| matches!(c, '\u{300}'..='\u{36f}' | '\u{fe00}'..='\u{fe0f}' | '\u{200d}' | '\u{1f3fb}'..='\u{1f3ff}');
     while end > 0 && end < line.len() && (leans(line[end]) || line[end - 1] == '\u{200d}') {
         end -= 1;
     }

@@ -93,7 +93,9 @@ mod tests {
     fn real_answers_are_read() {
         let plain = read("<mrs><ref>00020486</ref><snu>0</snu></mrs>\r\n").unwrap();
         assert_eq!((plain.reference.as_str(), plain.snu, plain.detail().as_str()), ("00020486", 0, ""));
-        let voice = read("<mrs><ref> aB1 </ref><snu>000</snu><mre>01</mre><cre>62</cre><tnu>sip:op&amp;a@centre</tnu></mrs>").unwrap();
+        let voice =
+            read("<mrs><ref> aB1 </ref><snu>000</snu><mre>01</mre><cre>62</cre><tnu>sip:op&amp;a@centre</tnu></mrs>")
+                .unwrap();
         assert_eq!(voice.snu, 0);
         assert_eq!(voice.detail(), "mre=1 cre=62 tnu=sip:op&a@centre");
         let declared = "<?xml version=\"1.0\"?>\n<!-- x --><s:mrs xmlns:s=\"urn:x\">\n <s:ref>1</s:ref><s:snu>99</s:snu><s:ste>A&#229;</s:ste></s:mrs>";

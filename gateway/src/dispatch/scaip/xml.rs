@@ -21,7 +21,9 @@ pub enum XmlError {
     Root(String),
     #[error("reading a SCAIP body: it has a DTD or an entity of its own, which is refused")]
     Entity,
-    #[error("reading a SCAIP body: more than {FIELDS_MAX} fields, or one over {FIELD_BYTES_MAX} bytes, or nested too deep")]
+    #[error(
+        "reading a SCAIP body: more than {FIELDS_MAX} fields, or one over {FIELD_BYTES_MAX} bytes, or nested too deep"
+    )]
     TooLarge,
     #[error("reading a SCAIP body: `{tag}` is missing or is not what it must be")]
     Field { tag: &'static str },

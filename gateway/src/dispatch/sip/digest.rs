@@ -187,13 +187,22 @@ mod tests {
         ])
         .unwrap();
         assert_eq!((both.realm.as_str(), both.algorithm, both.stale), ("b,c", Algorithm::Sha256, true));
-        let unknown_first = asked(&[r#"Digest realm="a", nonce="1", algorithm=SHA-512-256, Digest realm="a", nonce="2""#]);
+        let unknown_first =
+            asked(&[r#"Digest realm="a", nonce="1", algorithm=SHA-512-256, Digest realm="a", nonce="2""#]);
         assert_eq!(unknown_first.map(|c| (c.nonce, c.named)), Some(("2".to_owned(), false)));
     }
 
     #[test]
     fn what_cannot_be_answered_is_no_challenge() {
-        for bad in ["Basic realm=\"x\"", "Digest", "Digest nonce=\"1\"", "Digest realm=\"a\", nonce=\"b\", qop=\"auth-int\"", "", "=,=", "\""] {
+        for bad in [
+            "Basic realm=\"x\"",
+            "Digest",
+            "Digest nonce=\"1\"",
+            "Digest realm=\"a\", nonce=\"b\", qop=\"auth-int\"",
+            "",
+            "=,=",
+            "\"",
+        ] {
             assert_eq!(asked(&[bad]), None, "{bad:?}");
         }
     }

@@ -218,8 +218,10 @@ mod tests {
         for chunk in 1..stream.len() {
             let (frames, lost) = all(stream.as_bytes(), chunk);
             assert_eq!(lost, None);
-            let bodies: Vec<&[u8]> =
-                frames.iter().filter_map(|f| if let Frame::Message(m) = f { Some(m.body.as_slice()) } else { None }).collect();
+            let bodies: Vec<&[u8]> = frames
+                .iter()
+                .filter_map(|f| if let Frame::Message(m) = f { Some(m.body.as_slice()) } else { None })
+                .collect();
             assert_eq!(bodies, [b"ab\r\ncd"; 3], "chunk {chunk}");
         }
     }

@@ -236,8 +236,7 @@ mod tests {
         let (_, headers, defect) =
             read("SIP/2.0 200 OK\r\nv :  SIP/2.0/TCP a;branch=z9hG4bK1\r\nSubject: one\r\n\t two\r\nl:    42");
         assert_eq!(defect, None);
-        let expected =
-            [("via", "SIP/2.0/TCP a;branch=z9hG4bK1"), ("subject", "one two"), ("content-length", "42")];
+        let expected = [("via", "SIP/2.0/TCP a;branch=z9hG4bK1"), ("subject", "one two"), ("content-length", "42")];
         assert_eq!(headers, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
     }
 

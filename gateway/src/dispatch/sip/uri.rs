@@ -107,7 +107,18 @@ mod tests {
     #[test]
     fn what_cannot_be_used_says_what_to_write() {
         assert!(matches!(SipUri::parse("sip:127.0.0.1:5070"), Err(UriError::Udp(_))));
-        for bad in ["", "sips:", "sips:h:0", "sips:h:70000", "http://h", "sips:h\r\nX: y", "sips:a b", "sips:::1", "sips:@h", "sips:h;x=y"] {
+        for bad in [
+            "",
+            "sips:",
+            "sips:h:0",
+            "sips:h:70000",
+            "http://h",
+            "sips:h\r\nX: y",
+            "sips:a b",
+            "sips:::1",
+            "sips:@h",
+            "sips:h;x=y",
+        ] {
             assert!(matches!(SipUri::parse(bad), Err(UriError::Form(_))), "{bad:?}");
         }
     }

@@ -69,7 +69,8 @@ pub fn response(
         push(&mut head, "From", from);
     }
     if let Some(to) = value("to") {
-        let tagged = split_outside_quotes(to, b';').skip(1).any(|p| p.trim_start().to_ascii_lowercase().starts_with("tag="));
+        let tagged =
+            split_outside_quotes(to, b';').skip(1).any(|p| p.trim_start().to_ascii_lowercase().starts_with("tag="));
         let with_tag = if tagged { to.to_owned() } else { format!("{to};tag={tag}") };
         push(&mut head, "To", &with_tag);
     }

@@ -138,7 +138,9 @@ async fn a_200_without_an_answer_is_received_and_no_more() {
         assert_eq!(line.response().await, 200);
     }
     let late = stage.accepted("a1").await;
-    assert!(matches!(late, Report::Rung { receiver, detail, .. } if receiver == "bad" && detail == "mre=1 cre=62 tnu=sip:op@c"));
+    assert!(
+        matches!(late, Report::Rung { receiver, detail, .. } if receiver == "bad" && detail == "mre=1 cre=62 tnu=sip:op@c")
+    );
     stage.dispatcher.owe(notice("a2", 1));
     stage.accepted("a2").await;
     assert_eq!(stage.rungs("a1").iter().filter(|r| *r == "accepted@bad").count(), 1);
@@ -272,7 +274,9 @@ async fn a_login_is_given_once_and_again_only_for_a_stale_nonce() {
     let ask = |message: &Message, nonce: &str, more: &str| {
         let bytes = write::answer(message, 401, "Unauthorized", "t").unwrap();
         let text = String::from_utf8(bytes).unwrap();
-        let challenge = format!("WWW-Authenticate: Digest realm=\"arc\", nonce=\"{nonce}\", algorithm=SHA-256, qop=\"auth\"{more}\r\n");
+        let challenge = format!(
+            "WWW-Authenticate: Digest realm=\"arc\", nonce=\"{nonce}\", algorithm=SHA-256, qop=\"auth\"{more}\r\n"
+        );
         text.replace("Content-Length", &format!("{challenge}Content-Length")).into_bytes()
     };
     let first = line.alarm().await.unwrap();

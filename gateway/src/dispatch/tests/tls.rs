@@ -38,7 +38,11 @@ fn house(name: &str, expired: bool) -> House {
     std::fs::write(dir.path().join("gw.key"), gateway_key.serialize_pem()).unwrap();
     let pin = Pin::of(&CertificateDer::from(centre.der().to_vec())).unwrap().hex();
     let client_ca_pem = (!expired).then(|| ca.pem().into_bytes());
-    let centre = CentreTls { cert_pem: centre.pem().into_bytes(), key_pem: centre_key.serialize_pem().into_bytes(), client_ca_pem };
+    let centre = CentreTls {
+        cert_pem: centre.pem().into_bytes(),
+        key_pem: centre_key.serialize_pem().into_bytes(),
+        client_ca_pem,
+    };
     House { dir, centre, pin }
 }
 
@@ -70,7 +74,11 @@ async fn is_refused(receiver: ReceiverConfig) -> String {
 
 #[tokio::test]
 async fn a_pinned_key_is_taken_whatever_the_name() {
-    is_accepted(|house, url| ReceiverConfig { pins: vec![house.pin.clone()], ..known(house, url) }, house("else.where", false)).await;
+    is_accepted(
+        |house, url| ReceiverConfig { pins: vec![house.pin.clone()], ..known(house, url) },
+        house("else.where", false),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -83,7 +91,8 @@ async fn an_authority_vouches_for_a_name() {
 async fn an_expired_certificate_with_the_pinned_key_is_used_and_told() {
     let pinned = |house: &House, url: &str| ReceiverConfig { pins: vec![house.pin.clone()], ..known(house, url) };
     let stage = is_accepted(pinned, house("127.0.0.1", true)).await;
-    let told = stage.heard.iter().any(|r| matches!(r, Report::Path { up: true, detail, .. } if detail.contains("2020-01-01")));
+    let told =
+        stage.heard.iter().any(|r| matches!(r, Report::Path { up: true, detail, .. } if detail.contains("2020-01-01")));
     assert!(told, "{:?}", stage.heard);
 }
 
@@ -100,7 +109,8 @@ async fn an_unpinned_key_is_refused_and_its_pin_is_named() {
 async fn a_wrong_name_a_wrong_authority_and_an_ended_certificate_are_refused() {
     let (named, other, ended) = (house("else.where", false), house("127.0.0.1", false), house("127.0.0.1", true));
     let centre = Centre::start(Some(&named.centre)).await.unwrap();
-    let by_ca = |ca: &House, home: &House, url: &str| ReceiverConfig { ca: file(ca.dir.path(), "ca.pem"), ..known(home, url) };
+    let by_ca =
+        |ca: &House, home: &House, url: &str| ReceiverConfig { ca: file(ca.dir.path(), "ca.pem"), ..known(home, url) };
     assert!(is_refused(by_ca(&named, &named, &centre.url())).await.contains("not valid for name"));
     assert!(is_refused(by_ca(&other, &named, &centre.url())).await.contains("UnknownIssuer"));
     let late = Centre::start(Some(&ended.centre)).await.unwrap();
@@ -111,7 +121,8 @@ async fn a_wrong_name_a_wrong_authority_and_an_ended_certificate_are_refused() {
 async fn a_centre_that_wants_a_certificate_gets_no_alarm_without_one() {
     let home = house("127.0.0.1", false);
     let centre = Centre::start(Some(&home.centre)).await.unwrap();
-    let mut stage = Stage::new(config(vec![ReceiverConfig { pins: vec![home.pin.clone()], ..patient("c", &centre.url()) }]));
+    let mut stage =
+        Stage::new(config(vec![ReceiverConfig { pins: vec![home.pin.clone()], ..patient("c", &centre.url()) }]));
     stage.dispatcher.owe(notice("a1", 1));
     stage.path("c", false).await;
     assert_eq!(centre.count().alarms, 0);

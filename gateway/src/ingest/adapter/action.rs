@@ -12,7 +12,10 @@ pub enum Act {
     Motion,
     Vibration,
     /// A press that says nothing about its purpose; `command` where it looks like a light's or a cover's.
-    Press { press: Press, command: bool },
+    Press {
+        press: Press,
+        command: bool,
+    },
     Unlocked,
     Locked,
     /// No press: a release, the end of a move, a dial, a keypad's mode.
@@ -24,33 +27,207 @@ pub enum Act {
 
 const HELP_WORDS: &[&str] = &["emergency", "help", "panic", "sos"];
 const FALL_WORDS: &[&str] = &["fall", "fallen", "falling"];
-const MOTION_WORDS: &[&str] = &["enter", "leave", "motion", "move_detected", "movement", "moving", "occupied", "approach"];
+const MOTION_WORDS: &[&str] =
+    &["enter", "leave", "motion", "move_detected", "movement", "moving", "occupied", "approach"];
 const VIBRATION_WORDS: &[&str] = &["vibration"];
 /// The finger has left the button, a dial has stopped: the press itself came before.
 const END_WORDS: &[&str] = &["release", "released", "stop", "stopped"];
 const SHORT_WORDS: &[&str] = &[
-    "bell", "button", "click", "double", "initial", "knock", "many", "once", "press", "pressed", "push", "pushed", "quadruple", "quintuple",
-    "ring", "short", "single", "strike", "tap", "triple", "tripple", "twice",
+    "bell",
+    "button",
+    "click",
+    "double",
+    "initial",
+    "knock",
+    "many",
+    "once",
+    "press",
+    "pressed",
+    "push",
+    "pushed",
+    "quadruple",
+    "quintuple",
+    "ring",
+    "short",
+    "single",
+    "strike",
+    "tap",
+    "triple",
+    "tripple",
+    "twice",
 ];
 const LONG_WORDS: &[&str] = &["held", "hold", "long"];
 /// Commands for lights, covers, scenes and players; with them a press is one of a remote control.
 const COMMAND_WORDS: &[&str] = &[
-    "add", "arrow", "bar", "brightness", "close", "closed", "color", "colored", "colortemp", "cover", "curtain", "default", "dial", "dim", "dot",
-    "dots", "energy", "hue", "light", "loop", "off", "on", "open", "play", "pause", "power", "recal", "recall", "refresh", "remove", "rgb", "rotate",
-    "rotation", "saturation", "scene", "screen", "slider", "step", "store", "switch", "temperature", "toggle", "track", "volume",
+    "add",
+    "arrow",
+    "bar",
+    "brightness",
+    "close",
+    "closed",
+    "color",
+    "colored",
+    "colortemp",
+    "cover",
+    "curtain",
+    "default",
+    "dial",
+    "dim",
+    "dot",
+    "dots",
+    "energy",
+    "hue",
+    "light",
+    "loop",
+    "off",
+    "on",
+    "open",
+    "play",
+    "pause",
+    "power",
+    "recal",
+    "recall",
+    "refresh",
+    "remove",
+    "rgb",
+    "rotate",
+    "rotation",
+    "saturation",
+    "scene",
+    "screen",
+    "slider",
+    "step",
+    "store",
+    "switch",
+    "temperature",
+    "toggle",
+    "track",
+    "volume",
 ];
 /// Keypad modes, dials and cubes.
 const OTHER_WORDS: &[&str] = &[
-    "arm", "armed", "at", "home", "away", "go", "disarm", "entry", "exit", "rotating", "rotated", "flip180", "flip90", "slide", "shake", "wakeup", "region",
-    "clockwise", "anti", "identify", "sleep", "night", "day", "non", "operational", "request", "select", "schedule", "side", "orientation", "cw", "ww", "r",
-    "half", "opening", "boost", "start", "finger", "password", "rfid", "unoccupied", "static", "throw", "color_wheel", "wheel",
+    "arm",
+    "armed",
+    "at",
+    "home",
+    "away",
+    "go",
+    "disarm",
+    "entry",
+    "exit",
+    "rotating",
+    "rotated",
+    "flip180",
+    "flip90",
+    "slide",
+    "shake",
+    "wakeup",
+    "region",
+    "clockwise",
+    "anti",
+    "identify",
+    "sleep",
+    "night",
+    "day",
+    "non",
+    "operational",
+    "request",
+    "select",
+    "schedule",
+    "side",
+    "orientation",
+    "cw",
+    "ww",
+    "r",
+    "half",
+    "opening",
+    "boost",
+    "start",
+    "finger",
+    "password",
+    "rfid",
+    "unoccupied",
+    "static",
+    "throw",
+    "color_wheel",
+    "wheel",
 ];
 /// Words that carry no meaning of their own here: ends, colours, places.
 const FILLER_WORDS: &[&str] = &[
-    "all", "and", "b", "back", "blue", "both", "bright", "center", "config", "down", "e", "enhanced", "ext", "fast", "front", "g", "green",
-    "high", "in", "input", "key", "left", "low", "minus", "mode", "move", "mouse", "of", "or", "partial", "plus", "red", "right", "row", "s", "sw", "slow",
-    "to", "top", "bottom", "up", "user", "access", "event", "voice", "white", "wireless", "yellow", "zones", "partially", "next", "previous", "stay", "add", "delete", "dec", "inc", "position",
-    "continued", "started", "the", "ir", "zone", "departure", "arrival", "mid", "scenes", "group", "hexagon", "square", "triangle", "w", "x", "y",
+    "all",
+    "and",
+    "b",
+    "back",
+    "blue",
+    "both",
+    "bright",
+    "center",
+    "config",
+    "down",
+    "e",
+    "enhanced",
+    "ext",
+    "fast",
+    "front",
+    "g",
+    "green",
+    "high",
+    "in",
+    "input",
+    "key",
+    "left",
+    "low",
+    "minus",
+    "mode",
+    "move",
+    "mouse",
+    "of",
+    "or",
+    "partial",
+    "plus",
+    "red",
+    "right",
+    "row",
+    "s",
+    "sw",
+    "slow",
+    "to",
+    "top",
+    "bottom",
+    "up",
+    "user",
+    "access",
+    "event",
+    "voice",
+    "white",
+    "wireless",
+    "yellow",
+    "zones",
+    "partially",
+    "next",
+    "previous",
+    "stay",
+    "add",
+    "delete",
+    "dec",
+    "inc",
+    "position",
+    "continued",
+    "started",
+    "the",
+    "ir",
+    "zone",
+    "departure",
+    "arrival",
+    "mid",
+    "scenes",
+    "group",
+    "hexagon",
+    "square",
+    "triangle",
+    "w",
+    "x",
+    "y",
 ];
 
 /// Reads the text of an action such as `panic`, `button_3_hold`, `brightness_move_up_2`, `recall_*`, `keypad_unlock`.
@@ -59,7 +236,8 @@ pub fn read(text: &str) -> Act {
     if matches!(lower.as_str(), "" | "none" | "null" | "idle") {
         return Act::Nothing;
     }
-    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).map(stem).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        lower.split(|c: char| !c.is_ascii_alphanumeric()).map(stem).filter(|word| !word.is_empty()).collect();
     let any = |table: &[&str]| words.iter().any(|word| table.contains(word));
     if any(HELP_WORDS) {
         return Act::Help;
@@ -91,7 +269,11 @@ pub fn read(text: &str) -> Act {
     }
     let press = if any(LONG_WORDS) { Press::Long } else { Press::Short };
     let command = any(COMMAND_WORDS);
-    if command || any(SHORT_WORDS) || any(LONG_WORDS) || any(&["up", "down", "key"]) { Act::Press { press, command } } else { Act::Unknown }
+    if command || any(SHORT_WORDS) || any(LONG_WORDS) || any(&["up", "down", "key"]) {
+        Act::Press { press, command }
+    } else {
+        Act::Unknown
+    }
 }
 
 /// The word without its number: `l1`, `3` and `button3` tell endpoints apart, no more.

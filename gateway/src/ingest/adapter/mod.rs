@@ -8,8 +8,8 @@
 
 mod action;
 mod names;
-mod values;
 pub mod table;
+mod values;
 pub mod zigbee2mqtt;
 
 use vaka_protocol::Event;

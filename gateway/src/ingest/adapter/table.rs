@@ -59,22 +59,35 @@ impl Table {
 /// `door{open:true}`; figures are left out, so that a thousand temperatures are one entry.
 fn words(event: &vaka_protocol::Event) -> String {
     let fields = match serde_json::to_value(event) {
-        Ok(Value::Object(map)) => map.into_iter().next().and_then(|(_, body)| body.as_object().cloned()).unwrap_or_default(),
+        Ok(Value::Object(map)) => {
+            map.into_iter().next().and_then(|(_, body)| body.as_object().cloned()).unwrap_or_default()
+        }
         _ => Default::default(),
     };
-    let said: Vec<String> =
-        fields.iter().filter(|(_, v)| v.is_boolean() || v.is_string()).map(|(k, v)| format!("{k}:{}", v.to_string().trim_matches('"'))).collect();
+    let said: Vec<String> = fields
+        .iter()
+        .filter(|(_, v)| v.is_boolean() || v.is_string())
+        .map(|(k, v)| format!("{k}:{}", v.to_string().trim_matches('"')))
+        .collect();
     if said.is_empty() { event.name().to_string() } else { format!("{}{{{}}}", event.name(), said.join(",")) }
 }
 
 impl fmt::Display for Table {
     /// Capabilities that gave an event or a question first, then the plain measurements and settings in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (telling, plain): (Vec<_>, Vec<_>) = self.rows.iter().partition(|(_, row)| !row.events.is_empty() || row.unknown > 0);
+        let (telling, plain): (Vec<_>, Vec<_>) =
+            self.rows.iter().partition(|(_, row)| !row.events.is_empty() || row.unknown > 0);
         writeln!(f, "{:<28} {:>8} {:>8} {:>7}  events", "capability", "messages", "measured", "unknown")?;
         for (name, row) in telling {
             let events: Vec<String> = row.events.iter().map(|(event, count)| format!("{event} ×{count}")).collect();
-            writeln!(f, "{name:<28} {:>8} {:>8} {:>7}  {}", row.messages, row.measured, row.unknown, events.join(", "))?;
+            writeln!(
+                f,
+                "{name:<28} {:>8} {:>8} {:>7}  {}",
+                row.messages,
+                row.measured,
+                row.unknown,
+                events.join(", ")
+            )?;
         }
         let fields: u32 = plain.iter().map(|(_, row)| row.measured).sum();
         writeln!(f, "{:<28} {:>8} {fields:>8} {:>7}  {} names", "measurements and settings", "", 0, plain.len())?;

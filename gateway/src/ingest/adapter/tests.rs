@@ -40,7 +40,10 @@ fn all_recorded_lines_give_what_the_table_says() {
         fs::write(data("table.txt"), &printed).expect("the table can be written");
     }
     let golden = fs::read_to_string(data("table.txt")).expect("the table is part of the source");
-    assert_eq!(printed, golden, "the adapter reads the recorded payloads otherwise than tests/data/zigbee2mqtt/table.txt says");
+    assert_eq!(
+        printed, golden,
+        "the adapter reads the recorded payloads otherwise than tests/data/zigbee2mqtt/table.txt says"
+    );
 }
 
 #[test]
@@ -146,9 +149,15 @@ fn measurements_and_settings_are_no_questions() {
 
 #[test]
 fn a_plain_press_means_what_the_enrolment_says() {
-    let press = |action: &str, presses| read_as("zigbee2mqtt/b", format!(r#"{{"action":"{action}"}}"#).as_bytes(), presses).expect("readable");
+    let press = |action: &str, presses| {
+        read_as("zigbee2mqtt/b", format!(r#"{{"action":"{action}"}}"#).as_bytes(), presses).expect("readable")
+    };
     for action in ["single", "double", "hold", "1_single", "button_3", "single_left", "long_press", "many"] {
-        assert_eq!(press(action, Presses::Undecided).unknown.len(), 1, "{action}: nobody has said whose button this is");
+        assert_eq!(
+            press(action, Presses::Undecided).unknown.len(),
+            1,
+            "{action}: nobody has said whose button this is"
+        );
         assert_eq!(press(action, Presses::Resident).events.len(), 1, "{action}");
         assert_eq!(press(action, Presses::Ordinary).measurements, 1, "{action}");
     }
@@ -156,7 +165,16 @@ fn a_plain_press_means_what_the_enrolment_says() {
         assert_eq!(press(action, Presses::Undecided).measurements, 1, "{action} commands a light or a cover");
         assert_eq!(press(action, Presses::Resident).events.len(), 1, "{action} of the resident's own button is a call");
     }
-    for action in ["release", "hold_release", "brightness_stop", "arm_all_zones", "disarm", "none", "rotate_left", "non_access_user_operational_event"] {
+    for action in [
+        "release",
+        "hold_release",
+        "brightness_stop",
+        "arm_all_zones",
+        "disarm",
+        "none",
+        "rotate_left",
+        "non_access_user_operational_event",
+    ] {
         assert_eq!(press(action, Presses::Resident).measurements, 1, "{action} is no press");
     }
     for presses in [Presses::Undecided, Presses::Resident, Presses::Ordinary] {
@@ -184,7 +202,11 @@ fn doors_locks_and_batteries_are_put_together_from_their_fields() {
     assert_eq!(events(r#"{"battery_state":"low"}"#), [Event::Battery { percent: None, low: true }]);
     assert_eq!(events(r#"{"temperature":-3.456}"#), [Event::Temperature { centi_c: -346 }]);
     assert_eq!(events(r#"{"occupancy":true,"presence":true,"vibration":true}"#), [Event::Motion {}]);
-    assert_eq!(events(r#"{"sos":true,"action":"emergency"}"#), [Event::Button { press: Press::Long }], "one press, told twice");
+    assert_eq!(
+        events(r#"{"sos":true,"action":"emergency"}"#),
+        [Event::Button { press: Press::Long }],
+        "one press, told twice"
+    );
 }
 
 #[test]
@@ -226,7 +248,10 @@ fn what_is_not_a_devices_state_is_counted_and_says_nothing() {
 #[test]
 fn one_capability_per_topic_is_read_too() {
     let adapted = read("zigbee2mqtt/kitchen/button/action", b"emergency").expect("readable");
-    assert_eq!((adapted.source.as_str(), adapted.events), ("kitchen/button", vec![Event::Button { press: Press::Long }]));
+    assert_eq!(
+        (adapted.source.as_str(), adapted.events),
+        ("kitchen/button", vec![Event::Button { press: Press::Long }])
+    );
     assert_eq!(read("zigbee2mqtt/hall/smoke", b"true").expect("readable").events, [Event::Smoke { active: true }]);
 }
 

@@ -15,14 +15,59 @@ pub enum Sense {
 }
 
 const REST_WORDS: &[&str] = &[
-    "0", "absence", "cancel", "canceled", "cancelled", "check_success", "clear", "cleared", "disabled", "dry", "false", "idle", "inactive",
-    "no", "no_alarm", "no_error", "no_fault", "no_fault_detected", "none", "normal", "not_detected", "off", "ok", "ready", "safe", "standby",
-    "stop", "stopped", "success", "unmuted", "untriggered", "water_leakage_no", "not_opened", "no_motion", "no_movement", "no_presence",
+    "0",
+    "absence",
+    "cancel",
+    "canceled",
+    "cancelled",
+    "check_success",
+    "clear",
+    "cleared",
+    "disabled",
+    "dry",
+    "false",
+    "idle",
+    "inactive",
+    "no",
+    "no_alarm",
+    "no_error",
+    "no_fault",
+    "no_fault_detected",
+    "none",
+    "normal",
+    "not_detected",
+    "off",
+    "ok",
+    "ready",
+    "safe",
+    "standby",
+    "stop",
+    "stopped",
+    "success",
+    "unmuted",
+    "untriggered",
+    "water_leakage_no",
+    "not_opened",
+    "no_motion",
+    "no_movement",
+    "no_presence",
     "released",
 ];
 
-const ACTIVE_WORDS: &[&str] =
-    &["1", "active", "alarm", "alarmed", "detected", "on", "pressed", "triggered", "true", "yes", "alarm_active", "in_alarm"];
+const ACTIVE_WORDS: &[&str] = &[
+    "1",
+    "active",
+    "alarm",
+    "alarmed",
+    "detected",
+    "on",
+    "pressed",
+    "triggered",
+    "true",
+    "yes",
+    "alarm_active",
+    "in_alarm",
+];
 
 /// Reads `value`; `more` are further words that mean active for this capability (`wet`, `fall`).
 pub fn sense(value: &Value, more: &[&str]) -> Sense {

@@ -52,7 +52,8 @@ pub fn read(topic: &str, payload: &[u8]) -> Result<Adapted, AdapterError> {
 /// Errors: a topic without a device, a payload that is not JSON, a payload that is no object where no capability is in the topic.
 pub fn read_as(topic: &str, payload: &[u8], presses: Presses) -> Result<Adapted, AdapterError> {
     let source = source(topic).ok_or_else(|| AdapterError::Topic { topic: shown(topic) })?;
-    let mut message = Message { presses, out: Adapted { source: source.to_string(), ..Adapted::default() }, ..Message::default() };
+    let mut message =
+        Message { presses, out: Adapted { source: source.to_string(), ..Adapted::default() }, ..Message::default() };
     let after = topic.split_once('/').map_or("", |(_, rest)| rest);
     // An empty payload takes back a retained message: it says nothing about the device.
     if payload.iter().all(u8::is_ascii_whitespace) {
@@ -82,7 +83,9 @@ pub fn read_as(topic: &str, payload: &[u8], presses: Presses) -> Result<Adapted,
                 Ok(value) => value,
                 // Attribute output writes bare words: `zigbee2mqtt/hall/action` with `single`.
                 Err(e) => match std::str::from_utf8(payload) {
-                    Ok(text) if source.contains('/') && !text.trim_start().starts_with(['{', '[', '"']) => Value::String(text.to_string()),
+                    Ok(text) if source.contains('/') && !text.trim_start().starts_with(['{', '[', '"']) => {
+                        Value::String(text.to_string())
+                    }
                     _ => return Err(not_json(e.to_string())),
                 },
             };
@@ -185,24 +188,40 @@ impl Message {
             Capability::Action => self.action(key, &value),
             Capability::Sos => self.when_active(key, &value, &["sos", "panic", "emergency"], |m| m.press(Press::Long)),
             // "fall_warning", "maybe_fall": the device itself is not sure, so a person looks.
-            Capability::Fall => self.when_active(key, &value, &["fall", "fall_alarm", "fallen", "falling"], |m| m.event(fall())),
+            Capability::Fall => {
+                self.when_active(key, &value, &["fall", "fall_alarm", "fallen", "falling"], |m| m.event(fall()))
+            }
             Capability::Smoke => self.hazard(key, &value, &["smoke", "smoke_alarm"], |active| Event::Smoke { active }),
             // A meter counts cubic metres under the same name as a detector; only 0 and 1 can be a detector's.
             Capability::Gas if value.as_f64().is_some_and(|n| n != 0.0 && n != 1.0) => self.measured(),
             Capability::Gas => self.hazard(key, &value, &["gas", "gas_alarm", "leak"], |active| Event::Gas { active }),
             // Parts per million under the short name.
             Capability::Co if word(key) == "co" && value.is_number() => self.measured(),
-            Capability::Co => self.hazard(key, &value, &["co", "co_alarm", "carbon_monoxide"], |active| Event::Co { active }),
+            Capability::Co => {
+                self.hazard(key, &value, &["co", "co_alarm", "carbon_monoxide"], |active| Event::Co { active })
+            }
             Capability::Heat => self.hazard(key, &value, &["fire", "heat", "flame"], |active| Event::Heat { active }),
             // A current that leaks is measured in milliamperes.
             Capability::Flood if !word(key).contains("water") && value.is_f64() => self.measured(),
-            Capability::Flood => {
-                self.hazard(key, &value, &["leak", "wet", "water", "water_leak", "water_leakage", "water_leakage_yes", "flood"], |active| Event::Flood { active })
-            }
-            Capability::Contact => self.door(key, &value, &["closed", "close", "contact_closed"], &["open", "opened", "contact_open"], false),
+            Capability::Flood => self.hazard(
+                key,
+                &value,
+                &["leak", "wet", "water", "water_leak", "water_leakage", "water_leakage_yes", "flood"],
+                |active| Event::Flood { active },
+            ),
+            Capability::Contact => self.door(
+                key,
+                &value,
+                &["closed", "close", "contact_closed"],
+                &["open", "opened", "contact_open"],
+                false,
+            ),
             Capability::Open => self.door(key, &value, &["open", "opened", "tilted"], &["closed", "close"], true),
             Capability::Motion => self.when_active(key, &value, MOVING, |m| m.moved = true),
-            Capability::Vibration if value.is_string() && ["low", "medium", "high"].contains(&word(value.as_str().unwrap_or("")).as_str()) => {
+            Capability::Vibration
+                if value.is_string()
+                    && ["low", "medium", "high"].contains(&word(value.as_str().unwrap_or("")).as_str()) =>
+            {
                 self.measured() // A sensitivity under the sensor's name.
             }
             Capability::Vibration => self.when_active(key, &value, &["vibration"], |m| m.moved = true),
@@ -224,7 +243,9 @@ impl Message {
             },
             Capability::Pressure => self.pressure(key, &value),
             Capability::Posture => self.posture(key, &value),
-            Capability::Test => self.when_active(key, &value, &["test", "checking", "testing", "running"], |m| m.test = true),
+            Capability::Test => {
+                self.when_active(key, &value, &["test", "checking", "testing", "running"], |m| m.test = true)
+            }
             Capability::Pushed => self.when_active(key, &value, &[], |m| m.push(key, &value, Press::Short, false)),
             // "ON" is the setting; a true may be somebody on the floor.
             Capability::Ambiguous if value.is_string() => self.ordinary(key, &value),
@@ -285,8 +306,9 @@ impl Message {
             Some("unlock" | "unlocked") => self.lock_hint = Some(false),
             Some("presence" | "move" | "motion" | "occupied") => self.moved = true,
             Some(
-                "on" | "off" | "open" | "close" | "closed" | "opening" | "closing" | "stop" | "stopped" | "idle" | "working" | "work" | "preparation"
-                | "none" | "absence" | "disabled" | "toggle" | "true" | "false" | "auto" | "manual" | "unoccupied",
+                "on" | "off" | "open" | "close" | "closed" | "opening" | "closing" | "stop" | "stopped" | "idle"
+                | "working" | "work" | "preparation" | "none" | "absence" | "disabled" | "toggle" | "true" | "false"
+                | "auto" | "manual" | "unoccupied",
             ) => self.measured(),
             None if matches!(value, Value::Bool(_) | Value::Null | Value::Number(_)) => self.measured(),
             _ => self.unknown(key, value),
@@ -296,7 +318,9 @@ impl Message {
     fn temperature(&mut self, key: &str, value: &Value) {
         match number(value) {
             // Outside is no room and no sensor: DS18B20 and kin say 85 or -127 when they fail, a fire says more than 60.
-            Some(celsius) if (-60.0..=150.0).contains(&celsius) => self.event(Event::Temperature { centi_c: (celsius * 100.0).round() as i32 }),
+            Some(celsius) if (-60.0..=150.0).contains(&celsius) => {
+                self.event(Event::Temperature { centi_c: (celsius * 100.0).round() as i32 })
+            }
             None if value.is_null() => self.measured(),
             _ => self.unknown(key, value),
         }
@@ -329,7 +353,11 @@ impl Message {
             Some("on_the_bed") => self.event(Event::Bed { occupied: true }),
             Some("sitting") => self.event(Event::Chair { occupied: true }),
             Some("occupied" | "moving" | "low_posture" | "motion" | "presence") => self.moved = true,
-            Some(text) if ["alarm", "leak", "smoke", "fire", "sos", "fault", "error", "stuck", "blocked"].iter().any(|bad| text.contains(bad)) => {
+            Some(text)
+                if ["alarm", "leak", "smoke", "fire", "sos", "fault", "error", "stuck", "blocked"]
+                    .iter()
+                    .any(|bad| text.contains(bad)) =>
+            {
                 self.unknown(key, value)
             }
             _ => self.ordinary(key, value),
@@ -374,7 +402,9 @@ impl Message {
 
     fn watch(&mut self, key: &str, value: Value, depth: usize) {
         match value {
-            Value::Object(map) if depth < DEPTH_MAX && !map.is_empty() => self.fields(map.into_iter().collect(), depth + 1),
+            Value::Object(map) if depth < DEPTH_MAX && !map.is_empty() => {
+                self.fields(map.into_iter().collect(), depth + 1)
+            }
             value => match sense(&value, &[]) {
                 Sense::Rest | Sense::Absent => self.measured(),
                 // An empty text is a field that was never filled.
@@ -422,7 +452,8 @@ impl Message {
             self.event(Event::Test {});
         }
         if self.battery_percent.is_some() || self.battery_low.is_some() {
-            let low = self.battery_low == Some(true) || self.battery_percent.is_some_and(|percent| f64::from(percent) <= BATTERY_LOW_PERCENT);
+            let low = self.battery_low == Some(true)
+                || self.battery_percent.is_some_and(|percent| f64::from(percent) <= BATTERY_LOW_PERCENT);
             self.event(Event::Battery { percent: self.battery_percent, low });
         }
         self.out.events.sort_by_key(Event::lane);
@@ -438,9 +469,39 @@ fn looks_into(key: &str, value: &Value, depth: usize) -> bool {
 
 /// Words of presence radars and motion sensors for "somebody moves or is there".
 const MOVING: &[&str] = &[
-    "presence", "motion", "moving", "move", "movement", "occupied", "activity", "active", "peaceful", "static", "stationary", "small", "medium",
-    "large", "small_movement", "large_movement", "near", "far", "enter", "leave", "left_enter", "right_leave", "right_enter", "left_leave", "approach",
-    "away", "moving_forward", "moving_backward", "standing_still", "close_to", "far_away", "approaching", "departing",
+    "presence",
+    "motion",
+    "moving",
+    "move",
+    "movement",
+    "occupied",
+    "activity",
+    "active",
+    "peaceful",
+    "static",
+    "stationary",
+    "small",
+    "medium",
+    "large",
+    "small_movement",
+    "large_movement",
+    "near",
+    "far",
+    "enter",
+    "leave",
+    "left_enter",
+    "right_leave",
+    "right_enter",
+    "left_leave",
+    "approach",
+    "away",
+    "moving_forward",
+    "moving_backward",
+    "standing_still",
+    "close_to",
+    "far_away",
+    "approaching",
+    "departing",
 ];
 
 /// A number, also where it comes as text.

@@ -123,7 +123,11 @@ impl World {
     }
 
     fn die(&mut self, power: bool) {
-        if power { self.disk.crash() } else { self.disk.kill() }
+        if power {
+            self.disk.crash()
+        } else {
+            self.disk.kill()
+        }
         self.model.batch.clear();
         self.journal = None;
         self.open();
