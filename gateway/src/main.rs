@@ -33,7 +33,8 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Run(_) => cli::run::run(&config),
         Command::Alarm(command) => cli::alarm::run(command, &config),
         Command::Journal(command) => cli::journal::run(command, &config),
-        Command::Demo(_) | Command::Check(_) => {
+        Command::Check(args) => cli::check::run(&config, args.json),
+        Command::Demo(_) => {
             Err(Failure::new(Exit::Usage, "run this command", "it is not part of this build", ""))
         }
     }
