@@ -57,19 +57,20 @@ pub(crate) enum OpenError {
 pub(crate) async fn dial(config: &ReceiverConfig, uri: &SipUri, wall_ms: i64) -> Result<Opened, OpenError> {
     let limit = Duration::from_millis(config.received_deadline_ms.into());
     let to = || uri.text.clone();
+    let tls = match uri.transport {
+        Transport::Tcp => None,
+        Transport::Tls => Some((TlsConnector::from(tls::client(config)?), tls::server_name(&uri.host)?)),
+    };
     let dialling = async {
         let connect = |source| OpenError::Connect { to: to(), source };
         let stream = TcpStream::connect((uri.host.as_str(), uri.port)).await.map_err(connect)?;
         // Before TLS: small messages must not wait for the peer's acknowledgement.
         stream.set_nodelay(true).map_err(connect)?;
         let (local, peer) = (stream.local_addr().map_err(connect)?, stream.peer_addr().map_err(connect)?);
-        if uri.transport == Transport::Tcp {
+        let Some((connector, name)) = tls else {
             return Ok(Opened { stream: Box::new(stream), local, peer, expired_at_s: None });
-        }
-        let connector = TlsConnector::from(tls::client(config)?);
-        let name = tls::server_name(&uri.host)?;
-        let stream =
-            connector.connect(name, stream).await.map_err(|source| OpenError::Handshake { to: to(), source })?;
+        };
+        let stream = connector.connect(name, stream).await.map_err(|source| OpenError::Handshake { to: to(), source })?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let expired_at_s = certificate.and_then(|c| tls::expired(c, wall_ms));
         Ok(Opened { stream: Box::new(stream), local, peer, expired_at_s })

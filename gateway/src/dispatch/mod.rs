@@ -271,8 +271,13 @@ impl Actor {
 
     fn hear(&mut self, told: Told) {
         let Some(link) = self.links.get(&*told.receiver).filter(|l| l.generation == told.generation) else { return };
-        if let LinkEvent::Failed { failure, .. } = &told.event {
-            tracing::warn!(receiver = &*told.receiver, %failure, "a notice was not taken; it is tried again");
+        match &told.event {
+            // The lost path is told once; not for every notice that finds it lost.
+            LinkEvent::Failed { failure: Failure::NotConnected(_), .. } => {}
+            LinkEvent::Failed { failure, .. } => {
+                tracing::warn!(receiver = &*told.receiver, %failure, "a notice was not taken; it is tried again");
+            }
+            _ => {}
         }
         let path = link.config.url.clone();
         let reports = self.ledger.happened(&told.receiver, &path, told.event, self.now_ms());

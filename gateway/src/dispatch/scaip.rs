@@ -212,9 +212,8 @@ impl Link {
 
     async fn take_up(&mut self, order: Order) {
         let Order { attempt, notice } = order;
-        if let Dial::After(_) = self.dial
-            && self.redial_ms > 0
-        {
+        // Lost or refused before: what waits for the connection waits in the ledger, in its order. Only the first dial is waited for.
+        if self.main.is_none() && self.redial_ms > 0 {
             let failure = Failure::NotConnected(self.refusal.clone());
             return self.tell(LinkEvent::Failed { attempt, failure }).await;
         }
