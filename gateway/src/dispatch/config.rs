@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn each_mistake_is_named_with_its_fix() {
-        let mistakes: [(fn(&mut DispatchConfig), &str); 13] = [
+        type Spoil = fn(&mut DispatchConfig);
+        let mistakes: [(Spoil, &str); 13] = [
             (|c| c.receivers[0].kind = "dc09".into(), "kind = \"scaip\""),
             (|c| c.receivers[0].url = "sip:h:1".into(), "transport=tcp"),
             (|c| c.receivers[0].url = "sips:h:1".into(), "openssl s_client"),

@@ -70,7 +70,8 @@ pub(crate) async fn dial(config: &ReceiverConfig, uri: &SipUri, wall_ms: i64) ->
         let Some((connector, name)) = tls else {
             return Ok(Opened { stream: Box::new(stream), local, peer, expired_at_s: None });
         };
-        let stream = connector.connect(name, stream).await.map_err(|source| OpenError::Handshake { to: to(), source })?;
+        let stream =
+            connector.connect(name, stream).await.map_err(|source| OpenError::Handshake { to: to(), source })?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let expired_at_s = certificate.and_then(|c| tls::expired(c, wall_ms));
         Ok(Opened { stream: Box::new(stream), local, peer, expired_at_s })
@@ -108,11 +109,15 @@ pub(crate) async fn listen(config: ReceiverConfig, transport: Transport, at: Soc
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let Ok(permit) = handshakes.clone().try_acquire_owned() else { continue };
+        let Ok(permit) = handshakes.clone().try_acquire_owned() else {
+            continue;
+        };
         let (acceptor, wire) = (acceptor.clone(), wire.clone());
         // A slow peer holds its own handshake, not the listener.
         tokio::spawn(async move {
-            let Ok(local) = stream.local_addr() else { return };
+            let Ok(local) = stream.local_addr() else {
+                return;
+            };
             let _ = stream.set_nodelay(true);
             let stream: Box<dyn Stream> = match acceptor {
                 None => Box::new(stream),
@@ -167,7 +172,9 @@ async fn read(id: u64, mut reading: impl AsyncRead + Unpin, wire: mpsc::Sender<W
     let mut buffer = vec![0; 8 * 1024];
     let why = loop {
         match reading.read(&mut buffer).await {
-            Ok(0) if decoder.in_message() => break "closed by the peer in the middle of a message".to_owned(),
+            Ok(0) if decoder.in_message() => {
+                break "closed by the peer in the middle of a message".to_owned();
+            }
             Ok(0) => break "closed by the peer".to_owned(),
             Ok(count) => decoder.feed(&buffer[..count]),
             Err(error) => break error.to_string(),

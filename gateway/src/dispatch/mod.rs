@@ -270,7 +270,9 @@ impl Actor {
     }
 
     fn hear(&mut self, told: Told) {
-        let Some(link) = self.links.get(&*told.receiver).filter(|l| l.generation == told.generation) else { return };
+        let Some(link) = self.links.get(&*told.receiver).filter(|l| l.generation == told.generation) else {
+            return;
+        };
         match &told.event {
             // The lost path is told once; not for every notice that finds it lost.
             LinkEvent::Failed { failure: Failure::NotConnected(_), .. } => {}
@@ -377,7 +379,9 @@ impl Actor {
         let Some(name) = self.links.iter().find(|(_, l)| l.task.id() == id).map(|(name, _)| name.clone()) else {
             return;
         };
-        let Some(link) = self.links.remove(&name) else { return };
+        let Some(link) = self.links.remove(&name) else {
+            return;
+        };
         let detail = "its link failed and is started anew; please report this".to_owned();
         self.report([Report::Path { receiver: name.clone(), path: link.config.url.clone(), up: false, detail }]);
         self.ledger.link_stopped(&name, self.now_ms());
