@@ -94,7 +94,9 @@ pub fn read(source: impl BufRead) -> Result<Recording, ReplayError> {
         match serde_json::from_str::<Value>(text) {
             Ok(Value::Object(fields)) => reader.line(line, fields)?,
             Ok(_) => return Err(ReplayError::Form { line }),
-            Err(e) => return Err(ReplayError::NotJson { line, what: e.to_string() }),
+            Err(e) => {
+                return Err(ReplayError::NotJson { line, what: e.to_string() });
+            }
         }
     }
     if reader.out.steps.is_empty() {

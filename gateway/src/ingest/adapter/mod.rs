@@ -7,6 +7,7 @@
 //! Absent: who the device is and what it is for. The enrolment says that, and the rules decide.
 
 mod action;
+mod message;
 mod names;
 pub mod table;
 mod values;

@@ -36,8 +36,10 @@ pub enum Capability {
     Test,
     /// A push button on something that is not a button.
     Pushed,
-    /// Detects falls, or switches that on: only a person knows which.
+    /// Says that something is detected, or switches its detection on: as text the latter, as true only a person knows.
     Ambiguous,
+    /// A detector of several dangers names the one it has found.
+    Alert,
     /// Could be an alarm: at rest it says nothing, anything else goes to a person.
     Watch,
     /// A measurement or a setting.
@@ -95,129 +97,31 @@ const EXACT: &[(&str, Capability)] = &[
     ("fall_detection", Capability::Ambiguous),
     ("pir_detection", Capability::Motion),
     ("sensor_status", Capability::Motion),
+    ("heat_alarm", Capability::Heat),
+    ("heat_detected", Capability::Heat),
+    ("water_flow", Capability::Ordinary),
+    ("room", Capability::Ordinary),
     ("reliability", Capability::Watch),
     ("check_meter", Capability::Watch),
     ("self_test_result", Capability::Watch),
     ("test_alarm_result", Capability::Watch),
     ("halo_test_result", Capability::Watch),
-    ("pre_alarm", Capability::Watch),
+    ("pre_alarm", Capability::Ambiguous),
     ("fall_back", Capability::Ordinary),
     ("heartbeat", Capability::Ordinary),
 ];
 
 /// A name with one of these words sets or measures something, whatever else it says (`gas_sensitivity`, `smoke_density`).
-const SETTING_WORDS: &[&str] = &[
-    "actions",
-    "adaptation",
-    "assignment",
-    "auto",
-    "automatic",
-    "automation",
-    "beeper",
-    "behavior",
-    "behaviour",
-    "breaker",
-    "broadcast",
-    "brightness",
-    "buzzer",
-    "calibration",
-    "changed",
-    "clear",
-    "code",
-    "color",
-    "compensation",
-    "concentration",
-    "config",
-    "control",
-    "count",
-    "counter",
-    "current",
-    "day",
-    "days",
-    "delay",
-    "density",
-    "distance",
-    "duration",
-    "effect",
-    "enable",
-    "enabled",
-    "enabling",
-    "feedback",
-    "force",
-    "hold",
-    "hush",
-    "indication",
-    "indicator",
-    "interval",
-    "invert",
-    "keepalive",
-    "led",
-    "level",
-    "light",
-    "limit",
-    "linkage",
-    "max",
-    "maximum",
-    "melody",
-    "min",
-    "minimum",
-    "mode",
-    "mute",
-    "muted",
-    "name",
-    "number",
-    "offset",
-    "ohm",
-    "on",
-    "orientation",
-    "output",
-    "percentage",
-    "period",
-    "ppb",
-    "ppm",
-    "profile",
-    "range",
-    "rate",
-    "recloser",
-    "reconnect",
-    "recovery",
-    "reminder",
-    "report",
-    "reporting",
-    "reports",
-    "reset",
-    "ringtone",
-    "schedule",
-    "scene",
-    "sensibility",
-    "sensitivity",
-    "set",
-    "setpoint",
-    "setting",
-    "settings",
-    "silence",
-    "silenced",
-    "siren",
-    "sound",
-    "speed",
-    "switch",
-    "target",
-    "threshold",
-    "time",
-    "timeout",
-    "timer",
-    "trip",
-    "type",
-    "unit",
-    "units",
-    "user",
-    "valve",
-    "value",
-    "version",
-    "voltage",
-    "volume",
-    "weather",
-];
+const SETTING_WORDS: &str = "\
+    action actions adaptation assignment auto automatic automation beeper behavior behaviour breaker brightness \
+    broadcast buzzer calibration changed clear code color compensation concentration config control count counter \
+    current day days delay density dismiss distance duration effect enable enabled enabling feedback force hold \
+    hush indication indicator interval invert keepalive led level light limit linkage lower max maximum melody min \
+    minimum mode mute muted name number offset ohm on option options orientation output overvalue percentage \
+    period ppb ppm profile range rate recloser reconnect recovery relay reminder report reporting reports reset \
+    ring ringtone scene schedule sensibility sensitivity set setpoint setting settings silence silenced siren \
+    sound speed switch target tend threshold time timeout timer trend trigger trip type unit units upper \
+    upperlimit user value valve version voltage volume weather";
 
 /// Danger to life: words that must all be there, and what they mean. Longer names first.
 const HAZARDS: &[(&[&str], Capability)] = &[
@@ -227,11 +131,11 @@ const HAZARDS: &[(&[&str], Capability)] = &[
     (&["gas"], Capability::Gas),
     (&["fire"], Capability::Heat),
     (&["flame"], Capability::Heat),
-    (&["heat"], Capability::Heat),
     (&["water", "leak"], Capability::Flood),
     (&["water", "leakage"], Capability::Flood),
     (&["leak"], Capability::Flood),
     (&["leakage"], Capability::Flood),
+    (&["water"], Capability::Flood),
     (&["flood"], Capability::Flood),
     (&["flooding"], Capability::Flood),
     (&["fall", "down"], Capability::Fall),
@@ -266,224 +170,41 @@ const SENSORS: &[(&[&str], Capability)] = &[
 ];
 
 /// Words that change nothing in a hazard's or a sensor's name.
-const NEUTRAL_WORDS: &[&str] = &[
-    "active",
-    "alarm",
-    "alarms",
-    "alert",
-    "and",
-    "area",
-    "both",
-    "button",
-    "call",
-    "channel",
-    "detect",
-    "detected",
-    "detection",
-    "detector",
-    "down",
-    "event",
-    "in",
-    "input",
-    "is",
-    "mmwave",
-    "of",
-    "or",
-    "out",
-    "region",
-    "sensor",
-    "state",
-    "status",
-    "triggered",
-    "up",
-    "wire",
-    "zone",
-    "zones",
-];
+const NEUTRAL_WORDS: &str = "\
+    active alarm alarms alert and area both button call channel detect detected detection detector down event in \
+    input is mmwave of or out region sensor state status triggered up wire zone zones";
 
 /// A name with one of these words could be an alarm.
-const WATCH_WORDS: &[&str] = &[
-    "abnormal",
-    "alarm",
-    "alarmed",
-    "alarms",
-    "alert",
-    "alerts",
-    "burglar",
-    "call",
-    "danger",
-    "defect",
-    "distress",
-    "error",
-    "errors",
-    "failure",
-    "fault",
-    "faults",
-    "intrusion",
-    "overheat",
-    "overload",
-    "problem",
-    "seizure",
-    "trouble",
-    "warn",
-    "warning",
-];
+const WATCH_WORDS: &str = "\
+    abnormal alarm alarmed alarms alert alerts burglar call danger defect distress error errors failure fault \
+    faults intrusion overheat overload problem seizure trouble warn warning";
 
 /// Ordinary things: lights, covers, heating, meters, displays. Their text values say nothing about a resident.
-const ORDINARY_WORDS: &[&str] = &[
-    "access",
-    "adaptive",
-    "address",
-    "air",
-    "angle",
-    "antifrost",
-    "aqi",
-    "away",
-    "backlight",
-    "boost",
-    "break",
-    "bypass",
-    "camera",
-    "charge",
-    "charging",
-    "cleaning",
-    "climate",
-    "command",
-    "connected",
-    "connection",
-    "cooling",
-    "cover",
-    "curtain",
-    "cycle",
-    "date",
-    "datetime",
-    "device",
-    "dim",
-    "dimmer",
-    "dimming",
-    "direction",
-    "display",
-    "eco",
-    "electricity",
-    "energy",
-    "execute",
-    "external",
-    "factory",
-    "fan",
-    "firmware",
-    "flip",
-    "flow",
-    "frost",
-    "full",
-    "function",
-    "group",
-    "holiday",
-    "humidity",
-    "icon",
-    "id",
-    "identify",
-    "illuminance",
-    "inching",
-    "input",
-    "installation",
-    "interference",
-    "inverted",
-    "irrigation",
-    "isolation",
-    "key",
-    "language",
-    "last",
-    "lcd",
-    "learning",
-    "linkquality",
-    "load",
-    "lock",
-    "master",
-    "measurement",
-    "method",
-    "meter",
-    "metering",
-    "model",
-    "motor",
-    "move",
-    "network",
-    "night",
-    "noise",
-    "outlet",
-    "outlets",
-    "pairing",
-    "phase",
-    "pilot",
-    "pin",
-    "plan",
-    "position",
-    "power",
-    "preset",
-    "program",
-    "programming",
-    "protection",
-    "pump",
-    "query",
-    "radar",
-    "rain",
-    "read",
-    "record",
-    "records",
-    "region",
-    "regulator",
-    "relay",
-    "relock",
-    "remote",
-    "restart",
-    "restore",
-    "reverse",
-    "rf",
-    "rfid",
-    "rgb",
-    "running",
-    "scale",
-    "scan",
-    "scenes",
-    "screen",
-    "season",
-    "seen",
-    "select",
-    "server",
-    "service",
-    "slot",
-    "smart",
-    "soil",
-    "source",
-    "start",
-    "static",
-    "status",
-    "stroke",
-    "sync",
-    "system",
-    "table",
-    "temp",
-    "temperature",
-    "thermostat",
-    "tilt",
-    "transition",
-    "travel",
-    "trigger",
-    "update",
-    "usb",
-    "vacation",
-    "week",
-    "weekly",
-    "white",
-    "wifi",
-    "window",
-    "wireless",
-    "work",
-    "working",
-    "workday",
-    "x",
-    "y",
-    "z",
-];
+const ORDINARY_WORDS: &str = "\
+    access adaptive address air algorithm angle anti antifreeze antifrost antiscaling aqi audio autowork available \
+    away backlight basic beep blink boost border break bypass calibrate calibrated calibrating camera capabilities \
+    charge charging choose clean cleaning click climate comfort command comparison complete connected connection \
+    convert cooling countdown couple cover curtain cycle data date datetime demand device dim dimmer dimming \
+    direction display disturb eco edge electricity emitter energy execute external factory fallback fan fastmode \
+    feed firmware flip floor flow flush foam font forced frost fuel full function gear goto gradient group heater \
+    heating holiday humidity hysteresis icon id identify illuminance illumination inching induction infrared init \
+    input installation intensity interference interlock invert inverted ionization irrigation isolation judge key \
+    language last lcd learning led leds link linkquality load lock lockout logic manual massage master measurement \
+    meter metering method model motor move muffling multimaster network night noise notification nozzle order \
+    outlet outlets override pairing parental parents park phase pilot pilotwire pin plan plug position power \
+    preheat preheating prepayment preset pressure program programming protection pump query quiet radar radiator \
+    radiators radio rain read recalibration reclosing record records refresh region regulator relaunch relay \
+    relock remote resolution restart restore reversal reverse reversed rf rfid rgb role room rotate rotation \
+    running sampling scale scaling scan scenes screen season seen select selection send server service shield show \
+    size sleep slot smart smile smiley snoring soil source start static status strength stroke switching sync \
+    system table tap temp temperature theme thermostat tilt touch transition travel trigger turbo update usb user \
+    uv vacation velocity voice warm water weather week weekly white wifi wind window winter wireless work workday \
+    working x y z";
+
+/// True if `word` is one of the words of `table`, which a space separates.
+pub(super) fn listed(table: &str, word: &str) -> bool {
+    table.split_ascii_whitespace().any(|known| known == word)
+}
 
 /// What the field `name` is about. Case and endpoints do not matter.
 pub fn capability(name: &str) -> Capability {
@@ -493,23 +214,34 @@ pub fn capability(name: &str) -> Capability {
     if let Some((_, capability)) = EXACT.iter().find(|(exact, _)| *exact == joined) {
         return *capability;
     }
+    if words.contains(&"battery") && words.contains(&"low") {
+        return Capability::BatteryLow;
+    }
+    if words.contains(&"alert") && words.last() == Some(&"state") {
+        return Capability::Alert;
+    }
     // action_user, action_group …: what goes with an action, never the action itself.
-    if words.first() == Some(&"action") || words.iter().any(|word| SETTING_WORDS.contains(word)) {
+    if words.first() == Some(&"action") || words.iter().any(|word| listed(SETTING_WORDS, word)) {
         return Capability::Ordinary;
     }
     for (needed, capability) in HAZARDS.iter().chain(SENSORS) {
         let rest = words.iter().filter(|word| !needed.contains(word));
-        if needed.iter().all(|word| words.contains(word)) && rest.clone().all(|word| NEUTRAL_WORDS.contains(word)) {
-            return *capability;
+        if needed.iter().all(|word| words.contains(word)) && rest.clone().all(|word| listed(NEUTRAL_WORDS, word)) {
+            let switched = SENSORS.iter().any(|(_, sensor)| sensor == capability) && words.last() == Some(&"detection");
+            return if switched { Capability::Ambiguous } else { *capability };
         }
     }
     let hazard = |word: &&str| {
         HAZARDS.iter().any(|(needed, _)| needed.contains(word) && !matches!(*word, "water" | "down" | "heat"))
     };
-    if words.iter().any(|word| WATCH_WORDS.contains(word) || hazard(word)) {
+    if words.iter().any(|word| listed(WATCH_WORDS, word) || hazard(word)) {
         return Capability::Watch;
     }
-    if words.iter().any(|word| ORDINARY_WORDS.contains(word)) {
+    // state_plug, state_heater: a switch of something.
+    if words.first() == Some(&"state") {
+        return Capability::State;
+    }
+    if words.iter().any(|word| listed(ORDINARY_WORDS, word)) {
         return Capability::Ordinary;
     }
     Capability::Unlisted
@@ -517,7 +249,7 @@ pub fn capability(name: &str) -> Capability {
 
 /// The words of a name in lower case, without what only tells endpoints apart (`1`, `l2`, `left`, `zone3`'s number).
 fn words(name: &str) -> Vec<String> {
-    let lower = name.to_lowercase();
+    let lower = split_camel(name);
     let all = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let mut kept: Vec<String> = all.filter(|word| !is_endpoint(word)).map(without_number).collect();
     if kept.is_empty() {
@@ -526,6 +258,20 @@ fn words(name: &str) -> Vec<String> {
     // Two alarm bits of one sensor: `alarm_1` beside `smoke`, told apart by the endpoint alone.
     kept.dedup();
     kept
+}
+
+/// `outputMode` → `output_mode`; all in lower case.
+fn split_camel(name: &str) -> String {
+    let mut split = String::with_capacity(name.len() + 4);
+    let mut after_lower = false;
+    for c in name.chars() {
+        if c.is_uppercase() && after_lower {
+            split.push('_');
+        }
+        after_lower = c.is_lowercase();
+        split.extend(c.to_lowercase());
+    }
+    split
 }
 
 /// `1`, `l1`, `s2`, `e1`, `th3`, `left` …

@@ -39,7 +39,9 @@ impl Table {
             let row = self.rows.entry(key.clone()).or_default();
             row.messages += 1;
             let alone = serde_json::json!({ key: value }).to_string();
-            let Ok(adapted) = read(topic, alone.as_bytes()) else { continue };
+            let Ok(adapted) = read(topic, alone.as_bytes()) else {
+                continue;
+            };
             for event in &adapted.events {
                 *row.events.entry(words(event)).or_default() += 1;
             }

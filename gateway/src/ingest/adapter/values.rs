@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use super::names::listed;
+
 /// A value, read as the answer to "is it happening?".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sense {
@@ -14,63 +16,17 @@ pub enum Sense {
     Odd,
 }
 
-const REST_WORDS: &[&str] = &[
-    "0",
-    "absence",
-    "cancel",
-    "canceled",
-    "cancelled",
-    "check_success",
-    "clear",
-    "cleared",
-    "disabled",
-    "dry",
-    "false",
-    "idle",
-    "inactive",
-    "no",
-    "no_alarm",
-    "no_error",
-    "no_fault",
-    "no_fault_detected",
-    "none",
-    "normal",
-    "not_detected",
-    "off",
-    "ok",
-    "ready",
-    "safe",
-    "standby",
-    "stop",
-    "stopped",
-    "success",
-    "unmuted",
-    "untriggered",
-    "water_leakage_no",
-    "not_opened",
-    "no_motion",
-    "no_movement",
-    "no_presence",
-    "released",
-];
+const REST_WORDS: &str = "\
+    0 absence cancel canceled cancelled check_success clear cleared disabled dry false idle inactive no no_alarm \
+    no_error no_fault no_fault_detected none normal not_detected off ok ready safe standby stop stopped success \
+    unmuted untriggered water_leakage_no not_opened no_motion no_movement no_presence released checking running \
+    calibrating in_progress no_alert";
 
-const ACTIVE_WORDS: &[&str] = &[
-    "1",
-    "active",
-    "alarm",
-    "alarmed",
-    "detected",
-    "on",
-    "pressed",
-    "triggered",
-    "true",
-    "yes",
-    "alarm_active",
-    "in_alarm",
-];
+const ACTIVE_WORDS: &str = "\
+    1 active alarm alarmed detected on pressed triggered true yes alarm_active in_alarm";
 
 /// Reads `value`; `more` are further words that mean active for this capability (`wet`, `fall`).
-pub fn sense(value: &Value, more: &[&str]) -> Sense {
+pub fn sense(value: &Value, more: &str) -> Sense {
     match value {
         Value::Null => Sense::Absent,
         Value::Bool(true) => Sense::Active,
@@ -80,9 +36,9 @@ pub fn sense(value: &Value, more: &[&str]) -> Sense {
         Value::Number(_) => Sense::Odd,
         Value::String(text) => {
             let word = word(text);
-            if more.contains(&word.as_str()) || ACTIVE_WORDS.contains(&word.as_str()) {
+            if listed(more, &word) || listed(ACTIVE_WORDS, &word) {
                 Sense::Active
-            } else if REST_WORDS.contains(&word.as_str()) {
+            } else if listed(REST_WORDS, &word) {
                 Sense::Rest
             } else {
                 Sense::Odd
