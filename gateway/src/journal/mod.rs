@@ -40,7 +40,9 @@ use record::Record;
 use crate::limits::{BATCH_KEPT_BYTES_MAX, SEGMENT_BYTES, SEQ_LEASE};
 use disk::{Disk, DiskFile, DiskLock, Locked, RealDisk};
 use error::at;
-use format::{Head, KIND_SKIP, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, seal};
+use format::{
+    Head, KIND_SKIP, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, seal,
+};
 use paths::Paths;
 use scan::Located;
 
@@ -357,7 +359,8 @@ impl Core {
             (Some(file), Some(segment)) if segment.len + records <= self.options.segment_bytes => {
                 seal(&mut self.batch[SEGMENT_HEADER_BYTES..], segment.salt);
                 self.writing = Some(Failed { segment: segment.name.clone(), from: segment.len, seq });
-                file.write_at(&self.batch[SEGMENT_HEADER_BYTES..], segment.len).map_err(at("writing", &segment.path))?;
+                file.write_at(&self.batch[SEGMENT_HEADER_BYTES..], segment.len)
+                    .map_err(at("writing", &segment.path))?;
                 file.sync_data().map_err(at("syncing", &segment.path))?;
                 segment.len += records;
             }

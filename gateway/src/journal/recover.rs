@@ -91,8 +91,7 @@ pub(super) fn recover(
     if options.check_all {
         found.extend(check_all(disk, &segments)?);
     } else {
-        found.extend(check_chain(disk, &segments)?);
-        found.extend(tail.walk.damage.iter().cloned());
+        found.extend(check_chain(disk, &segments, tail.walk.damage.clone())?);
     }
     let everything: Vec<Located> = segments.iter().chain(&stray).cloned().collect();
     quarantine(disk, &paths, &everything, &mut found);
@@ -247,24 +246,27 @@ fn missing_ends(segments: &[Located], floor: u64, next_seq: u64) -> Option<Damag
 }
 
 /// Every header names the segment before it; where that is not so, the two neighbours are read to tell what is lost.
-fn check_chain(disk: &dyn Disk, segments: &[Located]) -> Result<Vec<Damage>, OpenError> {
+///
+/// `of_last` is what the last segment's own reading found.
+fn check_chain(disk: &dyn Disk, segments: &[Located], mut of_last: Vec<Damage>) -> Result<Vec<Damage>, OpenError> {
     let mut found = Vec::new();
-    for pair in segments.windows(2) {
+    for (index, pair) in segments.windows(2).enumerate() {
         let [before, after] = pair else { continue };
-        let chained = after.header.is_some_and(|header| header.previous == before.first_seq);
-        if !chained {
-            let mut walk = Walk::default();
-            walk.segment(disk, before, false, |_| ControlFlow::Continue(()))?;
-            walk.segment(disk, after, true, |_| ControlFlow::Break(()))?;
-            walk.finish();
-            found.append(&mut walk.damage);
+        if after.header.is_some_and(|header| header.previous == before.first_seq) {
+            continue;
         }
-    }
-    // The last segment's own damage comes from its own reading; a segment between two gaps is read twice.
-    if let Some(last) = segments.last() {
-        found.retain(|place| {
-            place.segment != last.name || place.missing() > 0 && place.first_missing_seq < last.first_seq
-        });
+        let last = index + 2 == segments.len();
+        let enough = if last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        let mut walk = Walk::default();
+        walk.segment(disk, before, false, |_| ControlFlow::Continue(()))?;
+        walk.segment(disk, after, last, |_| enough)?;
+        walk.finish();
+        if last {
+            // The same places, with what is missing in front of them.
+            of_last = walk.damage.iter().filter(|place| place.segment == after.name).cloned().collect();
+            walk.damage.retain(|place| place.segment != after.name);
+        }
+        found.append(&mut walk.damage);
     }
     for segment in segments.iter().rev().skip(1) {
         if segment.header.is_none() {
@@ -275,10 +277,11 @@ fn check_chain(disk: &dyn Disk, segments: &[Located]) -> Result<Vec<Damage>, Ope
             found.push(damage(DamageKind::Misnamed, segment, 0, 0, None));
         }
     }
-    found.sort_by(|a, b| {
-        (a.first_missing_seq, &a.segment, a.from, a.kind).cmp(&(b.first_missing_seq, &b.segment, b.from, b.kind))
-    });
+    // A segment between two gaps was read twice.
+    let order = |place: &Damage| (place.first_missing_seq, place.segment.clone(), place.from, place.kind);
+    found.sort_by_key(order);
     found.dedup();
+    found.append(&mut of_last);
     Ok(found)
 }
 

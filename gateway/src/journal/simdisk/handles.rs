@@ -212,7 +212,12 @@ impl DiskLock for SimLock {
     fn set_note(&self, text: &str) -> io::Result<()> {
         let mut bytes = text.as_bytes().to_vec();
         bytes.resize(256, b' ');
-        self.file.write_at(&bytes, 0)
+        self.file.with(|state| {
+            let file = self.file.file(state)?;
+            file.live = bytes;
+            file.touch(0, 256);
+            Ok(())
+        })
     }
 }
 

@@ -67,7 +67,6 @@ impl World {
         let newest = self.model.newest;
         assert!(opened.next_seq > newest, "seed {seed}: {} after {newest}", opened.next_seq);
         let found = all(self.journal());
- if std::env::var("TR").is_ok() { eprintln!("opened {opened:?} found {:?}", found.iter().map(|f| f.0).collect::<Vec<_>>()); }
         for (seq, body) in &found {
             let known = self.model.promised.get(seq).or(self.model.possible.get(seq));
             assert!(known == Some(body), "seed {seed}: record {seq} is not what was written");
@@ -127,9 +126,11 @@ impl World {
     }
 
     fn die(&mut self, power: bool) {
-        if power { self.disk.crash() } else { self.disk.kill() }
- if std::env::var("TR").is_ok() { let l = String::from_utf8(self.disk.contents(&dir().join("lock")).unwrap()).unwrap(); eprintln!("after death power {power} {:?} lock {l}", files(&self.disk)); }
-
+        if power {
+            self.disk.crash()
+        } else {
+            self.disk.kill()
+        }
         self.model.batch.clear();
         self.journal = None;
         self.open();
@@ -157,7 +158,6 @@ impl World {
         } else {
             self.model.possible.extend(batch);
         }
-        if std::env::var("TR").is_ok() { let l = String::from_utf8(self.disk.contents(&dir().join("lock")).unwrap()).unwrap(); eprintln!("{} {:?} {l}", self.disk.contents(&dir().join("head")).is_some(), files(&self.disk)); eprintln!("die in commit fault {fault:?} inj {} power {power}", !kill_without_fault); }
         self.disk.heal();
         self.die(power);
     }
@@ -174,8 +174,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        let op = self.rng.below(16); if std::env::var("TR").is_ok() { eprintln!("op {op} stat {:?} files {:?}", self.journal().stat(), files(&self.disk)); }
-        match op {
+        match self.rng.below(16) {
             0..=4 => self.append(),
             5..=8 => self.commit(),
             9 => {
@@ -209,7 +208,7 @@ impl World {
 #[test]
 fn nothing_promised_is_ever_lost() {
     let mut records = 0;
-    for seed in std::env::var("TR").map_or(0..3_000, |s| { let s: u64 = s.parse().unwrap(); s..s + 1 }) {
+    for seed in 0..2_000 {
         let mut world = World::new(seed);
         for _ in 0..30 {
             world.step();
@@ -222,5 +221,5 @@ fn nothing_promised_is_ever_lost() {
         assert!(report.is_sound(), "seed {seed}: {:#?}", report.damage);
         records += world.model.promised.len();
     }
-    assert!(records > 20_000, "the simulation did too little: {records}");
+    assert!(records > 15_000, "the simulation did too little: {records}");
 }
