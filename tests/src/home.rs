@@ -40,7 +40,7 @@ impl Output {
 }
 
 /// Runs `vaka` with these arguments in a directory, to its end.
-pub fn vaka_in(dir: &Path, args: &[&str]) -> Output {
+pub fn run_vaka(dir: &Path, args: &[&str]) -> Output {
     let output = Command::new(vaka_bin())
         .args(args)
         .current_dir(dir)
@@ -68,7 +68,7 @@ impl Home {
     #[track_caller]
     pub fn init() -> Home {
         let dir = TempDir::with_prefix("vaka-home-").expect("a temporary directory");
-        vaka_in(dir.path(), &["init", "h"]).ok();
+        run_vaka(dir.path(), &["init", "h"]).ok();
         let home = Home { dir, mqtt_port: free_port() };
         home.edit(|config| {
             config["ingest"]["listen"] = value(format!("127.0.0.1:{}", home.mqtt_port));
@@ -87,7 +87,7 @@ impl Home {
     #[track_caller]
     pub fn literal(centre_port: u16) -> Home {
         let dir = TempDir::with_prefix("vaka-home-").expect("a temporary directory");
-        vaka_in(dir.path(), &["init", "h"]).ok();
+        run_vaka(dir.path(), &["init", "h"]).ok();
         let home = Home { dir, mqtt_port: free_port() };
         let text = std::fs::read_to_string(home.config()).expect("init wrote vaka.toml");
         let url = text.lines().find_map(|line| line.trim().strip_prefix("url = ")).expect("vaka.toml has a url line");
@@ -166,7 +166,12 @@ impl Home {
     pub fn vaka(&self, args: &[&str]) -> Output {
         let mut all = args.to_vec();
         all.extend(["--config", "h/vaka.toml"]);
-        vaka_in(self.dir(), &all)
+        run_vaka(self.dir(), &all)
+    }
+
+    /// Runs `vaka` in the temporary directory with these arguments only.
+    pub fn vaka_plain(&self, args: &[&str]) -> Output {
+        run_vaka(self.dir(), args)
     }
 
     /// `vaka alarm list --json`: the rows.

@@ -22,7 +22,7 @@ mod wait;
 pub use centre::{Centre, Mrq};
 pub use event::{event, now_ms, press};
 pub use gateway::Gateway;
-pub use home::{Home, Output};
+pub use home::{Home, Output, run_vaka};
 pub use kamailio::Kamailio;
 pub use mosquitto::{MqttVersion, mosquitto_pub};
 pub use needs::{lacks, skip};
