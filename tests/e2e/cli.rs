@@ -73,7 +73,8 @@ fn an_unknown_key_is_an_error_that_names_its_line_and_the_nearest_known_one() {
 fn values_that_cannot_be_are_refused_with_their_place() {
     let home = Home::init();
     let good = fs::read_to_string(home.config()).expect("vaka.toml");
-    let mistakes: [(&str, fn(&mut toml_edit::DocumentMut)); 5] = [
+    type Change = fn(&mut toml_edit::DocumentMut);
+    let mistakes: [(&str, Change); 5] = [
         ("time_zone", |c| c["gateway"]["time_zone"] = value("Europe/Stokholm")),
         ("controller_id", |c| c["gateway"]["controller_id"] = value("ten")),
         ("listen", |c| c["ingest"]["listen"] = value("8883")),

@@ -19,7 +19,10 @@ pub fn eventually_within<T>(
             return value;
         }
         assert!(start.elapsed() < deadline, "after {} s still waiting for: {what}\n{}", deadline.as_secs(), context());
-        // A pause between two looks, not a guess of how long a thing takes.
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a pause between two looks, not a guess of how long a thing takes"
+        )]
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }
