@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::centre::Centre;
 use crate::disk;
 use crate::load::{LoadResult, LoadSpec, Work};
 use crate::peer::{Peer, Server};
 use crate::press::Press;
-use crate::process::{Process, Role, context_switches, cpu_us, free_port, memory_mib, write_bytes};
+use crate::process::{Process, Role, context_switches, cpu_us, memory_mib, write_bytes};
 use crate::session::Session;
 use crate::stats::{median, p50_p99};
 use crate::table::Table;
@@ -313,59 +314,6 @@ pub fn idle(
         drop(server);
     }
     Ok(())
-}
-
-/// Who plays the alarm centre, as long as this lives.
-pub struct Centre {
-    pub name: &'static str,
-    pub port: u16,
-    _process: Process,
-}
-
-impl Centre {
-    /// The bench's own, in a process of its own; answers at once.
-    pub fn own() -> Result<Centre> {
-        let mut role = Role::spawn("centre", None)?;
-        let port = role.line()?.parse()?;
-        Ok(Centre {
-            name: "bench centre",
-            port,
-            _process: role.process,
-        })
-    }
-
-    /// SIPp from Debian; None where it is not installed.
-    pub fn sipp(dir: &Path) -> Result<Option<Centre>> {
-        let scenario = dir.join("sipp-centre.xml");
-        fs::write(&scenario, include_str!("sipp-centre.xml"))?;
-        let port = free_port()?;
-        let mut command = Command::new("sipp");
-        command.arg("-sf").arg(&scenario).args([
-            "-i",
-            "127.0.0.1",
-            "-p",
-            &port.to_string(),
-            "-t",
-            "t1",
-            "-nostdin",
-        ]);
-        command
-            .args(["-watchdog_interval", "0", "-timer_resol", "1"])
-            .current_dir(dir);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let Ok(mut process) = Process::spawn("sipp", &mut command) else {
-            return Ok(None);
-        };
-        process.wait_listening(port, Duration::from_secs(5))?;
-        Ok(Some(Centre {
-            name: "SIPp",
-            port,
-            _process: process,
-        }))
-    }
 }
 
 /// The row of one rung's latency.

@@ -1,11 +1,71 @@
-//! A lean alarm centre in a process of its own: SIP MESSAGE over TCP in; 200, then a MESSAGE with `mrs` and `snu=0`, out.
+//! Alarm centres to measure against: SIPp, and a lean one in a process of its own. SIP MESSAGE over TCP comes in; a 200,
+//! then a MESSAGE with `mrs` and `snu=0`, goes out.
 //!
-//! It answers in the moment it has read, so that the figure is the gateway's; SIPp stands beside it as the foreign judge.
+//! The lean one answers in the moment it has read, so that the figure is the gateway's; SIPp is the judge nobody here wrote.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+
+use crate::process::{Process, Role, free_port};
+
+/// Who plays the alarm centre, as long as this lives.
+pub struct Centre {
+    pub name: &'static str,
+    pub port: u16,
+    _process: Process,
+}
+
+impl Centre {
+    /// The bench's own, in a process of its own; answers at once.
+    pub fn own() -> Result<Centre> {
+        let mut role = Role::spawn("centre", None)?;
+        let port = role.line()?.parse()?;
+        Ok(Centre {
+            name: "bench centre",
+            port,
+            _process: role.process,
+        })
+    }
+
+    /// SIPp from Debian; None where it is not installed.
+    pub fn sipp(dir: &Path) -> Result<Option<Centre>> {
+        let scenario = dir.join("sipp-centre.xml");
+        fs::write(&scenario, include_str!("sipp-centre.xml"))?;
+        let port = free_port()?;
+        let mut command = Command::new("sipp");
+        command.arg("-sf").arg(&scenario).args([
+            "-i",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+            "-t",
+            "t1",
+            "-nostdin",
+        ]);
+        command
+            .args(["-watchdog_interval", "0", "-timer_resol", "1"])
+            .current_dir(dir);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let Ok(mut process) = Process::spawn("sipp", &mut command) else {
+            return Ok(None);
+        };
+        process.wait_listening(port, Duration::from_secs(5))?;
+        Ok(Some(Centre {
+            name: "SIPp",
+            port,
+            _process: process,
+        }))
+    }
+}
 
 /// The `centre` role: prints its port, serves until it is killed.
 pub fn role() -> Result<()> {

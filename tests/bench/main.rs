@@ -29,7 +29,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
-use crate::cells::{Centre, LOADS};
+use crate::cells::LOADS;
+use crate::centre::Centre;
 use crate::mosquitto::Mosquitto;
 use crate::mqtt::Version;
 use crate::peer::Peer;

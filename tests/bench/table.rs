@@ -111,7 +111,7 @@ fn number(figure: f64) -> Value {
 pub fn figure(value: f64) -> String {
     match value {
         v if !v.is_finite() => "–".to_owned(),
-        v if v == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         v if v.abs() >= 100.0 => format!("{v:.0}"),
         v if v.abs() >= 10.0 => format!("{v:.1}"),
         v => format!("{v:.2}"),
