@@ -118,6 +118,14 @@ impl Session {
 
     /// Subscribes and waits for the SUBACK; publishes that come before it are acknowledged and thrown away.
     pub async fn subscribe(&mut self, filter: &str) -> Result<()> {
+        let subscribing = self.subscribe_unbounded(filter);
+        match tokio::time::timeout(Duration::from_secs(ANSWER_S_MAX), subscribing).await {
+            Ok(subscribed) => subscribed.with_context(|| format!("subscribing to {filter}")),
+            Err(_) => bail!("subscribing to {filter}: no SUBACK in {ANSWER_S_MAX} s"),
+        }
+    }
+
+    async fn subscribe_unbounded(&mut self, filter: &str) -> Result<()> {
         let version = self.version;
         mqtt::subscribe(&mut self.out, version, filter);
         self.flush().await?;
@@ -125,7 +133,7 @@ impl Session {
             while let Some(packet) = self.inbox.next(version)? {
                 match packet {
                     Packet::SubAck { refused } => {
-                        ensure!(!refused, "the server refused the subscription to {filter}");
+                        ensure!(!refused, "the server refused it");
                         return Ok(());
                     }
                     Packet::Publish { id: Some(id), .. } => mqtt::puback(&mut self.out, id),
