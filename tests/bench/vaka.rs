@@ -207,12 +207,8 @@ impl Peer for Vaka {
         let mut kept = BTreeSet::new();
         for line in String::from_utf8(lines)?.lines() {
             let record: serde_json::Value = serde_json::from_str(line)?;
-            let record = if record.get("device").is_some() {
-                &record
-            } else {
-                &record["event"]
-            };
             if let (Some(device), Some(seq)) = (record["device"].as_str(), record["seq"].as_u64())
+                && record["kind"] == "event"
                 && record["restart"] == restart
             {
                 kept.insert((device.to_owned(), seq));
