@@ -71,7 +71,9 @@ fn examine(path: &Path) -> Vec<Line> {
     let running = control::request(&config.journal.dir, &Request::Stat).and_then(Result::ok);
     lines.push(match &running {
         Some(_) => line("gateway", Light::Green, "running".into()),
-        None => line("gateway", Light::Red, format!("not running; start it: vaka run --config {}", config.file.display())),
+        None => {
+            line("gateway", Light::Red, format!("not running; start it: vaka run --config {}", config.file.display()))
+        }
     });
     lines.push(journal(&config));
     lines.push(disk(&config));
@@ -86,7 +88,10 @@ fn life_route(config: &Config) -> Line {
     let told = config.receivers_for(Lane::Life);
     let names: Vec<&str> = told.iter().map(|receiver| receiver.name.as_str()).collect();
     let (light, found) = match names.len() {
-        0 => (Light::Red, "nobody is told of a life alarm; add a [[receiver]] and a [[route]] with the lane \"life\"".into()),
+        0 => (
+            Light::Red,
+            "nobody is told of a life alarm; add a [[receiver]] and a [[route]] with the lane \"life\"".into(),
+        ),
         1 => (Light::Yellow, format!("{} alone is told of a life alarm; add a second receiver", names[0])),
         _ => (Light::Green, format!("{} are told of a life alarm", names.join(", then "))),
     };
@@ -123,7 +128,9 @@ fn disk(config: &Config) -> Line {
         Ok(disk) => {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize) / (1024 * 1024);
             match free {
-                _ if free < budget / 8 => (Light::Red, format!("{free} MiB free: telemetry is refused; free space on this disk")),
+                _ if free < budget / 8 => {
+                    (Light::Red, format!("{free} MiB free: telemetry is refused; free space on this disk"))
+                }
                 _ if free < budget => (Light::Yellow, format!("{free} MiB free, the journal may grow to {budget} MiB")),
                 _ => (Light::Green, format!("{free} MiB free, the journal may grow to {budget} MiB")),
             }
