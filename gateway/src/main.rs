@@ -33,8 +33,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Run(_) => cli::run::run(&config),
         Command::Alarm(command) => cli::alarm::run(command, &config),
         Command::Journal(command) => cli::journal::run(command, &config),
-        Command::Demo(_) | Command::Check(_) => {
-            Err(Failure::new(Exit::Usage, "run this command", "it is not part of this build", ""))
-        }
+        Command::Demo(args) => vaka::demo::run(args),
+        Command::Check(_) => Err(Failure::new(Exit::Usage, "run this command", "it is not part of this build", "")),
     }
 }
