@@ -34,6 +34,6 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Alarm(command) => cli::alarm::run(command, &config),
         Command::Journal(command) => cli::journal::run(command, &config),
         Command::Check(args) => cli::check::run(&config, args.json),
-        Command::Demo(_) => Err(Failure::new(Exit::Usage, "run this command", "it is not part of this build", "")),
+        Command::Demo(args) => vaka::demo::run(args),
     }
 }
