@@ -19,14 +19,10 @@ fn home_with_events() -> Home {
     home
 }
 
-/// The journal's segments, oldest first: the largest files in its folder tell them from index and lock.
+/// The journal's segments, oldest first.
 fn segments(home: &Home) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(home.path("journal"))
-        .expect("the journal's folder")
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_file() && path.extension().is_some_and(|e| e != "lock"))
-        .collect();
+    let dir = fs::read_dir(home.path("journal/segments")).expect("the journal's segments");
+    let mut files: Vec<PathBuf> = dir.flatten().map(|entry| entry.path()).collect();
     files.sort();
     files
 }
@@ -86,7 +82,10 @@ fn values_that_cannot_be_are_refused_with_their_place() {
         home.edit(change);
         let check = home.vaka(&["check-config", "h/vaka.toml"]);
         assert_eq!(check.code, 64, "{key}: {check:?}");
-        assert!(format!("{}{}", check.stdout, check.stderr).contains(key), "{key}: {check:?}");
+        let said = format!("{}{}", check.stdout, check.stderr);
+        let text = fs::read_to_string(home.config()).expect("vaka.toml");
+        let line = text.lines().position(|l| l.trim_start().starts_with(key)).expect("the line") + 1;
+        assert!(said.contains(&format!("vaka.toml:{line}:")), "{key}, line {line}: {said}");
     }
 }
 
@@ -105,6 +104,16 @@ fn usage_mistakes_exit_64_and_say_what_there_is() {
     assert_eq!(home.vaka_plain(&["--version"]).code, 0);
     let missing = home.vaka(&["alarm", "show", "nosuchalarm"]);
     assert!(matches!(missing.code, 1 | 64), "{missing:?}");
+}
+
+#[test]
+fn a_home_that_never_ran_has_an_empty_journal_and_no_alarms() {
+    let home = Home::init();
+    assert!(home.alarms().is_empty());
+    assert!(home.export().is_empty());
+    home.vaka(&["journal", "stat"]).ok();
+    home.vaka(&["journal", "verify"]).ok();
+    home.vaka(&["journal", "tail"]).ok();
 }
 
 #[test]
@@ -150,9 +159,9 @@ fn the_index_is_made_again_from_the_records() {
     let before = home.alarms();
     home.vaka(&["journal", "rebuild"]).ok();
     assert_eq!(home.alarms(), before);
-    // Deleting every folder in the journal's deletes only what can be rebuilt.
+    // Deleting every folder but the records' own deletes only what can be made again.
     for entry in fs::read_dir(home.path("journal")).expect("the journal's folder").flatten() {
-        if entry.path().is_dir() {
+        if entry.path().is_dir() && entry.file_name() != "segments" {
             fs::remove_dir_all(entry.path()).expect("removing the index");
         }
     }

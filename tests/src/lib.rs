@@ -29,7 +29,7 @@ pub use needs::{lacks, skip};
 pub use paho::{Load, Paho};
 pub use ports::{free_port, is_listening};
 pub use process::Process;
-pub use raw::{RawMqtt, connect_packet, tls, tls_anonymous};
+pub use raw::{RawMqtt, connect_packet, publish_packet, tls, tls_anonymous};
 pub use wait::{eventually, eventually_within};
 
 use std::path::{Path, PathBuf};
