@@ -19,7 +19,7 @@ fn a_press_becomes_accepted(version: MqttVersion) {
     if lacks(&["sipp", "mosquitto_pub"]) {
         return;
     }
-    let centre = Centre::start("ok");
+    let centre = Centre::start_plain("ok");
     let home = Home::literal(centre.port);
     home.device("p1", "pendant");
     let mut gateway = Gateway::start(&home);

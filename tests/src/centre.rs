@@ -6,6 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::doorman::Doorman;
 use crate::{Process, eventually, free_port, is_listening, program, root};
 
 /// One `mrq` as the centre got it: tag to text.
@@ -44,6 +45,7 @@ impl Mrq {
 /// A running stand-in; stopped when dropped.
 pub struct Centre {
     pub port: u16,
+    doorman: Option<Doorman>,
     process: Process,
     log: PathBuf,
     _dir: TempDir,
@@ -59,6 +61,16 @@ impl Centre {
     /// Starts the scenario on a port of the caller's: a centre that comes back where another was.
     #[track_caller]
     pub fn start_on(scenario: &str, port: u16) -> Centre {
+        let mut centre = Centre::start_plain(scenario);
+        centre.doorman = Some(Doorman::start(port, centre.port));
+        centre.port = port;
+        centre
+    }
+
+    /// SIPp itself, nothing between: it does not survive a gateway that is killed in the middle of a call.
+    #[track_caller]
+    pub fn start_plain(scenario: &str) -> Centre {
+        let port = free_port();
         let dir = TempDir::with_prefix("vaka-centre-").expect("a temporary directory");
         let file = root().join("tests/scenarios").join(format!("{scenario}.xml"));
         assert!(file.is_file(), "no scenario {}", file.display());
@@ -86,7 +98,7 @@ impl Centre {
             .current_dir(dir.path())
             .env("TERM", "dumb");
         let process = Process::start(&mut command, &dir.path().join("screen.log"));
-        let mut centre = Centre { port, process, log, _dir: dir };
+        let mut centre = Centre { port, doorman: None, process, log, _dir: dir };
         eventually(
             "SIPp to listen",
             || "see its screen above".into(),
