@@ -95,7 +95,7 @@ pub fn scan_on(
     mut f: impl FnMut(Entry<'_>) -> ControlFlow<()>,
 ) -> Result<Scan, ReadError> {
     let paths = Paths::new(dir);
-    let listing = scan::list(disk, &paths.segments)?;
+    let listing = scan::list_all(disk, &paths)?;
     let mut scan = scan_segments(disk, &listing.segments, from_seq, &mut f)?;
     recognise(disk, &paths, &mut scan.damage);
     Ok(scan)
@@ -190,7 +190,7 @@ pub fn verify(dir: &Path) -> Result<Report, ReadError> {
 pub fn verify_on(disk: &dyn Disk, dir: &Path) -> Result<Report, ReadError> {
     let paths = Paths::new(dir);
     let head = head::load(disk, &paths)?;
-    let scan::Listing { mut segments, stray } = scan::list(disk, &paths.segments)?;
+    let scan::Listing { mut segments, stray } = scan::list_all(disk, &paths)?;
     let mut report = Report { head_damaged: head == HeadRead::Damaged, ..Report::default() };
     // What the floor has passed is only waiting to be removed.
     let floor = if let HeadRead::Valid(head) = head { head.floor } else { 0 };

@@ -15,6 +15,7 @@ use super::format::{
     FLAG_FIRST, KIND_SKIP, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName,
     SegmentStart,
 };
+use super::paths::Paths;
 use crate::limits::READ_WINDOW_BYTES;
 
 const RECORD_BYTES: u64 = RECORD_HEADER_BYTES as u64;
@@ -37,6 +38,17 @@ pub(crate) struct Located {
 pub(crate) struct Listing {
     pub segments: Vec<Located>,
     pub stray: Vec<Located>,
+}
+
+/// [`list`] for a reader. A journal that was never opened is an empty one: its folder is there and holds no file.
+/// A folder that is gone, or one that has lost its segments, stays an error.
+pub(crate) fn list_all(disk: &dyn Disk, paths: &Paths) -> Result<Listing, ReadError> {
+    match list(disk, &paths.segments) {
+        Err(_) if disk.list(&paths.dir).is_ok_and(|names| names.is_empty()) => {
+            Ok(Listing { segments: Vec::new(), stray: Vec::new() })
+        }
+        listing => listing,
+    }
 }
 
 /// Looks at every file's name and header. A file that vanishes meanwhile has been removed by the gateway: passed over.

@@ -126,7 +126,8 @@ impl Keeper {
     pub fn begin(&mut self) {
         let found = self.restored.begin();
         for record in found.records {
-            self.append(record, Lane::Technical);
+            let header = self.append(record.clone(), Lane::Technical);
+            self.judge_record(&header, &record);
         }
         for input in found.unjudged {
             let before = self.restored.state.cursor;
