@@ -298,9 +298,21 @@ fn folder() -> Result<PathBuf, DemoError> {
     }
 }
 
-/// A port that was free a moment ago; the gateway needs a number in its settings.
+/// A port that is free now and stays so while the gateway is killed and started again: below the kernel's ephemeral
+/// range (from 32,768), where any outgoing connection, also another demo's, could take it in between.
 fn free_port() -> Result<SocketAddr, DemoError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).map_err(DemoError::Port)
+    const FIRST: u16 = 10_240;
+    const COUNT: u32 = 22_000;
+    let start = std::process::id().wrapping_mul(61);
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+    for step in 0..COUNT {
+        let port = FIRST + (start.wrapping_add(step) % COUNT) as u16;
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(listener) => return listener.local_addr().map_err(DemoError::Port),
+            Err(e) => last = e,
+        }
+    }
+    Err(DemoError::Port(last))
 }
 
 /// For ids written in this program.
