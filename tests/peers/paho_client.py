@@ -108,8 +108,8 @@ class Peer:
         return {"granted": self.granted.get(mid), "closed": self.closed}
 
     def take(self, r):
-        """Waits until `count` messages have come, then gives all and forgets them."""
-        self.wait(lambda: len(self.messages) >= r["count"], r.get("timeout_s", 20))
+        """Waits until a message with this text has come, then gives all and forgets them."""
+        self.wait(lambda: any(r["until"] in m["payload"] for m in self.messages), 20)
         with self.changed:
             messages, self.messages = self.messages, []
         return {"messages": messages}

@@ -145,10 +145,10 @@ impl Paho {
         answer["granted"][0].as_u64().unwrap_or_else(|| panic!("no SUBACK for {topic}: {answer}"))
     }
 
-    /// Waits until `count` messages have come (or the timeout), then takes all that have.
+    /// Waits until a message with this text has come, then takes all that have.
     #[track_caller]
-    pub fn take(&mut self, count: usize, timeout: Duration) -> Vec<Value> {
-        let answer = self.ask(&json!({"do": "take", "count": count, "timeout_s": timeout.as_secs_f64()}));
+    pub fn take_until(&mut self, text: &str) -> Vec<Value> {
+        let answer = self.ask(&json!({"do": "take", "until": text}));
         answer["messages"].as_array().cloned().unwrap_or_default()
     }
 
