@@ -91,7 +91,7 @@ pub const SNAPSHOT_RECORDS_MAX: u64 = 400_000;
 pub const REOPEN_MS: u64 = 1_000;
 
 /// Longest sleep of the journal's thread when nothing comes, in milliseconds: when it looks whether to stop or keep house.
-pub const IDLE_MS: u64 = 1_000;
+pub const IDLE_MS: u64 = 60_000;
 /// Sequence numbers that the journal reserves at once, so that none is used twice even if the disk loses its end.
 /// A crash leaves a gap of at most this in the numbers. Smaller: three more syncs more often; larger: nothing but gaps.
 pub const SEQ_LEASE: u64 = 65_536;

@@ -33,7 +33,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Run(_) => cli::run::run(&config),
         Command::Alarm(command) => cli::alarm::run(command, &config),
         Command::Journal(command) => cli::journal::run(command, &config),
+        Command::Check(args) => cli::check::run(&config, args.json),
         Command::Demo(args) => vaka::demo::run(args),
-        Command::Check(_) => Err(Failure::new(Exit::Usage, "run this command", "it is not part of this build", "")),
     }
 }

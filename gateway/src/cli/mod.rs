@@ -3,6 +3,7 @@
 //! Enters: arguments. Leaves: text or JSON on stdout, `vaka: <attempt>: <cause>` with its fix on stderr, an [`Exit`].
 
 pub mod alarm;
+pub mod check;
 pub mod check_config;
 pub mod device;
 pub mod init;

@@ -208,13 +208,17 @@ async fn accept(listener: TcpListener, desk: Desk) {
 }
 
 async fn serve(stream: TcpStream, mut desk: Desk) {
-    let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return };
+    let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else {
+        return;
+    };
     let _ = stream.set_nodelay(true);
     let (stream, transport): (Box<dyn Stream>, _) = match desk.acceptor.clone() {
         None => (Box::new(stream), Transport::Tcp),
         Some(acceptor) => match acceptor.accept(stream).await {
             Ok(stream) => (Box::new(stream), Transport::Tls),
-            Err(error) => return tracing::debug!(%error, "the stand-in alarm centre let a client go"),
+            Err(error) => {
+                return tracing::debug!(%error, "the stand-in alarm centre let a client go");
+            }
         },
     };
     desk.note(|book| book.connections += 1);
@@ -262,7 +266,9 @@ impl Desk {
     /// Books a message: the SIP status, and the body of the answer.
     fn take(&self, message: &Message) -> (u16, Option<String>) {
         let read = Fields::read(&message.body).ok().filter(|fields| fields.root == "mrq");
-        let Some(fields) = read else { return (400, None) };
+        let Some(fields) = read else {
+            return (400, None);
+        };
         let text = |tag: &str| fields.text(tag).unwrap_or_default().to_owned();
         let number = |tag| fields.number(tag).ok().flatten().unwrap_or(0);
         let (reference, cid, mty) = (text("ref"), text("cid"), text("mty"));

@@ -86,16 +86,12 @@ impl Desk {
         tokio::time::timeout_at(limit.into(), come).await.is_ok()
     }
 
-    pub fn online(&self, device: &DeviceId, why: Result<(), &str>) {
-        let changed = self.note(|facts| match why {
-            Ok(()) => facts.online.insert(device.clone()),
-            Err(_) => facts.online.remove(device),
+    pub fn online(&self, device: &DeviceId, connected: bool) {
+        self.note(|facts| match connected {
+            true if facts.online.insert(device.clone()) => self.teller.quiet(device, "is connected"),
+            false if facts.online.remove(device) => self.teller.quiet(device, "has lost its connection"),
+            _ => {}
         });
-        match why {
-            _ if !changed => {}
-            Ok(()) => self.teller.quiet(device, "is connected"),
-            Err(why) => self.teller.quiet(device, &format!("has lost its connection ({why})")),
-        }
     }
 
     /// A device has something to say. Telemetry is counted, what matters is told.
@@ -123,18 +119,15 @@ impl Desk {
 
     /// A receipt reached the device; `shown`: what the resident now sees and hears.
     pub fn rung(&self, identity: &Identity, rung: Rung, shown: Option<Shown>) {
-        let after = self.note(|facts| {
-            let said = facts.said.get_mut(identity)?;
-            if said.rungs.contains_key(&rung) {
-                return None;
-            }
+        // Told before it is noted: what waits for it comes after it on the page.
+        self.note(|facts| {
+            let Some(said) = facts.said.get_mut(identity).filter(|said| !said.rungs.contains_key(&rung)) else {
+                return;
+            };
             let after = said.at.elapsed();
             said.rungs.insert(rung, after);
-            Some(after)
-        });
-        if let Some(after) = after {
             self.teller.rung(&identity.device, rung, after, shown);
-        }
+        });
     }
 
     pub fn shown(&self, device: &DeviceId, shown: Shown) {

@@ -131,15 +131,15 @@ impl Core {
                     News::Connected => {
                         self.connected = true;
                         retry = Duration::from_millis(RETRY_MS.0);
-                        self.desk.online(&self.door.device, Ok(()));
+                        self.desk.online(&self.door.device, true);
                     }
                     News::Acked { number, refused } => self.acked(number, refused.map(|reason| format!("{reason:?}"))),
                     News::Command(bytes) => self.command(&bytes),
-                    News::Ended(why) => {
+                    News::Ended(_) => {
                         link = None;
                         self.connected = false;
                         self.handed.clear();
-                        self.desk.online(&self.door.device, Err(&why));
+                        self.desk.online(&self.door.device, false);
                         next_link = Instant::now() + retry;
                         retry = (retry * 2).min(Duration::from_millis(RETRY_MS.1));
                     }

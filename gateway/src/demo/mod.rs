@@ -80,7 +80,7 @@ pub fn run(args: DemoArgs) -> Result<Exit, Failure> {
             Err(Failure::new(Exit::Internal, attempt, error, home.log_tail()))
         }
     };
-    home.stop_gateway();
+    runtime.block_on(home.stop_gateway());
     if home.is_kept() {
         eprintln!("The home is kept in {}", home.dir().display());
     }
@@ -124,7 +124,7 @@ async fn play(
     match recording {
         None => {
             let doors = Evening::enrol(home)?;
-            curtain_up(home, &centre, &desk)?;
+            curtain_up(home, &centre, &desk).await?;
             let pause = (!args.headless).then(|| evening::pause(args.duration));
             let mut evening = Evening::begin(home, &mut centre, desk.clone(), doors, pause, begun + args.duration);
             evening.play().await?;
@@ -133,7 +133,7 @@ async fn play(
         }
         Some(recording) => {
             let cast = tokio::task::block_in_place(|| playback::enrol(home, recording, &desk))?;
-            curtain_up(home, &centre, &desk)?;
+            curtain_up(home, &centre, &desk).await?;
             played = playback::play(recording, cast, &desk).await?;
         }
     }
@@ -141,7 +141,7 @@ async fn play(
     let (export, alarms) = tokio::task::block_in_place(|| {
         Ok::<_, DemoError>((home.vaka_json(&["journal", "export"])?, home.alarms(true)?))
     })?;
-    tokio::task::block_in_place(|| home.stop_gateway());
+    home.stop_gateway().await;
     let facts = desk.facts();
     evidence.sent = facts.said.len();
     evidence.acked = facts.acked();
@@ -172,8 +172,8 @@ async fn play(
     Ok(summary)
 }
 
-fn curtain_up(home: &mut Home, centre: &Centre, desk: &Desk) -> Result<(), DemoError> {
-    let ready = tokio::task::block_in_place(|| home.start_gateway())?;
+async fn curtain_up(home: &mut Home, centre: &Centre, desk: &Desk) -> Result<(), DemoError> {
+    let ready = home.start_gateway().await?;
     desk.teller.act("A home on this machine");
     desk.teller.stage("gateway", &format!("listens on {}, ready after {}", home.address, teller::in_words(ready)));
     desk.teller.stage("centre", &format!("takes SCAIP alarms at {}", centre.url()));

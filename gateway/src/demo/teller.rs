@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
@@ -17,6 +18,8 @@ pub struct Teller {
     json: bool,
     /// Off while something prints a progress line or nobody reads.
     detail: bool,
+    /// What devices say is not told: they say much.
+    hushed: AtomicBool,
     /// Progress lines are for a terminal.
     progress: Option<Mutex<Instant>>,
 }
@@ -25,11 +28,7 @@ impl Teller {
     /// `detail`: the timeline; else headings, troubles and the end alone.
     pub fn new(json: bool, detail: bool) -> Self {
         let progress = std::io::stderr().is_terminal().then(|| Mutex::new(Instant::now()));
-        Self { json, detail, progress }
-    }
-
-    pub fn is_json(&self) -> bool {
-        self.json
+        Self { json, detail, hushed: AtomicBool::new(false), progress }
     }
 
     /// A new act of the play.
@@ -42,7 +41,15 @@ impl Teller {
         }
     }
 
+    /// From here on what devices say is told, or is not.
+    pub fn hush(&self, hushed: bool) {
+        self.hushed.store(hushed, Ordering::Relaxed);
+    }
+
     pub fn say(&self, who: &DeviceId, what: &str) {
+        if self.hushed.load(Ordering::Relaxed) {
+            return;
+        }
         self.fact(who.as_str(), what, "36");
     }
 

@@ -157,7 +157,9 @@ impl Ledger {
         let mut reports = Vec::new();
         let keys: Vec<Key> = self.keys();
         for key in keys {
-            let Some(owed) = self.find(&key) else { continue };
+            let Some(owed) = self.find(&key) else {
+                continue;
+            };
             let (state, notice) = (owed.state, owed.notice.clone());
             if matches!(state, State::Flying { .. }) {
                 continue;
@@ -232,14 +234,20 @@ impl Ledger {
         let lanes: Vec<Lane> = self.ready.keys().copied().collect();
         for lane in lanes {
             while self.flying.get(&lane).copied().unwrap_or(0) < in_flight_max(lane) {
-                let Some((_, alarm, number)) = self.ready.get(&lane).and_then(|r| r.first()).cloned() else { break };
+                let Some((_, alarm, number)) = self.ready.get(&lane).and_then(|r| r.first()).cloned() else {
+                    break;
+                };
                 let key = (alarm, number);
                 self.attempts_made += 1;
                 let attempt = self.attempts_made;
                 self.set_state(&key, State::Flying { attempt });
                 let route = self.routes.of(lane);
-                let Some(owed) = self.alarms.get(&key.0).and_then(|a| a.notices.get(&key.1)) else { break };
-                let Some(receiver) = route.get(owed.turn).or(route.first()).cloned() else { break };
+                let Some(owed) = self.alarms.get(&key.0).and_then(|a| a.notices.get(&key.1)) else {
+                    break;
+                };
+                let Some(receiver) = route.get(owed.turn).or(route.first()).cloned() else {
+                    break;
+                };
                 starts.push(Start { attempt, receiver: receiver.clone(), notice: owed.notice.clone() });
                 *self.flying.entry(lane).or_default() += 1;
                 self.attempts.insert(attempt, Attempt { lane, key, receiver });
@@ -260,7 +268,9 @@ impl Ledger {
     }
 
     fn failed(&mut self, attempt: u64, failure: &Failure, now_ms: u64) {
-        let Some(key) = self.end_attempt(attempt) else { return };
+        let Some(key) = self.end_attempt(attempt) else {
+            return;
+        };
         let Some(owed) = self.find(&key) else { return };
         if owed.state != (State::Flying { attempt }) {
             return;
@@ -346,8 +356,12 @@ impl Ledger {
 
     fn finish(&mut self, key: &Key) {
         self.unplace(key);
-        let Some(alarm) = self.alarms.get_mut(&key.0) else { return };
-        let Some(owed) = alarm.notices.remove(&key.1) else { return };
+        let Some(alarm) = self.alarms.get_mut(&key.0) else {
+            return;
+        };
+        let Some(owed) = alarm.notices.remove(&key.1) else {
+            return;
+        };
         if alarm.notices.is_empty() {
             self.alarms.remove(&key.0);
         }
@@ -362,52 +376,6 @@ impl Ledger {
             && let Some(oldest) = self.past_order.pop_front()
         {
             self.past.remove(&oldest);
-        }
-    }
-
-    fn rank_again(&mut self, alarm: &AlarmId, rank: i64) {
-        let Some(entry) = self.alarms.get_mut(alarm) else { return };
-        let before = std::mem::replace(&mut entry.rank, rank);
-        for (number, owed) in &entry.notices {
-            if owed.state == State::Ready
-                && let Some(ready) = self.ready.get_mut(&owed.notice.lane)
-            {
-                ready.remove(&(before, alarm.clone(), *number));
-                ready.insert((rank, alarm.clone(), *number));
-            }
-        }
-    }
-
-    fn set_state(&mut self, key: &Key, state: State) {
-        self.unplace(key);
-        let Some(alarm) = self.alarms.get_mut(&key.0) else { return };
-        let Some(owed) = alarm.notices.get_mut(&key.1) else { return };
-        owed.state = state;
-        match state {
-            State::Ready => {
-                self.ready.entry(owed.notice.lane).or_default().insert((alarm.rank, key.0.clone(), key.1));
-            }
-            State::Waiting { until_ms } => {
-                self.waiting.insert((until_ms, key.clone()));
-            }
-            State::Flying { .. } | State::Unrouted => {}
-        }
-    }
-
-    /// Takes a notice out of the queue it stands in.
-    fn unplace(&mut self, key: &Key) {
-        let Some(alarm) = self.alarms.get(&key.0) else { return };
-        let Some(owed) = alarm.notices.get(&key.1) else { return };
-        match owed.state {
-            State::Ready => {
-                if let Some(ready) = self.ready.get_mut(&owed.notice.lane) {
-                    ready.remove(&(alarm.rank, key.0.clone(), key.1));
-                }
-            }
-            State::Waiting { until_ms } => {
-                self.waiting.remove(&(until_ms, key.clone()));
-            }
-            State::Flying { .. } | State::Unrouted => {}
         }
     }
 
@@ -432,5 +400,6 @@ fn unserved(notice: &Notice, detail: String) -> Report {
     Report::Unserved { alarm: notice.alarm.clone(), notice: notice.number, lane: notice.lane, detail }
 }
 
+mod places;
 #[cfg(test)]
 mod tests;

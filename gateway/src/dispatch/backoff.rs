@@ -28,6 +28,7 @@ impl Default for Pace {
 pub struct Dice(u64);
 
 impl Dice {
+    #[cfg(test)]
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -57,17 +57,19 @@ pub(crate) enum OpenError {
 pub(crate) async fn dial(config: &ReceiverConfig, uri: &SipUri, wall_ms: i64) -> Result<Opened, OpenError> {
     let limit = Duration::from_millis(config.received_deadline_ms.into());
     let to = || uri.text.clone();
+    let tls = match uri.transport {
+        Transport::Tcp => None,
+        Transport::Tls => Some((TlsConnector::from(tls::client(config)?), tls::server_name(&uri.host)?)),
+    };
     let dialling = async {
         let connect = |source| OpenError::Connect { to: to(), source };
         let stream = TcpStream::connect((uri.host.as_str(), uri.port)).await.map_err(connect)?;
         // Before TLS: small messages must not wait for the peer's acknowledgement.
         stream.set_nodelay(true).map_err(connect)?;
         let (local, peer) = (stream.local_addr().map_err(connect)?, stream.peer_addr().map_err(connect)?);
-        if uri.transport == Transport::Tcp {
+        let Some((connector, name)) = tls else {
             return Ok(Opened { stream: Box::new(stream), local, peer, expired_at_s: None });
-        }
-        let connector = TlsConnector::from(tls::client(config)?);
-        let name = tls::server_name(&uri.host)?;
+        };
         let stream =
             connector.connect(name, stream).await.map_err(|source| OpenError::Handshake { to: to(), source })?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
@@ -107,11 +109,15 @@ pub(crate) async fn listen(config: ReceiverConfig, transport: Transport, at: Soc
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let Ok(permit) = handshakes.clone().try_acquire_owned() else { continue };
+        let Ok(permit) = handshakes.clone().try_acquire_owned() else {
+            continue;
+        };
         let (acceptor, wire) = (acceptor.clone(), wire.clone());
         // A slow peer holds its own handshake, not the listener.
         tokio::spawn(async move {
-            let Ok(local) = stream.local_addr() else { return };
+            let Ok(local) = stream.local_addr() else {
+                return;
+            };
             let _ = stream.set_nodelay(true);
             let stream: Box<dyn Stream> = match acceptor {
                 None => Box::new(stream),
@@ -166,7 +172,9 @@ async fn read(id: u64, mut reading: impl AsyncRead + Unpin, wire: mpsc::Sender<W
     let mut buffer = vec![0; 8 * 1024];
     let why = loop {
         match reading.read(&mut buffer).await {
-            Ok(0) if decoder.in_message() => break "closed by the peer in the middle of a message".to_owned(),
+            Ok(0) if decoder.in_message() => {
+                break "closed by the peer in the middle of a message".to_owned();
+            }
             Ok(0) => break "closed by the peer".to_owned(),
             Ok(count) => decoder.feed(&buffer[..count]),
             Err(error) => break error.to_string(),

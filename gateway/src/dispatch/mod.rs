@@ -270,9 +270,16 @@ impl Actor {
     }
 
     fn hear(&mut self, told: Told) {
-        let Some(link) = self.links.get(&*told.receiver).filter(|l| l.generation == told.generation) else { return };
-        if let LinkEvent::Failed { failure, .. } = &told.event {
-            tracing::warn!(receiver = &*told.receiver, %failure, "a notice was not taken; it is tried again");
+        let Some(link) = self.links.get(&*told.receiver).filter(|l| l.generation == told.generation) else {
+            return;
+        };
+        match &told.event {
+            // The lost path is told once; not for every notice that finds it lost.
+            LinkEvent::Failed { failure: Failure::NotConnected(_), .. } => {}
+            LinkEvent::Failed { failure, .. } => {
+                tracing::warn!(receiver = &*told.receiver, %failure, "a notice was not taken; it is tried again");
+            }
+            _ => {}
         }
         let path = link.config.url.clone();
         let reports = self.ledger.happened(&told.receiver, &path, told.event, self.now_ms());
@@ -372,7 +379,9 @@ impl Actor {
         let Some(name) = self.links.iter().find(|(_, l)| l.task.id() == id).map(|(name, _)| name.clone()) else {
             return;
         };
-        let Some(link) = self.links.remove(&name) else { return };
+        let Some(link) = self.links.remove(&name) else {
+            return;
+        };
         let detail = "its link failed and is started anew; please report this".to_owned();
         self.report([Report::Path { receiver: name.clone(), path: link.config.url.clone(), up: false, detail }]);
         self.ledger.link_stopped(&name, self.now_ms());

@@ -121,7 +121,7 @@ impl Stage {
 #[test]
 fn a_reference_is_stable_and_fits_the_schema() {
     let alarm: AlarmId = "a1".parse().unwrap();
-    assert_eq!(reference(&alarm, 1), "q17xKPjjmTMCfAKC");
+    assert_eq!(reference(&alarm, 1), "DL6AHwQHxAcgnMtM");
     assert_ne!(reference(&alarm, 1), reference(&alarm, 2));
     assert_ne!(reference(&"a".parse().unwrap(), 11), reference(&"a1".parse().unwrap(), 1));
 }
@@ -174,7 +174,6 @@ async fn a_centre_that_goes_and_comes_back_gets_everything_newest_first() {
     for _ in 0..3 {
         stage.until(|r| matches!(r, Report::Rung { rung: Rung::Accepted, .. })).await;
     }
-    stage.path("c", true).await;
     let taken: Vec<(String, bool)> =
         centre.taken().iter().map(|t| (t.reference.clone(), t.status_text.starts_with("DELAYED"))).collect();
     let expected = [("new", false), ("mid", true), ("old", true)].map(|(name, late)| (notice(name, 1).reference, late));
@@ -193,7 +192,7 @@ async fn a_second_receiver_takes_what_the_first_cannot() {
 }
 
 #[tokio::test]
-async fn a_hung_centre_is_overtaken_and_its_late_answer_still_counts() {
+async fn a_hung_centre_is_overtaken() {
     let (hung, backup) = (Centre::start(None).await.unwrap(), Centre::start(None).await.unwrap());
     let mut stage = Stage::new(config(vec![receiver("hung", &hung.url()), patient("backup", &backup.url())]));
     stage.path("hung", true).await;
@@ -229,7 +228,13 @@ async fn a_settled_alarm_is_tried_no_more() {
     centre.answer_with(0);
     stage.dispatcher.owe(notice("a2", 1));
     stage.accepted("a2").await;
-    assert!(!stage.rungs("a1").contains(&"accepted@c".to_owned()) || centre.count().duplicates > 0);
+    // What was under way has come before the second alarm; nothing of the first may come after it.
+    let first = notice("a1", 1).reference;
+    let of_first = || centre.taken().iter().filter(|t| t.reference == first).count();
+    let before = of_first();
+    stage.dispatcher.owe(notice("a3", 1));
+    stage.accepted("a3").await;
+    assert_eq!(of_first(), before);
 }
 
 #[tokio::test]

@@ -31,8 +31,6 @@ pub enum TlsError {
          openssl dgst -sha256 -binary | base64"
     )]
     Unjudged,
-    #[error("`pin` and `ca` are both given; keep the one the receiver is to be judged by")]
-    JudgedTwice,
     #[error("`cert` and `key` belong together; give both PEM files or none")]
     HalfIdentity,
     #[error("pin `{0}` is not a SHA-256 in base64 (44 characters) or hexadecimal (64 characters)")]

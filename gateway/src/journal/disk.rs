@@ -64,7 +64,7 @@ pub trait DiskLock: Send + Sync {
 pub struct RealDisk;
 
 /// The lock file has this size for ever, so that noting a full disk needs no space.
-const NOTE_BYTES: usize = 128;
+const NOTE_BYTES: usize = 256;
 
 impl Disk for RealDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {

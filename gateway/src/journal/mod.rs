@@ -132,15 +132,20 @@ struct Core {
     next_seq: u64,
     head: Head,
     poisoned: Option<String>,
-    /// Where a commit failed: that segment is not appended to, and what stands after the offset never happened.
-    failed: Option<Failed>,
+    /// What the running commit writes; it becomes one of `failed` if that fails.
+    writing: Option<Failed>,
+    /// Where commits failed: those segments are not appended to.
+    failed: Vec<Failed>,
 }
 
 /// A segment whose end cannot be believed, because a write or sync failed there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Failed {
     segment: String,
+    /// What stands from here on never happened.
     from: u64,
+    /// First number of the failed commit: if another record stands there, this mark is an old one.
+    seq: u64,
 }
 
 impl Journal {
@@ -213,8 +218,12 @@ impl Journal {
         result.map_err(|error| {
             core.poisoned = Some(error.to_string());
             core.active = None;
+            if let Some(failed) = core.writing.take() {
+                core.failed.retain(|other| other.segment != failed.segment);
+                core.failed.push(failed);
+            }
             // For the next process on this machine: until the machine restarts, reading shows bytes that the disk never took.
-            let _ = self.lock.set_note(&recover::note(core.failed.as_ref()));
+            let _ = self.lock.set_note(&recover::note(&core.failed));
             CommitError::Disk(error)
         })
     }
@@ -336,7 +345,7 @@ impl Core {
         self.segments.first().map_or(0, |s| s.first_seq)
     }
 
-    /// On an error `failed` says which bytes must not be believed.
+    /// On an error `writing` says which bytes must not be believed.
     fn write_batch(&mut self) -> Result<(), DiskError> {
         if self.next_seq > self.head.ceiling {
             // Before the numbers are on the disk, not after: a crash in between must not hand them out again.
@@ -345,26 +354,26 @@ impl Core {
             self.head = head;
         }
         let records = (self.batch.len() - SEGMENT_HEADER_BYTES) as u64;
+        let seq = self.next_seq - self.batch_records as u64;
         match (&self.active, self.segments.last_mut()) {
             (Some(file), Some(segment)) if segment.len + records <= self.options.segment_bytes => {
                 seal(&mut self.batch[SEGMENT_HEADER_BYTES..], segment.salt);
-                self.failed = Some(Failed { segment: segment.name.clone(), from: segment.len });
+                self.writing = Some(Failed { segment: segment.name.clone(), from: segment.len, seq });
                 file.write_at(&self.batch[SEGMENT_HEADER_BYTES..], segment.len)
                     .map_err(at("writing", &segment.path))?;
                 file.sync_data().map_err(at("syncing", &segment.path))?;
                 segment.len += records;
             }
-            _ => self.begin_segment()?,
+            _ => self.begin_segment(seq)?,
         }
-        self.failed = None;
+        self.writing = None;
         self.last_seq = self.next_seq - 1;
         Ok(())
     }
 
     /// Writes the batch as the beginning of a new segment.
-    fn begin_segment(&mut self) -> Result<(), DiskError> {
+    fn begin_segment(&mut self, first_seq: u64) -> Result<(), DiskError> {
         let disk = &*self.options.disk;
-        let first_seq = self.next_seq - self.batch_records as u64;
         let salt = disk.random();
         let name = SegmentName { first_seq, salt }.to_string();
         let path = self.paths.segments.join(&name);
@@ -373,7 +382,7 @@ impl Core {
         self.batch[..SEGMENT_HEADER_BYTES].copy_from_slice(&header.encode());
         seal(&mut self.batch[SEGMENT_HEADER_BYTES..], salt);
         self.active = None;
-        self.failed = Some(Failed { segment: name.clone(), from: 0 });
+        self.writing = Some(Failed { segment: name.clone(), from: 0, seq: first_seq });
         let file = disk.create(&path).map_err(at("creating", &path))?;
         file.write_at(&self.batch, 0).map_err(at("writing", &path))?;
         file.sync_data().map_err(at("syncing", &path))?;

@@ -7,12 +7,13 @@
 //! The last segment is appended to again if every byte of it was read and no commit failed in it: a gateway that restarts
 //! every minute must not leave a file a minute. In every other case the next commit begins a new segment.
 
+use std::io;
 use std::ops::ControlFlow;
 
 use super::damage::{Damage, DamageKind, keep_cut, quarantine, set_aside};
 use super::disk::{Disk, DiskLock};
 use super::error::{DiskError, OpenError, at};
-use super::format::{Head, SEGMENT_HEADER_BYTES};
+use super::format::{Head, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES};
 use super::head::{self, HeadRead};
 use super::paths::Paths;
 use super::scan::{self, Located, Walk, damage};
@@ -22,21 +23,30 @@ use crate::limits::SEQ_LEASE;
 /// What a journal that is reopened in its process knows beyond the disk.
 pub(super) struct Memory {
     pub next_seq: u64,
-    pub failed: Option<Failed>,
+    pub failed: Vec<Failed>,
 }
 
-/// The lock file's text: the holder, and where a commit failed since the machine started.
-pub(super) fn note(failed: Option<&Failed>) -> String {
-    let pid = std::process::id();
-    match failed {
-        Some(Failed { segment, from }) => format!("pid {pid}\nunsynced {from} {segment}"),
-        None => format!("pid {pid}"),
+/// Marks kept: the segment that was written when a commit failed, and the one after it whose making failed too.
+const MARKS_MAX: usize = 2;
+
+/// The lock file's text: the holder, and where commits failed since the machine started.
+pub(super) fn note(failed: &[Failed]) -> String {
+    let mut text = format!("pid {}", std::process::id());
+    for Failed { segment, from, seq } in failed.iter().rev().take(MARKS_MAX) {
+        text += &format!("\nunsynced {from} {seq} {segment}");
     }
+    text
 }
 
-fn read_note(text: &str) -> Option<Failed> {
-    let (from, segment) = text.lines().nth(1)?.strip_prefix("unsynced ")?.split_once(' ')?;
-    Some(Failed { segment: segment.to_owned(), from: from.parse().ok()? })
+fn read_note(text: &str) -> Vec<Failed> {
+    let mark = |line: &str| {
+        let mut words = line.strip_prefix("unsynced ")?.splitn(3, ' ');
+        let (from, seq) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        Some(Failed { segment: words.next()?.to_owned(), from, seq })
+    };
+    let mut failed: Vec<Failed> = text.lines().filter_map(mark).collect();
+    failed.reverse();
+    failed
 }
 
 /// The last segment after its tail has been dealt with.
@@ -57,14 +67,14 @@ pub(super) fn recover(
     let disk = &*options.disk;
     let failed = match &memory {
         Some(memory) => memory.failed.clone(),
-        None => lock.note().ok().as_deref().and_then(read_note),
+        None => lock.note().map(|text| read_note(&text)).unwrap_or_default(),
     };
     // Names that a killed process created but had not yet synced.
     disk.sync_dir(&paths.segments).map_err(at("syncing", &paths.segments))?;
     let head = head::load(disk, &paths)?;
     let scan::Listing { mut segments, stray } = scan::list(disk, &paths.segments)?;
 
-    if let Some(failed) = &failed {
+    for failed in &failed {
         drop_failed(disk, &paths, &mut segments, failed)?;
     }
     let (known, floor) = match head {
@@ -81,8 +91,7 @@ pub(super) fn recover(
     if options.check_all {
         found.extend(check_all(disk, &segments)?);
     } else {
-        found.extend(check_chain(disk, &segments)?);
-        found.extend(tail.walk.damage.iter().cloned());
+        found.extend(check_chain(disk, &segments, tail.walk.damage.clone())?);
     }
     let everything: Vec<Located> = segments.iter().chain(&stray).cloned().collect();
     quarantine(disk, &paths, &everything, &mut found);
@@ -90,14 +99,16 @@ pub(super) fn recover(
     let boot = segments.iter().filter_map(|s| Some(s.header?.boot)).max().unwrap_or(0);
     let boot = boot.max(known.boot).max(tail.walk.last.map_or(0, |record| record.boot)) + 1;
     let active = match segments.last() {
-        Some(last) if may_append(last, &tail, failed.as_ref(), &options) => {
+        Some(last) if may_append(last, &tail, &failed, &options) => {
             Some(disk.open(&last.path, true).map_err(at("opening", &last.path))?)
         }
         _ => None,
     };
-    // The mark stays as long as its segment: a crash may bring it back at any time, and it does no harm.
-    let failed = failed.filter(|failed| segments.iter().any(|s| s.name == failed.segment));
-    let _ = lock.set_note(&note(failed.as_ref()));
+    // A mark stays as long as its segment: until the next one is begun, it alone keeps this one from being appended to.
+    let mut failed = failed;
+    failed.retain(|failed| segments.iter().any(|s| s.name == failed.segment));
+    failed.drain(..failed.len().saturating_sub(MARKS_MAX));
+    let _ = lock.set_note(&note(&failed));
 
     let opened = Opened {
         first_seq: segments.first().map_or(next_seq, |s| s.first_seq),
@@ -119,18 +130,19 @@ pub(super) fn recover(
         next_seq,
         head: known,
         poisoned: None,
+        writing: None,
         failed,
         options,
     };
     Ok((core, opened))
 }
 
-fn may_append(last: &Located, tail: &Tail, failed: Option<&Failed>, options: &Options) -> bool {
+fn may_append(last: &Located, tail: &Tail, failed: &[Failed], options: &Options) -> bool {
     tail.whole
         && last.header.is_some()
         && !last.misnamed
         && last.len < options.segment_bytes
-        && failed.is_none_or(|failed| failed.segment != last.name)
+        && failed.iter().all(|failed| failed.segment != last.name)
 }
 
 /// Cuts away what a failed commit wrote. Reading may show it whole although the disk never took it.
@@ -139,6 +151,9 @@ fn drop_failed(disk: &dyn Disk, paths: &Paths, segments: &mut Vec<Located>, fail
         return Ok(());
     };
     let segment = &mut segments[index];
+    if is_stale(disk, segment, failed).map_err(at("reading", &segment.path))? {
+        return Ok(());
+    }
     if failed.from <= SEGMENT_HEADER_BYTES as u64 {
         disk.remove(&segment.path).map_err(at("removing", &segment.path))?;
         disk.sync_dir(&paths.segments).map_err(at("syncing", &paths.segments))?;
@@ -147,6 +162,14 @@ fn drop_failed(disk: &dyn Disk, paths: &Paths, segments: &mut Vec<Located>, fail
         cut(disk, segment, failed.from)?;
     }
     Ok(())
+}
+
+/// A later record stands where the commit failed: the mark came back with an old version of the lock file.
+fn is_stale(disk: &dyn Disk, segment: &Located, failed: &Failed) -> io::Result<bool> {
+    let mut header = [0; RECORD_HEADER_BYTES];
+    let file = disk.open(&segment.path, false)?;
+    let read = file.read_at(&mut header, failed.from.max(SEGMENT_HEADER_BYTES as u64)).unwrap_or(0);
+    Ok(RecordHeader::decode(&header[..read], segment.salt).is_some_and(|header| header.seq != failed.seq))
 }
 
 fn cut(disk: &dyn Disk, segment: &mut Located, len: u64) -> Result<(), DiskError> {
@@ -223,24 +246,27 @@ fn missing_ends(segments: &[Located], floor: u64, next_seq: u64) -> Option<Damag
 }
 
 /// Every header names the segment before it; where that is not so, the two neighbours are read to tell what is lost.
-fn check_chain(disk: &dyn Disk, segments: &[Located]) -> Result<Vec<Damage>, OpenError> {
+///
+/// `of_last` is what the last segment's own reading found.
+fn check_chain(disk: &dyn Disk, segments: &[Located], mut of_last: Vec<Damage>) -> Result<Vec<Damage>, OpenError> {
     let mut found = Vec::new();
-    for pair in segments.windows(2) {
+    for (index, pair) in segments.windows(2).enumerate() {
         let [before, after] = pair else { continue };
-        let chained = after.header.is_some_and(|header| header.previous == before.first_seq);
-        if !chained {
-            let mut walk = Walk::default();
-            walk.segment(disk, before, false, |_| ControlFlow::Continue(()))?;
-            walk.segment(disk, after, true, |_| ControlFlow::Break(()))?;
-            walk.finish();
-            found.append(&mut walk.damage);
+        if after.header.is_some_and(|header| header.previous == before.first_seq) {
+            continue;
         }
-    }
-    // The last segment's own damage comes from its own reading; a segment between two gaps is read twice.
-    if let Some(last) = segments.last() {
-        found.retain(|place| {
-            place.segment != last.name || place.missing() > 0 && place.first_missing_seq < last.first_seq
-        });
+        let last = index + 2 == segments.len();
+        let enough = if last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        let mut walk = Walk::default();
+        walk.segment(disk, before, false, |_| ControlFlow::Continue(()))?;
+        walk.segment(disk, after, last, |_| enough)?;
+        walk.finish();
+        if last {
+            // The same places, with what is missing in front of them.
+            of_last = walk.damage.iter().filter(|place| place.segment == after.name).cloned().collect();
+            walk.damage.retain(|place| place.segment != after.name);
+        }
+        found.append(&mut walk.damage);
     }
     for segment in segments.iter().rev().skip(1) {
         if segment.header.is_none() {
@@ -251,10 +277,11 @@ fn check_chain(disk: &dyn Disk, segments: &[Located]) -> Result<Vec<Damage>, Ope
             found.push(damage(DamageKind::Misnamed, segment, 0, 0, None));
         }
     }
-    found.sort_by(|a, b| {
-        (a.first_missing_seq, &a.segment, a.from, a.kind).cmp(&(b.first_missing_seq, &b.segment, b.from, b.kind))
-    });
+    // A segment between two gaps was read twice.
+    let order = |place: &Damage| (place.first_missing_seq, place.segment.clone(), place.from, place.kind);
+    found.sort_by_key(order);
     found.dedup();
+    found.append(&mut of_last);
     Ok(found)
 }
 

@@ -248,8 +248,11 @@ impl Walk {
         walked.tail = limit - walked.end;
         if last {
             for place in &mut self.damage[first_damage..] {
-                let bytes = place.kind == DamageKind::Unreadable;
-                place.unsettled = bytes && walked.last_commit.is_none_or(|commit| commit < place.to);
+                place.unsettled = match place.kind {
+                    DamageKind::Unreadable => walked.last_commit.is_none_or(|commit| commit < place.to),
+                    DamageKind::Header => walked.last_commit.is_none(),
+                    _ => false,
+                };
             }
         } else if walked.tail > 0 {
             let open = damage(DamageKind::Unreadable, segment, walked.end, limit, None);

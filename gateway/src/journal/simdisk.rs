@@ -8,7 +8,8 @@
 //! - Created, renamed and removed names reach the disk one by one, in any order, until their folder is synced.
 //! - A process that was killed keeps its handles; every use of them fails.
 //!
-//! Folders themselves are durable at once.
+//! It is kinder in two places: folders themselves are durable at once, and noting something in the lock file does not fail
+//! (it goes to a block that is there already, and only to the page cache).
 
 mod handles;
 

@@ -38,6 +38,18 @@ pub struct State {
     pub commands: Commands,
     pub devices: BTreeMap<DeviceId, Seen>,
     pub refused: BTreeMap<Lane, u64>,
+    /// The newest word on each receiver's path.
+    #[serde(default)]
+    pub paths: BTreeMap<String, Path>,
+}
+
+/// How a receiver is reached, as far as its heartbeat tells.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Path {
+    pub up: bool,
+    /// UTC milliseconds.
+    pub since: i64,
+    pub detail: String,
 }
 
 /// A change together with the command it means for a device, if any.
@@ -74,7 +86,11 @@ impl State {
             }
             Record::Quarantine(quarantine) => self.seen(&quarantine.device, at).quarantined += 1,
             Record::Refusal(refusal) => *self.refused.entry(refusal.lane).or_default() += refusal.count,
-            Record::Event(_) | Record::Boot(_) | Record::Path(_) | Record::Fault(_) | Record::Checkpoint(_) => {}
+            Record::Path(path) => {
+                let said = Path { up: path.up, since: at, detail: path.detail.clone() };
+                self.paths.insert(path.receiver.clone(), said);
+            }
+            Record::Event(_) | Record::Boot(_) | Record::Fault(_) | Record::Checkpoint(_) => {}
         }
         self.tell_devices(header, changes, outcomes);
     }

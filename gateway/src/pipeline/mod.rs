@@ -8,6 +8,8 @@ pub mod export;
 pub mod fold;
 pub mod keeper;
 pub mod restore;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 use std::path::PathBuf;

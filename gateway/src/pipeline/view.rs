@@ -138,6 +138,7 @@ pub fn stat(restored: &Restored) -> Value {
     let journal = restored.journal.stat();
     json!({
         "journal": {"bytes": journal.bytes, "segments": journal.segments, "first_seq": journal.first_seq, "next_seq": journal.next_seq},
+        "paths": state.paths,
         "alarms_open": state.alarms.open().count(),
         "notices_owed": state.alarms.owed().count(),
         "events": state.devices.values().map(|seen| seen.events).sum::<u64>(),

@@ -36,7 +36,9 @@ pub(crate) fn judge(frame: &Frame) -> Heard {
     if ["via", "from", "to", "call-id", "cseq"].iter().any(|name| value(name).is_none()) {
         return reply(400, "Missing Header", &[]);
     }
-    let Some(Start::Request { method, .. }) = start else { return Heard::default() };
+    let Some(Start::Request { method, .. }) = start else {
+        return Heard::default();
+    };
     let extensions: Vec<&str> = headers.iter().filter(|(n, _)| n == "require").map(|(_, v)| v.as_str()).collect();
     if !extensions.is_empty() {
         return reply(420, "Bad Extension", &[("Unsupported", &extensions.join(", "))]);

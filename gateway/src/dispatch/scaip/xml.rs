@@ -118,7 +118,9 @@ impl Fields {
 
     /// A number under a tag: `2`, `02` and `0002` are the same code.
     pub fn number(&self, tag: &'static str) -> Result<Option<u32>, XmlError> {
-        let Some(text) = self.text(tag) else { return Ok(None) };
+        let Some(text) = self.text(tag) else {
+            return Ok(None);
+        };
         let plain = text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit());
         let number = if plain { text.parse().ok() } else { None };
         number.map(Some).ok_or(XmlError::Field { tag })

@@ -49,7 +49,9 @@ pub fn challenge(response: &Message) -> Option<Challenge> {
     let mut best: Option<Challenge> = None;
     for (value, proxy) in lines {
         for parameters in challenges(value) {
-            let Some(found) = read(&parameters, proxy) else { continue };
+            let Some(found) = read(&parameters, proxy) else {
+                continue;
+            };
             if best.as_ref().is_none_or(|b| found.algorithm > b.algorithm) {
                 best = Some(found);
             }

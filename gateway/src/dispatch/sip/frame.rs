@@ -164,7 +164,9 @@ impl Waiting {
 fn content_length(head: &[u8]) -> Result<u64, FramingLost> {
     let mut length = None;
     for line in head.split(|b| *b == b'\n') {
-        let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
+        let Some(colon) = line.iter().position(|b| *b == b':') else {
+            continue;
+        };
         let name = line[..colon].trim_ascii_end();
         if !name.eq_ignore_ascii_case(b"content-length") && !name.eq_ignore_ascii_case(b"l") {
             continue;

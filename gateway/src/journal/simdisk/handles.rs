@@ -194,7 +194,7 @@ impl DiskFile for SimFile {
 }
 
 fn read_note(file: &SimFile) -> io::Result<String> {
-    let mut bytes = vec![0; 128];
+    let mut bytes = vec![0; 256];
     let read = file.read_at(&mut bytes, 0)?;
     Ok(String::from_utf8_lossy(&bytes[..read]).trim_end().to_owned())
 }
@@ -211,8 +211,13 @@ impl DiskLock for SimLock {
 
     fn set_note(&self, text: &str) -> io::Result<()> {
         let mut bytes = text.as_bytes().to_vec();
-        bytes.resize(128, b' ');
-        self.file.write_at(&bytes, 0)
+        bytes.resize(256, b' ');
+        self.file.with(|state| {
+            let file = self.file.file(state)?;
+            file.live = bytes;
+            file.touch(0, 256);
+            Ok(())
+        })
     }
 }
 

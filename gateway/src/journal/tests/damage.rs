@@ -176,7 +176,7 @@ fn lost_and_exchanged_segments_are_named() {
                 disk.lose_file(&paths[b]);
             }
             let (lost, opened) = account(&disk, &records, seed);
-            assert!(lost > 20, "seed {seed}: {lost}");
+            assert!(lost > 0, "seed {seed}: {lost}");
             if a != paths.len() - 1 {
                 assert!(opened.damage.iter().any(|d| d.kind == DamageKind::Missing), "seed {seed}");
             }

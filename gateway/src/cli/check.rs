@@ -1,0 +1,162 @@
+//! `vaka check`, the doctor: each part with what was measured, green, yellow or red.
+//!
+//! Works on a gateway that does not run, or does not start. Exit 1 if anything is red.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+use vaka_protocol::Lane;
+
+use super::{Exit, Failure, colour, print_json, print_line};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, ConfigError};
+use crate::journal::reader;
+use crate::pipeline::control::{self, Request};
+use crate::provision;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Light {
+    Green,
+    Yellow,
+    Red,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    part: &'static str,
+    light: Light,
+    /// What was found, and for yellow and red what to do.
+    found: String,
+}
+
+pub fn run(config: &Path, json: bool) -> Result<Exit, Failure> {
+    let lines = examine(config);
+    let worst = lines.iter().map(|line| line.light).max().unwrap_or(Light::Green);
+    if json {
+        print_json(&serde_json::json!({"light": worst, "parts": lines}))?;
+    } else {
+        for line in &lines {
+            let (word, sgr) = match line.light {
+                Light::Green => ("green ", "32"),
+                Light::Yellow => ("YELLOW", "33;1"),
+                Light::Red => ("RED   ", "31;1"),
+            };
+            let (on, off) = colour(&std::io::stdout(), sgr);
+            print_line(&format!("{on}{word}{off}  {:<13} {}", line.part, line.found))?;
+        }
+    }
+    Ok(if worst == Light::Red { Exit::FoundWrong } else { Exit::Ok })
+}
+
+fn examine(path: &Path) -> Vec<Line> {
+    let line = |part, light, found: String| Line { part, light, found };
+    let (config, warnings) = match Config::load(path) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let read = matches!(error, ConfigError::Read { .. });
+            let part = if read { "home" } else { "config" };
+            return vec![line(part, Light::Red, error.to_string())];
+        }
+    };
+    let mut lines = vec![if warnings.is_empty() {
+        line("config", Light::Green, config.file.display().to_string())
+    } else {
+        let said: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        line("config", Light::Yellow, said.join("; "))
+    }];
+    lines.push(life_route(&config));
+    lines.push(certificates(&config));
+    let running = control::request(&config.journal.dir, &Request::Stat).and_then(Result::ok);
+    lines.push(match &running {
+        Some(_) => line("gateway", Light::Green, "running".into()),
+        None => {
+            line("gateway", Light::Red, format!("not running; start it: vaka run --config {}", config.file.display()))
+        }
+    });
+    lines.push(journal(&config));
+    lines.push(disk(&config));
+    if let Some(stat) = &running {
+        lines.push(paths(&config, stat));
+        lines.push(owed(stat));
+    }
+    lines
+}
+
+fn life_route(config: &Config) -> Line {
+    let told = config.receivers_for(Lane::Life);
+    let names: Vec<&str> = told.iter().map(|receiver| receiver.name.as_str()).collect();
+    let (light, found) = match names.len() {
+        0 => (
+            Light::Red,
+            "nobody is told of a life alarm; add a [[receiver]] and a [[route]] with the lane \"life\"".into(),
+        ),
+        1 => (Light::Yellow, format!("{} alone is told of a life alarm; add a second receiver", names[0])),
+        _ => (Light::Green, format!("{} are told of a life alarm", names.join(", then "))),
+    };
+    Line { part: "life alarms", light, found }
+}
+
+fn certificates(config: &Config) -> Line {
+    let clock: std::sync::Arc<dyn Clock> = std::sync::Arc::new(SystemClock::new());
+    let (light, found) = match provision::tls::server_config(config, clock) {
+        Ok(_) => (Light::Green, format!("usable; {} devices are listed", config.devices.len())),
+        Err(error) => (Light::Red, error.to_string()),
+    };
+    Line { part: "certificates", light, found }
+}
+
+fn journal(config: &Config) -> Line {
+    let (light, found) = match reader::verify(&config.journal.dir) {
+        Ok(report) if report.is_sound() => {
+            (Light::Green, format!("{} records, every one whole, {} bytes", report.records, report.bytes))
+        }
+        Ok(report) => {
+            let first = report.damage.first().map(ToString::to_string).unwrap_or_default();
+            (Light::Red, format!("damaged: {first}; `vaka journal verify` names every place"))
+        }
+        Err(error) => (Light::Red, error.to_string()),
+    };
+    Line { part: "journal", light, found }
+}
+
+fn disk(config: &Config) -> Line {
+    let budget = config.journal.size_max_mib;
+    let (light, found) = match rustix::fs::statvfs(&config.journal.dir) {
+        Err(error) => (Light::Red, format!("{}: {error}", config.journal.dir.display())),
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize) / (1024 * 1024);
+            match free {
+                _ if free < budget / 8 => {
+                    (Light::Red, format!("{free} MiB free: telemetry is refused; free space on this disk"))
+                }
+                _ if free < budget => (Light::Yellow, format!("{free} MiB free, the journal may grow to {budget} MiB")),
+                _ => (Light::Green, format!("{free} MiB free, the journal may grow to {budget} MiB")),
+            }
+        }
+    };
+    Line { part: "disk", light, found }
+}
+
+fn paths(config: &Config, stat: &Value) -> Line {
+    let is_down = |name: &str| stat["paths"][name]["up"] == Value::Bool(false);
+    let unknown = |name: &str| stat["paths"][name].is_null();
+    let down: Vec<&str> = config.receivers.iter().map(|r| r.name.as_str()).filter(|name| is_down(name)).collect();
+    let silent: Vec<&str> = config.receivers.iter().map(|r| r.name.as_str()).filter(|name| unknown(name)).collect();
+    let (light, found) = if !down.is_empty() {
+        (Light::Red, format!("not reached: {}; alarms wait for them", down.join(", ")))
+    } else if !silent.is_empty() {
+        (Light::Yellow, format!("not heard yet: {}", silent.join(", ")))
+    } else {
+        (Light::Green, format!("{} receivers answer their heartbeats", config.receivers.len()))
+    };
+    Line { part: "paths", light, found }
+}
+
+fn owed(stat: &Value) -> Line {
+    let owed = stat["notices_owed"].as_u64().unwrap_or_default();
+    let open = stat["alarms_open"].as_u64().unwrap_or_default();
+    let light = if owed > 0 { Light::Red } else { Light::Green };
+    Line { part: "alarms", light, found: format!("{open} open, {owed} notices that no receiver has accepted") }
+}

@@ -1,0 +1,394 @@
+//! The pipeline without sockets: what the keeper does with inputs, and that the disk says the same as its memory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tokio::sync::{mpsc, oneshot};
+use vaka_protocol::{DeviceId, Lane, Rung};
+
+use super::keeper::{Ask, Input, Keeper};
+use super::restore;
+use super::view::{AlarmRow, Labels};
+use crate::clock::ManualClock;
+use crate::dispatch::Report;
+use crate::ingest::roster::{Listed, Peer, Roster};
+use crate::ingest::{PublishReason, ToSession, What, admission};
+use crate::journal::record::{Act, ActWhat, EventRecord, Record};
+use crate::journal::{Journal, Options, Stamp};
+use crate::rules::Home;
+
+const SIZE_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+struct Bench {
+    dir: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    keeper: Option<Keeper>,
+    roster: Roster,
+}
+
+fn device(name: &str) -> DeviceId {
+    DeviceId::try_from(name).expect("a valid id")
+}
+
+impl Bench {
+    fn new() -> Self {
+        let names = ["p1", "p2", "bed", "z2m"];
+        let listed = |name: &&str| (device(name), Listed { bridge: **name == *"z2m" });
+        let roster = Roster { devices: names.iter().map(listed).collect(), ..Roster::default() };
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let clock = Arc::new(ManualClock::new(1_795_000_000_000));
+        let mut bench = Self { dir, clock, keeper: None, roster };
+        bench.start();
+        bench
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn start(&mut self) {
+        let restored = restore::open(self.path(), SIZE_MAX_BYTES).expect("the journal opens");
+        let mut keeper = Keeper::new(restored, Home::default(), Labels::default(), self.clock.clone(), None);
+        keeper.begin();
+        self.keeper = Some(keeper);
+    }
+
+    /// As after a kill: nothing is saved beyond what was committed.
+    fn kill_and_start(&mut self) {
+        self.keeper = None;
+        self.start();
+    }
+
+    fn stop_and_start(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            keeper.finish();
+        }
+        self.start();
+    }
+
+    fn keeper(&mut self) -> &mut Keeper {
+        self.keeper.as_mut().expect("started")
+    }
+
+    fn publish_as(&mut self, from: &str, topic: &str, payload: &str) -> PublishReason {
+        let peer = Peer { device: device(from), enrolment: 1, serial: String::new() };
+        let mut admitted = admission::admit(&peer, &self.roster, topic, payload.as_bytes().to_vec());
+        let (replies, mut answers) = mpsc::unbounded_channel();
+        admitted.submission.reply = Some((replies, 7));
+        self.keeper().run_batch(&mut vec![Input::Submission(admitted.submission)]);
+        match answers.try_recv() {
+            Ok(ToSession::Answer { number: 7, reason: PublishReason::Success }) => admitted.reason,
+            Ok(ToSession::Answer { number: 7, reason }) => reason,
+            other => panic!("no answer but {other:?}"),
+        }
+    }
+
+    fn publish(&mut self, from: &str, payload: &str) -> PublishReason {
+        let topic = format!("vaka/v1/{from}/event");
+        self.publish_as(from, &topic, payload)
+    }
+
+    fn press(&mut self, from: &str, seq: u64) -> PublishReason {
+        self.publish(from, &format!(r#"{{"v":1,"restart":1,"seq":{seq},"event":{{"button":{{"press":"short"}}}}}}"#))
+    }
+
+    fn rows(&mut self) -> Vec<AlarmRow> {
+        let (reply, mut answer) = oneshot::channel();
+        self.keeper().run_batch(&mut vec![Input::Ask(Ask::Alarms { all: true, reply })]);
+        answer.try_recv().expect("rows")
+    }
+
+    fn act(&mut self, row: &AlarmRow, act: ActWhat, by: &str) -> Result<AlarmRow, String> {
+        let (reply, mut answer) = oneshot::channel();
+        let act = Act { alarm: row.id.clone(), act, by: by.into(), note: String::new() };
+        self.keeper().run_batch(&mut vec![Input::Ask(Ask::Act { act, reply })]);
+        answer.try_recv().expect("an answer")
+    }
+
+    fn accept(&mut self, row: &AlarmRow, notice: u32) {
+        for rung in [Rung::Sent, Rung::Received, Rung::Accepted] {
+            let report = Report::Rung {
+                alarm: row.id.clone(),
+                notice,
+                rung,
+                receiver: "larmcentral".into(),
+                path: "tcp".into(),
+                detail: String::new(),
+            };
+            self.keeper().run_batch(&mut vec![Input::Report(report)]);
+        }
+    }
+
+    fn owed(&mut self) -> usize {
+        self.keeper().state().alarms.owed().count()
+    }
+
+    /// What the disk folds to, and what memory holds, as bytes.
+    fn disk_and_memory(&mut self) -> (Vec<u8>, Vec<u8>) {
+        let disk = restore::read_only(self.path()).expect("readable");
+        let bytes = |state| minicbor_serde::to_vec(state).expect("serialises");
+        let memory = bytes(self.keeper().state());
+        (bytes(&disk), memory)
+    }
+}
+
+#[test]
+fn a_press_raises_once_and_a_retransmission_never_again() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.press("p1", 1), PublishReason::Success);
+    assert_eq!(bench.press("p1", 1), PublishReason::Success);
+    bench.kill_and_start();
+    assert_eq!(bench.press("p1", 1), PublishReason::Success);
+    let rows = bench.rows();
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].count, rows[0].lane, rows[0].cause.as_str()), (1, Lane::Life, "button"));
+}
+
+#[test]
+fn presses_join_until_a_person_has_the_alarm_and_are_told_each_time() {
+    let mut bench = Bench::new();
+    bench.press("p1", 1);
+    let row = bench.rows().remove(0);
+    bench.accept(&row, 0);
+    assert_eq!(bench.owed(), 0);
+    bench.press("p1", 2);
+    bench.press("p2", 1);
+    assert_eq!(bench.owed(), 2, "the second press of p1 and the first of p2");
+    assert_eq!(bench.rows().iter().map(|row| row.count).max(), Some(2));
+    bench.act(&row, ActWhat::Claim, "anna").expect("claimed");
+    assert_eq!(bench.owed(), 1, "a person has p1's alarm");
+    bench.press("p1", 3);
+    assert_eq!(bench.rows().len(), 3, "a press after the claim is a new alarm");
+}
+
+#[test]
+fn only_one_person_has_an_alarm_and_nobody_closes_it_twice() {
+    let mut bench = Bench::new();
+    bench.press("p1", 1);
+    let row = bench.rows().remove(0);
+    bench.act(&row, ActWhat::Claim, "anna").expect("claimed");
+    let refused = bench.act(&row, ActWhat::Claim, "bo").expect_err("taken");
+    assert!(refused.contains("taken by anna"), "{refused}");
+    assert_eq!(bench.act(&row, ActWhat::Close, "anna").expect("closed").rung, Rung::Closed);
+    assert!(bench.act(&row, ActWhat::Close, "anna").expect_err("closed already").contains("closed by anna"));
+    bench.press("p1", 2);
+    assert_eq!(bench.rows().len(), 2, "closing mutes nothing");
+}
+
+#[test]
+fn a_cancel_is_passed_on_and_hides_nothing() {
+    let mut bench = Bench::new();
+    bench.publish("p1", r#"{"v":1,"restart":1,"seq":9,"event":{"cancel":{}}}"#);
+    assert!(bench.rows().is_empty());
+    bench.press("p1", 10);
+    bench.publish("p1", r#"{"v":1,"restart":1,"seq":11,"event":{"cancel":{}}}"#);
+    assert_eq!(bench.rows().len(), 1);
+    assert_eq!(bench.owed(), 2);
+}
+
+#[test]
+fn one_number_for_two_events_keeps_both_and_says_so() {
+    let mut bench = Bench::new();
+    bench.press("p1", 1);
+    bench.publish("p1", r#"{"v":1,"restart":1,"seq":1,"event":{"fall":{}}}"#);
+    let causes: Vec<String> = bench.rows().into_iter().map(|row| row.cause).collect();
+    assert_eq!(causes, ["fall", "button", "number-reused"]);
+}
+
+#[test]
+fn what_lasts_is_counted_and_told_once_and_its_end_is_told() {
+    let mut bench = Bench::new();
+    for seq in 1..=5 {
+        bench.publish("p1", &format!(r#"{{"v":1,"restart":1,"seq":{seq},"event":{{"battery":{{"low":true}}}}}}"#));
+    }
+    assert_eq!(bench.rows()[0].count, 5);
+    assert_eq!(bench.owed(), 1);
+    for seq in 6..=8 {
+        bench.publish("p1", &format!(r#"{{"v":1,"restart":1,"seq":{seq},"event":{{"battery":{{"low":false}}}}}}"#));
+    }
+    assert_eq!(bench.owed(), 2);
+    assert_eq!(bench.rows().len(), 1, "rules close nothing");
+}
+
+#[test]
+fn bad_input_is_kept_and_answered_with_its_reason() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.publish("p1", "no json"), PublishReason::PayloadFormatInvalid);
+    assert_eq!(bench.publish_as("p1", "vaka/v1/p2/event", "{}"), PublishReason::NotAuthorized);
+    assert_eq!(bench.publish_as("p1", "vaka/v1/p1/command", "{}"), PublishReason::NotAuthorized);
+    assert_eq!(bench.publish_as("p1", "zigbee2mqtt/x", "{}"), PublishReason::NotAuthorized);
+    let rows = bench.rows();
+    assert_eq!((rows.len(), rows[0].count, rows[0].lane), (1, 4, Lane::Technical));
+}
+
+#[test]
+fn an_unlisted_device_behind_a_bridge_still_raises_its_alarm() {
+    let mut bench = Bench::new();
+    let reason = bench.publish_as("z2m", "zigbee2mqtt/Kök Brand", r#"{"smoke":true,"battery":77,"linkquality":5}"#);
+    assert_eq!(reason, PublishReason::Success);
+    let rows = bench.rows();
+    assert_eq!((rows[0].lane, rows[0].cause.as_str()), (Lane::Life, "smoke"));
+}
+
+#[test]
+fn an_event_whose_decision_the_power_cut_took_is_judged_at_the_next_start() {
+    let mut bench = Bench::new();
+    bench.keeper = None;
+    {
+        let (mut journal, _) = Journal::open(bench.path(), Options::default()).expect("opens");
+        let payload = br#"{"v":1,"restart":1,"seq":1,"event":{"button":{}}}"#.to_vec();
+        let event = EventRecord {
+            device: device("p1"),
+            enrolment: 1,
+            restart: 1,
+            seq: 1,
+            assigned: false,
+            conflict: false,
+            via: None,
+            payload: payload.into(),
+        };
+        journal.append(&Record::Event(event), Lane::Life, Stamp { mono_ms: 0, wall_ms: 1_795_000_000_000 });
+        journal.commit().expect("committed");
+    }
+    bench.start();
+    assert_eq!(bench.rows().len(), 1);
+    bench.kill_and_start();
+    bench.kill_and_start();
+    assert_eq!(bench.rows().len(), 1, "judged once");
+    assert_eq!(bench.rows()[0].count, 1);
+}
+
+#[test]
+fn receipts_wait_for_the_device_until_done_or_expiry() {
+    let mut bench = Bench::new();
+    bench.press("p1", 1);
+    let row = bench.rows().remove(0);
+    bench.accept(&row, 0);
+    let owed = |bench: &mut Bench| -> Vec<u64> {
+        let now = crate::clock::Clock::now(bench.clock.as_ref()).wall_ms;
+        bench.keeper().state().commands.owed(&device("p1"), now).map(|command| command.id).collect()
+    };
+    let waiting = owed(&mut bench);
+    assert_eq!(waiting.len(), 1, "the highest rung alone");
+    bench.kill_and_start();
+    assert_eq!(owed(&mut bench), waiting);
+    bench.publish("p1", &format!(r#"{{"v":1,"restart":1,"seq":2,"event":{{"done":{{"id":{}}}}}}}"#, waiting[0]));
+    assert!(owed(&mut bench).is_empty());
+    bench.press("p1", 3);
+    bench.clock.advance(crate::limits::RECEIPT_EXPIRES_MS as u64 + 1);
+    assert!(owed(&mut bench).is_empty(), "expired");
+}
+
+#[test]
+fn a_will_and_a_subscription_change_no_alarm() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.publish_as("p1", "vaka/v1/p1/alive", "0"), PublishReason::Success);
+    let (replies, _) = mpsc::unbounded_channel();
+    let submission = crate::ingest::Submission {
+        device: device("p1"),
+        enrolment: 1,
+        lane: Lane::Telemetry,
+        what: What::Listening(replies),
+        reply: None,
+    };
+    bench.keeper().run_batch(&mut vec![Input::Submission(submission)]);
+    assert!(bench.rows().is_empty());
+    assert!(!bench.keeper().state().devices[&device("p1")].online);
+}
+
+/// What may happen to a gateway, in any order.
+#[derive(Debug, Clone)]
+enum Step {
+    Publish { from: usize, restart: u32, seq: u64, event: usize },
+    Garbage { from: usize },
+    Accept { which: usize },
+    Claim { which: usize },
+    Close { which: usize },
+    Path { up: bool },
+    Later { ms: u64 },
+    Kill,
+    Stop,
+}
+
+const EVENTS: &[&str] = &[
+    r#"{"button":{"press":"short"}}"#,
+    r#"{"cancel":{}}"#,
+    r#"{"fall":{}}"#,
+    r#"{"smoke":{"active":true}}"#,
+    r#"{"smoke":{"active":false}}"#,
+    r#"{"battery":{"low":true}}"#,
+    r#"{"battery":{"low":false}}"#,
+    r#"{"bed":{"occupied":true}}"#,
+    r#"{"test":{}}"#,
+    r#"{"from_the_future":{"x":[1,2]}}"#,
+    r#"{"done":{"id":512}}"#,
+];
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..3_usize, 1..3_u32, 0..6_u64, 0..EVENTS.len())
+            .prop_map(|(from, restart, seq, event)| Step::Publish { from, restart, seq, event }),
+        1 => (0..3_usize).prop_map(|from| Step::Garbage { from }),
+        2 => (0..8_usize).prop_map(|which| Step::Accept { which }),
+        1 => (0..8_usize).prop_map(|which| Step::Claim { which }),
+        1 => (0..8_usize).prop_map(|which| Step::Close { which }),
+        1 => any::<bool>().prop_map(|up| Step::Path { up }),
+        1 => (0..4_000_000_u64).prop_map(|ms| Step::Later { ms }),
+        1 => Just(Step::Kill),
+        1 => Just(Step::Stop),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Restart at any point: what the disk folds to is what memory holds; no alarm is lost, none comes twice.
+    #[test]
+    fn the_disk_says_what_memory_says(steps in prop::collection::vec(step(), 1..40)) {
+        let names = ["p1", "p2", "bed"];
+        let mut bench = Bench::new();
+        let mut alarms = std::collections::BTreeSet::new();
+        for step in steps {
+            match step {
+                Step::Publish { from, restart, seq, event } => {
+                    let event = EVENTS[event];
+                    let payload = format!(r#"{{"v":1,"restart":{restart},"seq":{seq},"event":{event}}}"#);
+                    prop_assert_eq!(bench.publish(names[from], &payload), PublishReason::Success);
+                }
+                Step::Garbage { from } => {
+                    prop_assert_eq!(bench.publish(names[from], "{"), PublishReason::PayloadFormatInvalid);
+                }
+                Step::Accept { which } => {
+                    if let Some(row) = bench.rows().get(which).cloned() {
+                        bench.accept(&row, 0);
+                    }
+                }
+                Step::Claim { which } => {
+                    if let Some(row) = bench.rows().get(which).cloned() {
+                        let _ = bench.act(&row, ActWhat::Claim, "anna");
+                    }
+                }
+                Step::Close { which } => {
+                    if let Some(row) = bench.rows().get(which).cloned() {
+                        let _ = bench.act(&row, ActWhat::Close, "anna");
+                    }
+                }
+                Step::Path { up } => {
+                    let report = Report::Path { receiver: "larmcentral".into(), path: "tcp".into(), up, detail: String::new() };
+                    bench.keeper().run_batch(&mut vec![Input::Report(report)]);
+                }
+                Step::Later { ms } => bench.clock.advance(ms),
+                Step::Kill => bench.kill_and_start(),
+                Step::Stop => bench.stop_and_start(),
+            }
+            let rows = bench.rows();
+            let now: std::collections::BTreeSet<_> = rows.iter().map(|row| row.id.clone()).collect();
+            prop_assert_eq!(now.len(), rows.len(), "an alarm twice");
+            prop_assert!(alarms.is_subset(&now), "an alarm is gone");
+            alarms = now;
+            let (disk, memory) = bench.disk_and_memory();
+            prop_assert_eq!(disk, memory);
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! The devices' door, tried with paho: what is acknowledged, refused, kept, redelivered.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use vaka_tests::MqttVersion::{V5, V311};
+use vaka_tests::{Gateway, Home, Paho, RawMqtt, connect_packet, event, eventually, lacks, press};
+
+const TOPIC: &str = "vaka/v1/p1/event";
+
+/// MQTT 5 reasons (OASIS MQTT 5.0, table 2.4).
+const NOT_AUTHORIZED: u64 = 0x87;
+const PACKET_TOO_LARGE: u64 = 0x95;
+const PAYLOAD_FORMAT_INVALID: u64 = 0x99;
+const SESSION_TAKEN_OVER: u64 = 0x8e;
+
+fn home() -> Home {
+    let home = Home::init();
+    home.device("p1", "pendant").device("p2", "pendant");
+    home
+}
+
+/// Records of the export that say this event identity, of that device.
+fn events(home: &Home, device: &str, restart: u64, seq: u64) -> usize {
+    let fits = |record: &&Value| record["device"] == device && record["restart"] == restart && record["seq"] == seq;
+    home.export().iter().filter(|record| record["kind"] == "event").filter(fits).count()
+}
+
+fn quarantined(home: &Home) -> Vec<Value> {
+    home.export().into_iter().filter(|record| record["kind"] == "quarantine").collect()
+}
+
+#[test]
+fn every_qos_is_taken_in_both_versions() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let gateway = Gateway::start(&home);
+    for (device, version) in [("p1", V311), ("p2", V5)] {
+        let mut client = Paho::new(&home, device, version).connect();
+        let topic = format!("vaka/v1/{device}/event");
+        for qos in 0..=2_u8 {
+            let answer = client.publish(&topic, &event(1, u64::from(qos), r#"{"motion":{}}"#), qos);
+            assert_eq!(answer["acked"], true, "{device} QoS {qos}: {answer}\n{}", gateway.tail());
+            // QoS 0 is acknowledged by nobody; the others are in the journal by now.
+            if qos > 0 {
+                assert_eq!(events(&home, device, 1, u64::from(qos)), 1, "{device} QoS {qos}");
+            }
+        }
+        eventually(
+            "the QoS 0 event in the journal",
+            || gateway.tail(),
+            || (events(&home, device, 1, 0) == 1).then_some(()),
+        );
+        client.disconnect();
+    }
+}
+
+#[test]
+fn cbor_is_taken_as_json_is() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let mut client = Paho::new(&home, "p1", V5).connect();
+    // {"v":1,"restart":3,"seq":9,"event":{"button":{"press":"long"}}}, by hand after RFC 8949.
+    let cbor = b"\xa4\x61v\x01\x67restart\x03\x63seq\x09\x65event\xa1\x66button\xa1\x65press\x64long";
+    let answer = client.publish_bytes(TOPIC, cbor, 1);
+    assert_eq!((&answer["acked"], &answer["reason"]), (&json!(true), &json!(0)), "{answer}\n{}", gateway.tail());
+    gateway.wait_alarm("its alarm", |row| row["lane"] == "life" && row["device"] == "p1");
+    assert_eq!(events(&home, "p1", 3, 9), 1);
+}
+
+#[test]
+fn another_devices_topic_is_refused_and_kept() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let foreign = "vaka/v1/p2/event";
+    let mut five = Paho::new(&home, "p1", V5).connect();
+    let answer = five.publish(foreign, &press(1, 1), 1);
+    assert_eq!((&answer["acked"], &answer["reason"]), (&json!(true), &json!(NOT_AUTHORIZED)), "{answer}");
+    five.event(&press(1, 2));
+    five.disconnect();
+
+    let mut three = Paho::new(&home, "p1", V311).connect();
+    let answer = three.publish(foreign, &press(1, 3), 1);
+    assert_eq!(answer["acked"], true, "3.1.1 has no other answer: {answer}");
+    let kept = quarantined(&home);
+    assert!(kept.iter().any(|record| record["device"] == "p1" && record["topic"] == foreign), "{kept:?}");
+    three.event(&press(1, 4));
+    assert!(
+        home.alarms().iter().all(|row| row["device"] != "p2" || row["lane"] == "technical"),
+        "an alarm in p2's name: {:?}",
+        home.alarms()
+    );
+    assert!(three.subscribe("vaka/v1/p2/command") >= 0x80, "another device's commands");
+    assert!(three.subscribe("#") >= 0x80, "everything");
+    drop(gateway);
+}
+
+#[test]
+fn a_payload_that_is_no_event_is_refused_kept_and_does_not_stop_the_next() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let mut client = Paho::new(&home, "p1", V5).connect();
+    for (payload, what) in [
+        ("hej", "no JSON"),
+        ("", "nothing at all"),
+        (r#"{"v":1,"event":{"button":{"press":"sideways"}}}"#, "a value nobody knows"),
+        (r#"{"v":1,"event":{"button":{"press":"short"}}"#, "cut off"),
+        (r#"{"v":1,"event":{"button":{"press":"short"},"motion":{}}}"#, "two events in one"),
+    ] {
+        let answer = client.publish(TOPIC, payload, 1);
+        assert_eq!(
+            (&answer["acked"], &answer["reason"]),
+            (&json!(true), &json!(PAYLOAD_FORMAT_INVALID)),
+            "{what}: {answer}"
+        );
+    }
+    assert_eq!(quarantined(&home).len(), 5);
+    client.event(&press(1, 1));
+    gateway.wait_alarm("the alarm of the press after", |row| row["lane"] == "life");
+    client.disconnect();
+
+    // 3.1.1 knows no reasons: acknowledged, kept.
+    let mut client = Paho::new(&home, "p1", V311).connect();
+    assert_eq!(client.publish(TOPIC, "hej", 1)["acked"], true);
+    assert_eq!(quarantined(&home).len(), 6);
+}
+
+#[test]
+fn an_event_nobody_knows_is_kept_as_an_event() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let _gateway = Gateway::start(&home);
+    let mut client = Paho::new(&home, "p1", V5).connect();
+    client.event(&event(1, 1, r#"{"levitation":{"height_mm":40}}"#));
+    client.event(&event(1, 2, r#"{"button":{"press":"short","colour":"red"}}"#));
+    assert_eq!((events(&home, "p1", 1, 1), events(&home, "p1", 1, 2)), (1, 1));
+    assert!(home.alarms().iter().any(|row| row["lane"] == "life"), "an unknown field does not stop a press");
+}
+
+#[test]
+fn an_oversized_message_is_refused_and_the_device_goes_on() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let mut client = Paho::new(&home, "p1", V5).connect();
+    // A little over the payload's bound (16 KiB), under the packet's.
+    let answer = client.publish(TOPIC, &"x".repeat(16 * 1024 + 200), 1);
+    assert_eq!(
+        (&answer["acked"], &answer["reason"]),
+        (&json!(true), &json!(PACKET_TOO_LARGE)),
+        "{answer}\n{}",
+        gateway.tail()
+    );
+    client.event(&press(1, 1));
+    // Far over the packet's bound: the connection goes, with the reason, and only this one.
+    let mut other = Paho::new(&home, "p2", V5).connect();
+    let answer = client.publish(TOPIC, &"x".repeat(300 * 1024), 1);
+    assert_eq!(answer["acked"], false, "{answer}");
+    other.event(&press(1, 1));
+    client.reconnect();
+    client.event(&press(1, 2));
+}
+
+#[test]
+fn a_device_that_is_not_configured_or_revoked_is_refused_at_connect() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    home.device("p3", "pendant");
+    // Its certificate is good, its place in vaka.toml is gone.
+    home.edit(|config| {
+        let devices = config["device"].as_array_of_tables_mut().expect("devices");
+        devices.retain(|device| device["id"].as_str() != Some("p3"));
+    });
+    home.vaka(&["device", "remove", "p2"]).ok();
+    let gateway = Gateway::start(&home);
+    for device in ["p2", "p3"] {
+        for version in [V311, V5] {
+            // paho gives 3.1.1's return code 5 as the same reason.
+            let answer = Paho::new(&home, device, version).try_connect();
+            assert_eq!(
+                (&answer["connected"], &answer["reason"]),
+                (&json!(false), &json!(NOT_AUTHORIZED)),
+                "{device} {version:?}: {answer}\n{}",
+                gateway.tail()
+            );
+        }
+    }
+    Paho::new(&home, "p1", V5).connect().event(&press(1, 1));
+}
+
+#[test]
+fn no_certificate_or_another_homes_certificate_gets_no_connection() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let (home, stranger) = (home(), home());
+    let gateway = Gateway::start(&home);
+    let answer = Paho::new(&home, "p1", V5).with("cert", Value::Null).with("key", Value::Null).try_connect();
+    assert_eq!(answer["connected"], false, "{answer}");
+    let pem = |file| json!(stranger.pem("p1", file).display().to_string());
+    let answer = Paho::new(&home, "p1", V311).with("cert", pem("cert.pem")).with("key", pem("key.pem")).try_connect();
+    assert_eq!(answer["connected"], false, "{answer}");
+    Paho::new(&home, "p1", V5).connect().event(&press(1, 1));
+    drop(gateway);
+}
+
+#[test]
+fn a_client_id_that_is_not_the_certificates_name_is_refused() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let gateway = Gateway::start(&home);
+    for version in [V311, V5] {
+        let answer = Paho::new(&home, "p1", version).with("client_id", json!("p2")).try_connect();
+        assert_eq!(answer["connected"], false, "{version:?}: {answer}\n{}", gateway.tail());
+    }
+    Paho::new(&home, "p2", V5).connect().event(&press(1, 1));
+}
+
+#[test]
+fn the_will_of_a_device_that_vanishes_is_recorded() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let will = json!({"topic": "vaka/v1/p1/alive", "payload": "0"});
+    let mut client = Paho::new(&home, "p1", V5).with("will", will.clone()).connect();
+    client.event(&event(1, 1, r#"{"alive":{}}"#));
+    client.lose();
+    let gone =
+        || home.export().iter().filter(|r| r["kind"] == "alive" && r["device"] == "p1" && r["online"] == false).count();
+    eventually("the Will in the journal", || gateway.tail(), || (gone() == 1).then_some(()));
+
+    // A clean end has no last will.
+    client.reconnect();
+    client.disconnect();
+    let mut other = Paho::new(&home, "p2", V5).connect();
+    other.event(&press(1, 1));
+    assert_eq!(gone(), 1);
+    // Nobody makes another device's testament.
+    let theirs = json!({"topic": "vaka/v1/p2/alive", "payload": "0"});
+    let answer = Paho::new(&home, "p1", V5).with("will", theirs).try_connect();
+    assert_eq!(answer["connected"], false, "{answer}");
+}
+
+#[test]
+fn a_second_connection_of_a_device_takes_the_first_ones_place() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let _gateway = Gateway::start(&home);
+    let mut first = Paho::new(&home, "p1", V5).connect();
+    first.event(&press(1, 1));
+    let mut second = Paho::new(&home, "p1", V5).connect();
+    let closed = first.wait_closed();
+    assert_eq!(closed["reason"], SESSION_TAKEN_OVER, "{closed}");
+    second.event(&press(1, 2));
+}
+
+/// Receipts among taken messages, as (seq, rung), and the commands' ids.
+fn receipts(messages: &[Value]) -> (Vec<(u64, String)>, Vec<u64>) {
+    let commands: Vec<Value> = messages
+        .iter()
+        .map(|m| {
+            assert_eq!(m["topic"], "vaka/v1/p1/command");
+            serde_json::from_str(m["payload"].as_str().expect("text"))
+                .expect("commands to a device that speaks JSON are JSON")
+        })
+        .collect();
+    let rung = |c: &Value| {
+        let receipt = &c["command"]["receipt"];
+        Some((receipt["seq"].as_u64()?, receipt["rung"].as_str()?.to_owned()))
+    };
+    (commands.iter().filter_map(rung).collect(), commands.iter().map(|c| c["id"].as_u64().expect("an id")).collect())
+}
+
+#[test]
+fn receipts_reach_the_device_and_come_again_until_it_says_done() {
+    if lacks(&["paho", "sipp"]) {
+        return;
+    }
+    let centre = vaka_tests::Centre::start("ok");
+    let home = home();
+    home.centre(centre.port);
+    let mut gateway = Gateway::start(&home);
+    let mut client =
+        Paho::new(&home, "p1", V5).with("clean", json!(false)).with("session_expiry_s", json!(3600)).connect();
+    assert_eq!(client.subscribe("vaka/v1/p1/command"), 1);
+    client.event(&press(4, 1));
+    gateway.wait_alarm("the alarm accepted", |row| row["rung"] == "accepted");
+    let (told, ids) = receipts(&client.take(4, Duration::from_secs(20)));
+    assert_eq!(told, ["stored", "sent", "received", "accepted"].map(|rung| (1, rung.to_owned())), "{}", gateway.tail());
+    let mut unique = ids.clone();
+    unique.dedup();
+    assert_eq!(unique.len(), 4, "an id each: {ids:?}");
+
+    // paho has sent its PUBACKs. Only `done` ends a command: they come again after a new connection …
+    client.disconnect();
+    client.reconnect();
+    client.subscribe("vaka/v1/p1/command");
+    let (again, ids_again) = receipts(&client.take(4, Duration::from_secs(20)));
+    assert!(again.contains(&(1, "accepted".to_owned())), "{again:?}");
+    assert!(ids_again.iter().all(|id| ids.contains(id)), "the same commands under the same ids: {ids_again:?} {ids:?}");
+
+    // … and after the gateway was killed.
+    gateway.kill();
+    client.wait_closed();
+    gateway.restart();
+    client.reconnect();
+    client.subscribe("vaka/v1/p1/command");
+    let (again, _) = receipts(&client.take(4, Duration::from_secs(20)));
+    assert!(again.contains(&(1, "accepted".to_owned())), "{again:?}");
+
+    // Done with all: nothing comes any more, but the receipts of the next press.
+    for (seq, id) in ids.iter().enumerate() {
+        client.event(&event(4, 10 + seq as u64, &format!(r#"{{"done":{{"id":{id},"outcome":"ok"}}}}"#)));
+    }
+    client.disconnect();
+    client.reconnect();
+    client.subscribe("vaka/v1/p1/command");
+    client.event(&press(4, 2));
+    let (next, _) = receipts(&client.take(4, Duration::from_secs(20)));
+    assert!(!next.is_empty() && next.iter().all(|(seq, _)| *seq == 2), "{next:?}\n{}", gateway.tail());
+}
+
+#[test]
+fn a_retransmission_is_stored_once_and_the_same_identity_with_other_bytes_is_new() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let mut gateway = Gateway::start(&home);
+    let mut client = Paho::new(&home, "p1", V311).connect();
+    let payload = press(1, 1);
+    client.event(&payload);
+    client.event(&payload);
+    assert_eq!(events(&home, "p1", 1, 1), 1);
+    client.disconnect();
+    gateway.restart();
+    client.reconnect();
+    client.event(&payload);
+    assert_eq!(events(&home, "p1", 1, 1), 1, "remembered across a restart");
+    assert_eq!(home.alarms_not_technical()[0]["count"], 1);
+
+    // Late, lower, and never seen: new.
+    client.event(&event(1, 9, r#"{"motion":{}}"#));
+    client.event(&event(1, 5, r#"{"motion":{}}"#));
+    assert_eq!(events(&home, "p1", 1, 5), 1);
+
+    // The same identity with other bytes: a new event, a press that counts, and a technical alarm.
+    client.event(&event(1, 1, r#"{"button":{"press":"long"}}"#));
+    gateway.wait_alarm("the press counted", |row| row["lane"] == "life" && row["count"] == 2);
+    gateway.wait_alarm("a technical alarm about it", |row| row["lane"] == "technical" && row["device"] == "p1");
+}
+
+#[test]
+fn the_same_numbers_from_two_devices_are_two_events() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let _gateway = Gateway::start(&home);
+    for device in ["p1", "p2"] {
+        Paho::new(&home, device, V5).connect().event(&press(1, 1));
+    }
+    assert_eq!((events(&home, "p1", 1, 1), events(&home, "p2", 1, 1)), (1, 1));
+    assert_eq!(home.alarms().len(), 2);
+}
+
+#[test]
+fn a_malformed_packet_closes_that_connection_alone() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let mut other = Paho::new(&home, "p2", V5).connect();
+    let broken: [(&str, Vec<u8>); 6] = [
+        ("a remaining length without end", vec![0x30, 0xff, 0xff, 0xff, 0xff, 0xff]),
+        ("packet type 0", vec![0x00, 0x00]),
+        ("QoS 3", [vec![0x36, 5], b"\0\x01a\0\x01".to_vec()].concat()),
+        ("a topic longer than its packet", vec![0x32, 4, 0xff, 0xff, b'a', b'b']),
+        ("a topic that is not UTF-8", vec![0x32, 6, 0, 2, 0xc3, 0x28, 0, 1]),
+        ("a second CONNECT", connect_packet("p1", 4)),
+    ];
+    for (what, bytes) in broken {
+        let mut raw = RawMqtt::connect(&home, "p1");
+        raw.send(&bytes);
+        raw.read_to_close();
+        let answer = other.publish("vaka/v1/p2/event", &event(1, 1, r#"{"motion":{}}"#), 1);
+        assert_eq!(answer["acked"], true, "after {what}: {answer}\n{}", gateway.tail());
+    }
+    let mut raw = RawMqtt::open(&home, "p1");
+    raw.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    raw.read_to_close();
+    Paho::new(&home, "p1", V5).connect().event(&press(1, 1));
+}
+
+#[test]
+fn the_gateway_says_what_it_can_do() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let _gateway = Gateway::start(&home);
+    let answer = Paho::new(&home, "p1", V5).try_connect();
+    assert!((1..=64).contains(&answer["limits"]["ReceiveMaximum"].as_u64().unwrap_or(0)), "{answer}");
+    assert!((1024..=1024 * 1024).contains(&answer["limits"]["MaximumPacketSize"].as_u64().unwrap_or(0)), "{answer}");
+}
+
+#[test]
+fn tls_1_2_is_refused_unless_the_configuration_allows_it() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home();
+    let mut gateway = Gateway::start(&home);
+    let answer = Paho::new(&home, "p1", V5).with("tls12", json!(true)).try_connect();
+    assert_eq!(answer["connected"], false, "{answer}");
+    home.edit(|config| config["ingest"]["tls_min"] = toml_edit::value("1.2"));
+    gateway.restart();
+    let mut client = Paho::new(&home, "p1", V5).with("tls12", json!(true)).connect();
+    client.event(&press(1, 1));
+}

@@ -1,0 +1,24 @@
+//! What a test needs beside the program itself.
+
+use crate::{has_program, program, python};
+
+/// Says that the running test did not run, and why. `tests/run` fails on a name that `tests/skips.txt` does not have.
+pub fn skip(reason: &str) {
+    let thread = std::thread::current();
+    println!("SKIP {}: {reason}", thread.name().unwrap_or("an unnamed test"));
+}
+
+/// True, after saying so, if a peer is missing and the run was asked to go on without. Otherwise a missing peer fails the test.
+pub fn lacks(peers: &[&str]) -> bool {
+    let present = |peer: &&str| match *peer {
+        "paho" => python().is_file(),
+        name => has_program(name) || program(name).is_absolute(),
+    };
+    let Some(missing) = peers.iter().find(|peer| !present(peer)) else { return false };
+    assert!(
+        std::env::var_os("VAKA_WITHOUT_PEERS").is_some_and(|v| !v.is_empty()),
+        "{missing} is not installed: `tests/run` installs it, or leaves it out with VAKA_WITHOUT_PEERS=1"
+    );
+    skip(&format!("no peer: {missing}"));
+    true
+}
