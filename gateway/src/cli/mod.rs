@@ -70,7 +70,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// No timeline while it runs, only its end
+    /// For machines: no pauses for a reader
     #[arg(long)]
     pub headless: bool,
     /// How long the evening lasts, such as 30s or 2m

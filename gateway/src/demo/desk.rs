@@ -39,6 +39,8 @@ pub struct Facts {
     pub said: BTreeMap<Identity, Said>,
     pub refused: BTreeSet<Identity>,
     pub online: BTreeSet<DeviceId>,
+    /// Why a device's last connection ended.
+    pub ended: BTreeMap<DeviceId, String>,
 }
 
 impl Facts {
@@ -86,11 +88,20 @@ impl Desk {
         tokio::time::timeout_at(limit.into(), come).await.is_ok()
     }
 
-    pub fn online(&self, device: &DeviceId, connected: bool) {
-        self.note(|facts| match connected {
-            true if facts.online.insert(device.clone()) => self.teller.quiet(device, "is connected"),
-            false if facts.online.remove(device) => self.teller.quiet(device, "has lost its connection"),
-            _ => {}
+    pub fn connected(&self, device: &DeviceId) {
+        self.note(|facts| {
+            if facts.online.insert(device.clone()) {
+                self.teller.quiet(device, "is connected");
+            }
+        });
+    }
+
+    pub fn disconnected(&self, device: &DeviceId, why: String) {
+        self.note(|facts| {
+            if facts.online.remove(device) {
+                self.teller.quiet(device, "has lost its connection");
+            }
+            facts.ended.insert(device.clone(), why);
         });
     }
 

@@ -131,15 +131,15 @@ impl Core {
                     News::Connected => {
                         self.connected = true;
                         retry = Duration::from_millis(RETRY_MS.0);
-                        self.desk.online(&self.door.device, true);
+                        self.desk.connected(&self.door.device);
                     }
                     News::Acked { number, refused } => self.acked(number, refused.map(|reason| format!("{reason:?}"))),
                     News::Command(bytes) => self.command(&bytes),
-                    News::Ended(_) => {
+                    News::Ended(why) => {
                         link = None;
                         self.connected = false;
                         self.handed.clear();
-                        self.desk.online(&self.door.device, false);
+                        self.desk.disconnected(&self.door.device, why);
                         next_link = Instant::now() + retry;
                         retry = (retry * 2).min(Duration::from_millis(RETRY_MS.1));
                     }

@@ -115,7 +115,9 @@ impl<'a> Evening<'a> {
         self.desk.teller.act("Five devices connect: MQTT 5, mutual TLS");
         let all = self.desk.until(self.limit(), |facts| facts.online.len() == 5).await;
         if !all {
-            self.desk.teller.stage("stage", "not every device could connect");
+            let why: Vec<String> =
+                self.desk.facts().ended.iter().map(|(device, why)| format!("{device}: {why}")).collect();
+            self.desk.teller.stage("stage", &format!("not every device could connect ({})", why.join("; ")));
         }
     }
 

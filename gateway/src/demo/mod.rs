@@ -4,6 +4,7 @@
 //! `vaka journal export` and `vaka alarm list`. The gateway is a process of its own, so that kill -9 is one.
 //! Invariants: only 127.0.0.1 and free ports; every process and folder it made ends with it.
 
+mod alarms;
 pub mod centre;
 mod desk;
 mod device;
@@ -28,6 +29,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use vaka_protocol::{Event, Rung};
 
 use crate::cli::{DemoArgs, Exit, Failure, print_json, print_line};
+use alarms::AlarmTable;
 use centre::Centre;
 use desk::{Desk, Identity};
 use evening::Evening;
@@ -158,17 +160,18 @@ async fn play(
     evidence.centre = centre.taken().into_iter().map(|taken| (taken.cid, taken.reference)).collect();
     evidence.took = begun.elapsed();
     let summary = summary::summarise(&evidence);
-    if !args.json
-        && let Some(recording) = recording
-    {
-        let _ = print_line(&format!("\n{}", DeviceTable { recording, played: &played, export: &evidence.export }));
+    if !args.json {
+        // A reader that has gone does not change how it went.
+        let _ = print_line(&format!("\nAlarms, as `vaka alarm list` shows them\n{}", AlarmTable(&evidence.alarms)));
+        if let Some(recording) = recording {
+            let _ = print_line(&DeviceTable { recording, played: &played, export: &evidence.export }.to_string());
+        }
         if let Some(table) = &played.capabilities {
-            let _ = print_line(&format!("{table}"));
+            let _ = print_line(&table.to_string());
         }
     }
-    // A reader that has gone does not change how it went.
     let _ =
-        if args.json { print_json(&json!({"summary": summary})) } else { print_line(&format!("\nSummary\n{summary}")) };
+        if args.json { print_json(&json!({"summary": summary})) } else { print_line(&format!("Summary\n{summary}")) };
     Ok(summary)
 }
 

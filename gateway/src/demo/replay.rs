@@ -350,3 +350,96 @@ fn kind_for(event: &Event) -> &'static str {
         _ => "other",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> Result<Recording, ReplayError> {
+        read(text.as_bytes())
+    }
+
+    fn event_of(sensor: &str, on: u8) -> Event {
+        let recording = read_text(&format!(r#"{{"t":1,"sensor":"{sensor}","on":{on}}}"#)).expect("a readable line");
+        match &recording.steps[0].say {
+            Say::Own { event, .. } => event.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_recorded_home_is_read_whole() {
+        let text = include_str!("../../../tests/data/home-a/events.jsonl");
+        let recording = read_text(text).expect("a readable recording");
+        assert_eq!((recording.steps.len(), recording.devices.len()), (818, 12));
+        let bed = DeviceId::try_from("bed-pressure-bedroom").expect("an id");
+        assert_eq!(recording.devices[&bed].kind, "bed-sensor");
+        assert_eq!(recording.devices[&bed].room.as_deref(), Some("Bedroom"));
+        let first = Say::Own { device: bed, at: Some(1_322_447_279_000), event: Event::Bed { occupied: true } };
+        assert_eq!(recording.steps[0].say, first);
+        let kinds: BTreeSet<&str> = recording.devices.values().map(|needed| needed.kind).collect();
+        assert!(!kinds.contains("other"), "every sensor of a real home is known: {:?}", recording.devices);
+    }
+
+    #[test]
+    fn a_sensors_name_says_what_it_is() {
+        assert_eq!(event_of("Seat/Pressure/Living", 1), Event::Chair { occupied: true });
+        assert_eq!(event_of("Maindoor/Magnetic/Entrance", 0), Event::Door { open: false });
+        assert_eq!(event_of("Door/PIR/Kitchen", 1), Event::Motion {}, "a movement sensor at a door");
+        assert_eq!(event_of("Fridge/Magnetic/Kitchen", 1), Event::Door { open: true }, "food is no medicine");
+        assert_eq!(event_of("Medicine cabinet/Magnetic/Bathroom", 1), Event::Cabinet { open: true, by: None });
+        assert_eq!(event_of("Toilet/Flush/Bathroom", 1), Event::Motion {});
+        assert_eq!(event_of("Microwave/Electric/Kitchen", 0), Event::Alive {}, "the end of a use is a sign of life");
+        assert_eq!(event_of("Bedroom/PIR", 1), Event::Motion {});
+        assert_eq!(event_of("Door/Magnetic/Bedroom", 1), Event::Door { open: true });
+        assert_eq!(event_of("bed", 1), Event::Bed { occupied: true });
+        assert_eq!(event_of("Kitchen smoke alarm", 1), Event::Smoke { active: true });
+        assert_eq!(event_of("Gizmo/X9", 1), Event::Unknown { name: "sensor".into() }, "kept, and shown to a person");
+    }
+
+    #[test]
+    fn names_become_ids_that_differ() {
+        let text = r#"{"t":1,"sensor":"Dörr 1","on":1}
+{"t":2,"sensor":"dorr-1","on":true}
+{"t":3.5,"sensor":"A very long name of a sensor in a very large house","on":"ON"}
+{"t":4,"sensor":"***","on":0}"#;
+        let ids: Vec<String> = read_text(text).expect("readable").devices.keys().map(|id| id.to_string()).collect();
+        assert_eq!(ids, ["a-very-long-name-of-a-sensor-in", "device", "dorr-1", "dorr-1-2"]);
+    }
+
+    #[test]
+    fn zigbee2mqtt_and_vakas_own_export_are_read_too() {
+        let text = r#"{"vendor":"X","topic":"zigbee2mqtt/hall/button","payload":{"action":"single"},"alarm":true}
+
+{"record":1,"kind":"boot","version":"0.1.0"}
+{"record":2,"kind":"event","lane":"life","device":"p1","enrolment":1,"restart":3,"seq":4,"at":5,"event":{"button":{"press":"long"}}}
+{"record":3,"kind":"event","device":"hall","via":{"bridge":"z","topic":"z/hall"},"payload":{"contact":true},"restart":0,"seq":1}
+{"record":4,"kind":"rung","alarm":"a"}"#;
+        let recording = read_text(text).expect("readable");
+        assert_eq!((recording.steps.len(), recording.empty, recording.passed_over), (3, 1, 2));
+        assert!(recording.has_bridge());
+        assert_eq!(recording.steps[0].line, 1);
+        assert!(
+            matches!(&recording.steps[0].say, Say::Bridged { device, topic, .. } if device.as_str() == "hall-button" && topic == "zigbee2mqtt/hall/button")
+        );
+        assert!(matches!(
+            &recording.steps[1].say,
+            Say::Own { at: Some(5), event: Event::Button { press: Press::Long }, .. }
+        ));
+        assert!(matches!(&recording.steps[2].say, Say::Bridged { topic, .. } if topic == "z/hall"));
+    }
+
+    #[test]
+    fn an_error_names_the_line_and_what_is_wrong() {
+        let error = |text: &str| read_text(text).expect_err("wrong").to_string();
+        let good = r#"{"t":1,"sensor":"bed","on":1}"#;
+        assert!(error(&format!("{good}\n{{\"t\":")).starts_with("reading line 2: not JSON"));
+        assert!(error(&format!("{good}\n{good}\n[1]")).starts_with("reading line 3: none of the forms"));
+        assert!(error(r#"{"a":1}"#).contains("line 1: none of the forms"));
+        assert!(error(r#"{"t":1,"sensor":"bed","on":7}"#).contains("the field \"on\" must be 0 or 1"));
+        assert!(error(r#"{"t":"x","sensor":"bed","on":1}"#).contains("the field \"t\" must be seconds"));
+        assert!(error(r#"{"t":1e15,"sensor":"bed","on":1}"#).contains("no time between"));
+        assert!(error(r#"{"topic":"nothing","payload":{}}"#).contains("names no device"));
+        assert_eq!(error("\n\n"), "reading the recording: it holds no event");
+    }
+}
