@@ -103,11 +103,13 @@ fn tail(dir: &Path, n: usize, follow: bool) -> Result<Exit, Failure> {
         print_json(line)?;
     }
     let mut next = scan.last_seq + 1;
-    while follow {
+    if !follow {
+        return Ok(Exit::Ok);
+    }
+    loop {
         next = export_from(dir, next)?.max(next - 1) + 1;
         std::thread::park_timeout(std::time::Duration::from_millis(FOLLOW_MS));
     }
-    Ok(Exit::Ok)
 }
 
 /// Prints records from `from` on; returns the number of the last one, 0 if there is none.

@@ -107,7 +107,7 @@ impl Session {
             };
             while unread.start < unread.end {
                 unread.start += self.wire.receive(&buffer[unread.start..unread.end]);
-                while let Some(incoming) = self.wire.next() {
+                while let Some(incoming) = self.wire.take_incoming() {
                     match incoming {
                         Incoming::Connect(connect) => {
                             let seat = self.connect(&connect);
@@ -246,7 +246,7 @@ impl Session {
     }
 
     fn handle_incoming(&mut self) {
-        while let Some(incoming) = self.wire.next() {
+        while let Some(incoming) = self.wire.take_incoming() {
             match incoming {
                 Incoming::Publish(publish) => self.publish(publish),
                 Incoming::Acknowledged(_) => self.send_commands(),

@@ -139,7 +139,7 @@ impl Wire {
     }
 
     /// The next thing the peer sent.
-    pub fn next(&mut self) -> Option<Incoming> {
+    pub fn take_incoming(&mut self) -> Option<Incoming> {
         self.incoming.pop_front()
     }
 

@@ -92,7 +92,7 @@ fn what_endangers_life_is_life() {
         (r#"{"SMOKE":"TRUE"}"#, Event::Smoke { active: true }),
     ] {
         let adapted = said(payload);
-        assert_eq!(adapted.events, [event.clone()], "{payload}");
+        assert_eq!(adapted.events, std::slice::from_ref(&event), "{payload}");
         assert_eq!(event.lane(), Lane::Life);
         assert!(adapted.unknown.is_empty(), "{payload}: {:?}", adapted.unknown);
     }
