@@ -15,6 +15,9 @@ const ROWS_SHOWN: usize = 24;
 
 impl fmt::Display for AlarmTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return writeln!(f, "none");
+        }
         let mut rows: Vec<&Value> = self.0.iter().collect();
         rows.sort_by_key(|row| row["raised_at"].as_i64());
         writeln!(f, "{:<10} {:<10} {:<14} {:<10} rungs, each after it was stored", "lane", "device", "cause", "now")?;

@@ -48,6 +48,10 @@ impl Facts {
         self.said.get(identity)?.rungs.keys().next_back().copied()
     }
 
+    pub fn is_acked(&self, identity: &Identity) -> bool {
+        self.said.get(identity).is_some_and(|said| said.acked.is_some())
+    }
+
     pub fn acked(&self) -> BTreeSet<Identity> {
         self.said.iter().filter(|(_, said)| said.acked.is_some()).map(|(identity, _)| identity.clone()).collect()
     }

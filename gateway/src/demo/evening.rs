@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use vaka_protocol::{DoseOutcome, Event, Press, Rung};
 
 use super::centre::Centre;
-use super::desk::{Desk, Identity};
+use super::desk::{Desk, Facts, Identity};
 use super::device::Device;
 use super::home::{DemoError, Home, device_id};
 use super::link::Door;
@@ -188,19 +188,20 @@ impl<'a> Evening<'a> {
 
     async fn killed(&mut self) -> Result<(), DemoError> {
         self.beat("The gateway is killed (kill -9) with events under way").await;
-        let before = self.desk.facts().acked().len();
         self.desk.teller.stage("sensors", &format!("bed, door and GPS alarm tell {} things at once", 3 * BURST));
         self.desk.teller.hush(true);
+        let mut burst = Vec::new();
         for n in 0..BURST {
-            self.bed.say(Event::Bed { occupied: n % 2 == 1 }).await;
-            self.door.say(Event::Door { open: n % 2 == 0 }).await;
-            self.gps.say(position(593_301_000 + 100 * n as i32, 180_712_000)).await;
+            burst.push(self.bed.say(Event::Bed { occupied: n % 2 == 1 }).await);
+            burst.push(self.door.say(Event::Door { open: n % 2 == 0 }).await);
+            burst.push(self.gps.say(position(593_301_000 + 100 * n as i32, 180_712_000)).await);
         }
         self.desk.teller.hush(false);
         let call = self.pendant.say(Event::Button { press: Press::Long }).await;
         self.in_outage.insert(call.clone());
         // Some are acknowledged, some are not: now.
-        self.desk.until(self.limit(), |facts| facts.acked().len() >= before + 3).await;
+        let acked = |facts: &Facts| burst.iter().filter(|identity| facts.is_acked(identity)).count();
+        self.desk.until(self.limit(), |facts| acked(facts) >= BURST / 4).await;
         let under_way = self.desk.facts().waiting();
         self.home.kill_gateway();
         self.desk.teller.stage("gateway", &format!("is killed; {under_way} events were not acknowledged yet"));
@@ -235,10 +236,7 @@ impl<'a> Evening<'a> {
     }
 
     async fn acked(&self, identity: &Identity) {
-        let told = self
-            .desk
-            .until(self.limit(), |facts| facts.said.get(identity).is_some_and(|said| said.acked.is_some()))
-            .await;
+        let told = self.desk.until(self.limit(), |facts| facts.is_acked(identity)).await;
         if !told {
             self.desk.teller.trouble(&identity.device, &format!("event {} was not acknowledged in time", identity.seq));
         }

@@ -45,7 +45,7 @@ pub enum DemoError {
     #[error("making the alarm centre's certificates: {0}")]
     Certificates(#[from] rcgen::Error),
     #[error("setting up TLS for {device}: {source}")]
-    Tls { device: DeviceId, source: tls::TlsError },
+    Tls { device: DeviceId, source: Box<tls::TlsError> },
     #[error("writing the home's settings: {0}")]
     Settings(String),
     #[error(transparent)]
@@ -59,7 +59,7 @@ pub enum DemoError {
     #[error("running `vaka {command}`: {what}")]
     Tool { command: String, what: String },
     #[error("reading {}: {source}", path.display())]
-    Recording { path: PathBuf, source: super::replay::ReplayError },
+    Recording { path: PathBuf, source: Box<super::replay::ReplayError> },
     #[error("opening {}: {source}", path.display())]
     Open { path: PathBuf, source: std::io::Error },
     #[error("replaying: nothing was acknowledged for {0} s")]
@@ -137,7 +137,7 @@ impl Home {
         let Some(out) = out else { return Ok(None) };
         let (cert, key) = (out.join("cert.pem"), out.join("key.pem"));
         let tls = tls::client_config(&out.join("ca.pem"), Some((&cert, &key)));
-        tls.map(Some).map_err(|source| DemoError::Tls { device: id.clone(), source })
+        tls.map(Some).map_err(|source| DemoError::Tls { device: id.clone(), source: Box::new(source) })
     }
 
     /// Starts `vaka run` and waits for its open door. Returns how long that took.

@@ -91,7 +91,8 @@ pub fn run(args: DemoArgs) -> Result<Exit, Failure> {
 
 fn record(path: &Path) -> Result<Recording, DemoError> {
     let file = File::open(path).map_err(|source| DemoError::Open { path: path.to_path_buf(), source })?;
-    replay::read(BufReader::new(file)).map_err(|source| DemoError::Recording { path: path.to_path_buf(), source })
+    replay::read(BufReader::new(file))
+        .map_err(|e| DemoError::Recording { path: path.to_path_buf(), source: Box::new(e) })
 }
 
 /// Ctrl-C, or a supervisor's SIGTERM or SIGHUP.
@@ -137,6 +138,7 @@ async fn play(
             let cast = tokio::task::block_in_place(|| playback::enrol(home, recording, &desk))?;
             curtain_up(home, &centre, &desk).await?;
             played = playback::play(recording, cast, &desk).await?;
+            latencies(&desk, &BTreeSet::new(), &mut evidence);
         }
     }
     settle(home).await?;

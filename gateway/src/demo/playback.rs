@@ -84,7 +84,7 @@ pub async fn play(recording: &Recording, cast: Cast, desk: &Arc<Desk>) -> Result
                     settled(desk, bridge.as_mut()).await?;
                 }
                 if let Some(device) = devices.get(device) {
-                    device.say_at(event.clone(), *at).await;
+                    device.say_at(*event.clone(), *at).await;
                 }
                 speaking = Some(device);
             }

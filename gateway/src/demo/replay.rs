@@ -29,7 +29,7 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Say {
     /// Vaka's own payload; the device numbers it anew.
-    Own { device: DeviceId, at: Option<i64>, event: Event },
+    Own { device: DeviceId, at: Option<i64>, event: Box<Event> },
     /// Another maker's message through a bridge; `device` is the one behind it.
     Bridged { device: DeviceId, topic: String, payload: Vec<u8> },
 }
@@ -152,7 +152,7 @@ impl Reader {
         }
         let sensor = Sensor::named(name);
         let device = self.device(name, sensor.kind(), name.split('/').nth(2).map(str::to_string), false);
-        Ok(Say::Own { device, at: Some(at.round() as i64), event: sensor.event(on) })
+        Ok(Say::Own { device, at: Some(at.round() as i64), event: Box::new(sensor.event(on)) })
     }
 
     fn bridged(&mut self, line: u64, topic: &Value, payload: &Value) -> Result<Say, ReplayError> {
@@ -188,7 +188,7 @@ impl Reader {
             return Ok(None);
         }
         let device = self.device(name, kind_for(&message.event), None, false);
-        Ok(Some(Say::Own { device, at: message.at, event: message.event }))
+        Ok(Some(Say::Own { device, at: message.at, event: Box::new(message.event) }))
     }
 
     /// The id for a name in the recording: its letters and digits; two names that become the same are told apart by a number.
@@ -362,7 +362,7 @@ mod tests {
     fn event_of(sensor: &str, on: u8) -> Event {
         let recording = read_text(&format!(r#"{{"t":1,"sensor":"{sensor}","on":{on}}}"#)).expect("a readable line");
         match &recording.steps[0].say {
-            Say::Own { event, .. } => event.clone(),
+            Say::Own { event, .. } => *event.clone(),
             other => panic!("{other:?}"),
         }
     }
@@ -375,7 +375,8 @@ mod tests {
         let bed = DeviceId::try_from("bed-pressure-bedroom").expect("an id");
         assert_eq!(recording.devices[&bed].kind, "bed-sensor");
         assert_eq!(recording.devices[&bed].room.as_deref(), Some("Bedroom"));
-        let first = Say::Own { device: bed, at: Some(1_322_447_279_000), event: Event::Bed { occupied: true } };
+        let first =
+            Say::Own { device: bed, at: Some(1_322_447_279_000), event: Box::new(Event::Bed { occupied: true }) };
         assert_eq!(recording.steps[0].say, first);
         let kinds: BTreeSet<&str> = recording.devices.values().map(|needed| needed.kind).collect();
         assert!(!kinds.contains("other"), "every sensor of a real home is known: {:?}", recording.devices);
@@ -424,7 +425,7 @@ mod tests {
         );
         assert!(matches!(
             &recording.steps[1].say,
-            Say::Own { at: Some(5), event: Event::Button { press: Press::Long }, .. }
+            Say::Own { at: Some(5), event, .. } if **event == (Event::Button { press: Press::Long })
         ));
         assert!(matches!(&recording.steps[2].say, Say::Bridged { topic, .. } if topic == "z/hall"));
     }
