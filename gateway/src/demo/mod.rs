@@ -28,7 +28,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use vaka_protocol::{Event, Rung};
 
-use crate::cli::{DemoArgs, Exit, Failure, print_json, print_line};
+use crate::cli::{DemoArgs, Exit, Failure};
 use alarms::AlarmTable;
 use centre::Centre;
 use desk::{Desk, Identity};
@@ -162,18 +162,18 @@ async fn play(
     evidence.centre = centre.taken().into_iter().map(|taken| (taken.cid, taken.reference)).collect();
     evidence.took = begun.elapsed();
     let summary = summary::summarise(&evidence);
-    if !args.json {
-        // A reader that has gone does not change how it went.
-        let _ = print_line(&format!("\nAlarms, as `vaka alarm list` shows them\n{}", AlarmTable(&evidence.alarms)));
+    if args.json {
+        desk.teller.line_json(json!({"summary": summary}));
+    } else {
+        desk.teller.line(&format!("\nAlarms, as `vaka alarm list` shows them\n{}", AlarmTable(&evidence.alarms)));
         if let Some(recording) = recording {
-            let _ = print_line(&DeviceTable { recording, played: &played, export: &evidence.export }.to_string());
+            desk.teller.line(&DeviceTable { recording, played: &played, export: &evidence.export }.to_string());
         }
         if let Some(table) = &played.capabilities {
-            let _ = print_line(&table.to_string());
+            desk.teller.line(&table.to_string());
         }
+        desk.teller.line(&format!("Summary\n{summary}"));
     }
-    let _ =
-        if args.json { print_json(&json!({"summary": summary})) } else { print_line(&format!("Summary\n{summary}")) };
     Ok(summary)
 }
 

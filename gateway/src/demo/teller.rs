@@ -1,6 +1,6 @@
 //! The timeline as it is printed: for a reader, or as JSON lines for a machine. Colours on a terminal only.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde_json::json;
 use vaka_device::Shown;
 use vaka_protocol::{DeviceId, Rung};
 
-use crate::cli::{colour, print_json, print_line};
+use crate::cli::colour;
 
 /// Prints. One line per fact, each complete.
 #[derive(Debug)]
@@ -121,13 +121,14 @@ impl Teller {
         }
     }
 
-    /// A reader that has gone ends the demo's words, not its work: the exit code still says how it went.
-    fn line(&self, text: &str) {
-        let _ = print_line(text);
+    /// One line on stdout. A reader that has gone (`| head`) ends the demo's words, not its work: processes and folder
+    /// are still cleared away, and the exit code says how it went.
+    pub fn line(&self, text: &str) {
+        let _ = writeln!(std::io::stdout(), "{text}");
     }
 
-    fn line_json(&self, fact: serde_json::Value) {
-        let _ = print_json(&fact);
+    pub fn line_json(&self, fact: serde_json::Value) {
+        self.line(&fact.to_string());
     }
 }
 
