@@ -133,8 +133,9 @@ pub const PAST_NOTICES_MAX: usize = 1_024;
 /// Shortest wait before a notice is tried anew at its first receiver, in milliseconds; the waits grow with jitter from here.
 pub const RETRY_MS_MIN: u64 = 1_000;
 
-/// Longest such wait for the lane life, in milliseconds. Source: accepted in at most 30 s over a working path (EN 50136 practice).
-pub const RETRY_LIFE_MS_MAX: u64 = 10_000;
+/// Longest such wait for the lane life, in milliseconds: also how soon a path that is back is used while a life alarm waits.
+/// Source: our choice; accepted in at most 10 s on average over a working path (EN 50136 practice).
+pub const RETRY_LIFE_MS_MAX: u64 = 3_000;
 
 /// Longest such wait for every other lane, in milliseconds.
 pub const RETRY_MS_MAX: u64 = 60_000;

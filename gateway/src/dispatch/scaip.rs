@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use vaka_protocol::Lane;
 
 use self::supervision::Supervision;
 use super::Notice;
@@ -64,6 +65,7 @@ pub(crate) async fn run(context: LinkContext) {
         dial: Dial::After(Instant::now()),
         refusal: "not connected yet".to_owned(),
         redial_ms: 0,
+        dialled_at: Instant::now(),
         dice: Dice::fresh(),
         connections: BTreeMap::new(),
         main: None,
@@ -134,6 +136,7 @@ struct Link {
     /// Why there is no connection.
     refusal: String,
     redial_ms: u64,
+    dialled_at: Instant,
     dice: Dice,
     connections: BTreeMap<u64, Open>,
     /// The connection we dialled.
@@ -205,6 +208,7 @@ impl Link {
             && now >= at
         {
             self.dial = Dial::Dialling;
+            self.dialled_at = now;
             let (config, uri, wire) = (self.context.config.clone(), self.uri.clone(), self.wire.clone());
             let wall_ms = self.context.clock.now().wall_ms;
             self.helpers.spawn(async move {
@@ -218,6 +222,9 @@ impl Link {
         let Order { attempt, notice } = order;
         // Lost or refused before: what waits for the connection waits in the ledger, in its order. Only the first dial is waited for.
         if self.main.is_none() && self.redial_ms > 0 {
+            if notice.lane == Lane::Life {
+                self.hurry();
+            }
             let failure = Failure::NotConnected(self.refusal.clone());
             return self.tell(LinkEvent::Failed { attempt, failure }).await;
         }
@@ -236,6 +243,14 @@ impl Link {
             self.tell(LinkEvent::Failed { attempt: before.attempt, failure: Failure::LinkStopped }).await;
         }
         self.send(&reference).await;
+    }
+
+    /// A life alarm waits: the receiver is dialled again at the shortest wait, however long the path has been down.
+    fn hurry(&mut self) {
+        if let Dial::After(at) = self.dial {
+            let soonest = self.dialled_at + Duration::from_millis(self.context.pace.retry_ms_min);
+            self.dial = Dial::After(at.min(soonest));
+        }
     }
 
     async fn give_up(&mut self, reference: &str, now: Instant) {
