@@ -70,7 +70,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// No timeline while it runs, only its end
+    /// No pauses for a reader
     #[arg(long)]
     pub headless: bool,
     /// How long the evening lasts, such as 30s or 2m
@@ -79,7 +79,8 @@ pub struct DemoArgs {
     /// JSON lines; the last one is the summary
     #[arg(long)]
     pub json: bool,
-    /// Feed recorded events in place of the evening, time-compressed
+    /// Feed recorded events in place of the evening, as fast as they are acknowledged. JSON lines: a home's log
+    /// ({"t","sensor","on"}), Zigbee2MQTT ({"topic","payload"}) or `vaka journal export`
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
     /// Keep the temporary home and say where it is

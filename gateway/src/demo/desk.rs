@@ -39,11 +39,17 @@ pub struct Facts {
     pub said: BTreeMap<Identity, Said>,
     pub refused: BTreeSet<Identity>,
     pub online: BTreeSet<DeviceId>,
+    /// Why a device's last connection ended.
+    pub ended: BTreeMap<DeviceId, String>,
 }
 
 impl Facts {
     pub fn rung(&self, identity: &Identity) -> Option<Rung> {
         self.said.get(identity)?.rungs.keys().next_back().copied()
+    }
+
+    pub fn is_acked(&self, identity: &Identity) -> bool {
+        self.said.get(identity).is_some_and(|said| said.acked.is_some())
     }
 
     pub fn acked(&self) -> BTreeSet<Identity> {
@@ -86,16 +92,21 @@ impl Desk {
         tokio::time::timeout_at(limit.into(), come).await.is_ok()
     }
 
-    pub fn online(&self, device: &DeviceId, why: Result<(), &str>) {
-        let changed = self.note(|facts| match why {
-            Ok(()) => facts.online.insert(device.clone()),
-            Err(_) => facts.online.remove(device),
+    pub fn connected(&self, device: &DeviceId) {
+        self.note(|facts| {
+            if facts.online.insert(device.clone()) {
+                self.teller.quiet(device, "is connected");
+            }
         });
-        match why {
-            _ if !changed => {}
-            Ok(()) => self.teller.quiet(device, "is connected"),
-            Err(why) => self.teller.quiet(device, &format!("has lost its connection ({why})")),
-        }
+    }
+
+    pub fn disconnected(&self, device: &DeviceId, why: String) {
+        self.note(|facts| {
+            if facts.online.remove(device) {
+                self.teller.quiet(device, "has lost its connection");
+            }
+            facts.ended.insert(device.clone(), why);
+        });
     }
 
     /// A device has something to say. Telemetry is counted, what matters is told.
@@ -123,18 +134,15 @@ impl Desk {
 
     /// A receipt reached the device; `shown`: what the resident now sees and hears.
     pub fn rung(&self, identity: &Identity, rung: Rung, shown: Option<Shown>) {
-        let after = self.note(|facts| {
-            let said = facts.said.get_mut(identity)?;
-            if said.rungs.contains_key(&rung) {
-                return None;
-            }
+        // Told before it is noted: what waits for it comes after it on the page.
+        self.note(|facts| {
+            let Some(said) = facts.said.get_mut(identity).filter(|said| !said.rungs.contains_key(&rung)) else {
+                return;
+            };
             let after = said.at.elapsed();
             said.rungs.insert(rung, after);
-            Some(after)
-        });
-        if let Some(after) = after {
             self.teller.rung(&identity.device, rung, after, shown);
-        }
+        });
     }
 
     pub fn shown(&self, device: &DeviceId, shown: Shown) {

@@ -131,7 +131,7 @@ impl Core {
                     News::Connected => {
                         self.connected = true;
                         retry = Duration::from_millis(RETRY_MS.0);
-                        self.desk.online(&self.door.device, Ok(()));
+                        self.desk.connected(&self.door.device);
                     }
                     News::Acked { number, refused } => self.acked(number, refused.map(|reason| format!("{reason:?}"))),
                     News::Command(bytes) => self.command(&bytes),
@@ -139,7 +139,7 @@ impl Core {
                         link = None;
                         self.connected = false;
                         self.handed.clear();
-                        self.desk.online(&self.door.device, Err(&why));
+                        self.desk.disconnected(&self.door.device, why);
                         next_link = Instant::now() + retry;
                         retry = (retry * 2).min(Duration::from_millis(RETRY_MS.1));
                     }

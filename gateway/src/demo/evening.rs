@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use vaka_protocol::{DoseOutcome, Event, Press, Rung};
 
 use super::centre::Centre;
-use super::desk::{Desk, Identity};
+use super::desk::{Desk, Facts, Identity};
 use super::device::Device;
 use super::home::{DemoError, Home, device_id};
 use super::link::Door;
@@ -94,13 +94,12 @@ impl<'a> Evening<'a> {
         self.fall().await;
         self.small_things().await;
         self.outdoors().await;
-        if self.has_time(OUTAGES_MS) {
-            self.centre_away().await?;
+        if !self.has_time(OUTAGES_MS) {
+            self.desk.teller.stage("stage", "no time is left for what breaks; give a longer --for");
+            return Ok(());
         }
-        if self.has_time(OUTAGES_MS / 2) {
-            self.killed().await?;
-        }
-        Ok(())
+        self.centre_away().await?;
+        self.killed().await
     }
 
     /// The devices say goodbye, when everything they had to say is through.
@@ -116,7 +115,9 @@ impl<'a> Evening<'a> {
         self.desk.teller.act("Five devices connect: MQTT 5, mutual TLS");
         let all = self.desk.until(self.limit(), |facts| facts.online.len() == 5).await;
         if !all {
-            self.desk.teller.stage("stage", "not every device could connect");
+            let why: Vec<String> =
+                self.desk.facts().ended.iter().map(|(device, why)| format!("{device}: {why}")).collect();
+            self.desk.teller.stage("stage", &format!("not every device could connect ({})", why.join("; ")));
         }
     }
 
@@ -187,21 +188,25 @@ impl<'a> Evening<'a> {
 
     async fn killed(&mut self) -> Result<(), DemoError> {
         self.beat("The gateway is killed (kill -9) with events under way").await;
-        let before = self.desk.facts().acked().len();
+        self.desk.teller.stage("sensors", &format!("bed, door and GPS alarm tell {} things at once", 3 * BURST));
+        self.desk.teller.hush(true);
+        let mut burst = Vec::new();
         for n in 0..BURST {
-            self.bed.say(Event::Bed { occupied: n % 2 == 1 }).await;
-            self.door.say(Event::Door { open: n % 2 == 0 }).await;
-            self.gps.say(position(593_301_000 + 100 * n as i32, 180_712_000)).await;
+            burst.push(self.bed.say(Event::Bed { occupied: n % 2 == 1 }).await);
+            burst.push(self.door.say(Event::Door { open: n % 2 == 0 }).await);
+            burst.push(self.gps.say(position(593_301_000 + 100 * n as i32, 180_712_000)).await);
         }
+        self.desk.teller.hush(false);
         let call = self.pendant.say(Event::Button { press: Press::Long }).await;
         self.in_outage.insert(call.clone());
         // Some are acknowledged, some are not: now.
-        self.desk.until(self.limit(), |facts| facts.acked().len() >= before + 3).await;
+        let acked = |facts: &Facts| burst.iter().filter(|identity| facts.is_acked(identity)).count();
+        self.desk.until(self.limit(), |facts| acked(facts) >= BURST / 4).await;
         let under_way = self.desk.facts().waiting();
-        tokio::task::block_in_place(|| self.home.kill_gateway());
+        self.home.kill_gateway();
         self.desk.teller.stage("gateway", &format!("is killed; {under_way} events were not acknowledged yet"));
         self.desk.until(self.limit(), |facts| facts.online.is_empty()).await;
-        let ready = tokio::task::block_in_place(|| self.home.start_gateway())?;
+        let ready = self.home.start_gateway().await?;
         self.desk.teller.stage("gateway", &format!("is started again: ready after {}", in_words(ready)));
         self.comes_to(&call, Rung::Accepted).await;
         let again = self.pendant.say(Event::Button { press: Press::Short }).await;
@@ -231,10 +236,7 @@ impl<'a> Evening<'a> {
     }
 
     async fn acked(&self, identity: &Identity) {
-        let told = self
-            .desk
-            .until(self.limit(), |facts| facts.said.get(identity).is_some_and(|said| said.acked.is_some()))
-            .await;
+        let told = self.desk.until(self.limit(), |facts| facts.is_acked(identity)).await;
         if !told {
             self.desk.teller.trouble(&identity.device, &format!("event {} was not acknowledged in time", identity.seq));
         }

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use vaka_protocol::DeviceId;
 use super::centre::CentreTls;
 use crate::clock::{Clock, SystemClock};
 use crate::config::DeviceKind;
+use crate::pipeline::control;
 use crate::provision::{self, AddDevice, NewHome, Pki, tls};
 
 /// Longest time the gateway may take from start to its open door, in milliseconds. Beyond: the demo gives up and shows its log.
@@ -43,7 +45,7 @@ pub enum DemoError {
     #[error("making the alarm centre's certificates: {0}")]
     Certificates(#[from] rcgen::Error),
     #[error("setting up TLS for {device}: {source}")]
-    Tls { device: DeviceId, source: tls::TlsError },
+    Tls { device: DeviceId, source: Box<tls::TlsError> },
     #[error("writing the home's settings: {0}")]
     Settings(String),
     #[error(transparent)]
@@ -57,7 +59,7 @@ pub enum DemoError {
     #[error("running `vaka {command}`: {what}")]
     Tool { command: String, what: String },
     #[error("reading {}: {source}", path.display())]
-    Recording { path: PathBuf, source: super::replay::ReplayError },
+    Recording { path: PathBuf, source: Box<super::replay::ReplayError> },
     #[error("opening {}: {source}", path.display())]
     Open { path: PathBuf, source: std::io::Error },
     #[error("replaying: nothing was acknowledged for {0} s")]
@@ -135,14 +137,15 @@ impl Home {
         let Some(out) = out else { return Ok(None) };
         let (cert, key) = (out.join("cert.pem"), out.join("key.pem"));
         let tls = tls::client_config(&out.join("ca.pem"), Some((&cert, &key)));
-        tls.map(Some).map_err(|source| DemoError::Tls { device: id.clone(), source })
+        tls.map(Some).map_err(|source| DemoError::Tls { device: id.clone(), source: Box::new(source) })
     }
 
     /// Starts `vaka run` and waits for its open door. Returns how long that took.
-    pub fn start_gateway(&mut self) -> Result<Duration, DemoError> {
+    pub async fn start_gateway(&mut self) -> Result<Duration, DemoError> {
         let open = |source| DemoError::Open { path: self.log.clone(), source };
         let log = File::options().create(true).append(true).open(&self.log).map_err(open)?;
         let spawn = |source| DemoError::Spawn { program: self.program.clone(), source };
+        let control = control::socket(&self.config.with_file_name("journal"));
         let begun = Instant::now();
         let child = Command::new(&self.program)
             .args(["run", "--config"])
@@ -154,7 +157,8 @@ impl Home {
             .map_err(spawn)?;
         let child = self.gateway.insert(child);
         loop {
-            if std::net::TcpStream::connect_timeout(&self.address, Duration::from_millis(200)).is_ok() {
+            // Opened after the devices' door, and a knock here leaves no failed handshake in the log.
+            if UnixStream::connect(&control).is_ok() {
                 return Ok(begun.elapsed());
             }
             if let Ok(Some(status)) = child.try_wait() {
@@ -164,7 +168,7 @@ impl Home {
             if begun.elapsed() > Duration::from_millis(READY_MS_MAX) {
                 return Err(DemoError::Silent { address: self.address });
             }
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -178,7 +182,7 @@ impl Home {
     }
 
     /// SIGTERM, and SIGKILL where it does not go.
-    pub fn stop_gateway(&mut self) {
+    pub async fn stop_gateway(&mut self) {
         let Some(child) = &mut self.gateway else { return };
         let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
         if let Some(pid) = pid {
@@ -190,7 +194,7 @@ impl Home {
                 self.gateway = None;
                 return;
             }
-            std::thread::sleep(Duration::from_millis(10));
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.kill_gateway();
     }

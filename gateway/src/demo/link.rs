@@ -20,6 +20,8 @@ use vaka_protocol::{DeviceId, topic};
 
 /// How long the gateway keeps the session of a device that is away, in seconds.
 const SESSION_S: u32 = 3_600;
+/// Longest wait for the gateway to hear a goodbye, in milliseconds.
+const GOODBYE_MS_MAX: u64 = 2_000;
 /// Publishes that wait for the connection's writer.
 const QUEUE: usize = 64;
 
@@ -149,9 +151,13 @@ impl Link {
     /// Says goodbye, so that the gateway does not take it for lost.
     pub async fn close(mut self) {
         let _ = self.client.try_disconnect();
-        while !self.ended {
-            self.next().await;
-        }
+        let gone = async {
+            while !self.ended {
+                self.next().await;
+            }
+        };
+        // A gateway that does not hear it has nothing more to lose: everything is acknowledged by now.
+        let _ = tokio::time::timeout(Duration::from_millis(GOODBYE_MS_MAX), gone).await;
     }
 
     fn end(&mut self, why: String) -> News {

@@ -4,6 +4,7 @@
 //! `vaka journal export` and `vaka alarm list`. The gateway is a process of its own, so that kill -9 is one.
 //! Invariants: only 127.0.0.1 and free ports; every process and folder it made ends with it.
 
+mod alarms;
 pub mod centre;
 mod desk;
 mod device;
@@ -27,7 +28,8 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use vaka_protocol::{Event, Rung};
 
-use crate::cli::{DemoArgs, Exit, Failure, print_json, print_line};
+use crate::cli::{DemoArgs, Exit, Failure};
+use alarms::AlarmTable;
 use centre::Centre;
 use desk::{Desk, Identity};
 use evening::Evening;
@@ -80,7 +82,7 @@ pub fn run(args: DemoArgs) -> Result<Exit, Failure> {
             Err(Failure::new(Exit::Internal, attempt, error, home.log_tail()))
         }
     };
-    home.stop_gateway();
+    runtime.block_on(home.stop_gateway());
     if home.is_kept() {
         eprintln!("The home is kept in {}", home.dir().display());
     }
@@ -89,7 +91,8 @@ pub fn run(args: DemoArgs) -> Result<Exit, Failure> {
 
 fn record(path: &Path) -> Result<Recording, DemoError> {
     let file = File::open(path).map_err(|source| DemoError::Open { path: path.to_path_buf(), source })?;
-    replay::read(BufReader::new(file)).map_err(|source| DemoError::Recording { path: path.to_path_buf(), source })
+    replay::read(BufReader::new(file))
+        .map_err(|e| DemoError::Recording { path: path.to_path_buf(), source: Box::new(e) })
 }
 
 /// Ctrl-C, or a supervisor's SIGTERM or SIGHUP.
@@ -124,7 +127,7 @@ async fn play(
     match recording {
         None => {
             let doors = Evening::enrol(home)?;
-            curtain_up(home, &centre, &desk)?;
+            curtain_up(home, &centre, &desk).await?;
             let pause = (!args.headless).then(|| evening::pause(args.duration));
             let mut evening = Evening::begin(home, &mut centre, desk.clone(), doors, pause, begun + args.duration);
             evening.play().await?;
@@ -133,15 +136,16 @@ async fn play(
         }
         Some(recording) => {
             let cast = tokio::task::block_in_place(|| playback::enrol(home, recording, &desk))?;
-            curtain_up(home, &centre, &desk)?;
+            curtain_up(home, &centre, &desk).await?;
             played = playback::play(recording, cast, &desk).await?;
+            latencies(&desk, &BTreeSet::new(), &mut evidence);
         }
     }
     settle(home).await?;
     let (export, alarms) = tokio::task::block_in_place(|| {
         Ok::<_, DemoError>((home.vaka_json(&["journal", "export"])?, home.alarms(true)?))
     })?;
-    tokio::task::block_in_place(|| home.stop_gateway());
+    home.stop_gateway().await;
     let facts = desk.facts();
     evidence.sent = facts.said.len();
     evidence.acked = facts.acked();
@@ -158,22 +162,23 @@ async fn play(
     evidence.centre = centre.taken().into_iter().map(|taken| (taken.cid, taken.reference)).collect();
     evidence.took = begun.elapsed();
     let summary = summary::summarise(&evidence);
-    if !args.json
-        && let Some(recording) = recording
-    {
-        let _ = print_line(&format!("\n{}", DeviceTable { recording, played: &played, export: &evidence.export }));
-        if let Some(table) = &played.capabilities {
-            let _ = print_line(&format!("{table}"));
+    if args.json {
+        desk.teller.line_json(json!({"summary": summary}));
+    } else {
+        desk.teller.line(&format!("\nAlarms, as `vaka alarm list` shows them\n{}", AlarmTable(&evidence.alarms)));
+        if let Some(recording) = recording {
+            desk.teller.line(&DeviceTable { recording, played: &played, export: &evidence.export }.to_string());
         }
+        if let Some(table) = &played.capabilities {
+            desk.teller.line(&table.to_string());
+        }
+        desk.teller.line(&format!("Summary\n{summary}"));
     }
-    // A reader that has gone does not change how it went.
-    let _ =
-        if args.json { print_json(&json!({"summary": summary})) } else { print_line(&format!("\nSummary\n{summary}")) };
     Ok(summary)
 }
 
-fn curtain_up(home: &mut Home, centre: &Centre, desk: &Desk) -> Result<(), DemoError> {
-    let ready = tokio::task::block_in_place(|| home.start_gateway())?;
+async fn curtain_up(home: &mut Home, centre: &Centre, desk: &Desk) -> Result<(), DemoError> {
+    let ready = home.start_gateway().await?;
     desk.teller.act("A home on this machine");
     desk.teller.stage("gateway", &format!("listens on {}, ready after {}", home.address, teller::in_words(ready)));
     desk.teller.stage("centre", &format!("takes SCAIP alarms at {}", centre.url()));

@@ -7,12 +7,12 @@
 //! |---|---|
 //! | a home's log | `t` (seconds UTC), `sensor` (`Bed/Pressure/Bedroom`, or any name), `on` |
 //! | Zigbee2MQTT | `topic`, `payload` (object or text); other fields are ignored |
-//! | Vaka's own export | `device`, `restart`, `seq`, `message` |
+//! | Vaka's own export | `kind`, `device`, `at`, `event` as `vaka journal export` writes them; other kinds are passed over |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use vaka_protocol::{DeviceId, Event, Press, decode_event};
 
 use crate::ingest::adapter::zigbee2mqtt;
@@ -28,8 +28,8 @@ pub struct Step {
 /// What a line has a device say.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Say {
-    /// Vaka's own payload. `identity` is (restart, seq) where the line has one.
-    Own { device: DeviceId, at: Option<i64>, identity: Option<(u32, u64)>, event: Event },
+    /// Vaka's own payload; the device numbers it anew.
+    Own { device: DeviceId, at: Option<i64>, event: Box<Event> },
     /// Another maker's message through a bridge; `device` is the one behind it.
     Bridged { device: DeviceId, topic: String, payload: Vec<u8> },
 }
@@ -70,7 +70,7 @@ pub enum ReplayError {
     #[error("reading line {line}: not JSON: {what}")]
     NotJson { line: u64, what: String },
     #[error(
-        "reading line {line}: none of the forms known; expected the fields t, sensor, on (a home's log), or topic, payload (Zigbee2MQTT), or device, message (vaka journal export)"
+        "reading line {line}: none of the forms known; expected the fields t, sensor, on (a home's log), or topic, payload (Zigbee2MQTT), or kind, device, event (vaka journal export)"
     )]
     Form { line: u64 },
     #[error("reading line {line}: the field {field:?} {what}")]
@@ -119,7 +119,7 @@ impl Reader {
             self.sensor(line, &fields)?
         } else if let (Some(topic), Some(payload)) = (fields.get("topic"), fields.get("payload")) {
             self.bridged(line, topic, payload)?
-        } else if fields.contains_key("device") {
+        } else if fields.contains_key("device") || fields.contains_key("kind") {
             match self.exported(line, &fields)? {
                 Some(say) => say,
                 None => {
@@ -127,9 +127,6 @@ impl Reader {
                     return Ok(());
                 }
             }
-        } else if fields.contains_key("kind") || fields.contains_key("record") {
-            self.out.passed_over += 1;
-            return Ok(());
         } else {
             return Err(ReplayError::Form { line });
         };
@@ -155,7 +152,7 @@ impl Reader {
         }
         let sensor = Sensor::named(name);
         let device = self.device(name, sensor.kind(), name.split('/').nth(2).map(str::to_string), false);
-        Ok(Say::Own { device, at: Some(at.round() as i64), identity: None, event: sensor.event(on) })
+        Ok(Say::Own { device, at: Some(at.round() as i64), event: Box::new(sensor.event(on)) })
     }
 
     fn bridged(&mut self, line: u64, topic: &Value, payload: &Value) -> Result<Say, ReplayError> {
@@ -171,31 +168,27 @@ impl Reader {
         Ok(Say::Bridged { device, topic: topic.to_string(), payload })
     }
 
-    /// A line of `vaka journal export`; `None` where the record is no event of Vaka's own.
+    /// A line of `vaka journal export`; `None` where the record is no event.
     fn exported(&mut self, line: u64, fields: &Map<String, Value>) -> Result<Option<Say>, ReplayError> {
         let wrong = |field, what: &str| ReplayError::Field { line, field, what: what.to_string() };
-        let name = fields["device"].as_str().ok_or_else(|| wrong("device", "must be a device id"))?;
-        let payload = match (fields.get("message"), fields.get("payload")) {
-            (Some(message), _) if message.is_object() => message,
-            (_, Some(payload)) if payload.is_object() => payload,
-            _ => return Ok(None),
-        };
-        let via = fields.get("via").and_then(Value::as_object);
-        if let Some(topic) =
-            via.and_then(|via| via.get("topic")).or(fields.get("topic")).filter(|_| payload.get("event").is_none())
+        if fields.get("kind").is_some_and(|kind| kind != "event") {
+            return Ok(None);
+        }
+        if let (Some(topic), Some(payload)) =
+            (fields.get("via").and_then(|via| via.get("topic")), fields.get("payload"))
         {
             return self.bridged(line, topic, payload).map(Some);
         }
-        if payload.get("event").is_none() {
+        let name = fields["device"].as_str().ok_or_else(|| wrong("device", "must be a device id"))?;
+        let Some(event) = fields.get("event") else { return Ok(None) };
+        let message = json!({"v": vaka_protocol::VERSION, "at": fields.get("at"), "event": event}).to_string();
+        let message = decode_event(message.as_bytes()).map_err(|e| wrong("event", &format!("is none: {e}")))?;
+        // An answer to a command of another gateway.
+        if matches!(message.event, Event::Done { .. }) {
             return Ok(None);
         }
-        let message = decode_event(payload.to_string().as_bytes())
-            .map_err(|e| wrong("message", &format!("is no event message: {e}")))?;
-        let restart =
-            fields.get("restart").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).or(message.restart);
-        let seq = fields.get("seq").and_then(Value::as_u64).or(message.seq);
         let device = self.device(name, kind_for(&message.event), None, false);
-        Ok(Some(Say::Own { device, at: message.at, identity: restart.zip(seq), event: message.event }))
+        Ok(Some(Say::Own { device, at: message.at, event: Box::new(message.event) }))
     }
 
     /// The id for a name in the recording: its letters and digits; two names that become the same are told apart by a number.
@@ -257,6 +250,7 @@ enum Sensor {
     Chair,
     Mat,
     Door,
+    /// For medicine or keys: to open it is an event by itself.
     Cabinet,
     /// Something that is used: PIR, flush, tap, cooker. Its being used is activity; its end says that the sensor lives.
     Activity,
@@ -270,66 +264,37 @@ enum Sensor {
 impl Sensor {
     fn named(name: &str) -> Self {
         let lower = name.to_lowercase();
-        let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-        let has = |parts: &[&str]| words.iter().any(|word| parts.iter().any(|part| word.contains(part)));
-        // `Bedroom` is a place, not a bed.
-        let is = |parts: &[&str]| {
-            words.iter().any(|word| parts.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit())))
-        };
-        let weighs = has(&["pressure", "mat", "weight", "load"]);
-        let magnet = has(&["magnet", "contact", "reed", "door", "window", "gate"]);
-        if has(&["smoke"]) {
+        let words: Vec<&str> = lower
+            .split(|c: char| !c.is_alphanumeric())
+            .map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))
+            .filter(|word| !word.is_empty())
+            .collect();
+        // `Maindoor` has a door in it; `Bedroom` is no bed.
+        let has = |parts: &str| words.iter().any(|word| parts.split(' ').any(|part| word.contains(part)));
+        let is = |whole: &str| words.iter().any(|word| whole.split(' ').any(|known| known == *word));
+        let weighs = has("pressure weight") || is("mat load");
+        let magnet = has("magnet contact reed door window gate");
+        if has("smoke") {
             Sensor::Smoke
-        } else if has(&["leak", "flood"]) {
+        } else if has("leak flood") {
             Sensor::Flood
-        } else if has(&["panic", "button", "pendant", "alarm"]) {
+        } else if has("panic button pendant") || is("alarm sos") {
             Sensor::Button
-        } else if has(&["pir", "motion", "infrared", "presence", "occupancy", "ultrason", "radar"]) {
+        } else if has("pir motion infrared presence occupancy ultrason radar flush") {
             Sensor::Activity
-        } else if weighs && is(&["bed"]) || !magnet && is(&["bed"]) {
+        } else if is("bed") && !magnet {
             Sensor::Bed
-        } else if weighs && is(&["seat", "chair", "sofa", "couch", "armchair", "toilet"])
-            || is(&["seat", "chair", "sofa", "couch", "armchair"])
-        {
+        } else if is("seat chair armchair sofa couch") || weighs && is("toilet") {
             Sensor::Chair
         } else if weighs {
             Sensor::Mat
-        } else if magnet
-            && has(&[
-                "cabinet",
-                "cupboard",
-                "fridge",
-                "freezer",
-                "drawer",
-                "wardrobe",
-                "pantry",
-                "oven",
-                "medicine",
-                "dishwasher",
-                "microwave",
-            ])
-        {
+        } else if magnet && has("medicine medication pill drug") {
             Sensor::Cabinet
-        } else if has(&["door", "window", "gate", "entrance"]) && (magnet || words.len() == 1) {
+        } else if magnet || has("entrance cupboard drawer fridge cabinet") {
             Sensor::Door
-        } else if magnet {
-            Sensor::Cabinet
-        } else if has(&[
-            "flush",
-            "electric",
-            "float",
-            "flow",
-            "water",
-            "tap",
-            "current",
-            "power",
-            "light",
-            "switch",
-            "vibration",
-            "item",
-            "use",
-            "phone",
-        ]) {
+        } else if has("electric float flow water current power light switch vibration item phone")
+            || is("tap use shower")
+        {
             Sensor::Activity
         } else {
             Sensor::Stranger
@@ -383,5 +348,99 @@ fn kind_for(event: &Event) -> &'static str {
         Event::Position { .. } => "gps-alarm",
         Event::Dose { .. } | Event::Stock { .. } => "dispenser",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> Result<Recording, ReplayError> {
+        read(text.as_bytes())
+    }
+
+    fn event_of(sensor: &str, on: u8) -> Event {
+        let recording = read_text(&format!(r#"{{"t":1,"sensor":"{sensor}","on":{on}}}"#)).expect("a readable line");
+        match &recording.steps[0].say {
+            Say::Own { event, .. } => *event.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_recorded_home_is_read_whole() {
+        let text = include_str!("../../../tests/data/home-a/events.jsonl");
+        let recording = read_text(text).expect("a readable recording");
+        assert_eq!((recording.steps.len(), recording.devices.len()), (818, 12));
+        let bed = DeviceId::try_from("bed-pressure-bedroom").expect("an id");
+        assert_eq!(recording.devices[&bed].kind, "bed-sensor");
+        assert_eq!(recording.devices[&bed].room.as_deref(), Some("Bedroom"));
+        let first =
+            Say::Own { device: bed, at: Some(1_322_447_279_000), event: Box::new(Event::Bed { occupied: true }) };
+        assert_eq!(recording.steps[0].say, first);
+        let kinds: BTreeSet<&str> = recording.devices.values().map(|needed| needed.kind).collect();
+        assert!(!kinds.contains("other"), "every sensor of a real home is known: {:?}", recording.devices);
+    }
+
+    #[test]
+    fn a_sensors_name_says_what_it_is() {
+        assert_eq!(event_of("Seat/Pressure/Living", 1), Event::Chair { occupied: true });
+        assert_eq!(event_of("Maindoor/Magnetic/Entrance", 0), Event::Door { open: false });
+        assert_eq!(event_of("Door/PIR/Kitchen", 1), Event::Motion {}, "a movement sensor at a door");
+        assert_eq!(event_of("Fridge/Magnetic/Kitchen", 1), Event::Door { open: true }, "food is no medicine");
+        assert_eq!(event_of("Medicine cabinet/Magnetic/Bathroom", 1), Event::Cabinet { open: true, by: None });
+        assert_eq!(event_of("Toilet/Flush/Bathroom", 1), Event::Motion {});
+        assert_eq!(event_of("Microwave/Electric/Kitchen", 0), Event::Alive {}, "the end of a use is a sign of life");
+        assert_eq!(event_of("Bedroom/PIR", 1), Event::Motion {});
+        assert_eq!(event_of("Door/Magnetic/Bedroom", 1), Event::Door { open: true });
+        assert_eq!(event_of("bed", 1), Event::Bed { occupied: true });
+        assert_eq!(event_of("Kitchen smoke alarm", 1), Event::Smoke { active: true });
+        assert_eq!(event_of("Gizmo/X9", 1), Event::Unknown { name: "sensor".into() }, "kept, and shown to a person");
+    }
+
+    #[test]
+    fn names_become_ids_that_differ() {
+        let text = r#"{"t":1,"sensor":"Dörr 1","on":1}
+{"t":2,"sensor":"dorr-1","on":true}
+{"t":3.5,"sensor":"A very long name of a sensor in a very large house","on":"ON"}
+{"t":4,"sensor":"***","on":0}"#;
+        let ids: Vec<String> = read_text(text).expect("readable").devices.keys().map(|id| id.to_string()).collect();
+        assert_eq!(ids, ["a-very-long-name-of-a-sensor-in", "device", "dorr-1", "dorr-1-2"]);
+    }
+
+    #[test]
+    fn zigbee2mqtt_and_vakas_own_export_are_read_too() {
+        let text = r#"{"vendor":"X","topic":"zigbee2mqtt/hall/button","payload":{"action":"single"},"alarm":true}
+
+{"record":1,"kind":"boot","version":"0.1.0"}
+{"record":2,"kind":"event","lane":"life","device":"p1","enrolment":1,"restart":3,"seq":4,"at":5,"event":{"button":{"press":"long"}}}
+{"record":3,"kind":"event","device":"hall","via":{"bridge":"z","topic":"z/hall"},"payload":{"contact":true},"restart":0,"seq":1}
+{"record":4,"kind":"rung","alarm":"a"}"#;
+        let recording = read_text(text).expect("readable");
+        assert_eq!((recording.steps.len(), recording.empty, recording.passed_over), (3, 1, 2));
+        assert!(recording.has_bridge());
+        assert_eq!(recording.steps[0].line, 1);
+        assert!(
+            matches!(&recording.steps[0].say, Say::Bridged { device, topic, .. } if device.as_str() == "hall-button" && topic == "zigbee2mqtt/hall/button")
+        );
+        assert!(matches!(
+            &recording.steps[1].say,
+            Say::Own { at: Some(5), event, .. } if **event == (Event::Button { press: Press::Long })
+        ));
+        assert!(matches!(&recording.steps[2].say, Say::Bridged { topic, .. } if topic == "z/hall"));
+    }
+
+    #[test]
+    fn an_error_names_the_line_and_what_is_wrong() {
+        let error = |text: &str| read_text(text).expect_err("wrong").to_string();
+        let good = r#"{"t":1,"sensor":"bed","on":1}"#;
+        assert!(error(&format!("{good}\n{{\"t\":")).starts_with("reading line 2: not JSON"));
+        assert!(error(&format!("{good}\n{good}\n[1]")).starts_with("reading line 3: none of the forms"));
+        assert!(error(r#"{"a":1}"#).contains("line 1: none of the forms"));
+        assert!(error(r#"{"t":1,"sensor":"bed","on":7}"#).contains("the field \"on\" must be 0 or 1"));
+        assert!(error(r#"{"t":"x","sensor":"bed","on":1}"#).contains("the field \"t\" must be seconds"));
+        assert!(error(r#"{"t":1e15,"sensor":"bed","on":1}"#).contains("no time between"));
+        assert!(error(r#"{"topic":"nothing","payload":{}}"#).contains("names no device"));
+        assert_eq!(error("\n\n"), "reading the recording: it holds no event");
     }
 }

@@ -1,7 +1,8 @@
 //! The timeline as it is printed: for a reader, or as JSON lines for a machine. Colours on a terminal only.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
@@ -9,7 +10,7 @@ use serde_json::json;
 use vaka_device::Shown;
 use vaka_protocol::{DeviceId, Rung};
 
-use crate::cli::{colour, print_json, print_line};
+use crate::cli::colour;
 
 /// Prints. One line per fact, each complete.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Teller {
     json: bool,
     /// Off while something prints a progress line or nobody reads.
     detail: bool,
+    /// What devices say is not told: they say much.
+    hushed: AtomicBool,
     /// Progress lines are for a terminal.
     progress: Option<Mutex<Instant>>,
 }
@@ -25,11 +28,7 @@ impl Teller {
     /// `detail`: the timeline; else headings, troubles and the end alone.
     pub fn new(json: bool, detail: bool) -> Self {
         let progress = std::io::stderr().is_terminal().then(|| Mutex::new(Instant::now()));
-        Self { json, detail, progress }
-    }
-
-    pub fn is_json(&self) -> bool {
-        self.json
+        Self { json, detail, hushed: AtomicBool::new(false), progress }
     }
 
     /// A new act of the play.
@@ -42,7 +41,15 @@ impl Teller {
         }
     }
 
+    /// From here on what devices say is told, or is not.
+    pub fn hush(&self, hushed: bool) {
+        self.hushed.store(hushed, Ordering::Relaxed);
+    }
+
     pub fn say(&self, who: &DeviceId, what: &str) {
+        if self.hushed.load(Ordering::Relaxed) {
+            return;
+        }
         self.fact(who.as_str(), what, "36");
     }
 
@@ -114,13 +121,14 @@ impl Teller {
         }
     }
 
-    /// A reader that has gone ends the demo's words, not its work: the exit code still says how it went.
-    fn line(&self, text: &str) {
-        let _ = print_line(text);
+    /// One line on stdout. A reader that has gone (`| head`) ends the demo's words, not its work: processes and folder
+    /// are still cleared away, and the exit code says how it went.
+    pub fn line(&self, text: &str) {
+        let _ = writeln!(std::io::stdout(), "{text}");
     }
 
-    fn line_json(&self, fact: serde_json::Value) {
-        let _ = print_json(&fact);
+    pub fn line_json(&self, fact: serde_json::Value) {
+        self.line(&fact.to_string());
     }
 }
 
