@@ -25,20 +25,8 @@ pub struct Load {
 }
 
 /// The loads the goals speak of.
-pub const LOADS: [Load; 3] = [
-    Load {
-        connections: 1,
-        window: 1,
-    },
-    Load {
-        connections: 16,
-        window: 4,
-    },
-    Load {
-        connections: 50,
-        window: 10,
-    },
-];
+pub const LOADS: [Load; 3] =
+    [Load { connections: 1, window: 1 }, Load { connections: 16, window: 4 }, Load { connections: 50, window: 10 }];
 
 /// The column of figures that are the machine's own.
 pub const MACHINE: &str = "disk";
@@ -58,14 +46,7 @@ impl Load {
 const KILL_EVENTS: u64 = 900;
 
 /// A generator that has connected everything.
-fn generator(
-    dir: &Path,
-    server: &Server,
-    peer: &dyn Peer,
-    load: Load,
-    restart: u32,
-    work: Work,
-) -> Result<Role> {
+fn generator(dir: &Path, server: &Server, peer: &dyn Peer, load: Load, restart: u32, work: Work) -> Result<Role> {
     let spec = LoadSpec {
         target: server.target.clone(),
         devices: peer.devices()[..load.connections].to_vec(),
@@ -76,13 +57,8 @@ fn generator(
     let path = dir.join("load.json");
     fs::write(&path, serde_json::to_string(&spec)?)?;
     let mut role = Role::spawn("load", Some(&path))?;
-    let ready = role
-        .line()
-        .with_context(|| format!("connecting {} devices to {}", load.connections, peer.name()))?;
-    ensure!(
-        ready == "ready",
-        "the generator said {ready:?} instead of ready"
-    );
+    let ready = role.line().with_context(|| format!("connecting {} devices to {}", load.connections, peer.name()))?;
+    ensure!(ready == "ready", "the generator said {ready:?} instead of ready");
     Ok(role)
 }
 
@@ -100,47 +76,17 @@ pub fn throughput(
     measure_ms: u64,
 ) -> Result<f64> {
     let server = peer.start_empty()?;
-    let role = generator(
-        dir,
-        &server,
-        peer,
-        load,
-        1,
-        Work::Timed {
-            warm_up_ms,
-            measure_ms,
-        },
-    )?;
+    let role = generator(dir, &server, peer, load, 1, Work::Timed { warm_up_ms, measure_ms })?;
     let before_us = cpu_us(server.pid());
     let result = result(role)?;
     let server_us = cpu_us(server.pid()) - before_us;
     let rate = result.acked as f64 / result.seconds;
     let all = result.acked_total.max(1) as f64;
     table.add(&load.row("acknowledged"), "ev/s", peer.name(), rate);
-    table.add(
-        &load.row("PUBACK p50"),
-        "ms",
-        peer.name(),
-        result.p50_us / 1e3,
-    );
-    table.add(
-        &load.row("PUBACK p99"),
-        "ms",
-        peer.name(),
-        result.p99_us / 1e3,
-    );
-    table.add(
-        &load.row("server's processor time"),
-        "µs/ev",
-        peer.name(),
-        server_us / all,
-    );
-    table.add(
-        &load.row("generator's processor time"),
-        "µs/ev",
-        peer.name(),
-        result.cpu_us / all,
-    );
+    table.add(&load.row("PUBACK p50"), "ms", peer.name(), result.p50_us / 1e3);
+    table.add(&load.row("PUBACK p99"), "ms", peer.name(), result.p99_us / 1e3);
+    table.add(&load.row("server's processor time"), "µs/ev", peer.name(), server_us / all);
+    table.add(&load.row("generator's processor time"), "µs/ev", peer.name(), result.cpu_us / all);
     table.add("refused", "events", peer.name(), result.refused as f64);
     Ok(rate)
 }
@@ -157,10 +103,7 @@ pub fn raw_disk(table: &mut Table, dir: &Path, time: Duration) -> Result<f64> {
 
 /// Acknowledged events that are gone after kill -9.
 pub fn lost_after_kill(table: &mut Table, dir: &Path, peer: &mut dyn Peer) -> Result<f64> {
-    let load = Load {
-        connections: 10,
-        window: 4,
-    };
+    let load = Load { connections: 10, window: 4 };
     let per_device = KILL_EVENTS / load.connections as u64;
     let mut server = peer.start_empty()?;
     peer.prepare_keeping(&server)?;
@@ -169,63 +112,32 @@ pub fn lost_after_kill(table: &mut Table, dir: &Path, peer: &mut dyn Peer) -> Re
     server.process.kill();
     let server = peer.start_again()?;
     let kept = peer.kept(&server, 77)?;
-    let acked = peer.devices()[..load.connections]
-        .iter()
-        .flat_map(|d| (1..=per_device).map(|seq| (d.id.clone(), seq)));
+    let acked = peer.devices()[..load.connections].iter().flat_map(|d| (1..=per_device).map(|seq| (d.id.clone(), seq)));
     let lost = acked.filter(|event| !kept.contains(event)).count() as f64 - result.refused as f64;
-    table.add(
-        "acknowledged before kill -9",
-        "events",
-        peer.name(),
-        result.acked_total as f64,
-    );
+    table.add("acknowledged before kill -9", "events", peer.name(), result.acked_total as f64);
     table.add("of these lost", "events", peer.name(), lost);
     Ok(lost)
 }
 
 /// Bytes on the disk per event with 16 waiting: what the kernel wrote, and by how much the store grew.
 pub fn disk_bytes(table: &mut Table, dir: &Path, peer: &mut dyn Peer, events: u64) -> Result<()> {
-    let load = Load {
-        connections: 16,
-        window: 1,
-    };
+    let load = Load { connections: 16, window: 1 };
     let server = peer.start_empty()?;
     peer.prepare_keeping(&server)?;
-    let role = generator(
-        dir,
-        &server,
-        peer,
-        load,
-        1,
-        Work::Count {
-            per_device: events / 16,
-        },
-    )?;
+    let role = generator(dir, &server, peer, load, 1, Work::Count { per_device: events / 16 })?;
     let written = write_bytes(server.pid());
     let size = disk::folder_bytes(peer.store());
     let result = result(role)?;
     let all = result.acked_total as f64;
-    table.add(
-        "16×1 written to the disk",
-        "B/ev",
-        peer.name(),
-        (write_bytes(server.pid()) - written) / all,
-    );
-    table.add(
-        "16×1 growth of the store",
-        "B/ev",
-        peer.name(),
-        (disk::folder_bytes(peer.store()) - size) / all,
-    );
+    table.add("16×1 written to the disk", "B/ev", peer.name(), (write_bytes(server.pid()) - written) / all);
+    table.add("16×1 growth of the store", "B/ev", peer.name(), (disk::folder_bytes(peer.store()) - size) / all);
     Ok(())
 }
 
 /// From spawn to a listening socket, and to the CONNACK of a device that tries at once.
 pub fn ready(table: &mut Table, peer: &mut dyn Peer) -> Result<f64> {
     let server = peer.start_empty()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let session = runtime.block_on(Session::open(&server.target, &peer.devices()[0], false))?;
     let connected_ms = server.spawned.elapsed().as_secs_f64() * 1e3;
     drop(session);
@@ -250,45 +162,22 @@ pub fn idle(
         held.push((peer.name(), server, role));
     }
     std::thread::sleep(settle);
-    let before: Vec<(f64, f64)> = held
-        .iter()
-        .map(|(_, s, _)| (context_switches(s.pid()), cpu_us(s.pid())))
-        .collect();
+    let before: Vec<(f64, f64)> = held.iter().map(|(_, s, _)| (context_switches(s.pid()), cpu_us(s.pid()))).collect();
     std::thread::sleep(watch);
     let minutes = watch.as_secs_f64() / 60.0;
     for ((name, server, _), (switches, cpu)) in held.iter().zip(before) {
         let (rss, pss) = memory_mib(server.pid());
         table.add("idle, 50 devices: RSS", "MiB", name, rss);
         table.add("idle, 50 devices: PSS", "MiB", name, pss);
-        table.add(
-            "idle: context switches",
-            "/min",
-            name,
-            (context_switches(server.pid()) - switches) / minutes,
-        );
-        table.add(
-            "idle: processor time",
-            "ms/min",
-            name,
-            (cpu_us(server.pid()) - cpu) / 1e3 / minutes,
-        );
+        table.add("idle: context switches", "/min", name, (context_switches(server.pid()) - switches) / minutes);
+        table.add("idle: processor time", "ms/min", name, (cpu_us(server.pid()) - cpu) / 1e3 / minutes);
     }
     let mut traces = Vec::new();
     for (name, server, _) in &held {
         let file = dir.join(format!("{name}.strace"));
         let mut command = Command::new("strace");
-        command
-            .args([
-                "-f",
-                "-qq",
-                "-e",
-                "trace=fsync,fdatasync,sync_file_range,msync,syncfs",
-                "-o",
-            ])
-            .arg(&file);
-        command
-            .args(["-p", &server.pid().to_string()])
-            .stderr(Stdio::null());
+        command.args(["-f", "-qq", "-e", "trace=fsync,fdatasync,sync_file_range,msync,syncfs", "-o"]).arg(&file);
+        command.args(["-p", &server.pid().to_string()]).stderr(Stdio::null());
         // Without strace (or the right to trace) the row stays empty.
         if let Ok(strace) = Process::spawn("strace", &mut command) {
             traces.push((*name, strace, file));
@@ -300,12 +189,7 @@ pub fn idle(
     for (name, mut strace, file) in traces {
         strace.kill();
         if let Ok(calls) = fs::read_to_string(file) {
-            table.add(
-                "idle: syncs",
-                "/min",
-                name,
-                calls.lines().count() as f64 / minutes,
-            );
+            table.add("idle: syncs", "/min", name, calls.lines().count() as f64 / minutes);
         }
     }
     for (_, server, mut role) in held {
@@ -322,30 +206,14 @@ pub fn press_row(centre: &str, what: &str) -> String {
 }
 
 /// From a press to the receipts; the alarm centre is the one the gateway is configured for.
-pub fn presses(
-    table: &mut Table,
-    dir: &Path,
-    peer: &mut dyn Peer,
-    centre: &Centre,
-    presses: u64,
-) -> Result<f64> {
+pub fn presses(table: &mut Table, dir: &Path, peer: &mut dyn Peer, centre: &Centre, presses: u64) -> Result<f64> {
     let server = peer.start_empty()?;
     let role = generator(dir, &server, peer, LOADS[2], 1, Work::Press { presses })?;
     let presses = result(role)?.presses;
     let rung = |pick: fn(&Press) -> Option<f64>| median(presses.iter().filter_map(pick)) / 1e3;
     let row = |what| press_row(centre.name, what);
-    table.add(
-        &row("PUBACK, p50"),
-        "ms",
-        peer.name(),
-        rung(|p| p.puback_us),
-    );
-    table.add(
-        &row("received, p50"),
-        "ms",
-        peer.name(),
-        rung(|p| p.received_us),
-    );
+    table.add(&row("PUBACK, p50"), "ms", peer.name(), rung(|p| p.puback_us));
+    table.add(&row("received, p50"), "ms", peer.name(), rung(|p| p.received_us));
     let (p50, p99) = p50_p99(presses.iter().filter_map(|p| p.accepted_us).collect());
     table.add(&row("accepted, p50"), "ms", peer.name(), p50 / 1e3);
     table.add(&row("accepted, p99"), "ms", peer.name(), p99 / 1e3);
@@ -355,21 +223,8 @@ pub fn presses(
 /// Size of the program as it is shipped: without symbols.
 pub fn program_size(table: &mut Table, dir: &Path, peer: &dyn Peer) -> Result<()> {
     let stripped = dir.join("stripped");
-    let done = Command::new("strip")
-        .arg("-o")
-        .arg(&stripped)
-        .arg(peer.program())
-        .status();
-    let measured = if done.is_ok_and(|status| status.success()) {
-        stripped.as_path()
-    } else {
-        peer.program()
-    };
-    table.add(
-        "program, stripped",
-        "MiB",
-        peer.name(),
-        fs::metadata(measured)?.len() as f64 / 1_048_576.0,
-    );
+    let done = Command::new("strip").arg("-o").arg(&stripped).arg(peer.program()).status();
+    let measured = if done.is_ok_and(|status| status.success()) { stripped.as_path() } else { peer.program() };
+    table.add("program, stripped", "MiB", peer.name(), fs::metadata(measured)?.len() as f64 / 1_048_576.0);
     Ok(())
 }

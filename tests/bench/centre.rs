@@ -26,11 +26,7 @@ impl Centre {
     pub fn own() -> Result<Centre> {
         let mut role = Role::spawn("centre", None)?;
         let port = role.line()?.parse()?;
-        Ok(Centre {
-            name: "bench centre",
-            port,
-            _process: role.process,
-        })
+        Ok(Centre { name: "bench centre", port, _process: role.process })
     }
 
     /// SIPp from Debian; None where it is not installed.
@@ -39,31 +35,14 @@ impl Centre {
         fs::write(&scenario, include_str!("sipp-centre.xml"))?;
         let port = free_port()?;
         let mut command = Command::new("sipp");
-        command.arg("-sf").arg(&scenario).args([
-            "-i",
-            "127.0.0.1",
-            "-p",
-            &port.to_string(),
-            "-t",
-            "t1",
-            "-nostdin",
-        ]);
-        command
-            .args(["-watchdog_interval", "0", "-timer_resol", "1"])
-            .current_dir(dir);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.arg("-sf").arg(&scenario).args(["-i", "127.0.0.1", "-p", &port.to_string(), "-t", "t1", "-nostdin"]);
+        command.args(["-watchdog_interval", "0", "-timer_resol", "1"]).current_dir(dir);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let Ok(mut process) = Process::spawn("sipp", &mut command) else {
             return Ok(None);
         };
         process.wait_listening(port, Duration::from_secs(5))?;
-        Ok(Some(Centre {
-            name: "SIPp",
-            port,
-            _process: process,
-        }))
+        Ok(Some(Centre { name: "SIPp", port, _process: process }))
     }
 }
 
@@ -91,8 +70,7 @@ fn serve(mut stream: TcpStream) -> Result<()> {
         while let Some((head, body, size)) = message(&bytes)? {
             if head.starts_with("MESSAGE ") {
                 number += 1;
-                let answers = answers(head, body, port, number)
-                    .context("a MESSAGE that cannot be answered")?;
+                let answers = answers(head, body, port, number).context("a MESSAGE that cannot be answered")?;
                 stream.write_all(answers.as_bytes())?;
             }
             bytes.drain(..size);
@@ -119,38 +97,26 @@ fn message(bytes: &[u8]) -> Result<Option<(&str, &str, usize)>> {
         None => 0,
     };
     let whole = end + 4 + length;
-    Ok(text
-        .get(end + 4..whole)
-        .map(|body| (head, body, skipped + whole)))
+    Ok(text.get(end + 4..whole).map(|body| (head, body, skipped + whole)))
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.split("\r\n").skip(1).find_map(|line| {
         let (found, value) = line.split_once(':')?;
-        found
-            .trim()
-            .eq_ignore_ascii_case(name)
-            .then(|| value.trim())
+        found.trim().eq_ignore_ascii_case(name).then(|| value.trim())
     })
 }
 
 /// The 200, and for an `mrq` the `mrs` as a MESSAGE of its own.
 fn answers(head: &str, body: &str, port: u16, number: u64) -> Option<String> {
     let mut out = String::from("SIP/2.0 200 OK\r\n");
-    for line in head
-        .split("\r\n")
-        .skip(1)
-        .filter(|line| line.to_ascii_lowercase().starts_with("via:"))
-    {
+    for line in head.split("\r\n").skip(1).filter(|line| line.to_ascii_lowercase().starts_with("via:")) {
         out += &format!("{line}\r\n");
     }
     let from = header(head, "From")?;
     let to = header(head, "To")?;
     let call = header(head, "Call-ID")?;
-    out += &format!(
-        "From: {from}\r\nTo: {to};tag=centre\r\nCall-ID: {call}\r\nCSeq: {}\r\n",
-        header(head, "CSeq")?
-    );
+    out += &format!("From: {from}\r\nTo: {to};tag=centre\r\nCall-ID: {call}\r\nCSeq: {}\r\n", header(head, "CSeq")?);
     out += "Content-Length: 0\r\n\r\n";
     let reference = between(body, "<ref>", "</ref>");
     if let (true, Some(reference)) = (body.contains("<mrq"), reference) {
@@ -184,17 +150,11 @@ mod tests {
     #[test]
     fn an_alarm_is_taken_once_it_is_whole() {
         let bytes = ASKED.replace("   34", "   37");
-        assert!(
-            message(&bytes.as_bytes()[..bytes.len() - 1])
-                .unwrap()
-                .is_none()
-        );
+        assert!(message(&bytes.as_bytes()[..bytes.len() - 1]).unwrap().is_none());
         let (head, body, size) = message(bytes.as_bytes()).unwrap().unwrap();
         assert_eq!(size, bytes.len());
         let out = answers(head, body, 5060, 1).unwrap();
-        assert!(
-            out.starts_with("SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 127.0.0.1:1;branch=z9hG4bK1\r\n")
-        );
+        assert!(out.starts_with("SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 127.0.0.1:1;branch=z9hG4bK1\r\n"));
         assert!(out.contains("MESSAGE sip:10149471@127.0.0.1:1 SIP/2.0\r\n"));
         assert!(out.ends_with("<mrs><ref>abc</ref><snu>0</snu></mrs>"));
     }

@@ -15,10 +15,7 @@ const APPEND_BYTES: usize = 400;
 /// p50 and p99 of append 400 B + fdatasync, in microseconds. The file grows, as a journal does.
 pub fn append_and_sync(dir: &Path, time: Duration) -> Result<(f64, f64)> {
     let path = dir.join("raw");
-    let mut file = OpenOptions::new()
-        .create_new(true)
-        .append(true)
-        .open(&path)?;
+    let mut file = OpenOptions::new().create_new(true).append(true).open(&path)?;
     let samples = timed(time, || {
         file.write_all(&[b'r'; APPEND_BYTES])?;
         Ok(file.sync_data()?)

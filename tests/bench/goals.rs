@@ -28,28 +28,12 @@ impl Goal {
 
 /// Every goal; a bound that depends on the machine is computed round by round, beside the figure it bounds.
 pub fn goals(table: &Table) -> Vec<Goal> {
-    let at_least = |text, measured, bound, unit| Goal {
-        text,
-        measured,
-        bound,
-        unit,
-        at_least: true,
-    };
-    let at_most = |text, measured, bound, unit| Goal {
-        text,
-        measured,
-        bound,
-        unit,
-        at_least: false,
-    };
+    let at_least = |text, measured, bound, unit| Goal { text, measured, bound, unit, at_least: true };
+    let at_most = |text, measured, bound, unit| Goal { text, measured, bound, unit, at_least: false };
     let own = |row: &str| table.median(row, "vaka");
     let raw = table.rounds(RAW_P50, MACHINE);
     let single = LOADS[0].row("PUBACK p50");
-    let singles = table
-        .rounds(&single, "vaka")
-        .iter()
-        .zip(table.rounds(&single, "mosquitto"))
-        .zip(raw);
+    let singles = table.rounds(&single, "vaka").iter().zip(table.rounds(&single, "mosquitto")).zip(raw);
     let single_ratio = median(singles.map(|((vaka, mosquitto), raw)| vaka / (raw + mosquitto)));
     let mut goals = vec![
         at_least(
@@ -58,65 +42,29 @@ pub fn goals(table: &Table) -> Vec<Goal> {
             2.0,
             "×",
         ),
-        at_most(
-            "1×1: PUBACK p50, times (raw fdatasync + mosquitto's)",
-            single_ratio,
-            1.5,
-            "×",
-        ),
+        at_most("1×1: PUBACK p50, times (raw fdatasync + mosquitto's)", single_ratio, 1.5, "×"),
     ];
     for (text, centre) in [
-        (
-            "press to accepted p50, less 3 raw fdatasyncs (SIPp)",
-            "SIPp",
-        ),
-        (
-            "press to accepted p50, less 3 raw fdatasyncs (bench centre)",
-            "bench centre",
-        ),
+        ("press to accepted p50, less 3 raw fdatasyncs (SIPp)", "SIPp"),
+        ("press to accepted p50, less 3 raw fdatasyncs (bench centre)", "bench centre"),
     ] {
         let row = press_row(centre, "accepted, p50");
-        let beyond = median(
-            table
-                .rounds(&row, "vaka")
-                .iter()
-                .zip(raw)
-                .map(|(press, raw)| press - 3.0 * raw),
-        );
+        let beyond = median(table.rounds(&row, "vaka").iter().zip(raw).map(|(press, raw)| press - 3.0 * raw));
         goals.push(at_most(text, beyond, 5.0, "ms"));
     }
     goals.extend([
         at_most("lost after kill -9", own("of these lost"), 0.0, "events"),
-        at_most(
-            "RSS with 50 devices",
-            own("idle, 50 devices: RSS"),
-            16.0,
-            "MiB",
-        ),
+        at_most("RSS with 50 devices", own("idle, 50 devices: RSS"), 16.0, "MiB"),
         at_most("program, stripped", own("program, stripped"), 12.0, "MiB"),
-        at_most(
-            "start to first CONNACK, empty journal",
-            own("start to first CONNACK"),
-            500.0,
-            "ms",
-        ),
-        at_most(
-            "written to the disk per 300 B event, 16 waiting",
-            own("16×1 written to the disk"),
-            700.0,
-            "B",
-        ),
+        at_most("start to first CONNACK, empty journal", own("start to first CONNACK"), 500.0, "ms"),
+        at_most("written to the disk per 300 B event, 16 waiting", own("16×1 written to the disk"), 700.0, "B"),
         at_most("syncs at rest", own("idle: syncs"), 0.0, "/min"),
     ]);
     goals
 }
 
 pub fn print(goals: &[Goal]) -> String {
-    let mut lines = vec![
-        ["goal", "", "measured", "bound", "met"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let mut lines = vec![["goal", "", "measured", "bound", "met"].map(str::to_owned).to_vec()];
     for goal in goals {
         let sign = if goal.at_least { "≥" } else { "≤" };
         let met = match goal.met() {
@@ -136,9 +84,8 @@ pub fn print(goals: &[Goal]) -> String {
 }
 
 pub fn json(goals: &[Goal]) -> Value {
-    let measured = |goal: &Goal| {
-        serde_json::Number::from_f64(goal.measured).map_or(Value::Null, Value::Number)
-    };
-    let line = |g: &Goal| json!({"goal": g.text, "unit": g.unit, "measured": measured(g), "bound": g.bound, "met": g.met()});
+    let measured = |goal: &Goal| serde_json::Number::from_f64(goal.measured).map_or(Value::Null, Value::Number);
+    let line =
+        |g: &Goal| json!({"goal": g.text, "unit": g.unit, "measured": measured(g), "bound": g.bound, "met": g.met()});
     goals.iter().map(line).collect()
 }

@@ -75,19 +75,14 @@ pub fn event_payload(restart: u32, seq: u64, at_ms: u64) -> Vec<u8> {
 }
 
 pub fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |t| t.as_millis() as u64)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u64)
 }
 
 /// The `load` role of the program.
 pub fn role(spec: &Path) -> Result<()> {
-    let text =
-        std::fs::read_to_string(spec).with_context(|| format!("reading {}", spec.display()))?;
+    let text = std::fs::read_to_string(spec).with_context(|| format!("reading {}", spec.display()))?;
     let spec: LoadSpec = serde_json::from_str(&text)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = LocalSet::new().block_on(&runtime, run(spec))?;
     println!("{}", serde_json::to_string(&result)?);
     Ok(())
@@ -107,10 +102,7 @@ async fn run(spec: LoadSpec) -> Result<LoadResult> {
     let me = std::process::id();
     let cpu_before = cpu_us(me);
     let mut result = match spec.work {
-        Work::Timed {
-            warm_up_ms,
-            measure_ms,
-        } => {
+        Work::Timed { warm_up_ms, measure_ms } => {
             let start = Instant::now() + Duration::from_millis(warm_up_ms);
             let end = start + Duration::from_millis(measure_ms);
             let mut result = drive(sessions, &spec, Until::Time { start, end }).await?;
@@ -150,9 +142,7 @@ async fn drive(sessions: Vec<Session>, spec: &LoadSpec, until: Until) -> Result<
         let spec = spec.clone();
         tasks.push(tokio::task::spawn_local(async move {
             let device = &spec.devices[index];
-            publish(session, device, &spec, until)
-                .await
-                .with_context(|| format!("publishing as {}", device.id))
+            publish(session, device, &spec, until).await.with_context(|| format!("publishing as {}", device.id))
         }));
     }
     let mut result = LoadResult::default();
@@ -183,12 +173,7 @@ struct Share {
     refused: u64,
 }
 
-async fn publish(
-    mut session: Session,
-    device: &Identity,
-    spec: &LoadSpec,
-    until: Until,
-) -> Result<Share> {
+async fn publish(mut session: Session, device: &Identity, spec: &LoadSpec, until: Until) -> Result<Share> {
     let version = session.version;
     let topic = device.event_topic();
     let mut share = Share::default();
@@ -234,12 +219,8 @@ async fn publish(
                 }
                 _ => continue,
             };
-            let place = sent
-                .get_mut(usize::from(id).wrapping_sub(1))
-                .and_then(Option::take);
-            let Some(at) = place else {
-                bail!("a PUBACK for packet {id}, which is not waiting for one")
-            };
+            let place = sent.get_mut(usize::from(id).wrapping_sub(1)).and_then(Option::take);
+            let Some(at) = place else { bail!("a PUBACK for packet {id}, which is not waiting for one") };
             waiting -= 1;
             if refused {
                 share.refused += 1;
@@ -254,11 +235,7 @@ async fn publish(
                 share.latencies_us.push((now - at).as_secs_f64() * 1e6);
             }
         }
-        ensure!(
-            share.refused < 1_000,
-            "{} events refused: this run measures refusals",
-            share.refused
-        );
+        ensure!(share.refused < 1_000, "{} events refused: this run measures refusals", share.refused);
     }
 }
 

@@ -134,26 +134,13 @@ fn say(start: Instant, text: &str) {
 /// The whole run. False: strict, and a goal was missed.
 fn bench(args: &Args) -> Result<bool> {
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
-    let program = if wanted("vaka") {
-        Some(gateway(args)?)
-    } else {
-        None
-    };
+    let program = if wanted("vaka") { Some(gateway(args)?) } else { None };
     let start = Instant::now();
     let plan = if args.quick { QUICK } else { FULL };
-    let folder = std::env::current_exe()?
-        .parent()
-        .context("this program has no folder")?
-        .to_owned();
-    let dir = tempfile::Builder::new()
-        .prefix("bench-")
-        .tempdir_in(&folder)?;
+    let folder = std::env::current_exe()?.parent().context("this program has no folder")?.to_owned();
+    let dir = tempfile::Builder::new().prefix("bench-").tempdir_in(&folder)?;
     let dir = dir.path();
-    let version = if args.v311 {
-        Version::V311
-    } else {
-        Version::V5
-    };
+    let version = if args.v311 { Version::V311 } else { Version::V5 };
     let mut centres = vec![Centre::own()?];
     centres.extend(Centre::sipp(dir)?);
 
@@ -161,50 +148,25 @@ fn bench(args: &Args) -> Result<bool> {
     let devices = LOADS[2].connections;
     let mut peers: Vec<Box<dyn Peer>> = Vec::new();
     if let Some(program) = program {
-        peers.push(Box::new(Vaka::new(
-            program,
-            dir,
-            version,
-            devices,
-            centres[0].port,
-        )?));
+        peers.push(Box::new(Vaka::new(program, dir, version, devices, centres[0].port)?));
     }
     if wanted("mosquitto") {
-        peers.push(Box::new(Mosquitto::new(
-            "mosquitto",
-            "",
-            dir,
-            version,
-            devices,
-        )?));
+        peers.push(Box::new(Mosquitto::new("mosquitto", "", dir, version, devices)?));
     }
-    ensure!(
-        !peers.is_empty(),
-        "no peer is called {}; choose from vaka, mosquitto",
-        args.only.join(", ")
-    );
+    ensure!(!peers.is_empty(), "no peer is called {}; choose from vaka, mosquitto", args.only.join(", "));
 
     let mut table = Table::default();
     for round in 0..plan.rounds {
         if start.elapsed() > plan.rounds_end {
-            say(
-                start,
-                &format!("time is up after {round} of {} rounds", plan.rounds),
-            );
+            say(start, &format!("time is up after {round} of {} rounds", plan.rounds));
             break;
         }
         let line = one_round(&mut table, dir, &plan, &mut peers, &centres, round)?;
-        say(
-            start,
-            &format!("round {} of {}: {line}", round + 1, plan.rounds),
-        );
+        say(start, &format!("round {} of {}: {line}", round + 1, plan.rounds));
     }
     for peer in &mut peers {
         let lost = cells::lost_after_kill(&mut table, dir, peer.as_mut())?;
-        say(
-            start,
-            &format!("{}: {lost} lost after kill -9", peer.name()),
-        );
+        say(start, &format!("{}: {lost} lost after kill -9", peer.name()));
         cells::disk_bytes(&mut table, dir, peer.as_mut(), plan.disk_events)?;
         cells::program_size(&mut table, dir, peer.as_ref())?;
     }
@@ -214,11 +176,7 @@ fn bench(args: &Args) -> Result<bool> {
 
     let goals = goals::goals(&table);
     let columns: Vec<&str> = peers.iter().map(|peer| peer.name()).collect();
-    println!(
-        "\n{}\n{}",
-        table.print(&[cells::MACHINE]),
-        table.print(&columns)
-    );
+    println!("\n{}\n{}", table.print(&[cells::MACHINE]), table.print(&columns));
     for peer in &peers {
         println!("{}: {}", peer.name(), peer.about());
     }
@@ -264,8 +222,7 @@ fn one_round(
         cells::ready(table, peer.as_mut())?;
         for centre in centres {
             if peer.alarm_centre(centre.port)? {
-                let p50 =
-                    cells::presses(table, dir, peer.as_mut(), centre, plan.presses_per_round)?;
+                let p50 = cells::presses(table, dir, peer.as_mut(), centre, plan.presses_per_round)?;
                 line += &format!("; accepted by {} {p50:.1} ms", centre.name);
             }
         }
@@ -276,23 +233,12 @@ fn one_round(
 /// The gateway's program: the one given, or one built now.
 fn gateway(args: &Args) -> Result<PathBuf> {
     if let Some(program) = &args.vaka {
-        return program
-            .canonicalize()
-            .with_context(|| format!("finding {}", program.display()));
+        return program.canonicalize().with_context(|| format!("finding {}", program.display()));
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     let built = Command::new(cargo)
-        .args([
-            "build",
-            "--release",
-            "--quiet",
-            "-p",
-            "vaka",
-            "--bin",
-            "vaka",
-            "--manifest-path",
-        ])
+        .args(["build", "--release", "--quiet", "-p", "vaka", "--bin", "vaka", "--manifest-path"])
         .arg(manifest)
         .status();
     ensure!(
@@ -301,10 +247,7 @@ fn gateway(args: &Args) -> Result<PathBuf> {
     );
     // Beside this program when that is a release build; else in the release folder beside its own.
     let own = std::env::current_exe()?;
-    let target = own
-        .ancestors()
-        .nth(2)
-        .context("this program stands in no build folder")?;
+    let target = own.ancestors().nth(2).context("this program stands in no build folder")?;
     Ok(target.join("release/vaka"))
 }
 

@@ -39,11 +39,7 @@ impl Mosquitto {
         version: Version,
         devices: usize,
     ) -> Result<Mosquitto> {
-        let program = [
-            "/usr/sbin/mosquitto",
-            "/usr/bin/mosquitto",
-            "/usr/local/sbin/mosquitto",
-        ];
+        let program = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"];
         let program = program.iter().map(PathBuf::from).find(|path| path.exists());
         let program = program.context("mosquitto is not installed: apt-get install mosquitto")?;
         let dir = dir.join(name);
@@ -51,22 +47,11 @@ impl Mosquitto {
         let mut devices = pki::make(&dir, devices + 1)?;
         let subscriber = devices.pop().context("no certificate for the subscriber")?;
         let store = dir.join("store");
-        Ok(Mosquitto {
-            name,
-            settings,
-            program,
-            store,
-            dir,
-            version,
-            devices,
-            subscriber,
-        })
+        Ok(Mosquitto { name, settings, program, store, dir, version, devices, subscriber })
     }
 
     fn runtime() -> Result<tokio::runtime::Runtime> {
-        Ok(tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?)
+        Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
     }
 }
 
@@ -76,21 +61,11 @@ impl Peer for Mosquitto {
     }
 
     fn about(&self) -> String {
-        let said = Command::new(&self.program)
-            .arg("-h")
-            .output()
-            .map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
-        let version = said
-            .unwrap_or_default()
-            .lines()
-            .next()
-            .unwrap_or("mosquitto")
-            .to_owned();
-        let settings = if self.settings.is_empty() {
-            "Debian's defaults".to_owned()
-        } else {
-            self.settings.replace('\n', ", ")
-        };
+        let said =
+            Command::new(&self.program).arg("-h").output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
+        let version = said.unwrap_or_default().lines().next().unwrap_or("mosquitto").to_owned();
+        let settings =
+            if self.settings.is_empty() { "Debian's defaults".to_owned() } else { self.settings.replace('\n', ", ") };
         format!("{version}; {settings}; require_certificate; acknowledges from memory")
     }
 
@@ -126,25 +101,12 @@ impl Peer for Mosquitto {
         let path = self.dir.join("mosquitto.conf");
         fs::write(&path, config)?;
         let mut command = Command::new(&self.program);
-        command
-            .arg("-c")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.arg("-c").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let spawned = Instant::now();
         let mut process = Process::spawn(self.name, &mut command)?;
         process.wait_listening(port, Duration::from_secs(10))?;
         let listening_ms = spawned.elapsed().as_secs_f64() * 1e3;
-        Ok(Server {
-            process,
-            target: Target {
-                port,
-                version: self.version,
-            },
-            spawned,
-            listening_ms,
-        })
+        Ok(Server { process, target: Target { port, version: self.version }, spawned, listening_ms })
     }
 
     fn prepare_keeping(&mut self, server: &Server) -> Result<()> {
@@ -170,9 +132,7 @@ impl Peer for Mosquitto {
                     };
                     let event: serde_json::Value = serde_json::from_slice(payload)?;
                     let device = topic.split('/').nth(2).unwrap_or_default().to_owned();
-                    let Some(seq) = event["seq"].as_u64() else {
-                        bail!("an event without seq on {topic}")
-                    };
+                    let Some(seq) = event["seq"].as_u64() else { bail!("an event without seq on {topic}") };
                     if event["restart"] == restart {
                         kept.insert((device, seq));
                     }

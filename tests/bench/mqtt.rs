@@ -14,21 +14,10 @@ pub enum Version {
 /// A packet from the server; only what the bench looks at.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
-    Accepted {
-        session_present: bool,
-    },
-    PubAck {
-        id: u16,
-        refused: bool,
-    },
-    SubAck {
-        refused: bool,
-    },
-    Publish {
-        topic: &'a str,
-        id: Option<u16>,
-        payload: &'a [u8],
-    },
+    Accepted { session_present: bool },
+    PubAck { id: u16, refused: bool },
+    SubAck { refused: bool },
+    Publish { topic: &'a str, id: Option<u16>, payload: &'a [u8] },
     Other,
 }
 
@@ -148,10 +137,7 @@ fn read_length(bytes: &[u8]) -> Result<Option<(usize, usize)>> {
             return Ok(Some((value, i + 1)));
         }
     }
-    ensure!(
-        bytes.len() < 4,
-        "the server sent a length of more than four bytes"
-    );
+    ensure!(bytes.len() < 4, "the server sent a length of more than four bytes");
     Ok(None)
 }
 
@@ -159,14 +145,8 @@ fn read(version: Version, first: u8, body: &[u8]) -> Result<Packet<'_>> {
     Ok(match first >> 4 {
         2 => {
             ensure!(body.len() >= 2, "the server sent a short CONNACK");
-            ensure!(
-                body[1] == 0,
-                "the server refused CONNECT with code {:#04x}",
-                body[1]
-            );
-            Packet::Accepted {
-                session_present: body[0] & 1 == 1,
-            }
+            ensure!(body[1] == 0, "the server refused CONNECT with code {:#04x}", body[1]);
+            Packet::Accepted { session_present: body[0] & 1 == 1 }
         }
         3 => {
             let (topic, mut rest) = read_string(body)?;
@@ -180,51 +160,27 @@ fn read(version: Version, first: u8, body: &[u8]) -> Result<Packet<'_>> {
                 let Some((size, after)) = read_length(rest)? else {
                     bail!("the server sent a PUBLISH without properties")
                 };
-                ensure!(
-                    rest.len() >= after + size,
-                    "the server sent properties longer than their PUBLISH"
-                );
+                ensure!(rest.len() >= after + size, "the server sent properties longer than their PUBLISH");
                 rest = &rest[after + size..];
             }
-            Packet::Publish {
-                topic,
-                id,
-                payload: rest,
-            }
+            Packet::Publish { topic, id, payload: rest }
         }
         4 => {
             ensure!(body.len() >= 2, "the server sent a short PUBACK");
             let refused = body.get(2).is_some_and(|reason| *reason >= 0x80);
-            Packet::PubAck {
-                id: u16::from_be_bytes([body[0], body[1]]),
-                refused,
-            }
+            Packet::PubAck { id: u16::from_be_bytes([body[0], body[1]]), refused }
         }
-        9 => Packet::SubAck {
-            refused: body.last().is_none_or(|reason| *reason >= 0x80),
-        },
-        14 => bail!(
-            "the server closed the session with reason {:#04x}",
-            body.first().copied().unwrap_or(0)
-        ),
+        9 => Packet::SubAck { refused: body.last().is_none_or(|reason| *reason >= 0x80) },
+        14 => bail!("the server closed the session with reason {:#04x}", body.first().copied().unwrap_or(0)),
         _ => Packet::Other,
     })
 }
 
 fn read_string(bytes: &[u8]) -> Result<(&str, &[u8])> {
-    ensure!(
-        bytes.len() >= 2,
-        "the server sent a string without its length"
-    );
+    ensure!(bytes.len() >= 2, "the server sent a string without its length");
     let size = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
-    ensure!(
-        bytes.len() >= 2 + size,
-        "the server sent a string longer than its packet"
-    );
-    Ok((
-        std::str::from_utf8(&bytes[2..2 + size])?,
-        &bytes[2 + size..],
-    ))
+    ensure!(bytes.len() >= 2 + size, "the server sent a string longer than its packet");
+    Ok((std::str::from_utf8(&bytes[2..2 + size])?, &bytes[2 + size..]))
 }
 
 #[cfg(test)]
@@ -240,19 +196,9 @@ mod tests {
         inbox.push(&bytes[..200]);
         assert_eq!(inbox.next(Version::V5).unwrap(), None);
         inbox.push(&bytes[200..]);
-        let whole = Packet::Publish {
-            topic: "a/b",
-            id: Some(9),
-            payload: &[b'x'; 300],
-        };
+        let whole = Packet::Publish { topic: "a/b", id: Some(9), payload: &[b'x'; 300] };
         assert_eq!(inbox.next(Version::V5).unwrap(), Some(whole));
-        assert_eq!(
-            inbox.next(Version::V5).unwrap(),
-            Some(Packet::PubAck {
-                id: 7,
-                refused: false
-            })
-        );
+        assert_eq!(inbox.next(Version::V5).unwrap(), Some(Packet::PubAck { id: 7, refused: false }));
         assert_eq!(inbox.next(Version::V5).unwrap(), None);
     }
 
@@ -260,20 +206,8 @@ mod tests {
     fn a_refusal_is_not_an_acknowledgement() {
         let mut inbox = Inbox::default();
         inbox.push(&[0x40, 4, 0, 1, 0x97, 0]);
-        assert_eq!(
-            inbox.next(Version::V5).unwrap(),
-            Some(Packet::PubAck {
-                id: 1,
-                refused: true
-            })
-        );
+        assert_eq!(inbox.next(Version::V5).unwrap(), Some(Packet::PubAck { id: 1, refused: true }));
         inbox.push(&[0x20, 3, 0, 0x87, 0]);
-        assert!(
-            inbox
-                .next(Version::V5)
-                .unwrap_err()
-                .to_string()
-                .contains("0x87")
-        );
+        assert!(inbox.next(Version::V5).unwrap_err().to_string().contains("0x87"));
     }
 }

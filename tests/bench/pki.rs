@@ -5,8 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 
 use crate::session::Identity;
@@ -43,11 +42,7 @@ fn ca(name: &str) -> Result<(String, Issuer<'static, KeyPair>)> {
     Ok((pem, Issuer::new(params, key)))
 }
 
-fn leaf(
-    name: &str,
-    purpose: ExtendedKeyUsagePurpose,
-    issuer: &Issuer<'static, KeyPair>,
-) -> Result<(String, String)> {
+fn leaf(name: &str, purpose: ExtendedKeyUsagePurpose, issuer: &Issuer<'static, KeyPair>) -> Result<(String, String)> {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::new(vec![name.to_owned()])?;
     params.distinguished_name.push(DnType::CommonName, name);

@@ -29,20 +29,10 @@ pub async fn run(mut sessions: Vec<Session>, spec: &LoadSpec, presses: u64) -> R
     for press in 0..presses {
         let place = press as usize % sessions.len();
         let device = &spec.devices[place];
-        let pressing = one(
-            &mut sessions[place],
-            device,
-            spec.restart,
-            &mut next_seq[place],
-        );
+        let pressing = one(&mut sessions[place], device, spec.restart, &mut next_seq[place]);
         match tokio::time::timeout(Duration::from_secs(ANSWER_S_MAX), pressing).await {
-            Ok(pressed) => result
-                .presses
-                .push(pressed.with_context(|| format!("pressing {}", device.id))?),
-            Err(_) => bail!(
-                "press {press} on {} was not accepted within {ANSWER_S_MAX} s",
-                device.id
-            ),
+            Ok(pressed) => result.presses.push(pressed.with_context(|| format!("pressing {}", device.id))?),
+            Err(_) => bail!("press {press} on {} was not accepted within {ANSWER_S_MAX} s", device.id),
         }
         tokio::time::sleep(Duration::from_millis(REST_MS)).await;
     }
@@ -50,12 +40,7 @@ pub async fn run(mut sessions: Vec<Session>, spec: &LoadSpec, presses: u64) -> R
     Ok(result)
 }
 
-async fn one(
-    session: &mut Session,
-    device: &Identity,
-    restart: u32,
-    next_seq: &mut u64,
-) -> Result<Press> {
+async fn one(session: &mut Session, device: &Identity, restart: u32, next_seq: &mut u64) -> Result<Press> {
     let version = session.version;
     let topic = device.event_topic();
     let seq = *next_seq;
@@ -75,8 +60,7 @@ async fn one(
                     press.puback_us = Some(after_us);
                 }
                 Packet::Publish { id, payload, .. } => {
-                    let command: serde_json::Value =
-                        serde_json::from_slice(payload).context("reading a command")?;
+                    let command: serde_json::Value = serde_json::from_slice(payload).context("reading a command")?;
                     let receipt = &command["command"]["receipt"];
                     if receipt["restart"] == restart && receipt["seq"] == seq {
                         match receipt["rung"].as_str() {
@@ -99,11 +83,7 @@ async fn one(
         for command in done {
             let seq = *next_seq;
             *next_seq += 1;
-            let done = event(
-                restart,
-                seq,
-                &format!(r#"{{"done":{{"id":{command},"outcome":"done"}}}}"#),
-            );
+            let done = event(restart, seq, &format!(r#"{{"done":{{"id":{command},"outcome":"done"}}}}"#));
             // Ids above 1, so that they are not taken for the press.
             let id = 2 + (seq % 60_000) as u16;
             mqtt::publish(&mut session.out, version, &topic, id, done.as_bytes());
@@ -118,7 +98,5 @@ async fn one(
 
 fn event(restart: u32, seq: u64, event: &str) -> String {
     let at = now_ms();
-    format!(
-        r#"{{"v":1,"restart":{restart},"seq":{seq},"uptime_ms":{at},"at":{at},"event":{event}}}"#
-    )
+    format!(r#"{{"v":1,"restart":{restart},"seq":{seq},"uptime_ms":{at},"at":{at},"event":{event}}}"#)
 }

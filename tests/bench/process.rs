@@ -16,13 +16,8 @@ pub struct Process {
 
 impl Process {
     pub fn spawn(name: &str, command: &mut Command) -> Result<Process> {
-        let child = command
-            .spawn()
-            .with_context(|| format!("starting {name} ({command:?})"))?;
-        Ok(Process {
-            child,
-            name: name.to_owned(),
-        })
+        let child = command.spawn().with_context(|| format!("starting {name} ({command:?})"))?;
+        Ok(Process { child, name: name.to_owned() })
     }
 
     pub fn pid(&self) -> u32 {
@@ -45,16 +40,10 @@ impl Process {
         let start = Instant::now();
         while !listening(port) {
             if let Some(status) = self.child.try_wait()? {
-                bail!(
-                    "{} ended with {status} before it listened on port {port}",
-                    self.name
-                );
+                bail!("{} ended with {status} before it listened on port {port}", self.name);
             }
             if start.elapsed() > patience {
-                bail!(
-                    "{} did not listen on port {port} in {patience:?}",
-                    self.name
-                );
+                bail!("{} did not listen on port {port} in {patience:?}", self.name);
             }
             std::thread::sleep(Duration::from_micros(300));
         }
@@ -77,21 +66,10 @@ pub struct Role {
 impl Role {
     pub fn spawn(role: &str, argument: Option<&Path>) -> Result<Role> {
         let mut command = Command::new(std::env::current_exe()?);
-        command
-            .arg(role)
-            .args(argument)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        command.arg(role).args(argument).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::spawn(&format!("bench {role}"), &mut command)?;
-        let stdout = process
-            .child
-            .stdout
-            .take()
-            .context("a child without stdout")?;
-        Ok(Role {
-            process,
-            lines: BufReader::new(stdout),
-        })
+        let stdout = process.child.stdout.take().context("a child without stdout")?;
+        Ok(Role { process, lines: BufReader::new(stdout) })
     }
 
     /// The next line, without its end. The end of the output is an error; the child has said why on stderr.
@@ -106,9 +84,7 @@ impl Role {
 
 /// A port that is free now.
 pub fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?
-        .local_addr()?
-        .port())
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 fn listening(port: u16) -> bool {
@@ -125,25 +101,15 @@ fn listening(port: u16) -> bool {
 
 /// Processor time of all threads that live now, in microseconds; 0 if the process is gone.
 pub fn cpu_us(pid: u32) -> f64 {
-    let run_ns = |text: String| {
-        text.split_whitespace()
-            .next()
-            .and_then(|ns| ns.parse::<f64>().ok())
-    };
-    threads(pid, "schedstat")
-        .into_iter()
-        .filter_map(run_ns)
-        .sum::<f64>()
-        / 1e3
+    let run_ns = |text: String| text.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok());
+    threads(pid, "schedstat").into_iter().filter_map(run_ns).sum::<f64>() / 1e3
 }
 
 /// Context switches of all threads that live now.
 pub fn context_switches(pid: u32) -> f64 {
     threads(pid, "status")
         .iter()
-        .map(|text| {
-            field(text, "voluntary_ctxt_switches") + field(text, "nonvoluntary_ctxt_switches")
-        })
+        .map(|text| field(text, "voluntary_ctxt_switches") + field(text, "nonvoluntary_ctxt_switches"))
         .sum()
 }
 
@@ -151,37 +117,25 @@ pub fn context_switches(pid: u32) -> f64 {
 pub fn memory_mib(pid: u32) -> (f64, f64) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    (
-        field(&status, "VmRSS") / 1024.0,
-        field(&rollup, "Pss") / 1024.0,
-    )
+    (field(&status, "VmRSS") / 1024.0, field(&rollup, "Pss") / 1024.0)
 }
 
 /// Bytes the process caused to be written to the disk.
 pub fn write_bytes(pid: u32) -> f64 {
-    field(
-        &fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default(),
-        "write_bytes",
-    )
+    field(&fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default(), "write_bytes")
 }
 
 fn threads(pid: u32, file: &str) -> Vec<String> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };
-    tasks
-        .flatten()
-        .filter_map(|task| fs::read_to_string(task.path().join(file)).ok())
-        .collect()
+    tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join(file)).ok()).collect()
 }
 
 /// The number behind `name:`; NaN if it is not there.
 fn field(text: &str, name: &str) -> f64 {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap_or(f64::NAN)
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

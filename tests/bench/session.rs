@@ -47,15 +47,12 @@ impl Identity {
         for ca in CertificateDer::pem_file_iter(self.dir.join("ca.pem"))? {
             roots.add(ca?)?;
         }
-        let chain = CertificateDer::pem_file_iter(self.dir.join("cert.pem"))?
-            .collect::<Result<Vec<_>, _>>()?;
+        let chain = CertificateDer::pem_file_iter(self.dir.join("cert.pem"))?.collect::<Result<Vec<_>, _>>()?;
         let key = PrivateKeyDer::from_pem_file(self.dir.join("key.pem"))?;
-        Ok(
-            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_protocol_versions(&[&rustls::version::TLS13])?
-                .with_root_certificates(roots)
-                .with_client_auth_cert(chain, key)?,
-        )
+        Ok(ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)?)
     }
 }
 
@@ -73,27 +70,17 @@ impl Session {
     pub async fn open(target: &Target, device: &Identity, keep: bool) -> Result<Session> {
         let opening = Session::open_unbounded(target, device, keep);
         match tokio::time::timeout(Duration::from_secs(ANSWER_S_MAX), opening).await {
-            Ok(opened) => {
-                opened.with_context(|| format!("connecting {} to port {}", device.id, target.port))
-            }
-            Err(_) => bail!(
-                "connecting {} to port {}: no CONNACK in {ANSWER_S_MAX} s",
-                device.id,
-                target.port
-            ),
+            Ok(opened) => opened.with_context(|| format!("connecting {} to port {}", device.id, target.port)),
+            Err(_) => bail!("connecting {} to port {}: no CONNACK in {ANSWER_S_MAX} s", device.id, target.port),
         }
     }
 
     async fn open_unbounded(target: &Target, device: &Identity, keep: bool) -> Result<Session> {
-        let tls = device
-            .tls()
-            .with_context(|| format!("reading the PEM files in {}", device.dir.display()))?;
+        let tls = device.tls().with_context(|| format!("reading the PEM files in {}", device.dir.display()))?;
         let stream = TcpStream::connect(("127.0.0.1", target.port)).await?;
         stream.set_nodelay(true)?;
         let name = ServerName::try_from("localhost")?;
-        let stream = TlsConnector::from(Arc::new(tls))
-            .connect(name, stream)
-            .await?;
+        let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await?;
         let mut session = Session {
             stream,
             inbox: Inbox::default(),

@@ -28,18 +28,11 @@ impl Table {
         }
         let place = self.rows.entry(row.to_owned()).or_default();
         place.unit = unit;
-        place
-            .rounds
-            .entry(column.to_owned())
-            .or_default()
-            .push(figure);
+        place.rounds.entry(column.to_owned()).or_default().push(figure);
     }
 
     pub fn rounds(&self, row: &str, column: &str) -> &[f64] {
-        self.rows
-            .get(row)
-            .and_then(|row| row.rounds.get(column))
-            .map_or(&[], Vec::as_slice)
+        self.rows.get(row).and_then(|row| row.rounds.get(column)).map_or(&[], Vec::as_slice)
     }
 
     pub fn median(&self, row: &str, column: &str) -> f64 {
@@ -48,10 +41,7 @@ impl Table {
 
     /// Median of the ratios of one round each: a noisy minute of the machine hits both sides of a ratio.
     pub fn ratio(&self, row: &str, column: &str, beside: &str) -> f64 {
-        let pairs = self
-            .rounds(row, column)
-            .iter()
-            .zip(self.rounds(row, beside));
+        let pairs = self.rounds(row, column).iter().zip(self.rounds(row, beside));
         median(pairs.filter(|(_, b)| **b != 0.0).map(|(a, b)| a / b))
     }
 
@@ -59,31 +49,17 @@ impl Table {
     pub fn print(&self, columns: &[&str]) -> String {
         let mut lines = vec![vec!["".to_owned(), "unit".to_owned()]];
         lines[0].extend(columns.iter().map(|c| c.to_string()));
-        lines[0].extend(
-            columns
-                .iter()
-                .skip(1)
-                .map(|c| format!("{}/{c}", columns[0])),
-        );
+        lines[0].extend(columns.iter().skip(1).map(|c| format!("{}/{c}", columns[0])));
         for name in &self.order {
             let row = &self.rows[name];
-            if !columns
-                .iter()
-                .any(|column| row.rounds.contains_key(*column))
-            {
+            if !columns.iter().any(|column| row.rounds.contains_key(*column)) {
                 continue;
             }
             let mut line = vec![name.clone(), row.unit.to_owned()];
-            line.extend(
-                columns
-                    .iter()
-                    .map(|column| figure(self.median(name, column))),
-            );
-            line.extend(columns.iter().skip(1).map(|column| {
-                match self.ratio(name, columns[0], column) {
-                    ratio if ratio.is_finite() => format!("{ratio:.2}"),
-                    _ => "–".to_owned(),
-                }
+            line.extend(columns.iter().map(|column| figure(self.median(name, column))));
+            line.extend(columns.iter().skip(1).map(|column| match self.ratio(name, columns[0], column) {
+                ratio if ratio.is_finite() => format!("{ratio:.2}"),
+                _ => "–".to_owned(),
             }));
             lines.push(line);
         }
@@ -121,25 +97,14 @@ pub fn figure(value: f64) -> String {
 /// Columns set under each other, the first to the left, figures to the right.
 pub fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| {
-        lines
-            .iter()
-            .filter_map(|l| l.get(c))
-            .map(|t| t.chars().count())
-            .max()
-            .unwrap_or(0)
-    };
+    let width = |c: usize| lines.iter().filter_map(|l| l.get(c)).map(|t| t.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for line in lines {
         let mut out = String::new();
         for (c, cell) in line.iter().enumerate() {
             let pad = " ".repeat(widths[c] - cell.chars().count());
-            out += &if c < 2 {
-                format!("{cell}{pad}  ")
-            } else {
-                format!("{pad}{cell}  ")
-            };
+            out += &if c < 2 { format!("{cell}{pad}  ") } else { format!("{pad}{cell}  ") };
         }
         text += out.trim_end();
         text.push('\n');

@@ -26,13 +26,7 @@ pub struct Vaka {
 
 impl Vaka {
     /// Makes a home with devices, and an alarm centre on that port.
-    pub fn new(
-        program: PathBuf,
-        dir: &Path,
-        version: Version,
-        devices: usize,
-        centre_port: u16,
-    ) -> Result<Vaka> {
+    pub fn new(program: PathBuf, dir: &Path, version: Version, devices: usize, centre_port: u16) -> Result<Vaka> {
         let home = dir.join("vaka");
         let mut vaka = Vaka {
             program,
@@ -46,19 +40,7 @@ impl Vaka {
         for index in 0..devices {
             let id = format!("d{index:02}");
             let out = vaka.home.join(&id);
-            vaka.command(
-                &[
-                    "device",
-                    "add",
-                    &id,
-                    "--kind",
-                    "pendant",
-                    "--config",
-                    "vaka.toml",
-                    "--out",
-                ],
-                &out,
-            )?;
+            vaka.command(&["device", "add", &id, "--kind", "pendant", "--config", "vaka.toml", "--out"], &out)?;
             vaka.devices.push(Identity { id, dir: out });
         }
         vaka.configure(centre_port)?;
@@ -78,15 +60,9 @@ impl Vaka {
         if self.home.exists() {
             command.current_dir(&self.home);
         }
-        let output = command
-            .output()
-            .with_context(|| format!("starting {command:?}"))?;
+        let output = command.output().with_context(|| format!("starting {command:?}"))?;
         if !output.status.success() {
-            bail!(
-                "{command:?} ended with {}: {}",
-                output.status,
-                String::from_utf8_lossy(&output.stderr)
-            );
+            bail!("{command:?} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
         }
         Ok(output.stdout)
     }
@@ -102,12 +78,7 @@ impl Vaka {
             receiver["kind"] = value("scaip");
             receiver["url"] = value(format!("sip:127.0.0.1:{centre_port};transport=tcp"));
             let mut route = Table::new();
-            route["lanes"] = value(toml_edit::Array::from_iter([
-                "life",
-                "care",
-                "technical",
-                "test",
-            ]));
+            route["lanes"] = value(toml_edit::Array::from_iter(["life", "care", "technical", "test"]));
             route["to"] = value(toml_edit::Array::from_iter(["larmcentral"]));
             config["receiver"] = Item::ArrayOfTables(ArrayOfTables::from_iter([receiver]));
             config["route"] = Item::ArrayOfTables(ArrayOfTables::from_iter([route]));
@@ -139,10 +110,7 @@ impl Peer for Vaka {
             .arg("--version")
             .output()
             .map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
-        format!(
-            "{}; acknowledges after fdatasync",
-            said.unwrap_or_default().trim()
-        )
+        format!("{}; acknowledges after fdatasync", said.unwrap_or_default().trim())
     }
 
     fn devices(&self) -> &[Identity] {
@@ -168,28 +136,13 @@ impl Peer for Vaka {
         self.edit(|config| config["ingest"]["listen"] = value(format!("127.0.0.1:{port}")))?;
         let log = fs::File::create(self.home.join("log"))?;
         let mut command = Command::new(&self.program);
-        command
-            .args(["run", "--config", "vaka.toml"])
-            .current_dir(&self.home);
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        command.args(["run", "--config", "vaka.toml"]).current_dir(&self.home);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let spawned = Instant::now();
         let mut process = Process::spawn("vaka", &mut command)?;
-        process
-            .wait_listening(port, Duration::from_secs(10))
-            .with_context(|| self.log_tail())?;
+        process.wait_listening(port, Duration::from_secs(10)).with_context(|| self.log_tail())?;
         let listening_ms = spawned.elapsed().as_secs_f64() * 1e3;
-        Ok(Server {
-            process,
-            target: Target {
-                port,
-                version: self.version,
-            },
-            spawned,
-            listening_ms,
-        })
+        Ok(Server { process, target: Target { port, version: self.version }, spawned, listening_ms })
     }
 
     fn alarm_centre(&mut self, port: u16) -> Result<bool> {
