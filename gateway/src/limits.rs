@@ -81,6 +81,18 @@ pub const FREE_FOR_TECHNICAL: u64 = 16;
 /// As [`FREE_FOR_TELEMETRY`], for care.
 pub const FREE_FOR_CARE: u64 = 32;
 
+/// Below this share (as [`FREE_FOR_TELEMETRY`]) refusals are recorded in sums: a flood of refused telemetry must not fill with
+/// its own records what is kept for the lanes above it.
+pub const FREE_FOR_EACH_REFUSAL: u64 = 12;
+
+/// Refusals of one device and lane that may wait for their record at once when refusals are recorded in sums.
+/// Beyond: recorded. A crash takes at most so many off a count whose beginning is recorded.
+pub const REFUSALS_SUMMED_MAX: u64 = 1_024;
+
+/// Blocks held back for a full disk, in bytes: about 1,500 presses with all that follows from each. Smaller: `life` stops sooner
+/// on a disk that something else has filled. Source: our choice; 700 bytes an event, measured, and as much for its rungs.
+pub const RESERVE_BYTES: u64 = 2 * 1024 * 1024;
+
 /// Records after which the fold is saved to the index, when nothing waits. A restart replays at most about this many.
 pub const SNAPSHOT_RECORDS: u64 = 20_000;
 

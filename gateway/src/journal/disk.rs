@@ -4,7 +4,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use ring::rand::SecureRandom;
@@ -28,6 +28,10 @@ pub trait Disk: Send + Sync {
     fn lock(&self, path: &Path) -> io::Result<Locked>;
     /// A number that nobody outside can know.
     fn random(&self) -> u32;
+    /// Bytes that can still be written below `dir`.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+    /// Atomic: each of two files gets the other's name.
+    fn exchange(&self, a: &Path, b: &Path) -> io::Result<()>;
 }
 
 /// One open file. Offsets and lengths in bytes.
@@ -43,6 +47,10 @@ pub trait DiskFile: Send + Sync {
     /// fsync: contents and all metadata.
     fn sync_all(&self) -> io::Result<()>;
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Gives the file its blocks for `bytes` ahead; its length stays. `Unsupported` where the file system cannot.
+    fn allocate(&self, bytes: u64) -> io::Result<()>;
+    /// Bytes of the blocks that the file has.
+    fn allocated(&self) -> io::Result<u64>;
 }
 
 /// Answer to [`Disk::lock`].
@@ -133,6 +141,16 @@ impl Disk for RealDisk {
         }
         u32::from_le_bytes(bytes)
     }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(dir)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    fn exchange(&self, a: &Path, b: &Path) -> io::Result<()> {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        Ok(renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE)?)
+    }
 }
 
 struct RealFile(File);
@@ -165,6 +183,14 @@ impl DiskFile for RealFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
+    }
+
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::KEEP_SIZE, 0, bytes)?)
+    }
+
+    fn allocated(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.blocks() * 512)
     }
 }
 

@@ -5,7 +5,8 @@
 //! Invariants:
 //! - What [`Journal::commit`] has returned `Ok` for is on the disk (fdatasync) and is read again after any crash.
 //! - What it has returned an error for is not in the journal once that has been reopened.
-//! - After a failed write or sync nothing is written until [`Journal::reopen`], and that segment is never appended to again.
+//! - After a failed sync nothing is written until [`Journal::reopen`], and that segment is never appended to again.
+//! - A write that found no room is cut off, and its batch goes to the [`reserve`].
 //! - A sequence number is used once, whatever happens to the disk: see [`format::Head`].
 //! - Nothing that cannot be read is passed over in silence: see [`Damage`].
 //! - The sled [`index`] is a cache: deleting it costs a replay.
@@ -22,9 +23,11 @@ mod paths;
 pub mod reader;
 pub mod record;
 mod recover;
+mod reserve;
 mod scan;
 #[cfg(any(test, feature = "sim"))]
 pub mod simdisk;
+mod write;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -36,13 +39,12 @@ pub use damage::{Damage, DamageKind};
 pub use error::{CommitError, DiskError, ErrorKind, OpenError, ReadError, RemoveError};
 pub use reader::{Entry, Header, OwnedEntry, Scan};
 use record::Record;
+pub use reserve::Reserve;
 
-use crate::limits::{BATCH_KEPT_BYTES_MAX, SEGMENT_BYTES, SEQ_LEASE};
+use crate::limits::{BATCH_KEPT_BYTES_MAX, RESERVE_BYTES, SEGMENT_BYTES};
 use disk::{Disk, DiskFile, DiskLock, Locked, RealDisk};
 use error::at;
-use format::{
-    Head, KIND_SKIP, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName, seal,
-};
+use format::{Head, KIND_SKIP, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES};
 use paths::Paths;
 use scan::Located;
 
@@ -56,11 +58,18 @@ pub struct Options {
     /// and damage elsewhere shows when it is scanned or verified: reading 512 MiB from an SD card takes 13 s,
     /// in which no press is heard.
     pub check_all: bool,
+    /// Bytes held back for a full disk, see [`Journal::make_reserve`]; 0: none.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { disk: Arc::new(RealDisk), segment_bytes: SEGMENT_BYTES, check_all: false }
+        Options {
+            disk: Arc::new(RealDisk),
+            segment_bytes: SEGMENT_BYTES,
+            check_all: false,
+            reserve_bytes: RESERVE_BYTES,
+        }
     }
 }
 
@@ -87,6 +96,8 @@ pub struct Opened {
     /// Bytes of torn tail cut off; the newest are kept in `damaged/last-cut`.
     pub cut_bytes: u64,
     pub damage: Vec<Damage>,
+    /// The file `head` could not be read: numbers go on after a gap.
+    pub head_damaged: bool,
     /// Newest wall time in the last segment, UTC milliseconds; 0 in an empty journal.
     pub newest_wall_ms: i64,
 }
@@ -131,6 +142,7 @@ struct Core {
     last_seq: u64,
     next_seq: u64,
     head: Head,
+    reserve: Reserve,
     poisoned: Option<String>,
     /// What the running commit writes; it becomes one of `failed` if that fails.
     writing: Option<Failed>,
@@ -244,6 +256,21 @@ impl Journal {
         reader::read_one(&*self.core.options.disk, &self.core.segments, seq)
     }
 
+    /// What another reading has found, as far as it is still so and news: keeps copies, and leaves out what is known.
+    pub fn news_of_damage(&self, found: Vec<Damage>) -> Vec<Damage> {
+        let core = &self.core;
+        let first_seq = core.first_seq();
+        // Meanwhile segments may have been removed, in order, by this journal itself.
+        let mut found: Vec<Damage> = found
+            .into_iter()
+            .filter(|place| core.segments.iter().any(|s| s.name == place.segment) || place.kind == DamageKind::Stray)
+            .filter(|place| place.missing() == 0 || place.first_missing_seq >= first_seq)
+            .collect();
+        damage::quarantine(&*core.options.disk, &core.paths, &core.segments, &mut found);
+        found.retain(|place| !place.known && !place.unsettled);
+        found
+    }
+
     /// Removes segments that hold nothing from `seq` on. The last segment always stays.
     pub fn remove_before(&mut self, seq: u64) -> Result<Removed, RemoveError> {
         let core = &mut self.core;
@@ -276,6 +303,11 @@ impl Journal {
             held <= bytes
         });
         newest.last().map_or(self.core.next_seq, |segment| segment.first_seq)
+    }
+
+    /// Bytes that the disk still has room for; `None` where it does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.core.options.disk.free_bytes(&self.core.paths.dir).ok()
     }
 
     pub fn stat(&self) -> Stat {
@@ -343,54 +375,6 @@ impl Core {
 
     fn floor(&self) -> u64 {
         self.segments.first().map_or(0, |s| s.first_seq)
-    }
-
-    /// On an error `writing` says which bytes must not be believed.
-    fn write_batch(&mut self) -> Result<(), DiskError> {
-        if self.next_seq > self.head.ceiling {
-            // Before the numbers are on the disk, not after: a crash in between must not hand them out again.
-            let head = Head { ceiling: self.next_seq + SEQ_LEASE, floor: self.floor(), boot: self.boot };
-            head::store(&*self.options.disk, &self.paths, &head)?;
-            self.head = head;
-        }
-        let records = (self.batch.len() - SEGMENT_HEADER_BYTES) as u64;
-        let seq = self.next_seq - self.batch_records as u64;
-        match (&self.active, self.segments.last_mut()) {
-            (Some(file), Some(segment)) if segment.len + records <= self.options.segment_bytes => {
-                seal(&mut self.batch[SEGMENT_HEADER_BYTES..], segment.salt);
-                self.writing = Some(Failed { segment: segment.name.clone(), from: segment.len, seq });
-                file.write_at(&self.batch[SEGMENT_HEADER_BYTES..], segment.len)
-                    .map_err(at("writing", &segment.path))?;
-                file.sync_data().map_err(at("syncing", &segment.path))?;
-                segment.len += records;
-            }
-            _ => self.begin_segment(seq)?,
-        }
-        self.writing = None;
-        self.last_seq = self.next_seq - 1;
-        Ok(())
-    }
-
-    /// Writes the batch as the beginning of a new segment.
-    fn begin_segment(&mut self, first_seq: u64) -> Result<(), DiskError> {
-        let disk = &*self.options.disk;
-        let salt = disk.random();
-        let name = SegmentName { first_seq, salt }.to_string();
-        let path = self.paths.segments.join(&name);
-        let previous = self.segments.last().map_or(0, |s| s.first_seq);
-        let header = SegmentHeader { salt, first_seq, previous, boot: self.boot };
-        self.batch[..SEGMENT_HEADER_BYTES].copy_from_slice(&header.encode());
-        seal(&mut self.batch[SEGMENT_HEADER_BYTES..], salt);
-        self.active = None;
-        self.writing = Some(Failed { segment: name.clone(), from: 0, seq: first_seq });
-        let file = disk.create(&path).map_err(at("creating", &path))?;
-        file.write_at(&self.batch, 0).map_err(at("writing", &path))?;
-        file.sync_data().map_err(at("syncing", &path))?;
-        disk.sync_dir(&self.paths.segments).map_err(at("syncing", &self.paths.segments))?;
-        let len = self.batch.len() as u64;
-        self.segments.push(Located { path, name, first_seq, salt, header: Some(header), misnamed: false, len });
-        self.active = Some(file);
-        Ok(())
     }
 }
 

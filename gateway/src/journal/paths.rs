@@ -11,8 +11,10 @@ pub(crate) struct Paths {
     pub damaged: PathBuf,
     /// Ceiling, floor, boot: see [`super::format::Head`].
     pub head: PathBuf,
-    /// The head while it is written.
+    /// The head while it is written; otherwise the one before.
     pub head_new: PathBuf,
+    /// Blocks held back for a full disk.
+    pub reserve: PathBuf,
     pub lock: PathBuf,
 }
 
@@ -24,6 +26,7 @@ impl Paths {
             damaged: dir.join("damaged"),
             head: dir.join("head"),
             head_new: dir.join("head.new"),
+            reserve: dir.join("reserve"),
             lock: dir.join("lock"),
         }
     }

@@ -17,7 +17,7 @@ use super::format::{Head, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTE
 use super::head::{self, HeadRead};
 use super::paths::Paths;
 use super::scan::{self, Located, Walk, damage};
-use super::{Core, Failed, Opened, Options};
+use super::{Core, Failed, Opened, Options, Reserve};
 use crate::limits::SEQ_LEASE;
 
 /// What a journal that is reopened in its process knows beyond the disk.
@@ -117,9 +117,10 @@ pub(super) fn recover(
         boot,
         cut_bytes: tail.cut_bytes,
         damage: found,
+        head_damaged: head == HeadRead::Damaged,
         newest_wall_ms: tail.walk.newest_wall_ms,
     };
-    let core = Core {
+    let mut core = Core {
         paths,
         segments,
         active,
@@ -129,11 +130,13 @@ pub(super) fn recover(
         last_seq,
         next_seq,
         head: known,
+        reserve: Reserve::Without,
         poisoned: None,
         writing: None,
         failed,
         options,
     };
+    core.find_reserve();
     Ok((core, opened))
 }
 

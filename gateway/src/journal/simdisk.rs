@@ -56,6 +56,8 @@ struct Inode {
     live: Vec<u8>,
     durable: Vec<u8>,
     dirty: BTreeSet<usize>,
+    /// Bytes of the blocks that are its own, whatever its length. Durable at once.
+    held: usize,
     /// Pages that the disk can no longer read.
     bad: BTreeSet<usize>,
 }
@@ -64,7 +66,7 @@ struct Inode {
 struct Change {
     dir: PathBuf,
     removed: Option<PathBuf>,
-    added: Option<(PathBuf, u64)>,
+    added: Vec<(PathBuf, u64)>,
 }
 
 /// A small generator of its own, so that a seed means the same for ever (splitmix64).
@@ -195,7 +197,7 @@ impl SimDisk {
 
 impl State {
     fn used(&self) -> u64 {
-        self.names.values().collect::<BTreeSet<_>>().into_iter().map(|inode| self.files[inode].live.len() as u64).sum()
+        self.names.values().collect::<BTreeSet<_>>().into_iter().map(|inode| self.files[inode].size()).sum()
     }
 
     /// Counts down the faults that `count` selects; true if one of them is due.
@@ -253,13 +255,18 @@ impl Change {
         if let Some(path) = &self.removed {
             names.remove(path);
         }
-        if let Some((path, inode)) = &self.added {
+        for (path, inode) in &self.added {
             names.insert(path.clone(), *inode);
         }
     }
 }
 
 impl Inode {
+    /// Bytes it takes from the disk.
+    fn size(&self) -> u64 {
+        self.live.len().max(self.held) as u64
+    }
+
     fn write_back(&mut self, page: usize) {
         let from = page * PAGE;
         let to = self.live.len().min(from + PAGE);

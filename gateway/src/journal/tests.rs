@@ -1,6 +1,7 @@
 //! The journal by itself, on the real disk and on the simulated one.
 
 mod damage;
+mod reserve;
 mod simulation;
 
 use std::ops::ControlFlow;
@@ -17,7 +18,7 @@ pub(super) fn dir() -> PathBuf {
 }
 
 pub(super) fn options(disk: &SimDisk, segment_bytes: u64) -> Options {
-    Options { disk: Arc::new(disk.clone()), segment_bytes, check_all: true }
+    Options { disk: Arc::new(disk.clone()), segment_bytes, check_all: true, reserve_bytes: 4_000 }
 }
 
 pub(super) fn put(journal: &mut Journal, body: &[u8]) -> u64 {

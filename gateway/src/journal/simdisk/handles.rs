@@ -43,7 +43,7 @@ impl Disk for SimDisk {
         let inode = state.files.last_key_value().map_or(0, |(inode, _)| inode + 1);
         state.files.insert(inode, Inode::default());
         state.names.insert(path.to_owned(), inode);
-        state.changes.push(Change { dir: parent(path), removed: None, added: Some((path.to_owned(), inode)) });
+        state.changes.push(Change { dir: parent(path), removed: None, added: vec![(path.to_owned(), inode)] });
         Ok(Box::new(SimFile { disk: self.clone(), inode, life: state.life }))
     }
 
@@ -57,7 +57,7 @@ impl Disk for SimDisk {
         let mut state = self.state();
         let inode = state.names.remove(from).ok_or_else(not_found)?;
         state.names.insert(to.to_owned(), inode);
-        let added = Some((to.to_owned(), inode));
+        let added = vec![(to.to_owned(), inode)];
         state.changes.push(Change { dir: parent(to), removed: Some(from.to_owned()), added });
         Ok(())
     }
@@ -65,7 +65,7 @@ impl Disk for SimDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.names.remove(path).ok_or_else(not_found)?;
-        state.changes.push(Change { dir: parent(path), removed: Some(path.to_owned()), added: None });
+        state.changes.push(Change { dir: parent(path), removed: Some(path.to_owned()), added: Vec::new() });
         Ok(())
     }
 
@@ -85,6 +85,20 @@ impl Disk for SimDisk {
 
     fn random(&self) -> u32 {
         self.state().rng.next_u64() as u32
+    }
+
+    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        let state = self.state();
+        Ok(state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used())))
+    }
+
+    fn exchange(&self, a: &Path, b: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let inode = |path: &Path| state.names.get(path).copied().ok_or_else(not_found);
+        let added = vec![(a.to_owned(), inode(b)?), (b.to_owned(), inode(a)?)];
+        state.names.extend(added.clone());
+        state.changes.push(Change { dir: parent(a), removed: None, added });
+        Ok(())
     }
 }
 
@@ -138,7 +152,7 @@ impl DiskFile for SimFile {
                 stop = stop.min(after);
                 result = Err(io::Error::from_raw_os_error(EIO));
             }
-            let growth = (at + stop as u64).saturating_sub(self.file(state)?.live.len() as u64);
+            let growth = (at + stop as u64).saturating_sub(self.file(state)?.size());
             if let Some(capacity) = state.capacity {
                 let room = capacity.saturating_sub(state.used());
                 if growth > room {
@@ -188,8 +202,24 @@ impl DiskFile for SimFile {
             file.live.resize(len, 0);
             // Cutting rewrites the page that is cut in two.
             file.touch(len.min(old) / PAGE * PAGE, old.max(len));
+            file.held = 0;
             Ok(())
         })
+    }
+
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        self.with(|state| {
+            let growth = bytes.saturating_sub(self.file(state)?.size());
+            if state.capacity.is_some_and(|capacity| growth > capacity.saturating_sub(state.used())) {
+                return Err(io::Error::from_raw_os_error(ENOSPC));
+            }
+            self.file(state)?.held = bytes as usize;
+            Ok(())
+        })
+    }
+
+    fn allocated(&self) -> io::Result<u64> {
+        self.with(|state| Ok(self.file(state)?.size()))
     }
 }
 
