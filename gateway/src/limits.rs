@@ -167,3 +167,7 @@ pub const DIAL_BACK_CONNECTIONS_MAX: usize = 8;
 
 /// Messages that wait to be written to one receiver's connection. Beyond: it does not read, the connection is closed.
 pub const WRITE_QUEUE_MAX: usize = 1_024;
+
+/// Longest time a connection that the gateway ends stays open, in milliseconds, so that the device reads why.
+/// Beyond: it is reset, and the device sees a lost connection. Source: our choice; a few round trips over a mobile network.
+pub const FAREWELL_MS_MAX: u64 = 1_000;

@@ -78,7 +78,23 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, peer: Peer,
     };
     let Some((mut seat, mut unread)) = session.open(&mut stream, &mut buffer[..], deadline).await else { return };
     let why = session.run(&mut stream, &mut buffer[..], &mut unread, &mut seat, &mut answers).await;
+    let said_why = session.wire.is_closing();
     session.end(&device, &seat, why);
+    if said_why {
+        farewell(&mut stream, &mut buffer[..]).await;
+    }
+}
+
+/// Closes towards the device, and for a moment reads and drops what it still sends: closing over unread bytes makes the
+/// kernel reset the connection, and the reset would overtake the reason in the DISCONNECT.
+async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, buffer: &mut [u8]) {
+    let drain = async {
+        stream.shutdown().await?;
+        while stream.read(buffer).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    // The device is gone either way.
+    let _ = timeout(Duration::from_millis(limits::FAREWELL_MS_MAX), drain).await;
 }
 
 /// Bytes read but not yet given to the protocol: `buffer[start..end]`.

@@ -70,10 +70,6 @@ impl Commands {
         let open = self.open.get(device).into_iter().flat_map(BTreeMap::values).map(|open| &open.0);
         open.filter(move |message| message.expires_at > now_ms)
     }
-
-    pub fn get(&self, device: &DeviceId, id: u64) -> Option<&CommandMessage> {
-        self.open.get(device)?.get(&id).map(|open| &open.0)
-    }
 }
 
 fn supersedes(newer: &Command, older: &Command) -> bool {

@@ -56,7 +56,12 @@ pub struct Path {
 #[derive(Debug)]
 pub enum Outcome {
     Change(Change),
-    Command { device: DeviceId, id: u64 },
+    /// Carried along, not looked up later: a higher rung in the same batch takes its place among what is still owed,
+    /// but a device that listens hears every rung.
+    Command {
+        device: DeviceId,
+        message: Box<CommandMessage>,
+    },
 }
 
 impl State {
@@ -132,8 +137,8 @@ impl State {
             let expires_at = header.wall_ms + RECEIPT_EXPIRES_MS;
             let command = Command::Receipt { restart, seq, alarm, rung };
             let message = CommandMessage { v: vaka_protocol::VERSION, id, expires_at, command };
-            self.commands.issue(&device, message, header.wall_ms);
-            outcomes.push(Outcome::Command { device, id });
+            self.commands.issue(&device, message.clone(), header.wall_ms);
+            outcomes.push(Outcome::Command { device, message: Box::new(message) });
         }
     }
 }

@@ -412,11 +412,11 @@ impl Keeper {
                 }
             }
             Outcome::Change(Change::Receipt { .. }) => {}
-            Outcome::Command { device, id } => {
-                let state = &self.restored.state;
-                if let (Some(to), Some(command)) = (self.listening.get(&device), state.commands.get(&device, id)) {
-                    let encoding = state.devices.get(&device).map(|seen| seen.encoding).unwrap_or_default();
-                    let _ = to.send(ToSession::Command(Box::new(command.clone()), encoding));
+            Outcome::Command { device, message } => {
+                if let Some(to) = self.listening.get(&device) {
+                    let seen = self.restored.state.devices.get(&device);
+                    let encoding = seen.map(|seen| seen.encoding).unwrap_or_default();
+                    let _ = to.send(ToSession::Command(message, encoding));
                 }
             }
         }
