@@ -37,6 +37,10 @@ pub const IDENTITIES_MAX: usize = 1_048_576;
 /// Identities every device may keep, whatever the others do.
 pub const IDENTITIES_PER_DEVICE_MIN: usize = 8_192;
 
+/// The `restart` of an identity that the gateway assigns. No device numbers its boots so high: an assigned number can never be
+/// taken for a device's own, neither by the gateway nor, in a receipt, by the device.
+pub const ASSIGNED_RESTART: u32 = u32::MAX;
+
 /// Commands one device may have open. Beyond: the oldest receipt is let go; other commands are refused.
 pub const COMMANDS_PER_DEVICE_MAX: usize = 64;
 
@@ -171,3 +175,16 @@ pub const WRITE_QUEUE_MAX: usize = 1_024;
 /// Longest time a connection that the gateway ends stays open, in milliseconds, so that the device reads why.
 /// Beyond: it is reset, and the device sees a lost connection. Source: our choice; a few round trips over a mobile network.
 pub const FAREWELL_MS_MAX: u64 = 1_000;
+
+/// Submissions that wait for the journal, of all devices together. Beyond: nobody new is let in (MQTT 5: server busy) until it is less.
+/// Only a disk that refuses makes so many wait; each costs about 1 KiB.
+pub const INBOX_MAX: usize = 50_000;
+
+/// Longest time that stopping waits for the journal's thread, in milliseconds. Beyond: the disk refuses, and the process ends without it.
+pub const STOP_MS_MAX: u64 = 10_000;
+
+/// UTC milliseconds of 2026-01-01, when this program did not exist yet: a machine's time before it is a lost clock.
+pub const PLAUSIBLE_TIME_MS: i64 = 1_767_225_600_000;
+
+/// UTC milliseconds of 2046-01-01: the latest time that a journal may give a machine with a lost clock. Its certificates end about then.
+pub const PLAUSIBLE_TIME_MS_MAX: i64 = 2_398_377_600_000;

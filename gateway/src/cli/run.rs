@@ -13,7 +13,9 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
     // VAKA_LOG takes the usual filter words, e.g. `debug` or `vaka::dispatch=trace`.
     let filter = EnvFilter::try_from_env("VAKA_LOG").unwrap_or_else(|_| EnvFilter::new("info,mqtt_protocol_core=off"));
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    // A log that cannot be written must not end what it logs.
+    log.log_internal_errors(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers())
         .enable_all()
@@ -37,6 +39,7 @@ fn failure(error: &RunError) -> Failure {
             Failure::new(Exit::Usage, "start the gateway", error, "")
         }
         RunError::Journal(_) => Failure::new(Exit::Disk, "start the gateway", error, ""),
+        RunError::KeeperStuck => Failure::new(Exit::Disk, "stop the gateway", error, ""),
         RunError::KeeperDied => {
             Failure::new(Exit::Internal, "run the gateway", error, "start it again: it replays its journal")
         }

@@ -6,6 +6,7 @@
 use serde_bytes::ByteBuf;
 use vaka_protocol::{Lane, topic};
 
+use super::adapter::zigbee2mqtt;
 use super::payload::{self, Unreadable};
 use super::roster::{Peer, Roster};
 use super::{PublishReason, Submission, What};
@@ -35,7 +36,9 @@ pub fn admit(peer: &Peer, roster: &Roster, topic: &str, payload: Vec<u8>) -> Adm
         },
         Some((_, topic::Kind::Event)) => event(peer, topic, payload, None),
         None if bridge => {
-            let via = Via { bridge: peer.device.clone(), topic: topic.to_owned() };
+            let named = zigbee2mqtt::source(topic).map(|source| roster.behind(&peer.device, source));
+            let calls = named.is_some_and(|device| roster.callers.contains(&device));
+            let via = Via { bridge: peer.device.clone(), topic: topic.to_owned(), calls };
             from_bridge(peer, roster, payload, via)
         }
         None => {

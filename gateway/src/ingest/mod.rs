@@ -71,4 +71,7 @@ pub enum ToSession {
 pub trait Intake: Send + Sync + 'static {
     /// Empties `batch`. Never blocks: what is in flight is bounded per connection.
     fn submit(&self, batch: &mut Vec<Submission>);
+
+    /// So much waits that nobody new is let in.
+    fn is_overwhelmed(&self) -> bool;
 }

@@ -7,7 +7,7 @@ use vaka_protocol::{
     CommandMessage, Event, Lane, decode_event, encode_command_cbor, encode_command_json, limits::MESSAGE_BYTES_MAX,
 };
 
-use super::adapter::zigbee2mqtt;
+use super::adapter::{Presses, zigbee2mqtt};
 use crate::journal::record::Via;
 
 /// How a device writes, and wants to be written to.
@@ -66,7 +66,8 @@ pub struct Unreadable(pub String);
 /// [`Unreadable`] says what is wrong; the payload then belongs in quarantine.
 pub fn read(payload: &[u8], via: Option<&Via>) -> Result<Parsed, Unreadable> {
     if let Some(via) = via {
-        let adapted = zigbee2mqtt::read(&via.topic, payload).map_err(|e| Unreadable(e.to_string()))?;
+        let presses = if via.calls { Presses::Resident } else { Presses::Undecided };
+        let adapted = zigbee2mqtt::read_as(&via.topic, payload, presses).map_err(|e| Unreadable(e.to_string()))?;
         return Ok(Parsed {
             identity: None,
             at: None,

@@ -26,6 +26,8 @@ pub struct Roster {
     pub devices: BTreeMap<DeviceId, Listed>,
     /// Devices behind a bridge: by bridge, then by the name or address that the bridge uses.
     pub behind: BTreeMap<DeviceId, BTreeMap<String, DeviceId>>,
+    /// Devices behind a bridge whose plain press is the resident's call for help.
+    pub callers: BTreeSet<DeviceId>,
     /// Serial numbers of revoked certificates, as hex.
     pub revoked: BTreeSet<String>,
 }
@@ -62,12 +64,16 @@ impl Roster {
         if let Some(listed) = self.behind.get(bridge).and_then(|devices| devices.get(name)) {
             return listed.clone();
         }
-        let slug: String = name
-            .chars()
-            .map(|c| c.to_ascii_lowercase())
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-            .take(vaka_protocol::limits::DEVICE_ID_BYTES_MAX)
-            .collect();
-        DeviceId::try_from(slug.as_str()).unwrap_or_else(|_| bridge.clone())
+        // A name that is an id already stays; any other gets a mark, so that two rooms never become one.
+        let id = DeviceId::try_from(name).or_else(|_| {
+            let plain = name.chars().map(|c| c.to_ascii_lowercase());
+            let slug: String = plain.map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(24).collect();
+            DeviceId::try_from(format!("{slug}-{:06x}", crc32c::crc32c(name.as_bytes()) & 0x00ff_ffff).as_str())
+        });
+        // No bridge speaks for a device that has a certificate of its own, or stands behind another bridge.
+        let is_taken = |id: &DeviceId| {
+            self.devices.contains_key(id) || self.behind.values().any(|listed| listed.values().any(|other| other == id))
+        };
+        id.ok().filter(|id| !is_taken(id)).unwrap_or_else(|| bridge.clone())
     }
 }

@@ -18,7 +18,9 @@ use vaka_protocol::{CommandMessage, DeviceId, Lane, topic};
 use super::roster::{Peer, Roster};
 use super::sessions::{Kept, Seat, Sessions};
 use super::wire::{Connect, ConnectRefusal, Goodbye, Incoming, Publish, Will, Wire};
+use super::window::fingerprint;
 use super::{Encoding, Intake, PublishReason, Submission, ToSession, What, admission};
+use crate::clock::Clock;
 use crate::limits;
 
 /// What every connection shares.
@@ -26,6 +28,7 @@ pub struct Hall {
     pub intake: Arc<dyn Intake>,
     pub roster: watch::Receiver<Arc<Roster>>,
     pub sessions: Sessions,
+    pub clock: Arc<dyn Clock>,
     pub shutdown: watch::Receiver<bool>,
 }
 
@@ -33,6 +36,7 @@ pub struct Hall {
 struct Waiting {
     id: Option<u16>,
     qos: u8,
+    fingerprint: u32,
     /// What will be answered once it is stored.
     reason: PublishReason,
     answered: bool,
@@ -53,6 +57,9 @@ struct Session {
     /// Commands that the peer's receive maximum or its missing subscription holds back.
     commands: BTreeMap<u64, (CommandMessage, Encoding)>,
     remembers: bool,
+    /// QoS 2 publishes between PUBREC and PUBREL: packet id, fingerprint of the bytes.
+    half_received: BTreeMap<u16, u32>,
+    epoch: u64,
     clean_end: bool,
 }
 
@@ -72,6 +79,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, peer: Peer,
         subscribed: None,
         commands: BTreeMap::new(),
         remembers: false,
+        half_received: BTreeMap::new(),
+        epoch: 0,
         clean_end: false,
         hall,
         peer,
@@ -127,7 +136,12 @@ impl Session {
                     match incoming {
                         Incoming::Connect(connect) => {
                             let seat = self.connect(&connect);
-                            self.write_out(stream).await.ok()?;
+                            if self.write_out(stream).await.is_err() {
+                                if let Some(seat) = seat {
+                                    self.hall.sessions.leave(&self.peer.device, seat.epoch, seat.resumed);
+                                }
+                                return None;
+                            }
                             return seat.map(|seat| (seat, unread));
                         }
                         Incoming::KeepAlive(ms) => self.set_keep_alive(ms),
@@ -157,11 +171,17 @@ impl Session {
             self.wire.refuse(ConnectRefusal::ClientIdNotValid);
             return None;
         }
+        if self.hall.intake.is_overwhelmed() {
+            warn!(device.id = %device, "connection refused: more waits for the disk than may");
+            self.wire.refuse(ConnectRefusal::ServerBusy);
+            return None;
+        }
         self.remembers = connect.session_expiry_s > 0;
         self.will = connect.will.clone();
         let seat = self.hall.sessions.take(&device, connect.clean);
+        self.epoch = seat.epoch;
         if let Some(kept) = &seat.resumed {
-            self.wire.restore_half_received(kept.half_received.clone());
+            self.half_received.clone_from(&kept.half_received);
         }
         self.wire.accept(connect, assigned.then_some(device.as_ref()), seat.resumed.is_some());
         if let Some(qos) = seat.resumed.as_ref().and_then(|kept| kept.subscribed) {
@@ -266,12 +286,17 @@ impl Session {
             match incoming {
                 Incoming::Publish(publish) => self.publish(publish),
                 Incoming::Acknowledged(_) => self.send_commands(),
-                Incoming::Release(id) => self.wire.complete(id),
+                Incoming::Release(id) => {
+                    self.half_received.remove(&id);
+                    self.wire.complete(id);
+                }
                 Incoming::Subscribe { id, filters } => self.subscribe(id, &filters),
-                Incoming::Unsubscribe { id, count } => {
-                    self.subscribed = None;
-                    self.note(What::Deaf(self.replies.clone()));
-                    self.wire.unsubscribed(id, count);
+                Incoming::Unsubscribe { id, filters } => {
+                    if filters.iter().any(|filter| self.is_own_filter(filter)) && self.subscribed.take().is_some() {
+                        self.note(What::Deaf(self.replies.clone()));
+                    }
+                    self.wire.unsubscribed(id, filters.len());
+                    self.keep();
                 }
                 Incoming::Ping => self.wire.pong(),
                 Incoming::Disconnect { with_will } => {
@@ -291,11 +316,29 @@ impl Session {
     }
 
     fn publish(&mut self, publish: Publish) {
+        let fingerprint = fingerprint(&publish.payload);
+        if publish.qos == 2
+            && let Some(id) = publish.id
+        {
+            if self.half_received.get(&id) == Some(&fingerprint) {
+                // It is stored: the PUBREC was lost on the way.
+                return self.wire.answer(id, 2, PublishReason::Success);
+            }
+            if self.waiting.iter().any(|waiting| waiting.id == Some(id) && waiting.fingerprint == fingerprint) {
+                return; // The answer to the first one is the answer to this.
+            }
+        }
         let roster = self.hall.roster.borrow().clone();
         let mut admitted = admission::admit(&self.peer, &roster, &publish.topic, publish.payload);
         let number = self.first + self.waiting.len() as u64;
         admitted.submission.reply = Some((self.replies.clone(), number));
-        self.waiting.push_back(Waiting { id: publish.id, qos: publish.qos, reason: admitted.reason, answered: false });
+        self.waiting.push_back(Waiting {
+            id: publish.id,
+            qos: publish.qos,
+            fingerprint,
+            reason: admitted.reason,
+            answered: false,
+        });
         self.batch.push(admitted.submission);
     }
 
@@ -313,6 +356,9 @@ impl Session {
                     let Some(done) = self.waiting.pop_front() else { break };
                     self.first += 1;
                     if let Some(id) = done.id {
+                        if done.qos == 2 && (done.reason == PublishReason::Success || !self.wire.is_version5()) {
+                            self.half_received.insert(id, done.fingerprint);
+                        }
                         self.wire.answer(id, done.qos, done.reason);
                     }
                 }
@@ -329,21 +375,36 @@ impl Session {
     }
 
     fn subscribe(&mut self, id: u16, filters: &[(String, u8)]) {
-        let own = topic::command(&self.peer.device);
-        let prefix = own.strip_suffix("command").unwrap_or_default();
-        let granted: Vec<Option<u8>> = filters
-            .iter()
-            .map(|(filter, qos)| {
-                let rest = filter.strip_prefix(prefix)?;
-                matches!(rest, "command" | "+" | "#").then_some((*qos).min(1))
-            })
-            .collect();
+        let grant = |(filter, qos): &(String, u8)| self.is_own_filter(filter).then_some((*qos).min(1));
+        let granted: Vec<Option<u8>> = filters.iter().map(grant).collect();
         self.wire.subscribed(id, &granted);
         if let Some(qos) = granted.into_iter().flatten().max() {
-            self.listen(qos);
+            // Subscribing once more is not a reason to send everything again.
+            if self.subscribed != Some(qos) {
+                self.listen(qos);
+            }
+            self.keep();
         } else {
             info!(device.id = %self.peer.device, "subscription refused: a device may listen to its own command topic only");
         }
+    }
+
+    /// A filter that the device's own command topic matches, and no other device's.
+    fn is_own_filter(&self, filter: &str) -> bool {
+        let own = topic::command(&self.peer.device);
+        let rest = own.strip_suffix("command").and_then(|prefix| filter.strip_prefix(prefix));
+        matches!(rest, Some("command" | "+" | "#"))
+    }
+
+    /// What a later connection may take over stands ready, should this one be taken over.
+    fn keep(&self) {
+        if self.remembers {
+            self.hall.sessions.keep(&self.peer.device, self.epoch, self.kept());
+        }
+    }
+
+    fn kept(&self) -> Kept {
+        Kept { subscribed: self.subscribed, half_received: self.half_received.clone() }
     }
 
     fn listen(&mut self, qos: u8) {
@@ -354,6 +415,10 @@ impl Session {
     fn send_commands(&mut self) {
         let Some(qos) = self.subscribed else { return };
         while let Some((&id, (command, encoding))) = self.commands.first_key_value() {
+            if command.expires_at <= self.hall.clock.now().wall_ms {
+                self.commands.remove(&id);
+                continue;
+            }
             let payload = encoding.command(command);
             if !self.wire.publish(&topic::command(&self.peer.device), &payload, qos) {
                 return;
@@ -362,13 +427,18 @@ impl Session {
         }
     }
 
+    /// Tells the pipeline something that the device has no answer to. It takes a place in flight like a publish, so that
+    /// no flood of subscriptions piles up.
     fn note(&mut self, what: What) {
+        let number = self.first + self.waiting.len() as u64;
+        let reason = PublishReason::Success;
+        self.waiting.push_back(Waiting { id: None, qos: 0, fingerprint: 0, reason, answered: false });
         self.batch.push(Submission {
             device: self.peer.device.clone(),
             enrolment: self.peer.enrolment,
             lane: Lane::Telemetry,
             what,
-            reply: None,
+            reply: Some((self.replies.clone(), number)),
         });
     }
 
@@ -403,14 +473,7 @@ impl Session {
             self.batch.push(admitted.submission);
         }
         self.hall.intake.submit(&mut self.batch);
-        let kept = Kept { subscribed: self.subscribed, half_received: self.half_received() };
+        let kept = self.kept();
         self.hall.sessions.leave(device, seat.epoch, self.remembers.then_some(kept));
-    }
-
-    /// QoS 2 publishes whose PUBREC is out: only those are the gateway's, the rest will be sent again.
-    fn half_received(&self) -> Vec<u16> {
-        let mut ids = self.wire.half_received();
-        ids.retain(|id| !self.waiting.iter().any(|waiting| waiting.id == Some(*id)));
-        ids
     }
 }

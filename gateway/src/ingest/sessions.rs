@@ -15,7 +15,8 @@ use crate::limits::SESSIONS_KEPT_MAX;
 pub struct Kept {
     /// Granted QoS of the command topic, where it is subscribed.
     pub subscribed: Option<u8>,
-    pub half_received: Vec<u16>,
+    /// QoS 2 publishes between PUBREC and PUBREL: packet id, fingerprint of the bytes.
+    pub half_received: BTreeMap<u16, u32>,
 }
 
 #[derive(Default)]
@@ -54,8 +55,16 @@ impl Sessions {
             // It may be gone already: then there is nobody to tell.
             let _ = older.send(());
         }
-        let kept = place.kept.take();
+        // Left in place for whoever takes over from us in turn.
+        let kept = place.kept.clone();
         Seat { epoch: place.epoch, kicked, resumed: kept.filter(|_| !clean) }
+    }
+
+    /// Notes what a later connection may take over, also one that comes while this one is still there.
+    pub fn keep(&self, device: &DeviceId, epoch: u64, kept: Kept) {
+        if let Some(place) = self.lock().get_mut(device).filter(|place| place.epoch == epoch) {
+            place.kept = Some(kept);
+        }
     }
 
     /// Leaves the place, with what a later connection may take over. A newer connection's hold is left alone.

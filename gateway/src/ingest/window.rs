@@ -29,8 +29,18 @@ type Number = (u32, u64);
 struct Window {
     enrolment: u32,
     runs: BTreeMap<Number, Vec<u32>>,
+    /// Other bytes that came under a number already used.
+    #[serde(default)]
+    others: BTreeMap<Number, Vec<u32>>,
+    /// What the runs weigh, in identities.
     held: usize,
 }
+
+/// What a run weighs beside its identities: its place in the map.
+const RUN_WEIGHT: usize = 16;
+
+/// Numbers with more than one event, and events under each, that are remembered of a device. Beyond: they count as new again.
+const OTHERS_MAX: usize = 64;
 
 /// The identities of all devices.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -51,6 +61,7 @@ impl Windows {
         match window.get((restart, seq)) {
             None => Verdict::New,
             Some(known) if known == fingerprint(payload) => Verdict::Retransmission,
+            Some(_) if window.is_other((restart, seq), fingerprint(payload)) => Verdict::Retransmission,
             Some(_) => Verdict::Conflict,
         }
     }
@@ -82,18 +93,27 @@ impl Window {
         self.runs.get(&start)?.get(offset).copied()
     }
 
+    fn is_other(&self, number: Number, fingerprint: u32) -> bool {
+        self.others.get(&number).is_some_and(|others| others.contains(&fingerprint))
+    }
+
     fn put(&mut self, number: Number, fingerprint: u32) {
         if let Some((start, offset)) = self.run_at(number)
             && let Some(run) = self.runs.get_mut(&start)
         {
             if offset < run.len() {
-                run[offset] = fingerprint;
+                if run[offset] != fingerprint && (self.others.len() < OTHERS_MAX || self.others.contains_key(&number)) {
+                    let others = self.others.entry(number).or_default();
+                    others.push(fingerprint);
+                    others.truncate(OTHERS_MAX);
+                }
                 return;
             }
             // Just behind a run: it grows, unless the next run already holds the number (then that one was found).
             run.push(fingerprint);
         } else {
             self.runs.insert(number, vec![fingerprint]);
+            self.held += RUN_WEIGHT;
         }
         self.held += 1;
     }
@@ -101,14 +121,16 @@ impl Window {
     /// Forgets the lowest numbers beyond `share`, but never the one just remembered.
     fn forget_beyond(&mut self, share: usize, newest: Number) {
         while self.held > share {
-            let Some(start) = self.runs.keys().find(|&&start| start != newest || self.runs.len() == 1).copied() else {
-                return;
-            };
+            let holds_newest = self.run_at(newest).map(|(start, _)| start);
+            let others = self.runs.keys().find(|&&start| Some(start) != holds_newest || self.runs.len() == 1);
+            let Some(start) = others.copied() else { return };
             let Some(mut run) = self.runs.remove(&start) else { return };
             // In quarters, so that the cost is paid seldom.
             let drop = run.len().min((self.held - share).max(share / 4).max(1));
             self.held -= drop;
-            if drop < run.len() {
+            if drop == run.len() {
+                self.held -= RUN_WEIGHT;
+            } else {
                 run.drain(..drop);
                 self.runs.insert((start.0, start.1 + drop as u64), run);
             }

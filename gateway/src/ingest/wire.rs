@@ -31,10 +31,7 @@ pub enum Incoming {
         id: u16,
         filters: Vec<(String, u8)>,
     },
-    Unsubscribe {
-        id: u16,
-        count: usize,
-    },
+    Unsubscribe { id: u16, filters: Vec<String> },
     Ping,
     /// A clean goodbye; `with_will` when the peer asks for its Will all the same.
     Disconnect {
@@ -133,6 +130,8 @@ impl Wire {
     pub fn receive(&mut self, bytes: &[u8]) -> usize {
         let mut cursor = Cursor::new(bytes);
         let events = self.connection.recv(&mut cursor);
+        // The library would answer a repeated QoS 2 publish by itself, before any commit: the session answers all of them.
+        self.connection.restore_qos2_publish_handled(Default::default());
         let used = cursor.position() as usize;
         self.take(events);
         used
@@ -333,15 +332,6 @@ impl Wire {
         self.closing = true;
     }
 
-    /// Packet ids of QoS 2 publishes between PUBREC and PUBREL: they belong to the session, not to the connection.
-    pub fn half_received(&self) -> Vec<u16> {
-        self.connection.get_qos2_publish_handled().into_iter().collect()
-    }
-
-    pub fn restore_half_received(&mut self, ids: Vec<u16>) {
-        self.connection.restore_qos2_publish_handled(ids.into_iter().collect());
-    }
-
     fn send_built(&mut self, packet: Result<Packet, MqttError>) {
         match packet {
             Ok(packet) => {
@@ -411,8 +401,14 @@ impl Wire {
             Packet::V5_0Pubrel(p) => Incoming::Release(p.packet_id()),
             Packet::V3_1_1Subscribe(p) => Incoming::Subscribe { id: p.packet_id(), filters: filters(p.entries()) },
             Packet::V5_0Subscribe(p) => Incoming::Subscribe { id: p.packet_id(), filters: filters(p.entries()) },
-            Packet::V3_1_1Unsubscribe(p) => Incoming::Unsubscribe { id: p.packet_id(), count: p.entries().len() },
-            Packet::V5_0Unsubscribe(p) => Incoming::Unsubscribe { id: p.packet_id(), count: p.entries().len() },
+            Packet::V3_1_1Unsubscribe(p) => {
+                let filters = p.entries().iter().map(|filter| filter.as_str().to_owned()).collect();
+                Incoming::Unsubscribe { id: p.packet_id(), filters }
+            }
+            Packet::V5_0Unsubscribe(p) => {
+                let filters = p.entries().iter().map(|filter| filter.as_str().to_owned()).collect();
+                Incoming::Unsubscribe { id: p.packet_id(), filters }
+            }
             Packet::V3_1_1Pingreq(_) | Packet::V5_0Pingreq(_) => Incoming::Ping,
             Packet::V3_1_1Disconnect(_) => Incoming::Disconnect { with_will: false },
             Packet::V5_0Disconnect(p) => Incoming::Disconnect {

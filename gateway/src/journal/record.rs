@@ -81,6 +81,9 @@ pub struct EventRecord {
 pub struct Via {
     pub bridge: DeviceId,
     pub topic: String,
+    /// A plain press of this device is the resident's call for help: so it was enrolled. Kept here, so that a replay reads the same.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub calls: bool,
 }
 
 /// A payload that could not be read, kept for a person.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
@@ -25,6 +26,9 @@ use crate::journal::{Header, Journal, Stamp};
 use crate::limits;
 use crate::rules::alarms::Change;
 use crate::rules::{self, Happening, Home, Input as Judged};
+
+/// The fault that says that something is refused because the disk is short.
+const DISK_FULL: &str = "disk-full";
 
 /// Something for the keeper to do.
 pub enum Input {
@@ -91,7 +95,13 @@ pub struct Keeper {
     refused_lanes: Vec<Lane>,
     /// Refused in this batch: one record for each device and lane, not for each event.
     refusals: BTreeMap<(DeviceId, Lane), u64>,
-    disk_is_short: bool,
+    /// Devices that listen from this batch on: what they are owed is sent after its commit.
+    new_listeners: Vec<(DeviceId, Replies)>,
+    /// Questions, answered after the commit: nobody is shown what is not on the disk.
+    questions: Vec<Ask>,
+    /// Records of this batch that nobody would send again, should the commit fail.
+    unrepeatable: Vec<(Record, Lane)>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Keeper {
@@ -114,8 +124,16 @@ impl Keeper {
             outcomes: Vec::new(),
             refused_lanes: Vec::new(),
             refusals: BTreeMap::new(),
-            disk_is_short: false,
+            new_listeners: Vec::new(),
+            questions: Vec::new(),
+            unrepeatable: Vec::new(),
+            stopping: Arc::new(AtomicBool::new(false)),
         }
+    }
+
+    /// Set by whoever wants the thread to end even while the disk refuses.
+    pub fn stopping(&self) -> Arc<AtomicBool> {
+        self.stopping.clone()
     }
 
     pub fn state(&self) -> &State {
@@ -124,6 +142,13 @@ impl Keeper {
 
     /// Says that the process runs, judges what was left unjudged, and owes again what is still owed.
     pub fn begin(&mut self) {
+        self.tell_start();
+        self.commit();
+        self.owe_everything();
+    }
+
+    /// What opening the journal found, and the decisions that are missing in it.
+    fn tell_start(&mut self) {
         let found = self.restored.begin();
         for record in found.records {
             let header = self.append(record.clone(), Lane::Technical);
@@ -138,8 +163,6 @@ impl Keeper {
                 self.append(Record::Decisions(nothing), Lane::Telemetry);
             }
         }
-        self.commit();
-        self.owe_everything();
     }
 
     /// Takes a batch to the disk and answers it.
@@ -181,25 +204,22 @@ impl Keeper {
     fn take_submission(&mut self, submission: Submission) {
         let Submission { device, enrolment, lane, what, reply } = submission;
         let mut reason = PublishReason::Success;
+        let takes_room = !matches!(what, What::Listening(_) | What::Deaf(_));
         match what {
-            What::Event { parsed, payload, via } => {
-                if self.refused_lanes.contains(&lane) {
-                    *self.refusals.entry((device.clone(), lane)).or_default() += 1;
-                    reason = PublishReason::QuotaExceeded;
-                } else {
-                    self.store_event(device, enrolment, lane, &parsed, payload, via);
-                }
+            _ if takes_room && self.refused_lanes.contains(&lane) => {
+                *self.refusals.entry((device.clone(), lane)).or_default() += 1;
+                reason = PublishReason::QuotaExceeded;
             }
+            What::Event { parsed, payload, via } => self.store_event(device, enrolment, lane, &parsed, payload, via),
             What::Quarantine(quarantine) => {
                 let record = Record::Quarantine(quarantine);
                 let header = self.append(record.clone(), lane);
                 self.judge_record(&header, &record);
             }
-            What::Alive { online } => {
-                self.append(Record::Alive(Alive { device, online }), lane);
-            }
-            What::Listening(replies) => self.listen(device, replies),
+            What::Alive { online } => self.append_unrepeatable(Record::Alive(Alive { device, online }), lane),
+            What::Listening(replies) => self.new_listeners.push((device, replies)),
             What::Deaf(replies) => {
+                self.new_listeners.retain(|(_, new)| !new.same_channel(&replies));
                 if self.listening.get(&device).is_some_and(|current| current.same_channel(&replies)) {
                     self.listening.remove(&device);
                 }
@@ -222,10 +242,7 @@ impl Keeper {
         let journal = &self.restored.journal;
         let (restart, seq, assigned) = match parsed.identity {
             Some((restart, seq)) => (restart, seq, false),
-            None => {
-                let stat = journal.stat();
-                (stat.boot, stat.next_seq, true)
-            }
+            None => (limits::ASSIGNED_RESTART, journal.stat().next_seq, true),
         };
         let windows = &self.restored.state.windows;
         let conflict = match windows.judge(&device, enrolment, restart, seq, &payload) {
@@ -256,13 +273,15 @@ impl Keeper {
     /// Refusing anything is itself a technical alarm, once, until there is room again.
     fn tell_disk_is_short(&mut self) {
         let is_short = !self.refused_lanes.is_empty();
-        if is_short == self.disk_is_short {
+        // Read off the alarms, so that neither a failed commit nor a restart forgets what was told.
+        let told = rules::gateway_part(DISK_FULL)
+            .is_some_and(|part| self.restored.state.alarms.newest(&part, "fault").is_some_and(|alarm| !alarm.over));
+        if is_short == told {
             return;
         }
-        self.disk_is_short = is_short;
         let lanes: Vec<&str> = self.refused_lanes.iter().map(|lane| lane.as_str()).collect();
         let detail = if is_short { format!("refused: {}", lanes.join(", ")) } else { String::new() };
-        self.take_ask(Ask::Fault(Fault { fault: "disk-full".into(), detail, active: is_short }));
+        self.take_ask(Ask::Fault(Fault { fault: DISK_FULL.into(), detail, active: is_short }));
     }
 
     fn listen(&mut self, device: DeviceId, replies: Replies) {
@@ -283,12 +302,10 @@ impl Keeper {
                 if rung == Rung::Accepted {
                     info!(alarm.id = %alarm, alarm.lane = lane.as_str(), receiver = %receiver, "alarm accepted");
                 }
-                self.append(Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }), lane);
+                self.append_unrepeatable(Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }), lane);
             }
             Report::Path { receiver, path, up, detail } => {
-                let record = Record::Path(PathRecord { receiver, path, up, detail });
-                let header = self.append(record.clone(), Lane::Technical);
-                self.judge_record(&header, &record);
+                self.append_unrepeatable(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
             }
             // Owed all the same; `check-config` and the start say so too.
             Report::Unserved { alarm, notice, lane, detail } => {
@@ -300,12 +317,7 @@ impl Keeper {
     fn take_ask(&mut self, ask: Ask) {
         // Whoever asked may have gone away: then nobody hears the answer.
         match ask {
-            Ask::Alarms { all, reply } => {
-                let _ = reply.send(view::rows(&self.restored.state, &self.labels, all));
-            }
-            Ask::Show { alarm, reply } => {
-                let _ = reply.send(view::show(&self.restored.state, &self.labels, &alarm));
-            }
+            question @ (Ask::Alarms { .. } | Ask::Show { .. } | Ask::Stat { .. }) => self.questions.push(question),
             Ask::Act { act, reply } => match self.check_act(&act) {
                 Err(why) => {
                     let _ = reply.send(Err(why));
@@ -316,18 +328,11 @@ impl Keeper {
                     self.answers.push(Answer::Person(alarm, reply));
                 }
             },
-            Ask::Stat { reply } => {
-                let _ = reply.send(view::stat(&self.restored));
-            }
             Ask::Home { home, labels } => {
                 self.home = home;
                 self.labels = labels;
             }
-            Ask::Fault(fault) => {
-                let record = Record::Fault(fault);
-                let header = self.append(record.clone(), Lane::Technical);
-                self.judge_record(&header, &record);
-            }
+            Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
         }
     }
 
@@ -342,6 +347,29 @@ impl Keeper {
             }
             _ => Ok(alarm.raise.lane),
         }
+    }
+
+    fn answer(&self, question: Ask) {
+        // Whoever asked may have gone away: then nobody hears the answer.
+        match question {
+            Ask::Alarms { all, reply } => {
+                let _ = reply.send(view::rows(&self.restored.state, &self.labels, all));
+            }
+            Ask::Show { alarm, reply } => {
+                let _ = reply.send(view::show(&self.restored.state, &self.labels, &alarm));
+            }
+            Ask::Stat { reply } => {
+                let _ = reply.send(view::stat(&self.restored));
+            }
+            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) => {}
+        }
+    }
+
+    /// As [`Keeper::append`], judged, and kept until the commit: its sender says it once.
+    fn append_unrepeatable(&mut self, record: Record, lane: Lane) {
+        let header = self.append(record.clone(), lane);
+        self.judge_record(&header, &record);
+        self.unrepeatable.push((record, lane));
     }
 
     /// Appends a record and folds it in.
@@ -398,8 +426,20 @@ impl Keeper {
                 }
             }
         }
+        self.unrepeatable.clear();
         for outcome in std::mem::take(&mut self.outcomes) {
             self.release(outcome);
+        }
+        self.attend();
+    }
+
+    /// New listeners and questions, once what they see is on the disk.
+    fn attend(&mut self) {
+        for (device, replies) in std::mem::take(&mut self.new_listeners) {
+            self.listen(device, replies);
+        }
+        for question in std::mem::take(&mut self.questions) {
+            self.answer(question);
         }
     }
 
@@ -449,18 +489,38 @@ impl Keeper {
                 }
             }
         }
-        self.outcomes.clear();
-        loop {
-            match restore::reopen(&mut self.restored) {
-                Ok(()) => break,
+        let unrepeatable = std::mem::take(&mut self.unrepeatable);
+        while !self.stopping.load(Ordering::Acquire) {
+            self.outcomes.clear();
+            match self.start_anew(&unrepeatable) {
+                Ok(()) => {
+                    warn!("the journal is open again");
+                    for outcome in std::mem::take(&mut self.outcomes) {
+                        self.release(outcome);
+                    }
+                    self.owe_everything();
+                    return self.attend();
+                }
                 Err(e) => {
                     error!("opening the journal anew: {e}; trying again in {} ms", limits::REOPEN_MS);
                     std::thread::park_timeout(std::time::Duration::from_millis(limits::REOPEN_MS));
                 }
             }
         }
-        warn!("the journal is open again");
-        self.owe_everything();
+        self.outcomes.clear();
+    }
+
+    /// As at a start; then what nobody would say again, and that the commit failed.
+    fn start_anew(&mut self, unrepeatable: &[(Record, Lane)]) -> Result<(), restore::RestoreError> {
+        restore::reopen(&mut self.restored)?;
+        self.tell_start();
+        let fault = |active| Fault { fault: "commit-failed".into(), detail: String::new(), active };
+        let told = [(Record::Fault(fault(true)), Lane::Technical), (Record::Fault(fault(false)), Lane::Technical)];
+        for (record, lane) in unrepeatable.iter().chain(&told) {
+            let header = self.append(record.clone(), *lane);
+            self.judge_record(&header, record);
+        }
+        Ok(self.restored.journal.commit()?)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod view;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -21,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, DeviceKind};
 use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, Report, Route};
 use crate::ingest::inbox::Inbox;
@@ -56,6 +57,8 @@ pub enum RunError {
     Start(String),
     #[error("the journal's thread ended unexpectedly: the process has to start anew")]
     KeeperDied,
+    #[error("stopping: the journal cannot be written; what was not acknowledged will be sent again")]
+    KeeperStuck,
 }
 
 /// Sessions put their submissions here.
@@ -70,6 +73,10 @@ impl Intake for Gate {
             (input.is_urgent(), input)
         }));
     }
+
+    fn is_overwhelmed(&self) -> bool {
+        self.inbox.len() > limits::INBOX_MAX
+    }
 }
 
 /// Runs the gateway of the config at `path` until SIGTERM or SIGINT. SIGHUP reads the config anew, all or nothing.
@@ -81,10 +88,18 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     for warning in &warnings {
         warn!("{warning}");
     }
+    // Before the journal's lock is taken: whoever finds the lock may send SIGHUP.
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| RunError::Start(format!("taking SIGTERM: {e}")))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| RunError::Start(format!("taking SIGINT: {e}")))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(|e| RunError::Start(format!("taking SIGHUP: {e}")))?;
+    raise_descriptor_limit();
     let clock = Arc::new(SystemClock::new());
     let size_max_bytes = config.journal.size_max_mib * 1024 * 1024;
     let restored = restore::open(&config.journal.dir, size_max_bytes)?;
-    clock.raise_floor(restored.newest_wall_ms());
+    // Only a clock that is plainly lost is replaced by the journal's newest time: one record from a wrong year must not last.
+    if clock.now().wall_ms < limits::PLAUSIBLE_TIME_MS {
+        clock.raise_floor(restored.newest_wall_ms().clamp(limits::PLAUSIBLE_TIME_MS, limits::PLAUSIBLE_TIME_MS_MAX));
+    }
 
     let tls = provision::tls::server_config(&config, clock.clone())?;
     let (tls_changes, tls) = watch::channel(tls);
@@ -102,12 +117,14 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let dispatcher = Dispatcher::start(dispatch_config(&config)?, clock.clone(), reports, shutdown.clone());
     let keeper =
         Keeper::new(restored, home(&config), Labels::from_config(&config), clock.clone(), Some(dispatcher.clone()));
+    let stopping = keeper.stopping();
     let keeper = spawn_keeper(keeper, inbox.clone())?;
 
     let hall = Arc::new(Hall {
         intake: Arc::new(Gate { inbox: inbox.clone() }),
         roster,
         sessions: Sessions::default(),
+        clock: clock.clone(),
         shutdown: shutdown.clone(),
     });
     let door = tokio::spawn(listener::run(listener, tls, identify, hall.clone(), Arc::new(DoorCounts::default())));
@@ -121,9 +138,6 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     );
 
     let mut keeper_ended = keeper.ended;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|e| RunError::Start(format!("taking SIGTERM: {e}")))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| RunError::Start(format!("taking SIGINT: {e}")))?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(|e| RunError::Start(format!("taking SIGHUP: {e}")))?;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -145,11 +159,24 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     stop.send_replace(true);
     let _ = door.await;
     wait_for_sessions(&hall).await;
+    stopping.store(true, Ordering::Release);
     // Last of all: what the sessions still had to say is before it.
     inbox.put([(false, Input::Stop)]);
-    let _ = keeper_ended.await;
+    let patience = Duration::from_millis(limits::STOP_MS_MAX);
+    if tokio::time::timeout(patience, keeper_ended).await.is_err() {
+        return Err(RunError::KeeperStuck);
+    }
     let _ = std::fs::remove_file(control::socket(&config.journal.dir));
     Ok(())
+}
+
+/// Each connection is a descriptor, and the usual soft limit is below the connections that are let in.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(e) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        warn!("raising the limit of open files: {e}; fewer devices can be connected at once");
+    }
 }
 
 /// Sessions say goodbye by themselves; a moment is enough, and what they had not acknowledged comes again.
@@ -230,6 +257,9 @@ fn roster(config: &Config) -> Result<Roster, provision::ProvisionError> {
         match (&device.via, &device.address) {
             (Some(bridge), Some(address)) => {
                 roster.behind.entry(bridge.clone()).or_default().insert(address.clone(), device.id.clone());
+                if matches!(device.kind, DeviceKind::Pendant | DeviceKind::FixedTrigger) {
+                    roster.callers.insert(device.id.clone());
+                }
             }
             _ => {
                 roster.devices.insert(device.id.clone(), Listed { bridge: device.kind == DeviceKind::Bridge });

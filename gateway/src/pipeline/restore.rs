@@ -55,6 +55,8 @@ pub struct Restored {
     unjudged: Vec<Unjudged>,
     /// Newest record that the index covers.
     saved: u64,
+    /// Size of the journal below which no room is made again: a fold that outgrows the budget must not be written with every batch.
+    make_room_above_bytes: u64,
 }
 
 /// Where the index of the journal in `dir` is.
@@ -78,6 +80,7 @@ pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
         opened,
         unjudged: Vec::new(),
         saved: 0,
+        make_room_above_bytes: 0,
     };
     restored.refold()?;
     Ok(restored)
@@ -90,8 +93,6 @@ pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
 pub fn reopen(restored: &mut Restored) -> Result<(), RestoreError> {
     restored.opened = restored.journal.reopen()?;
     restored.refold()?;
-    // Judged before the failure or again now: derived ids make it the same.
-    restored.unjudged.clear();
     Ok(())
 }
 
@@ -197,7 +198,8 @@ impl Restored {
         if since > limits::SNAPSHOT_RECORDS_MAX || (is_idle && since > limits::SNAPSHOT_RECORDS) {
             self.save();
         }
-        if self.journal.stat().bytes > self.size_max_bytes / 10 * 8 {
+        let bytes = self.journal.stat().bytes;
+        if bytes > self.size_max_bytes / 10 * 8 && bytes > self.make_room_above_bytes {
             self.make_room(clock)?;
         }
         Ok(())
@@ -228,12 +230,14 @@ impl Restored {
         if bytes.is_empty() {
             return Ok(());
         }
+        let pause_bytes = (self.size_max_bytes / 10).max(2 * bytes.len() as u64);
         let checkpoint = Record::Checkpoint(ByteBuf::from(bytes));
         let header = self.append(&checkpoint, Lane::Technical, clock);
         self.state.cursor = header.seq;
         self.journal.commit()?;
         let beyond = self.journal.first_seq_within(self.size_max_bytes / 10 * 7);
         let removed = self.journal.remove_before(beyond.min(header.seq))?;
+        self.make_room_above_bytes = self.journal.stat().bytes + pause_bytes;
         info!("removed {} settled journal segments ({} bytes)", removed.segments, removed.bytes);
         Ok(())
     }

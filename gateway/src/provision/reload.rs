@@ -32,7 +32,7 @@ impl fmt::Display for Told {
     }
 }
 
-/// Sends SIGHUP to the process named in `lock` (a decimal process id) if it is alive and holds the file's lock.
+/// Sends SIGHUP to the process named in `lock` (`pid N …`) if it is alive and holds the file's lock.
 ///
 /// A left-over file without its lock belongs to a gateway that is gone, and its number may be somebody else's by now.
 pub fn tell_gateway(lock: &Path) -> Told {
@@ -42,7 +42,9 @@ pub fn tell_gateway(lock: &Path) -> Told {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Told::NotRunning,
         Err(error) => return failed(format!("{}: {error}", lock.display())),
     };
-    let Some(pid) = text.trim().parse().ok().and_then(Pid::from_raw) else {
+    // The holder writes `pid N …`.
+    let number = text.split_whitespace().find_map(|word| word.parse().ok());
+    let Some(pid) = number.and_then(Pid::from_raw) else {
         return Told::NotRunning;
     };
     if test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {

@@ -85,8 +85,13 @@ impl Alarm {
         &self.raise.alarm
     }
 
+    /// How far all of it has come: a press that nobody has accepted yet holds the whole alarm back.
     pub fn rung(&self) -> Rung {
-        self.steps.iter().map(|step| step.rung).max().unwrap_or(Rung::Stored)
+        match (&self.closed_by, &self.claimed_by) {
+            (Some(_), _) => Rung::Closed,
+            (None, Some(_)) => Rung::Claimed,
+            (None, None) => self.notices.iter().map(|notice| notice.rung).min().unwrap_or(Rung::Stored),
+        }
     }
 
     pub fn notice(&self, number: u32) -> Option<&Notice> {
@@ -111,8 +116,9 @@ impl Alarm {
     fn trim(&mut self) {
         while self.notices.len() > NOTICES_PER_ALARM_MAX {
             let settled = self.notices.iter().position(|n| n.number > 0 && n.rung >= Rung::Accepted);
-            // Where nothing is settled yet the second is let go: the newest tells the whole count.
-            let gone = self.notices.remove(settled.unwrap_or(1)).number;
+            // Where nothing is settled yet the oldest repetition goes: the newest tells the whole count. A cancel stays.
+            let again = || self.notices.iter().position(|n| n.what == Some(JoinWhat::Again));
+            let gone = self.notices.remove(settled.or_else(again).unwrap_or(1)).number;
             self.steps.retain(|step| step.notice != gone);
         }
     }

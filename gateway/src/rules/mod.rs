@@ -74,6 +74,16 @@ pub fn step(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
     trigger::judge(alarms, home, input)
 }
 
+/// The gateway's own parts stand in the list of alarms under a name, like devices.
+pub fn gateway_part(name: &str) -> Option<DeviceId> {
+    let id: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .take(vaka_protocol::limits::DEVICE_ID_BYTES_MAX)
+        .collect();
+    DeviceId::try_from(id.as_str()).ok()
+}
+
 /// The alarm's id: from the rule's name (not its version) and its cause, so that no replay can raise it twice.
 pub fn alarm_id(rule: &str, cause: &[&str]) -> AlarmId {
     const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";

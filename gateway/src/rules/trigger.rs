@@ -9,9 +9,9 @@ use vaka_protocol::{DeviceId, DoseOutcome, Event, Lane, SCAIP_UNAUTHORISED};
 
 use super::alarms::{Alarm, Alarms};
 use super::words::{self, Words};
-use super::{DeviceFacts, Happening, Home, Input, What, alarm_id};
+use super::{DeviceFacts, Happening, Home, Input, What, alarm_id, gateway_part};
 use crate::journal::record::{Decision, Join, JoinWhat, Raise};
-use crate::limits::{DELAYED_MS, EARLIEST_TIME_MS, FUTURE_TOLERANCE_MS};
+use crate::limits::{ASSIGNED_RESTART, DELAYED_MS, EARLIEST_TIME_MS, FUTURE_TOLERANCE_MS};
 
 pub const NAME: &str = "trigger";
 pub const VERSION: u16 = 1;
@@ -45,6 +45,8 @@ struct Cause<'a> {
     words: Words,
     /// What the alarm's id is made from, beside device and name.
     key: [String; 3],
+    /// The record that is judged: makes the id its own where the key has been used.
+    cursor: u64,
     restart: u32,
     seq: u64,
     time: Time,
@@ -104,6 +106,7 @@ fn judge_event(alarms: &Alarms, home: &Home, input: &Input<'_>, happening: &Happ
             format!("{}/{}", happening.restart, happening.seq),
             if happening.conflict { input.cursor.to_string() } else { String::new() },
         ],
+        cursor: input.cursor,
         restart: happening.restart,
         seq: happening.seq,
         time,
@@ -112,7 +115,9 @@ fn judge_event(alarms: &Alarms, home: &Home, input: &Input<'_>, happening: &Happ
     for event in happening.events {
         match meaning(event, facts) {
             Meaning::Raise { lane, dty, stc } => {
-                decisions.push(raise_or_join(alarms, cause(event.name(), lane, dty, stc, words::of(event))));
+                // One alarm for all that a device says in words unknown here: the records keep the words.
+                let name = if matches!(event, Event::Unknown { .. }) { "unknown" } else { event.name() };
+                decisions.push(raise_or_join(alarms, cause(name, lane, dty, stc, words::of(event))));
             }
             Meaning::Over { stc } => {
                 decisions.extend(over(alarms, cause(event.name(), event.lane(), 0, stc, words::of(event))));
@@ -129,10 +134,9 @@ fn judge_event(alarms: &Alarms, home: &Home, input: &Input<'_>, happening: &Happ
             Meaning::Nothing => {}
         }
     }
-    for (capability, _) in happening.unknown {
-        let name = format!("unclassified {capability}");
+    if !happening.unknown.is_empty() {
         let words = words::of(&Event::Unknown { name: Default::default() });
-        decisions.push(raise_or_join(alarms, cause(&name, Lane::Technical, facts.dty, UNKNOWN, words)));
+        decisions.push(raise_or_join(alarms, cause("unclassified", Lane::Technical, facts.dty, UNKNOWN, words)));
     }
     if happening.conflict {
         decisions.push(raise_or_join(
@@ -150,6 +154,7 @@ fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
     // "The kind's own" device type, where the table says `kind`.
     let of_kind = |lane| Meaning::Raise { lane, dty: facts.dty, stc };
     match event {
+        Event::Cabinet { open: true, by: None } => Meaning::Raise { lane: Lane::Care, dty, stc: SCAIP_UNAUTHORISED },
         Event::Cancel {} => Meaning::Cancel,
         Event::Smoke { active: false }
         | Event::Gas { active: false }
@@ -174,7 +179,8 @@ fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
             DoseOutcome::Reminded | DoseOutcome::Dispensed | DoseOutcome::Taken => Meaning::Nothing,
         },
         Event::Stock { .. } if event.lane() == Lane::Technical => raise(Lane::Technical),
-        Event::Lock { locked: false, by: None } | Event::Cabinet { open: true, by: None } => {
+        // A lock that does not know who opened it (a Zigbee lock turned by hand) accuses nobody; one that says "nobody known" does.
+        Event::Lock { locked: false, by: Some(by) } | Event::Cabinet { open: true, by: Some(by) } if by.is_empty() => {
             Meaning::Raise { lane: Lane::Care, dty, stc: SCAIP_UNAUTHORISED }
         }
         Event::Mains { .. } | Event::Tamper {} => raise(Lane::Technical),
@@ -207,16 +213,24 @@ fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
 fn raise_or_join(alarms: &Alarms, cause: Cause<'_>) -> Decision {
     let is_technical = cause.lane == Lane::Technical;
     match alarms.newest(cause.device, &cause.name) {
-        Some(alarm) if is_technical || !alarm.is_claimed() => join(alarm, &cause, JoinWhat::Again),
-        _ => raise(cause),
+        // A claim is of what was known then: a technical condition that came back after its end is a new one.
+        Some(alarm) if !alarm.is_claimed() || (is_technical && !alarm.over) => join(alarm, &cause, JoinWhat::Again),
+        _ => raise(alarms, cause),
     }
 }
 
-fn raise(cause: Cause<'_>) -> Decision {
+fn raise(alarms: &Alarms, cause: Cause<'_>) -> Decision {
     let mut parts = vec![cause.device.as_str(), cause.name.as_str()];
     parts.extend(cause.key.iter().map(String::as_str).filter(|part| !part.is_empty()));
+    let mut alarm = alarm_id(NAME, &parts);
+    let cursor = cause.cursor.to_string();
+    if alarms.get(&alarm).is_some() {
+        // A number used again after it was forgotten: another event, so another alarm.
+        parts.push(&cursor);
+        alarm = alarm_id(NAME, &parts);
+    }
     Decision::Raise(Box::new(Raise {
-        alarm: alarm_id(NAME, &parts),
+        alarm,
         lane: cause.lane,
         rule: NAME.to_owned(),
         rule_version: VERSION,
@@ -238,7 +252,7 @@ fn join(alarm: &Alarm, cause: &Cause<'_>, what: JoinWhat) -> Decision {
     let is_technical = alarm.raise.lane == Lane::Technical;
     // News is told; a technical condition that merely lasts is not. A claimed alarm has its person.
     let is_news = match what {
-        JoinWhat::Again => !is_technical || alarm.over,
+        JoinWhat::Again => !is_technical || alarm.over || is_momentary(&cause.name),
         JoinWhat::Cancel => true,
         JoinWhat::Over => !alarm.over,
     };
@@ -252,6 +266,11 @@ fn join(alarm: &Alarm, cause: &Cause<'_>, what: JoinWhat) -> Decision {
         delayed: cause.time.delayed,
         notify: is_news && !alarm.is_claimed(),
     })
+}
+
+/// Technical causes that have no end of their own: each time is news.
+fn is_momentary(cause: &str) -> bool {
+    matches!(cause, "tamper" | "lost")
 }
 
 /// The cause is over: the open alarm hears of it, once, and stays open.
@@ -270,20 +289,11 @@ fn own<'a>(input: &Input<'_>, device: &'a DeviceId, name: String, dty: u16, stc:
         stc,
         words,
         key: [input.cursor.to_string(), String::new(), String::new()],
-        restart: 0,
+        cursor: input.cursor,
+        restart: ASSIGNED_RESTART,
         seq: input.cursor,
         time: Time { happened_at: input.recorded_at, delayed: false, suspect: false },
     }
-}
-
-/// The gateway's own parts stand in the list of alarms under a name, like devices.
-fn gateway_part(name: &str) -> Option<DeviceId> {
-    let id: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-        .take(vaka_protocol::limits::DEVICE_ID_BYTES_MAX)
-        .collect();
-    DeviceId::try_from(id.as_str()).ok()
 }
 
 /// A time in the future, or before this program could have been built, is not believed: reception counts instead.
