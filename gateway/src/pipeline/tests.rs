@@ -281,6 +281,100 @@ fn receipts_wait_for_the_device_until_done_or_expiry() {
 }
 
 #[test]
+fn an_assigned_number_is_never_taken_for_a_devices_own() {
+    let mut bench = Bench::new();
+    bench.publish("p1", r#"{"v":1,"event":{"button":{}}}"#);
+    let row = bench.rows().remove(0);
+    bench.act(&row, ActWhat::Close, "anna").expect("closed");
+    for seq in 0..8 {
+        bench.press("p1", seq);
+    }
+    assert_eq!(bench.rows()[0].count, 8, "every numbered press is heard");
+}
+
+#[test]
+fn a_number_used_again_after_it_was_forgotten_is_another_alarm() {
+    let mut bench = Bench::new();
+    bench.press("p1", 1);
+    let row = bench.rows().remove(0);
+    bench.act(&row, ActWhat::Close, "anna").expect("closed");
+    // The same number with other bytes: as far as alarms go, the same as a forgotten one.
+    bench.publish("p1", r#"{"v":1,"restart":1,"seq":1,"event":{"button":{"press":"long"}}}"#);
+    assert!(bench.rows().iter().any(|row| row.cause == "button" && row.rung < Rung::Closed));
+}
+
+#[test]
+fn words_nobody_knows_are_one_alarm_however_many_they_are() {
+    let mut bench = Bench::new();
+    for n in 0..50 {
+        bench.publish("p1", &format!(r#"{{"v":1,"event":{{"x{n}":{{}}}}}}"#));
+    }
+    assert_eq!(bench.rows().len(), 1);
+    assert_eq!(bench.rows()[0].count, 50);
+}
+
+#[test]
+fn a_claimed_technical_alarm_does_not_mute_the_next_one() {
+    let mut bench = Bench::new();
+    let battery = |bench: &mut Bench, seq: u64, low: bool| {
+        bench.publish("p1", &format!(r#"{{"v":1,"restart":1,"seq":{seq},"event":{{"battery":{{"low":{low}}}}}}}"#))
+    };
+    battery(&mut bench, 1, true);
+    let row = bench.rows().remove(0);
+    bench.act(&row, ActWhat::Claim, "anna").expect("claimed");
+    battery(&mut bench, 2, true);
+    assert_eq!(bench.rows().len(), 1, "the same low battery");
+    battery(&mut bench, 3, false);
+    battery(&mut bench, 4, true);
+    assert_eq!(bench.rows().len(), 2, "low again after it was good");
+}
+
+#[test]
+fn a_press_that_nobody_has_accepted_yet_holds_the_row_back() {
+    let mut bench = Bench::new();
+    bench.press("p1", 1);
+    let row = bench.rows().remove(0);
+    bench.accept(&row, 0);
+    assert_eq!(bench.rows()[0].rung, Rung::Accepted);
+    bench.press("p1", 2);
+    assert_eq!(bench.rows()[0].rung, Rung::Stored);
+}
+
+#[test]
+fn a_button_behind_a_bridge_calls_when_it_was_enrolled_to() {
+    let mut bench = Bench::new();
+    bench.roster.behind.entry(device("z2m")).or_default().insert("hall".into(), device("hall-button"));
+    let press = r#"{"action":"single","battery":90}"#;
+    bench.publish_as("z2m", "zigbee2mqtt/hall", press);
+    assert_eq!(bench.rows()[0].lane, Lane::Technical, "a person has to say what it is");
+    bench.roster.callers.insert(device("hall-button"));
+    bench.publish_as("z2m", "zigbee2mqtt/hall", press);
+    assert_eq!((bench.rows()[0].lane, bench.rows()[0].cause.as_str()), (Lane::Life, "button"));
+    bench.kill_and_start();
+    let (disk, memory) = bench.disk_and_memory();
+    assert_eq!(disk, memory);
+}
+
+#[test]
+fn a_bridge_does_not_speak_for_a_device_with_a_certificate_of_its_own() {
+    let mut bench = Bench::new();
+    bench.publish("p1", r#"{"v":1,"restart":1,"seq":1,"event":{"smoke":{}}}"#);
+    bench.publish_as("z2m", "zigbee2mqtt/p1", r#"{"smoke":false}"#);
+    assert_eq!(bench.owed(), 1, "p1's smoke is not over");
+}
+
+#[test]
+fn what_was_sent_again_under_a_number_used_twice_is_known() {
+    let mut bench = Bench::new();
+    let fall = r#"{"v":1,"restart":1,"seq":1,"event":{"fall":{}}}"#;
+    for _ in 0..3 {
+        bench.press("p1", 1);
+        bench.publish("p1", fall);
+    }
+    assert!(bench.rows().iter().all(|row| row.count == 1), "{:?}", bench.rows());
+}
+
+#[test]
 fn a_will_and_a_subscription_change_no_alarm() {
     let mut bench = Bench::new();
     assert_eq!(bench.publish_as("p1", "vaka/v1/p1/alive", "0"), PublishReason::Success);
