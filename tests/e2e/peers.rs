@@ -245,3 +245,24 @@ fn the_longest_silence_of_the_centre_is_only_a_matter_of_time() {
         row["lane"] == "life" && row["rung"] == "accepted"
     });
 }
+
+#[test]
+fn a_centre_that_asks_for_a_password_gets_a_digest() {
+    if lacks(&["sipp", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("digest");
+    let home = Home::init();
+    std::fs::write(home.path("centre-password"), "hemligt\n").expect("writing the password");
+    let url = format!("sip:127.0.0.1:{};transport=tcp", centre.port);
+    home.receiver("larmcentral", &url, &[("user", "gateway"), ("password_file", "centre-password")]);
+    home.device("p1", "pendant");
+    impatient(&home);
+    let gateway = Gateway::start(&home);
+    press_p1(&home, &gateway);
+    gateway.wait_alarm("the alarm accepted", |row| row["lane"] == "life" && row["rung"] == "accepted");
+    assert!(centre.log().iter().any(|line| line.starts_with("CHALLENGED")), "{}", centre.log().join("\n"));
+    assert_eq!(accepted_records(&home), 1);
+    let told = format!("{}{}", gateway.log(), home.export().iter().map(ToString::to_string).collect::<String>());
+    assert!(!told.contains("hemligt"), "the password stands in the log or the journal");
+}
