@@ -185,6 +185,31 @@ fn over_tls_judged_by_its_authority() {
 }
 
 #[test]
+fn an_expired_receiver_with_the_pinned_key_is_still_told_and_without_a_pin_is_not() {
+    if lacks(&["sipp", "kamailio", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let kamailio = Kamailio::start_expired(centre.port);
+    let home = home_behind_tls(&kamailio, |_| {});
+    let gateway = Gateway::start(&home);
+    press_p1(&home, &gateway);
+    gateway.wait_alarm("the alarm accepted", |row| row["lane"] == "life" && row["rung"] == "accepted");
+    gateway.wait_log("certificate has ended");
+
+    // Without a pin there is nothing but the certificate to trust, and it is over.
+    let home_over = home_behind_tls(&kamailio, |receiver| {
+        receiver.remove("pin");
+        receiver["ca"] = value(kamailio.file("ca.pem").display().to_string());
+    });
+    drop(gateway);
+    let gateway = Gateway::start(&home_over);
+    press_p1(&home_over, &gateway);
+    gateway.wait_alarm("the path said to be down", |row| row["lane"] == "technical");
+    assert_eq!(centre.alarms().iter().filter(|mrq| mrq.code("dty") == Some(3)).count(), 1, "{:?}", centre.log());
+}
+
+#[test]
 fn a_receiver_with_another_key_than_the_pinned_one_gets_nothing() {
     if lacks(&["sipp", "kamailio", "mosquitto_pub"]) {
         return;
