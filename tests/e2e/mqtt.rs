@@ -1,5 +1,7 @@
 //! The devices' door, tried with paho: what is acknowledged, refused, kept, redelivered.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use vaka_tests::MqttVersion::{V5, V311};
 use vaka_tests::{Gateway, Home, Paho, RawMqtt, connect_packet, event, eventually, lacks, press, publish_packet};
@@ -461,4 +463,24 @@ fn tls_1_2_is_refused_unless_the_configuration_allows_it() {
     gateway.restart();
     let mut client = Paho::new(&home, "p1", V5).with("tls12", json!(true)).connect();
     client.event(&press(1, 1));
+}
+
+#[test]
+fn a_client_that_says_nothing_is_let_go_and_holds_nobody_up() {
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let silent_tcp = std::net::TcpStream::connect(("127.0.0.1", home.mqtt_port)).expect("connecting");
+    let mut silent_tls = RawMqtt::open(&home, "p1");
+    // Others are served meanwhile.
+    let mut client = RawMqtt::connect(&home, "p2");
+    // limits.rs: 10 s from TCP to CONNECT.
+    silent_tls.wait_closed(Duration::from_secs(20));
+    use std::io::Read;
+    silent_tcp.set_read_timeout(Some(Duration::from_secs(20))).expect("a time");
+    let mut nothing = [0; 1];
+    let ended = (&silent_tcp).read(&mut nothing);
+    let waited = |e: &std::io::Error| matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
+    assert!(!ended.as_ref().is_err_and(waited), "still open: {ended:?}\n{}", gateway.tail());
+    client.send(&[0xc0, 0]);
+    assert_eq!(client.read_exact(2), [0xd0, 0], "PINGRESP");
 }

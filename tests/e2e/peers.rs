@@ -185,6 +185,31 @@ fn over_tls_judged_by_its_authority() {
 }
 
 #[test]
+fn an_expired_receiver_with_the_pinned_key_is_still_told_and_without_a_pin_is_not() {
+    if lacks(&["sipp", "kamailio", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let kamailio = Kamailio::start_expired(centre.port);
+    let home = home_behind_tls(&kamailio, |_| {});
+    let gateway = Gateway::start(&home);
+    press_p1(&home, &gateway);
+    gateway.wait_alarm("the alarm accepted", |row| row["lane"] == "life" && row["rung"] == "accepted");
+    gateway.wait_log("certificate has ended");
+
+    // Without a pin there is nothing but the certificate to trust, and it is over.
+    let home_over = home_behind_tls(&kamailio, |receiver| {
+        receiver.remove("pin");
+        receiver["ca"] = value(kamailio.file("ca.pem").display().to_string());
+    });
+    drop(gateway);
+    let gateway = Gateway::start(&home_over);
+    press_p1(&home_over, &gateway);
+    gateway.wait_alarm("the path said to be down", |row| row["lane"] == "technical");
+    assert_eq!(centre.alarms().iter().filter(|mrq| mrq.code("dty") == Some(3)).count(), 1, "{:?}", centre.log());
+}
+
+#[test]
 fn a_receiver_with_another_key_than_the_pinned_one_gets_nothing() {
     if lacks(&["sipp", "kamailio", "mosquitto_pub"]) {
         return;
@@ -244,4 +269,25 @@ fn the_longest_silence_of_the_centre_is_only_a_matter_of_time() {
     gateway.wait_alarm_within(Duration::from_secs(60), "the alarm accepted", |row| {
         row["lane"] == "life" && row["rung"] == "accepted"
     });
+}
+
+#[test]
+fn a_centre_that_asks_for_a_password_gets_a_digest() {
+    if lacks(&["sipp", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("digest");
+    let home = Home::init();
+    std::fs::write(home.path("centre-password"), "hemligt\n").expect("writing the password");
+    let url = format!("sip:127.0.0.1:{};transport=tcp", centre.port);
+    home.receiver("larmcentral", &url, &[("user", "gateway"), ("password_file", "centre-password")]);
+    home.device("p1", "pendant");
+    impatient(&home);
+    let gateway = Gateway::start(&home);
+    press_p1(&home, &gateway);
+    gateway.wait_alarm("the alarm accepted", |row| row["lane"] == "life" && row["rung"] == "accepted");
+    assert!(centre.log().iter().any(|line| line.starts_with("CHALLENGED")), "{}", centre.log().join("\n"));
+    assert_eq!(accepted_records(&home), 1);
+    let told = format!("{}{}", gateway.log(), home.export().iter().map(ToString::to_string).collect::<String>());
+    assert!(!told.contains("hemligt"), "the password stands in the log or the journal");
 }

@@ -23,8 +23,19 @@ impl Kamailio {
     /// Starts it in front of a centre that listens on `centre_port`.
     #[track_caller]
     pub fn start(centre_port: u16) -> Kamailio {
+        Kamailio::start_until(centre_port, 2100)
+    }
+
+    /// The same with a server certificate that ended with the year 2020.
+    #[track_caller]
+    pub fn start_expired(centre_port: u16) -> Kamailio {
+        Kamailio::start_until(centre_port, 2020)
+    }
+
+    #[track_caller]
+    fn start_until(centre_port: u16, year: i32) -> Kamailio {
         let dir = TempDir::with_prefix("vaka-kamailio-").expect("a temporary directory");
-        let server_pin = write_certificates(dir.path());
+        let server_pin = write_certificates(dir.path(), year);
         let tls_port = free_port();
         let tcp_port = free_port();
         let template =
@@ -94,17 +105,19 @@ fn modules() -> String {
     found.unwrap_or_else(|| PathBuf::from("/usr/lib/kamailio/modules")).display().to_string()
 }
 
-/// Writes the CA, server and client certificates; gives the server's pin.
-fn write_certificates(dir: &Path) -> String {
+/// Writes the CA, server and client certificates, the server's good until the end of `year`; gives the server's pin.
+fn write_certificates(dir: &Path, year: i32) -> String {
     let mut ca = CertificateParams::default();
     ca.distinguished_name.push(DnType::CommonName, "stand-in centre CA");
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().expect("a key")).expect("a CA");
-    let leaf = |name: &str, usage: ExtendedKeyUsagePurpose, file: &str| {
+    let leaf = |name: &str, usage: ExtendedKeyUsagePurpose, file: &str, year: i32| {
         let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("names");
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![usage];
+        params.not_before = rcgen::date_time_ymd(2015, 1, 1);
+        params.not_after = rcgen::date_time_ymd(year, 12, 31);
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().expect("a key");
         let cert = params.signed_by(&key, &ca).expect("a certificate");
@@ -117,8 +130,8 @@ fn write_certificates(dir: &Path) -> String {
             .map(|byte| format!("{byte:02x}"))
             .collect::<String>()
     };
-    let pin = leaf("localhost", ExtendedKeyUsagePurpose::ServerAuth, "server");
-    leaf("gw-0001", ExtendedKeyUsagePurpose::ClientAuth, "client");
+    let pin = leaf("localhost", ExtendedKeyUsagePurpose::ServerAuth, "server", year);
+    leaf("gw-0001", ExtendedKeyUsagePurpose::ClientAuth, "client", 2100);
     std::fs::write(dir.join("ca.pem"), ca.pem()).expect("writing the CA");
     pin
 }

@@ -111,6 +111,13 @@ impl RawMqtt {
         bytes
     }
 
+    /// Waits until the gateway closes.
+    #[track_caller]
+    pub fn wait_closed(&mut self, within: Duration) {
+        self.tls.sock.set_read_timeout(Some(within)).expect("a time");
+        self.read_to_close();
+    }
+
     /// Everything the gateway says until it closes. Panics if it stays open.
     #[track_caller]
     pub fn read_to_close(&mut self) -> Vec<u8> {
