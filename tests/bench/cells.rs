@@ -12,7 +12,7 @@ use crate::disk;
 use crate::load::{LoadResult, LoadSpec, Work};
 use crate::peer::{Peer, Server};
 use crate::press::Press;
-use crate::process::{Process, Role, context_switches, cpu_us, memory_mib, write_bytes};
+use crate::process::{Process, Role, context_switches, cpu_us, memory_mib, peak_mib, write_bytes};
 use crate::session::Session;
 use crate::stats::{median, p50_p99};
 use crate::table::Table;
@@ -87,18 +87,18 @@ pub fn throughput(
     table.add(&load.row("PUBACK p99"), "ms", peer.name(), result.p99_us / 1e3);
     table.add(&load.row("server's processor time"), "µs/ev", peer.name(), server_us / all);
     table.add(&load.row("generator's processor time"), "µs/ev", peer.name(), result.cpu_us / all);
+    table.add(&load.row("peak memory"), "MiB", peer.name(), peak_mib(server.pid()));
     table.add("refused", "events", peer.name(), result.refused as f64);
     Ok(rate)
 }
 
-/// What the disk alone takes: the floor for everything that is durable.
-pub fn raw_disk(table: &mut Table, dir: &Path, time: Duration) -> Result<f64> {
-    let (p50, p99) = disk::append_and_sync(dir, time)?;
-    table.add(RAW_P50, "ms", MACHINE, p50 / 1e3);
-    table.add("append 400 B + fdatasync, p99", "ms", MACHINE, p99 / 1e3);
-    let (p50, _) = disk::overwrite_and_sync(dir, time / 2)?;
-    table.add("overwrite 400 B + fdatasync, p50", "ms", MACHINE, p50 / 1e3);
-    Ok(p50 / 1e3)
+/// What the disk alone took in this round: the floor for everything that is durable.
+pub fn raw_disk(table: &mut Table, raw: disk::Raw) -> f64 {
+    let [append_p50, append_p99, overwrite_p50] = raw.figures_ms();
+    table.add(RAW_P50, "ms", MACHINE, append_p50);
+    table.add("append 400 B + fdatasync, p99", "ms", MACHINE, append_p99);
+    table.add("overwrite 400 B + fdatasync, p50", "ms", MACHINE, overwrite_p50);
+    append_p50
 }
 
 /// Acknowledged events that are gone after kill -9.

@@ -120,6 +120,17 @@ pub fn memory_mib(pid: u32) -> (f64, f64) {
     (field(&status, "VmRSS") / 1024.0, field(&rollup, "Pss") / 1024.0)
 }
 
+/// Most resident memory since its start, in MiB.
+pub fn peak_mib(pid: u32) -> f64 {
+    field(&fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default(), "VmHWM") / 1024.0
+}
+
+/// How many processes wanted to run in the last minute: above the number of cores, figures are shared with somebody.
+pub fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("?").to_owned()
+}
+
 /// Bytes the process caused to be written to the disk.
 pub fn write_bytes(pid: u32) -> f64 {
     field(&fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default(), "write_bytes")
