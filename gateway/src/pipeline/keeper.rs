@@ -13,15 +13,14 @@ use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
 
 use super::fold::{Outcome, State};
 use super::restore::{self, Restored};
+use super::shortage::{Room, Shortage};
 use super::view::{self, AlarmRow, Labels};
 use crate::clock::Clock;
 use crate::dispatch::{Dispatcher, Report};
 use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
-use crate::journal::record::{
-    Act, ActWhat, Alive, Decisions, EventRecord, Fault, PathRecord, Record, Refusal, RungRecord, Via,
-};
-use crate::journal::{Header, Journal, Stamp};
+use crate::journal::record::{Act, ActWhat, Alive, Decisions, EventRecord, Fault, PathRecord, Record, RungRecord, Via};
+use crate::journal::{Damage, Header, Journal, Stamp};
 use crate::limits;
 use crate::rules::alarms::Change;
 use crate::rules::{self, Happening, Home, Input as Judged};
@@ -70,7 +69,12 @@ pub enum Ask {
     },
     /// Something in the gateway is wrong, or well again.
     Fault(Fault),
+    /// What reading the whole journal beside the keeper has found.
+    Damaged(Vec<Damage>),
 }
+
+/// Name of the fault that says so.
+const DISK_FULL: &str = "disk-full";
 
 /// What is answered once the batch is on the disk.
 enum Answer {
@@ -87,11 +91,14 @@ pub struct Keeper {
     listening: BTreeMap<DeviceId, Replies>,
     answers: Vec<Answer>,
     outcomes: Vec<Outcome>,
-    /// Lanes whose share of the disk is used up, looked up once a batch.
-    refused_lanes: Vec<Lane>,
-    /// Refused in this batch: one record for each device and lane, not for each event.
-    refusals: BTreeMap<(DeviceId, Lane), u64>,
+    /// Looked up once a batch.
+    room: Room,
+    shortage: Shortage,
+    /// The start itself is in the journal.
+    has_begun: bool,
+    /// The technical alarm about a full disk stands: as committed, and as the running batch has it.
     disk_is_short: bool,
+    disk_gets_short: bool,
 }
 
 impl Keeper {
@@ -103,6 +110,7 @@ impl Keeper {
         clock: Arc<dyn Clock>,
         dispatcher: Option<Dispatcher>,
     ) -> Self {
+        let disk_is_short = stands(&restored.state, DISK_FULL);
         Self {
             restored,
             home,
@@ -112,9 +120,11 @@ impl Keeper {
             listening: BTreeMap::new(),
             answers: Vec::new(),
             outcomes: Vec::new(),
-            refused_lanes: Vec::new(),
-            refusals: BTreeMap::new(),
-            disk_is_short: false,
+            room: Room::default(),
+            shortage: Shortage::default(),
+            has_begun: false,
+            disk_is_short,
+            disk_gets_short: disk_is_short,
         }
     }
 
@@ -123,10 +133,20 @@ impl Keeper {
     }
 
     /// Says that the process runs, judges what was left unjudged, and owes again what is still owed.
+    ///
+    /// Where the disk refuses it, it is in the first batch that the disk takes: a press left unjudged must not wait for a restart.
     pub fn begin(&mut self) {
+        self.append_beginning();
+        if self.commit() {
+            self.owe_everything();
+        }
+    }
+
+    fn append_beginning(&mut self) {
         let found = self.restored.begin();
-        for record in found.records {
-            self.append(record, Lane::Technical);
+        self.append(found.boot, Lane::Technical);
+        if let Some(fault) = found.fault {
+            self.say(Record::Fault(fault), Lane::Technical);
         }
         for input in found.unjudged {
             let before = self.restored.state.cursor;
@@ -137,20 +157,25 @@ impl Keeper {
                 self.append(Record::Decisions(nothing), Lane::Telemetry);
             }
         }
-        self.commit();
-        self.owe_everything();
     }
 
     /// Takes a batch to the disk and answers it.
     pub fn run_batch(&mut self, batch: &mut Vec<Input>) {
-        self.refused_lanes = self.restored.lanes_without_room();
+        self.room = self.restored.room();
+        if !self.has_begun {
+            self.append_beginning();
+        }
+        for (record, lane) in self.shortage.late(&self.room) {
+            self.say(record, lane);
+        }
         self.tell_disk_is_short();
+        let mut stops = false;
         for input in batch.drain(..) {
+            stops |= matches!(input, Input::Stop);
             self.take(input);
         }
-        for ((device, lane), count) in std::mem::take(&mut self.refusals) {
-            let reason = format!("no room left on the disk for {}", lane.as_str());
-            self.append(Record::Refusal(Refusal { device, lane, reason, count }), lane);
+        for (record, lane) in self.shortage.refusals(&self.room, stops) {
+            self.append(record, lane);
         }
         self.commit();
     }
@@ -182,12 +207,16 @@ impl Keeper {
         let mut reason = PublishReason::Success;
         match what {
             What::Event { parsed, payload, via } => {
-                if self.refused_lanes.contains(&lane) {
-                    *self.refusals.entry((device.clone(), lane)).or_default() += 1;
+                if self.room.refused.contains(&lane) {
+                    self.shortage.refuse(device, lane);
                     reason = PublishReason::QuotaExceeded;
                 } else {
                     self.store_event(device, enrolment, lane, &parsed, payload, via);
                 }
+            }
+            What::Quarantine(_) if self.room.refused.contains(&lane) => {
+                self.shortage.refuse(device, lane);
+                reason = PublishReason::QuotaExceeded;
             }
             What::Quarantine(quarantine) => {
                 let record = Record::Quarantine(quarantine);
@@ -195,7 +224,7 @@ impl Keeper {
                 self.judge_record(&header, &record);
             }
             What::Alive { online } => {
-                self.append(Record::Alive(Alive { device, online }), lane);
+                self.say(Record::Alive(Alive { device, online }), lane);
             }
             What::Listening(replies) => self.listen(device, replies),
             What::Deaf(replies) => {
@@ -254,14 +283,21 @@ impl Keeper {
 
     /// Refusing anything is itself a technical alarm, once, until there is room again.
     fn tell_disk_is_short(&mut self) {
-        let is_short = !self.refused_lanes.is_empty();
+        let is_short = !self.room.refused.is_empty();
+        self.disk_gets_short = is_short;
         if is_short == self.disk_is_short {
             return;
         }
-        self.disk_is_short = is_short;
-        let lanes: Vec<&str> = self.refused_lanes.iter().map(|lane| lane.as_str()).collect();
+        let lanes: Vec<&str> = self.room.refused.iter().map(|lane| lane.as_str()).collect();
         let detail = if is_short { format!("refused: {}", lanes.join(", ")) } else { String::new() };
-        self.take_ask(Ask::Fault(Fault { fault: "disk-full".into(), detail, active: is_short }));
+        if is_short {
+            warn!("the disk is short of room; {detail}");
+        } else {
+            info!("the disk has room again");
+        }
+        let record = Record::Fault(Fault { fault: DISK_FULL.into(), detail, active: is_short });
+        let header = self.append(record.clone(), Lane::Technical);
+        self.judge_record(&header, &record);
     }
 
     fn listen(&mut self, device: DeviceId, replies: Replies) {
@@ -282,12 +318,10 @@ impl Keeper {
                 if rung == Rung::Accepted {
                     info!(alarm.id = %alarm, alarm.lane = lane.as_str(), receiver = %receiver, "alarm accepted");
                 }
-                self.append(Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }), lane);
+                self.say(Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }), lane);
             }
             Report::Path { receiver, path, up, detail } => {
-                let record = Record::Path(PathRecord { receiver, path, up, detail });
-                let header = self.append(record.clone(), Lane::Technical);
-                self.judge_record(&header, &record);
+                self.say(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
             }
             // Owed all the same; `check-config` and the start say so too.
             Report::Unserved { alarm, notice, lane, detail } => {
@@ -322,10 +356,12 @@ impl Keeper {
                 self.home = home;
                 self.labels = labels;
             }
-            Ask::Fault(fault) => {
-                let record = Record::Fault(fault);
-                let header = self.append(record.clone(), Lane::Technical);
-                self.judge_record(&header, &record);
+            Ask::Fault(fault) => self.say(Record::Fault(fault), Lane::Technical),
+            Ask::Damaged(found) => {
+                let news = self.restored.journal.news_of_damage(found);
+                if let Some(fault) = restore::damaged(news.iter().map(ToString::to_string)) {
+                    self.say(Record::Fault(fault), Lane::Technical);
+                }
             }
         }
     }
@@ -348,6 +384,14 @@ impl Keeper {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         self.restored.state.apply(&header, &record, &mut self.outcomes);
         header
+    }
+
+    /// Appends and judges a report that comes only once: kept until it is on the disk, and waiting if there is no room for it.
+    fn say(&mut self, record: Record, lane: Lane) {
+        if self.shortage.note(&record, lane, &self.room) {
+            let header = self.append(record.clone(), lane);
+            self.judge_record(&header, &record);
+        }
     }
 
     fn judge_record(&mut self, header: &Header, record: &Record) {
@@ -381,11 +425,16 @@ impl Keeper {
         }
     }
 
-    fn commit(&mut self) {
+    /// False if the disk refused: nothing of the batch has happened then.
+    fn commit(&mut self) -> bool {
         if let Err(e) = self.restored.journal.commit() {
             error!("committing to the journal: {e}; nothing of this batch is acknowledged");
-            return self.recover();
+            self.recover();
+            return false;
         }
+        self.has_begun = true;
+        self.disk_is_short = self.disk_gets_short;
+        self.shortage.committed(&self.room);
         for answer in self.answers.drain(..) {
             match answer {
                 Answer::Device(to, number, reason) => {
@@ -400,6 +449,7 @@ impl Keeper {
         for outcome in std::mem::take(&mut self.outcomes) {
             self.release(outcome);
         }
+        true
     }
 
     fn release(&mut self, outcome: Outcome) {
@@ -449,6 +499,7 @@ impl Keeper {
             }
         }
         self.outcomes.clear();
+        self.shortage.failed();
         loop {
             match restore::reopen(&mut self.restored) {
                 Ok(()) => break,
@@ -456,6 +507,12 @@ impl Keeper {
                     error!("opening the journal anew: {e}; trying again in {} ms", limits::REOPEN_MS);
                     std::thread::park_timeout(std::time::Duration::from_millis(limits::REOPEN_MS));
                 }
+            }
+        }
+        if self.has_begun {
+            // What seems unjudged was judged before the failure, and nothing decided.
+            if let Some(fault) = self.restored.begin().fault {
+                self.shortage.hold(Record::Fault(fault), Lane::Technical);
             }
         }
         warn!("the journal is open again");
@@ -474,6 +531,12 @@ fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed) -> Happening<'a> {
         unknown: &parsed.unknown,
         conflict: event.conflict,
     }
+}
+
+/// The technical alarm about this fault is open, and the fault not over.
+fn stands(state: &State, fault: &str) -> bool {
+    let part = DeviceId::try_from(fault).ok();
+    part.and_then(|part| state.alarms.newest(&part, "fault")).is_some_and(|alarm| !alarm.over)
 }
 
 /// The stamp of a record made now.
