@@ -14,21 +14,17 @@ use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
 
 use super::fold::{Outcome, State};
 use super::restore::{self, Restored};
+use super::shortage::{Room, Shortage};
 use super::view::{self, AlarmRow, Labels};
 use crate::clock::Clock;
 use crate::dispatch::{Dispatcher, Report};
 use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
-use crate::journal::record::{
-    Act, ActWhat, Alive, Decisions, EventRecord, Fault, PathRecord, Record, Refusal, RungRecord, Via,
-};
-use crate::journal::{Header, Journal, Stamp};
+use crate::journal::record::{Act, ActWhat, Alive, Decisions, EventRecord, Fault, PathRecord, Record, RungRecord, Via};
+use crate::journal::{Damage, Header, Journal, Stamp};
 use crate::limits;
 use crate::rules::alarms::Change;
 use crate::rules::{self, Happening, Home, Input as Judged};
-
-/// The fault that says that something is refused because the disk is short.
-const DISK_FULL: &str = "disk-full";
 
 /// Something for the keeper to do.
 pub enum Input {
@@ -74,7 +70,12 @@ pub enum Ask {
     },
     /// Something in the gateway is wrong, or well again.
     Fault(Fault),
+    /// What reading the whole journal beside the keeper has found.
+    Damaged(Vec<Damage>),
 }
+
+/// Name of the fault that says so.
+const DISK_FULL: &str = "disk-full";
 
 /// What is answered once the batch is on the disk.
 enum Answer {
@@ -91,16 +92,18 @@ pub struct Keeper {
     listening: BTreeMap<DeviceId, Replies>,
     answers: Vec<Answer>,
     outcomes: Vec<Outcome>,
-    /// Lanes whose share of the disk is used up, looked up once a batch.
-    refused_lanes: Vec<Lane>,
-    /// Refused in this batch: one record for each device and lane, not for each event.
-    refusals: BTreeMap<(DeviceId, Lane), u64>,
+    /// Looked up once a batch.
+    room: Room,
+    shortage: Shortage,
+    /// The start itself is in the journal.
+    has_begun: bool,
+    /// The technical alarm about a full disk stands: as committed, and as the running batch has it.
+    disk_is_short: bool,
+    disk_gets_short: bool,
     /// Devices that listen from this batch on: what they are owed is sent after its commit.
     new_listeners: Vec<(DeviceId, Replies)>,
     /// Questions, answered after the commit: nobody is shown what is not on the disk.
     questions: Vec<Ask>,
-    /// Records of this batch that nobody would send again, should the commit fail.
-    unrepeatable: Vec<(Record, Lane)>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -113,6 +116,7 @@ impl Keeper {
         clock: Arc<dyn Clock>,
         dispatcher: Option<Dispatcher>,
     ) -> Self {
+        let disk_is_short = stands(&restored.state, DISK_FULL);
         Self {
             restored,
             home,
@@ -122,11 +126,13 @@ impl Keeper {
             listening: BTreeMap::new(),
             answers: Vec::new(),
             outcomes: Vec::new(),
-            refused_lanes: Vec::new(),
-            refusals: BTreeMap::new(),
+            room: Room::default(),
+            shortage: Shortage::default(),
+            has_begun: false,
+            disk_is_short,
+            disk_gets_short: disk_is_short,
             new_listeners: Vec::new(),
             questions: Vec::new(),
-            unrepeatable: Vec::new(),
             stopping: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -141,18 +147,20 @@ impl Keeper {
     }
 
     /// Says that the process runs, judges what was left unjudged, and owes again what is still owed.
+    ///
+    /// Where the disk refuses it, it is in the first batch that the disk takes: a press left unjudged must not wait for a restart.
     pub fn begin(&mut self) {
-        self.tell_start();
-        self.commit();
-        self.owe_everything();
+        self.append_beginning();
+        if self.commit() {
+            self.owe_everything();
+        }
     }
 
-    /// What opening the journal found, and the decisions that are missing in it.
-    fn tell_start(&mut self) {
+    fn append_beginning(&mut self) {
         let found = self.restored.begin();
-        for record in found.records {
-            let header = self.append(record.clone(), Lane::Technical);
-            self.judge_record(&header, &record);
+        self.append(found.boot, Lane::Technical);
+        if let Some(fault) = found.fault {
+            self.say(Record::Fault(fault), Lane::Technical);
         }
         for input in found.unjudged {
             let before = self.restored.state.cursor;
@@ -167,14 +175,21 @@ impl Keeper {
 
     /// Takes a batch to the disk and answers it.
     pub fn run_batch(&mut self, batch: &mut Vec<Input>) {
-        self.refused_lanes = self.restored.lanes_without_room();
+        self.room = self.restored.room();
+        if !self.has_begun {
+            self.append_beginning();
+        }
+        for (record, lane) in self.shortage.late(&self.room) {
+            self.say(record, lane);
+        }
         self.tell_disk_is_short();
+        let mut stops = false;
         for input in batch.drain(..) {
+            stops |= matches!(input, Input::Stop);
             self.take(input);
         }
-        for ((device, lane), count) in std::mem::take(&mut self.refusals) {
-            let reason = format!("no room left on the disk for {}", lane.as_str());
-            self.append(Record::Refusal(Refusal { device, lane, reason, count }), lane);
+        for (record, lane) in self.shortage.refusals(&self.room, stops) {
+            self.append(record, lane);
         }
         self.commit();
     }
@@ -204,19 +219,27 @@ impl Keeper {
     fn take_submission(&mut self, submission: Submission) {
         let Submission { device, enrolment, lane, what, reply } = submission;
         let mut reason = PublishReason::Success;
-        let takes_room = !matches!(what, What::Listening(_) | What::Deaf(_));
         match what {
-            _ if takes_room && self.refused_lanes.contains(&lane) => {
-                *self.refusals.entry((device.clone(), lane)).or_default() += 1;
+            What::Event { parsed, payload, via } => {
+                if self.room.refused.contains(&lane) {
+                    self.shortage.refuse(device, lane);
+                    reason = PublishReason::QuotaExceeded;
+                } else {
+                    self.store_event(device, enrolment, lane, &parsed, payload, via);
+                }
+            }
+            What::Quarantine(_) if self.room.refused.contains(&lane) => {
+                self.shortage.refuse(device, lane);
                 reason = PublishReason::QuotaExceeded;
             }
-            What::Event { parsed, payload, via } => self.store_event(device, enrolment, lane, &parsed, payload, via),
             What::Quarantine(quarantine) => {
                 let record = Record::Quarantine(quarantine);
                 let header = self.append(record.clone(), lane);
                 self.judge_record(&header, &record);
             }
-            What::Alive { online } => self.append_unrepeatable(Record::Alive(Alive { device, online }), lane),
+            What::Alive { online } => {
+                self.say(Record::Alive(Alive { device, online }), lane);
+            }
             What::Listening(replies) => self.new_listeners.push((device, replies)),
             What::Deaf(replies) => {
                 self.new_listeners.retain(|(_, new)| !new.same_channel(&replies));
@@ -272,16 +295,21 @@ impl Keeper {
 
     /// Refusing anything is itself a technical alarm, once, until there is room again.
     fn tell_disk_is_short(&mut self) {
-        let is_short = !self.refused_lanes.is_empty();
-        // Read off the alarms, so that neither a failed commit nor a restart forgets what was told.
-        let told = rules::gateway_part(DISK_FULL)
-            .is_some_and(|part| self.restored.state.alarms.newest(&part, "fault").is_some_and(|alarm| !alarm.over));
-        if is_short == told {
+        let is_short = !self.room.refused.is_empty();
+        self.disk_gets_short = is_short;
+        if is_short == self.disk_is_short {
             return;
         }
-        let lanes: Vec<&str> = self.refused_lanes.iter().map(|lane| lane.as_str()).collect();
+        let lanes: Vec<&str> = self.room.refused.iter().map(|lane| lane.as_str()).collect();
         let detail = if is_short { format!("refused: {}", lanes.join(", ")) } else { String::new() };
-        self.take_ask(Ask::Fault(Fault { fault: DISK_FULL.into(), detail, active: is_short }));
+        if is_short {
+            warn!("the disk is short of room; {detail}");
+        } else {
+            info!("the disk has room again");
+        }
+        let record = Record::Fault(Fault { fault: DISK_FULL.into(), detail, active: is_short });
+        let header = self.append(record.clone(), Lane::Technical);
+        self.judge_record(&header, &record);
     }
 
     fn listen(&mut self, device: DeviceId, replies: Replies) {
@@ -302,10 +330,10 @@ impl Keeper {
                 if rung == Rung::Accepted {
                     info!(alarm.id = %alarm, alarm.lane = lane.as_str(), receiver = %receiver, "alarm accepted");
                 }
-                self.append_unrepeatable(Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }), lane);
+                self.say(Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }), lane);
             }
             Report::Path { receiver, path, up, detail } => {
-                self.append_unrepeatable(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
+                self.say(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
             }
             // Owed all the same; `check-config` and the start say so too.
             Report::Unserved { alarm, notice, lane, detail } => {
@@ -332,7 +360,13 @@ impl Keeper {
                 self.home = home;
                 self.labels = labels;
             }
-            Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
+            Ask::Fault(fault) => self.say(Record::Fault(fault), Lane::Technical),
+            Ask::Damaged(found) => {
+                let news = self.restored.journal.news_of_damage(found);
+                if let Some(fault) = restore::damaged(news.iter().map(ToString::to_string)) {
+                    self.say(Record::Fault(fault), Lane::Technical);
+                }
+            }
         }
     }
 
@@ -361,15 +395,8 @@ impl Keeper {
             Ask::Stat { reply } => {
                 let _ = reply.send(view::stat(&self.restored));
             }
-            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) => {}
+            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) | Ask::Damaged(_) => {}
         }
-    }
-
-    /// As [`Keeper::append`], judged, and kept until the commit: its sender says it once.
-    fn append_unrepeatable(&mut self, record: Record, lane: Lane) {
-        let header = self.append(record.clone(), lane);
-        self.judge_record(&header, &record);
-        self.unrepeatable.push((record, lane));
     }
 
     /// Appends a record and folds it in.
@@ -377,6 +404,14 @@ impl Keeper {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         self.restored.state.apply(&header, &record, &mut self.outcomes);
         header
+    }
+
+    /// Appends and judges a report that comes only once: kept until it is on the disk, and waiting if there is no room for it.
+    fn say(&mut self, record: Record, lane: Lane) {
+        if self.shortage.note(&record, lane, &self.room) {
+            let header = self.append(record.clone(), lane);
+            self.judge_record(&header, &record);
+        }
     }
 
     fn judge_record(&mut self, header: &Header, record: &Record) {
@@ -410,11 +445,16 @@ impl Keeper {
         }
     }
 
-    fn commit(&mut self) {
+    /// False if the disk refused: nothing of the batch has happened then.
+    fn commit(&mut self) -> bool {
         if let Err(e) = self.restored.journal.commit() {
             error!("committing to the journal: {e}; nothing of this batch is acknowledged");
-            return self.recover();
+            self.recover();
+            return false;
         }
+        self.has_begun = true;
+        self.disk_is_short = self.disk_gets_short;
+        self.shortage.committed(&self.room);
         for answer in self.answers.drain(..) {
             match answer {
                 Answer::Device(to, number, reason) => {
@@ -426,11 +466,11 @@ impl Keeper {
                 }
             }
         }
-        self.unrepeatable.clear();
         for outcome in std::mem::take(&mut self.outcomes) {
             self.release(outcome);
         }
         self.attend();
+        true
     }
 
     /// New listeners and questions, once what they see is on the disk.
@@ -489,38 +529,32 @@ impl Keeper {
                 }
             }
         }
-        let unrepeatable = std::mem::take(&mut self.unrepeatable);
-        while !self.stopping.load(Ordering::Acquire) {
-            self.outcomes.clear();
-            match self.start_anew(&unrepeatable) {
-                Ok(()) => {
-                    warn!("the journal is open again");
-                    for outcome in std::mem::take(&mut self.outcomes) {
-                        self.release(outcome);
-                    }
-                    self.owe_everything();
-                    return self.attend();
-                }
+        self.outcomes.clear();
+        self.shortage.failed();
+        loop {
+            if self.stopping.load(Ordering::Acquire) {
+                return;
+            }
+            match restore::reopen(&mut self.restored) {
+                Ok(()) => break,
                 Err(e) => {
                     error!("opening the journal anew: {e}; trying again in {} ms", limits::REOPEN_MS);
                     std::thread::park_timeout(std::time::Duration::from_millis(limits::REOPEN_MS));
                 }
             }
         }
-        self.outcomes.clear();
-    }
-
-    /// As at a start; then what nobody would say again, and that the commit failed.
-    fn start_anew(&mut self, unrepeatable: &[(Record, Lane)]) -> Result<(), restore::RestoreError> {
-        restore::reopen(&mut self.restored)?;
-        self.tell_start();
-        let fault = |active| Fault { fault: "commit-failed".into(), detail: String::new(), active };
-        let told = [(Record::Fault(fault(true)), Lane::Technical), (Record::Fault(fault(false)), Lane::Technical)];
-        for (record, lane) in unrepeatable.iter().chain(&told) {
-            let header = self.append(record.clone(), *lane);
-            self.judge_record(&header, record);
+        if self.has_begun {
+            // What seems unjudged was judged before the failure, and nothing decided.
+            if let Some(fault) = self.restored.begin().fault {
+                self.shortage.hold(Record::Fault(fault), Lane::Technical);
+            }
         }
-        Ok(self.restored.journal.commit()?)
+        warn!("the journal is open again");
+        // Said once the disk takes it: what a commit took down with it was refused to its senders, but a person has to know.
+        let fault = Fault { fault: "commit-failed".into(), detail: String::new(), active: true };
+        self.shortage.hold(Record::Fault(fault), Lane::Technical);
+        self.owe_everything();
+        self.attend();
     }
 }
 
@@ -535,6 +569,12 @@ fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed) -> Happening<'a> {
         unknown: &parsed.unknown,
         conflict: event.conflict,
     }
+}
+
+/// The technical alarm about this fault is open, and the fault not over.
+fn stands(state: &State, fault: &str) -> bool {
+    let part = DeviceId::try_from(fault).ok();
+    part.and_then(|part| state.alarms.newest(&part, "fault")).is_some_and(|alarm| !alarm.over)
 }
 
 /// The stamp of a record made now.

@@ -1,0 +1,198 @@
+//! What a full disk, or a failed commit, must not lose: counts of what was refused, and reports that come only once.
+//!
+//! Enters: refusals and reports. Leaves: the records that are due in this batch. Invariants: a device's first refusal in a
+//! lane is recorded before it is acknowledged; the sums are exact again when there is room; a report is dropped only after
+//! the commit that holds it. Bounded by devices, receivers and notices, not by time.
+
+use std::collections::BTreeMap;
+
+use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
+
+use crate::journal::record::{Record, Refusal};
+use crate::limits;
+
+/// How much room the file system leaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Lanes whose events are refused; never `life`.
+    pub refused: Vec<Lane>,
+    /// Refusals are recorded in sums.
+    pub sums_refusals: bool,
+    /// Only `life` is taken: what can wait is said later.
+    pub life_alone: bool,
+}
+
+/// What a report is about: a later one of the same replaces it while it waits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Said {
+    Rung(AlarmId, u32, Rung, String),
+    Path(String),
+    Alive(DeviceId),
+    Fault(String),
+}
+
+impl Said {
+    /// `None`: whoever brought the record brings it again, or is told that it failed.
+    fn of(record: &Record) -> Option<Said> {
+        match record {
+            Record::Rung(r) => Some(Said::Rung(r.alarm.clone(), r.notice, r.rung, r.receiver.clone())),
+            Record::Path(path) => Some(Said::Path(path.receiver.clone())),
+            Record::Alive(alive) => Some(Said::Alive(alive.device.clone())),
+            Record::Fault(fault) => Some(Said::Fault(fault.fault.clone())),
+            _ => None,
+        }
+    }
+
+    fn can_wait(&self) -> bool {
+        matches!(self, Said::Path(_) | Said::Alive(_))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Refused {
+    /// Refused in this batch, not acknowledged yet.
+    now: u64,
+    /// Acknowledged, but in no record yet.
+    waiting: u64,
+    recorded: u64,
+    is_due: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Shortage {
+    refused: BTreeMap<(DeviceId, Lane), Refused>,
+    /// To be said when there is room, or in the next batch after a failed commit.
+    waiting: BTreeMap<Said, (Record, Lane)>,
+    /// In the batch that is being made.
+    saying: BTreeMap<Said, (Record, Lane)>,
+}
+
+impl Shortage {
+    pub fn refuse(&mut self, device: DeviceId, lane: Lane) {
+        self.refused.entry((device, lane)).or_default().now += 1;
+    }
+
+    /// Notes a record of a report; false: it waits for room and is not to be appended now.
+    pub fn note(&mut self, record: &Record, lane: Lane, room: &Room) -> bool {
+        let Some(said) = Said::of(record) else { return true };
+        if room.life_alone && said.can_wait() {
+            self.waiting.insert(said, (record.clone(), lane));
+            return false;
+        }
+        self.waiting.remove(&said);
+        self.saying.insert(said, (record.clone(), lane));
+        true
+    }
+
+    /// A record of a report for the next batch.
+    pub fn hold(&mut self, record: Record, lane: Lane) {
+        if let Some(said) = Said::of(&record) {
+            self.waiting.insert(said, (record, lane));
+        }
+    }
+
+    /// Reports that may be said now and have not been.
+    pub fn late(&mut self, room: &Room) -> Vec<(Record, Lane)> {
+        let (keep, due) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(said, _)| room.life_alone && said.can_wait());
+        self.waiting = keep;
+        let due: BTreeMap<Said, (Record, Lane)> = due;
+        due.into_values().collect()
+    }
+
+    /// Records of refusals that have to be in this batch. `to_the_last`: everything that was counted.
+    pub fn refusals(&mut self, room: &Room, to_the_last: bool) -> Vec<(Record, Lane)> {
+        let mut records = Vec::new();
+        for ((device, lane), refused) in &mut self.refused {
+            let count = refused.now + refused.waiting;
+            let enough = refused.waiting + 1 > refused.recorded.min(limits::REFUSALS_SUMMED_MAX);
+            let over = !room.refused.contains(lane);
+            refused.is_due = count > 0 && (!room.sums_refusals || enough || over || to_the_last);
+            if refused.is_due {
+                let reason = format!("no room left on the disk for {}", lane.as_str());
+                let record = Refusal { device: device.clone(), lane: *lane, reason, count };
+                records.push((Record::Refusal(record), *lane));
+            }
+        }
+        records
+    }
+
+    /// The batch is on the disk.
+    pub fn committed(&mut self, room: &Room) {
+        self.saying.clear();
+        for refused in self.refused.values_mut() {
+            let count = std::mem::take(&mut refused.now) + std::mem::take(&mut refused.waiting);
+            if std::mem::take(&mut refused.is_due) { refused.recorded += count } else { refused.waiting = count }
+        }
+        self.refused.retain(|(_, lane), refused| refused.waiting > 0 || room.refused.contains(lane));
+    }
+
+    /// The batch is not on the disk: its reports are said again; its events were not acknowledged and come again.
+    pub fn failed(&mut self) {
+        for (said, report) in std::mem::take(&mut self.saying) {
+            self.waiting.entry(said).or_insert(report);
+        }
+        for refused in self.refused.values_mut() {
+            (refused.now, refused.is_due) = (0, false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::record::{Alive, PathRecord};
+
+    fn room(life_alone: bool) -> Room {
+        Room { refused: vec![Lane::Telemetry], sums_refusals: life_alone, life_alone }
+    }
+
+    fn counts(records: Vec<(Record, Lane)>) -> Vec<u64> {
+        let count = |(record, _)| if let Record::Refusal(refusal) = record { refusal.count } else { 0 };
+        records.into_iter().map(count).collect()
+    }
+
+    #[test]
+    fn sums_are_few_and_exact_in_the_end() {
+        let device = DeviceId::try_from("p1").unwrap();
+        let mut shortage = Shortage::default();
+        let (mut records, mut recorded) = (0, 0);
+        for refused in 1..=10_000_u64 {
+            shortage.refuse(device.clone(), Lane::Telemetry);
+            let due = counts(shortage.refusals(&room(true), false));
+            shortage.committed(&room(true));
+            records += due.len();
+            recorded += due.iter().sum::<u64>();
+            assert!(recorded >= 1 && recorded * 2 + 1 >= refused, "{recorded} of {refused}");
+        }
+        assert!(records < 25, "{records}");
+        recorded += counts(shortage.refusals(&Room::default(), false)).iter().sum::<u64>();
+        shortage.committed(&Room::default());
+        assert_eq!(recorded, 10_000);
+        assert!(shortage.refused.is_empty());
+    }
+
+    #[test]
+    fn what_a_failed_commit_held_is_said_again_and_not_counted_twice() {
+        let device = DeviceId::try_from("p1").unwrap();
+        let mut shortage = Shortage::default();
+        shortage.refuse(device.clone(), Lane::Telemetry);
+        assert_eq!(counts(shortage.refusals(&room(false), false)), [1]);
+        let alive = Record::Alive(Alive { device: device.clone(), online: true });
+        assert!(shortage.note(&alive, Lane::Telemetry, &room(false)));
+        shortage.failed();
+        assert_eq!(shortage.late(&room(false)), [(alive, Lane::Telemetry)]);
+        assert!(shortage.refusals(&room(false), false).is_empty(), "the device sends it again");
+    }
+
+    #[test]
+    fn what_can_wait_waits_for_room_and_only_the_newest_is_kept() {
+        let path =
+            |up| Record::Path(PathRecord { receiver: "r".into(), path: "tcp".into(), up, detail: String::new() });
+        let mut shortage = Shortage::default();
+        assert!(!shortage.note(&path(false), Lane::Technical, &room(true)));
+        assert!(!shortage.note(&path(true), Lane::Technical, &room(true)));
+        assert!(shortage.late(&room(true)).is_empty());
+        assert_eq!(shortage.late(&room(false)), [(path(true), Lane::Technical)]);
+    }
+}
