@@ -1,7 +1,5 @@
 //! The devices' door, tried with paho: what is acknowledged, refused, kept, redelivered.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use vaka_tests::MqttVersion::{V5, V311};
 use vaka_tests::{Gateway, Home, Paho, RawMqtt, connect_packet, event, eventually, lacks, press, publish_packet};
@@ -9,10 +7,8 @@ use vaka_tests::{Gateway, Home, Paho, RawMqtt, connect_packet, event, eventually
 const TOPIC: &str = "vaka/v1/p1/event";
 
 /// MQTT 5 reasons (OASIS MQTT 5.0, table 2.4).
-const NOT_AUTHORIZED: u64 = 0x87;
 const PACKET_TOO_LARGE: u8 = 0x95;
 const PAYLOAD_FORMAT_INVALID: u64 = 0x99;
-const SESSION_TAKEN_OVER: u8 = 0x8e;
 
 /// First byte of a DISCONNECT packet; the reason is its third.
 const DISCONNECT: u8 = 0xe0;
@@ -21,16 +17,6 @@ fn home() -> Home {
     let home = Home::init();
     home.device("p1", "pendant").device("p2", "pendant");
     home
-}
-
-/// Records of the export that say this event identity, of that device.
-fn events(home: &Home, device: &str, restart: u64, seq: u64) -> usize {
-    let fits = |record: &&Value| record["device"] == device && record["restart"] == restart && record["seq"] == seq;
-    home.export().iter().filter(|record| record["kind"] == "event").filter(fits).count()
-}
-
-fn quarantined(home: &Home) -> Vec<Value> {
-    home.export().into_iter().filter(|record| record["kind"] == "quarantine").collect()
 }
 
 #[test]
@@ -48,13 +34,13 @@ fn every_qos_is_taken_in_both_versions() {
             assert_eq!(answer["acked"], true, "{device} QoS {qos}: {answer}\n{}", gateway.tail());
             // QoS 0 is acknowledged by nobody; the others are in the journal by now.
             if qos > 0 {
-                assert_eq!(events(&home, device, 1, u64::from(qos)), 1, "{device} QoS {qos}");
+                assert_eq!(home.events(device, 1, u64::from(qos)), 1, "{device} QoS {qos}");
             }
         }
         eventually(
             "the QoS 0 event in the journal",
             || gateway.tail(),
-            || (events(&home, device, 1, 0) == 1).then_some(()),
+            || (home.events(device, 1, 0) == 1).then_some(()),
         );
         client.disconnect();
     }
@@ -73,37 +59,7 @@ fn cbor_is_taken_as_json_is() {
     let answer = client.publish_bytes(TOPIC, cbor, 1);
     assert_eq!((&answer["acked"], &answer["reason"]), (&json!(true), &json!(0)), "{answer}\n{}", gateway.tail());
     gateway.wait_alarm("its alarm", |row| row["lane"] == "life" && row["device"] == "p1");
-    assert_eq!(events(&home, "p1", 3, 9), 1);
-}
-
-#[test]
-fn another_devices_topic_is_refused_and_kept() {
-    if lacks(&["paho"]) {
-        return;
-    }
-    let home = home();
-    let gateway = Gateway::start(&home);
-    let foreign = "vaka/v1/p2/event";
-    let mut five = Paho::new(&home, "p1", V5).connect();
-    let answer = five.publish(foreign, &press(1, 1), 1);
-    assert_eq!((&answer["acked"], &answer["reason"]), (&json!(true), &json!(NOT_AUTHORIZED)), "{answer}");
-    five.event(&press(1, 2));
-    five.disconnect();
-
-    let mut three = Paho::new(&home, "p1", V311).connect();
-    let answer = three.publish(foreign, &press(1, 3), 1);
-    assert_eq!(answer["acked"], true, "3.1.1 has no other answer: {answer}");
-    let kept = quarantined(&home);
-    assert!(kept.iter().any(|record| record["device"] == "p1" && record["topic"] == foreign), "{kept:?}");
-    three.event(&press(1, 4));
-    assert!(
-        home.alarms().iter().all(|row| row["device"] != "p2" || row["lane"] == "technical"),
-        "an alarm in p2's name: {:?}",
-        home.alarms()
-    );
-    assert!(three.subscribe("vaka/v1/p2/command") >= 0x80, "another device's commands");
-    assert!(three.subscribe("#") >= 0x80, "everything");
-    drop(gateway);
+    assert_eq!(home.events("p1", 3, 9), 1);
 }
 
 #[test]
@@ -128,7 +84,7 @@ fn a_payload_that_is_no_event_is_refused_kept_and_does_not_stop_the_next() {
             "{what}: {answer}"
         );
     }
-    assert_eq!(quarantined(&home).len(), 5);
+    assert_eq!(home.records("quarantine").len(), 5);
     client.event(&press(1, 1));
     gateway.wait_alarm("the alarm of the press after", |row| row["lane"] == "life");
     client.disconnect();
@@ -136,7 +92,7 @@ fn a_payload_that_is_no_event_is_refused_kept_and_does_not_stop_the_next() {
     // 3.1.1 knows no reasons: acknowledged, kept.
     let mut client = Paho::new(&home, "p1", V311).connect();
     assert_eq!(client.publish(TOPIC, "hej", 1)["acked"], true);
-    assert_eq!(quarantined(&home).len(), 6);
+    assert_eq!(home.records("quarantine").len(), 6);
 }
 
 #[test]
@@ -148,11 +104,11 @@ fn an_event_nobody_knows_is_kept_as_an_event() {
     let _gateway = Gateway::start(&home);
     let mut client = Paho::new(&home, "p1", V5).connect();
     client.event(&event(1, 1, r#"{"levitation":{"height_mm":40}}"#));
-    assert_eq!(events(&home, "p1", 1, 1), 1);
+    assert_eq!(home.events("p1", 1, 1), 1);
     assert!(home.alarms().iter().all(|row| row["lane"] != "life"), "{:?}", home.alarms());
     // However it is pressed and whatever stands beside it, a press is a call for help.
     client.event(&event(1, 2, r#"{"button":{"press":"sideways","colour":"red"}}"#));
-    assert_eq!(events(&home, "p1", 1, 2), 1);
+    assert_eq!(home.events("p1", 1, 2), 1);
     assert!(home.alarms().iter().any(|row| row["lane"] == "life"), "{:?}", home.alarms());
 }
 
@@ -167,7 +123,7 @@ fn an_oversized_event_is_refused_and_kept_and_an_oversized_packet_ends_its_conne
     // A little over the payload's bound (16 KiB), under the packet's. A PUBACK has no 0x95 (MQTT 5, 3.4.2.1).
     let answer = client.publish(TOPIC, &"x".repeat(16 * 1024 + 200), 1);
     assert_eq!((&answer["acked"], &answer["reason"]), (&json!(true), &json!(PAYLOAD_FORMAT_INVALID)), "{answer}");
-    assert_eq!(quarantined(&home).len(), 1);
+    assert_eq!(home.records("quarantine").len(), 1);
     client.event(&press(1, 1));
     client.disconnect();
 
@@ -185,118 +141,6 @@ fn an_oversized_event_is_refused_and_kept_and_an_oversized_packet_ends_its_conne
     other.event(&press(1, 1));
     client.reconnect();
     client.event(&press(1, 2));
-}
-
-#[test]
-fn a_device_that_is_not_configured_or_revoked_is_refused_at_connect() {
-    if lacks(&["paho"]) {
-        return;
-    }
-    let home = home();
-    home.device("p3", "pendant");
-    // Its certificate is good, its place in vaka.toml is gone.
-    home.edit(|config| {
-        let devices = config["device"].as_array_of_tables_mut().expect("devices");
-        devices.retain(|device| device["id"].as_str() != Some("p3"));
-    });
-    home.vaka(&["device", "remove", "p2"]).ok();
-    let gateway = Gateway::start(&home);
-    for device in ["p2", "p3"] {
-        for version in [V311, V5] {
-            // paho gives 3.1.1's return code 5 as the same reason.
-            let answer = Paho::new(&home, device, version).try_connect();
-            assert_eq!(
-                (&answer["connected"], &answer["reason"]),
-                (&json!(false), &json!(NOT_AUTHORIZED)),
-                "{device} {version:?}: {answer}\n{}",
-                gateway.tail()
-            );
-        }
-    }
-    Paho::new(&home, "p1", V5).connect().event(&press(1, 1));
-}
-
-#[test]
-fn no_certificate_or_another_homes_certificate_gets_no_connection() {
-    if lacks(&["paho"]) {
-        return;
-    }
-    let (home, stranger) = (home(), home());
-    let gateway = Gateway::start(&home);
-    let answer = Paho::new(&home, "p1", V5).with("cert", Value::Null).with("key", Value::Null).try_connect();
-    assert_eq!(answer["connected"], false, "{answer}");
-    let pem = |file| json!(stranger.pem("p1", file).display().to_string());
-    let answer = Paho::new(&home, "p1", V311).with("cert", pem("cert.pem")).with("key", pem("key.pem")).try_connect();
-    assert_eq!(answer["connected"], false, "{answer}");
-    Paho::new(&home, "p1", V5).connect().event(&press(1, 1));
-    drop(gateway);
-}
-
-#[test]
-fn a_client_id_that_is_not_the_certificates_name_is_refused() {
-    if lacks(&["paho"]) {
-        return;
-    }
-    let home = home();
-    let gateway = Gateway::start(&home);
-    for version in [V311, V5] {
-        let answer = Paho::new(&home, "p1", version).with("client_id", json!("p2")).try_connect();
-        assert_eq!(answer["connected"], false, "{version:?}: {answer}\n{}", gateway.tail());
-    }
-    Paho::new(&home, "p2", V5).connect().event(&press(1, 1));
-}
-
-#[test]
-fn the_will_of_a_device_that_vanishes_is_recorded() {
-    if lacks(&["paho"]) {
-        return;
-    }
-    let home = home();
-    let gateway = Gateway::start(&home);
-    let will = json!({"topic": "vaka/v1/p1/alive", "payload": "0"});
-    let mut client = Paho::new(&home, "p1", V5).with("will", will.clone()).connect();
-    client.event(&event(1, 1, r#"{"alive":{}}"#));
-    client.lose();
-    let gone =
-        || home.export().iter().filter(|r| r["kind"] == "alive" && r["device"] == "p1" && r["online"] == false).count();
-    eventually("the Will in the journal", || gateway.tail(), || (gone() == 1).then_some(()));
-
-    // A clean end has no last will.
-    client.reconnect();
-    client.disconnect();
-    let mut other = Paho::new(&home, "p2", V5).connect();
-    other.event(&press(1, 1));
-    assert_eq!(gone(), 1);
-    // Nobody makes another device's testament: it is kept for a person and says nothing about that device.
-    let theirs = json!({"topic": "vaka/v1/p2/alive", "payload": "0"});
-    let mut forger = Paho::new(&home, "p1", V5).with("will", theirs);
-    if forger.try_connect()["connected"] == true {
-        forger.lose();
-        eventually(
-            "the forged Will in quarantine",
-            || gateway.tail(),
-            || (quarantined(&home).len() == 1).then_some(()),
-        );
-    }
-    assert!(!home.export().iter().any(|r| r["kind"] == "alive" && r["device"] == "p2" && r["online"] == false));
-}
-
-#[test]
-fn a_second_connection_of_a_device_takes_the_first_ones_place() {
-    if lacks(&["paho"]) {
-        return;
-    }
-    let home = home();
-    let _gateway = Gateway::start(&home);
-    // Byte by byte: paho reads no reason from a DISCONNECT without properties.
-    let mut first = RawMqtt::connect_v5(&home, "p1");
-    let mut second = Paho::new(&home, "p1", V5).connect();
-    let last = first.read_to_close();
-    assert_eq!((last.first(), last.get(2)), (Some(&DISCONNECT), Some(&SESSION_TAKEN_OVER)), "{last:02x?}");
-    second.event(&press(1, 1));
-    let mut third = Paho::new(&home, "p1", V311).connect();
-    assert!(second.wait_closed().is_object(), "the second is still connected");
-    third.event(&press(1, 2));
 }
 
 /// Receipts among taken messages, as (seq, rung), and the commands' ids.
@@ -376,18 +220,18 @@ fn a_retransmission_is_stored_once_and_the_same_identity_with_other_bytes_is_new
     let payload = press(1, 1);
     client.event(&payload);
     client.event(&payload);
-    assert_eq!(events(&home, "p1", 1, 1), 1);
+    assert_eq!(home.events("p1", 1, 1), 1);
     client.disconnect();
     gateway.restart();
     client.reconnect();
     client.event(&payload);
-    assert_eq!(events(&home, "p1", 1, 1), 1, "remembered across a restart");
+    assert_eq!(home.events("p1", 1, 1), 1, "remembered across a restart");
     assert_eq!(home.alarms_not_technical()[0]["count"], 1);
 
     // Late, lower, and never seen: new.
     client.event(&event(1, 9, r#"{"motion":{}}"#));
     client.event(&event(1, 5, r#"{"motion":{}}"#));
-    assert_eq!(events(&home, "p1", 1, 5), 1);
+    assert_eq!(home.events("p1", 1, 5), 1);
 
     // The same identity with other bytes: a new event, a press that counts, and a technical alarm.
     client.event(&event(1, 1, r#"{"button":{"press":"long"}}"#));
@@ -405,7 +249,7 @@ fn the_same_numbers_from_two_devices_are_two_events() {
     for device in ["p1", "p2"] {
         Paho::new(&home, device, V5).connect().event(&press(1, 1));
     }
-    assert_eq!((events(&home, "p1", 1, 1), events(&home, "p2", 1, 1)), (1, 1));
+    assert_eq!((home.events("p1", 1, 1), home.events("p2", 1, 1)), (1, 1));
     assert_eq!(home.alarms().len(), 2);
 }
 
@@ -448,39 +292,4 @@ fn the_gateway_says_what_it_can_do() {
     let answer = Paho::new(&home, "p1", V5).try_connect();
     assert!((1..=64).contains(&answer["limits"]["ReceiveMaximum"].as_u64().unwrap_or(0)), "{answer}");
     assert!((1024..=1024 * 1024).contains(&answer["limits"]["MaximumPacketSize"].as_u64().unwrap_or(0)), "{answer}");
-}
-
-#[test]
-fn tls_1_2_is_refused_unless_the_configuration_allows_it() {
-    if lacks(&["paho"]) {
-        return;
-    }
-    let home = home();
-    let mut gateway = Gateway::start(&home);
-    let answer = Paho::new(&home, "p1", V5).with("tls12", json!(true)).try_connect();
-    assert_eq!(answer["connected"], false, "{answer}");
-    home.edit(|config| config["ingest"]["tls_min"] = toml_edit::value("1.2"));
-    gateway.restart();
-    let mut client = Paho::new(&home, "p1", V5).with("tls12", json!(true)).connect();
-    client.event(&press(1, 1));
-}
-
-#[test]
-fn a_client_that_says_nothing_is_let_go_and_holds_nobody_up() {
-    let home = home();
-    let gateway = Gateway::start(&home);
-    let silent_tcp = std::net::TcpStream::connect(("127.0.0.1", home.mqtt_port)).expect("connecting");
-    let mut silent_tls = RawMqtt::open(&home, "p1");
-    // Others are served meanwhile.
-    let mut client = RawMqtt::connect(&home, "p2");
-    // limits.rs: 10 s from TCP to CONNECT.
-    silent_tls.wait_closed(Duration::from_secs(20));
-    use std::io::Read;
-    silent_tcp.set_read_timeout(Some(Duration::from_secs(20))).expect("a time");
-    let mut nothing = [0; 1];
-    let ended = (&silent_tcp).read(&mut nothing);
-    let waited = |e: &std::io::Error| matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
-    assert!(!ended.as_ref().is_err_and(waited), "still open: {ended:?}\n{}", gateway.tail());
-    client.send(&[0xc0, 0]);
-    assert_eq!(client.read_exact(2), [0xd0, 0], "PINGRESP");
 }

@@ -186,6 +186,19 @@ impl Home {
         self.alarms().into_iter().filter(|row| row["lane"] != "technical").collect()
     }
 
+    /// Records of one kind in the export, such as `event` or `quarantine`.
+    #[track_caller]
+    pub fn records(&self, kind: &str) -> Vec<Value> {
+        self.export().into_iter().filter(|record| record["kind"] == kind).collect()
+    }
+
+    /// How often the export has the event of that identity.
+    #[track_caller]
+    pub fn events(&self, device: &str, restart: u64, seq: u64) -> usize {
+        let fits = |record: &&Value| record["device"] == device && record["restart"] == restart && record["seq"] == seq;
+        self.records("event").iter().filter(fits).count()
+    }
+
     /// `vaka journal export`: a JSON value per record.
     #[track_caller]
     pub fn export(&self) -> Vec<Value> {
