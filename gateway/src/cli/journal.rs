@@ -71,14 +71,23 @@ fn stat(dir: &Path, json: bool) -> Result<Exit, Failure> {
 
 fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {
     let report = reader::verify(dir).map_err(disk("verify the journal"))?;
-    let wrong: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
+    let mut wrong: Vec<String> = report.damage.iter().filter(|d| !d.unsettled).map(ToString::to_string).collect();
+    if report.head_damaged {
+        wrong.push("head: unreadable, record numbers go on after a gap".into());
+    }
+    // What a power cut leaves of a commit that nobody was told of: said, and nothing wrong.
+    let unfinished: Vec<String> = report.damage.iter().filter(|d| d.unsettled).map(ToString::to_string).collect();
     if json {
-        print_json(
-            &json!({"ok": wrong.is_empty(), "records": report.records, "damage": wrong, "tail_bytes": report.tail_bytes}),
-        )?;
+        print_json(&json!({
+            "ok": wrong.is_empty(), "records": report.records, "damage": wrong, "unfinished": unfinished,
+            "tail_bytes": report.tail_bytes,
+        }))?;
     } else {
         for place in &wrong {
             print_line(&format!("DAMAGED  {place}"))?;
+        }
+        for place in &unfinished {
+            print_line(&format!("unfinished  {place}"))?;
         }
         let verdict =
             if wrong.is_empty() { "every record is whole".into() } else { format!("{} damaged places", wrong.len()) };

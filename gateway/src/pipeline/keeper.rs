@@ -14,15 +14,14 @@ use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
 
 use super::fold::{Outcome, State};
 use super::restore::{self, Restored};
+use super::shortage::{Room, Shortage};
 use super::view::{self, AlarmRow, Labels};
 use crate::clock::Clock;
 use crate::dispatch::{Dispatcher, Report};
 use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
-use crate::journal::record::{
-    Act, ActWhat, Alive, Decisions, EventRecord, Fault, PathRecord, Record, Refusal, RungRecord, Via,
-};
-use crate::journal::{Header, Journal, Stamp};
+use crate::journal::record::{Act, ActWhat, Alive, Decisions, EventRecord, Fault, PathRecord, Record, RungRecord, Via};
+use crate::journal::{Damage, Header, Journal, Stamp};
 use crate::limits;
 use crate::rules::alarms::Change;
 use crate::rules::{self, Happening, Home, Input as Judged};
@@ -74,6 +73,11 @@ pub enum Ask {
     },
     /// Something in the gateway is wrong, or well again.
     Fault(Fault),
+    /// What reading the whole journal beside the keeper has found.
+    Damaged {
+        records: u64,
+        found: Vec<Damage>,
+    },
 }
 
 /// What is answered once the batch is on the disk.
@@ -91,10 +95,9 @@ pub struct Keeper {
     listening: BTreeMap<DeviceId, Replies>,
     answers: Vec<Answer>,
     outcomes: Vec<Outcome>,
-    /// Lanes whose share of the disk is used up, looked up once a batch.
-    refused_lanes: Vec<Lane>,
-    /// Refused in this batch: one record for each device and lane, not for each event.
-    refusals: BTreeMap<(DeviceId, Lane), u64>,
+    /// Looked up once a batch.
+    room: Room,
+    shortage: Shortage,
     /// Devices that listen from this batch on: what they are owed is sent after its commit.
     new_listeners: Vec<(DeviceId, Replies)>,
     /// Questions, answered after the commit: nobody is shown what is not on the disk.
@@ -122,8 +125,8 @@ impl Keeper {
             listening: BTreeMap::new(),
             answers: Vec::new(),
             outcomes: Vec::new(),
-            refused_lanes: Vec::new(),
-            refusals: BTreeMap::new(),
+            room: Room::default(),
+            shortage: Shortage::default(),
             new_listeners: Vec::new(),
             questions: Vec::new(),
             unrepeatable: Vec::new(),
@@ -167,14 +170,18 @@ impl Keeper {
 
     /// Takes a batch to the disk and answers it.
     pub fn run_batch(&mut self, batch: &mut Vec<Input>) {
-        self.refused_lanes = self.restored.lanes_without_room();
+        self.room = self.restored.room();
+        for (record, lane) in self.shortage.late(&self.room) {
+            self.append_unrepeatable(record, lane);
+        }
         self.tell_disk_is_short();
+        let mut stops = false;
         for input in batch.drain(..) {
+            stops |= matches!(input, Input::Stop);
             self.take(input);
         }
-        for ((device, lane), count) in std::mem::take(&mut self.refusals) {
-            let reason = format!("no room left on the disk for {}", lane.as_str());
-            self.append(Record::Refusal(Refusal { device, lane, reason, count }), lane);
+        for (record, lane) in self.shortage.refusals(&self.room, stops) {
+            self.append(record, lane);
         }
         self.commit();
     }
@@ -204,10 +211,10 @@ impl Keeper {
     fn take_submission(&mut self, submission: Submission) {
         let Submission { device, enrolment, lane, what, reply } = submission;
         let mut reason = PublishReason::Success;
-        let takes_room = !matches!(what, What::Listening(_) | What::Deaf(_));
+        let takes_room = matches!(what, What::Event { .. } | What::Quarantine(_));
         match what {
-            _ if takes_room && self.refused_lanes.contains(&lane) => {
-                *self.refusals.entry((device.clone(), lane)).or_default() += 1;
+            _ if takes_room && self.room.refused.contains(&lane) => {
+                self.shortage.refuse(device, lane);
                 reason = PublishReason::QuotaExceeded;
             }
             What::Event { parsed, payload, via } => self.store_event(device, enrolment, lane, &parsed, payload, via),
@@ -272,14 +279,14 @@ impl Keeper {
 
     /// Refusing anything is itself a technical alarm, once, until there is room again.
     fn tell_disk_is_short(&mut self) {
-        let is_short = !self.refused_lanes.is_empty();
+        let is_short = !self.room.refused.is_empty();
         // Read off the alarms, so that neither a failed commit nor a restart forgets what was told.
         let told = rules::gateway_part(DISK_FULL)
             .is_some_and(|part| self.restored.state.alarms.newest(&part, "fault").is_some_and(|alarm| !alarm.over));
         if is_short == told {
             return;
         }
-        let lanes: Vec<&str> = self.refused_lanes.iter().map(|lane| lane.as_str()).collect();
+        let lanes: Vec<&str> = self.room.refused.iter().map(|lane| lane.as_str()).collect();
         let detail = if is_short { format!("refused: {}", lanes.join(", ")) } else { String::new() };
         self.take_ask(Ask::Fault(Fault { fault: DISK_FULL.into(), detail, active: is_short }));
     }
@@ -302,7 +309,10 @@ impl Keeper {
                 if rung == Rung::Accepted {
                     info!(alarm.id = %alarm, alarm.lane = lane.as_str(), receiver = %receiver, "alarm accepted");
                 }
-                self.append_unrepeatable(Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }), lane);
+                self.append_unrepeatable(
+                    Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }),
+                    lane,
+                );
             }
             Report::Path { receiver, path, up, detail } => {
                 self.append_unrepeatable(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
@@ -333,6 +343,13 @@ impl Keeper {
                 self.labels = labels;
             }
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
+            Ask::Damaged { records, found } => {
+                info!(journal.records = records, "the whole journal has been read");
+                let news = self.restored.journal.news_of_damage(found);
+                if let Some(fault) = restore::damaged(news.iter().map(ToString::to_string)) {
+                    self.append_unrepeatable(Record::Fault(fault), Lane::Technical);
+                }
+            }
         }
     }
 
@@ -361,12 +378,15 @@ impl Keeper {
             Ask::Stat { reply } => {
                 let _ = reply.send(view::stat(&self.restored));
             }
-            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) => {}
+            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) | Ask::Damaged { .. } => {}
         }
     }
 
     /// As [`Keeper::append`], judged, and kept until the commit: its sender says it once.
     fn append_unrepeatable(&mut self, record: Record, lane: Lane) {
+        if self.shortage.postpones(&record, lane, &self.room) {
+            return;
+        }
         let header = self.append(record.clone(), lane);
         self.judge_record(&header, &record);
         self.unrepeatable.push((record, lane));
@@ -427,6 +447,7 @@ impl Keeper {
             }
         }
         self.unrepeatable.clear();
+        self.shortage.committed(&self.room);
         for outcome in std::mem::take(&mut self.outcomes) {
             self.release(outcome);
         }
@@ -489,6 +510,7 @@ impl Keeper {
                 }
             }
         }
+        self.shortage.failed();
         let unrepeatable = std::mem::take(&mut self.unrepeatable);
         while !self.stopping.load(Ordering::Acquire) {
             self.outcomes.clear();

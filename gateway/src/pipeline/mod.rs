@@ -8,6 +8,7 @@ pub mod export;
 pub mod fold;
 pub mod keeper;
 pub mod restore;
+mod shortage;
 #[cfg(test)]
 mod tests;
 pub mod view;
@@ -119,6 +120,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         Keeper::new(restored, home(&config), Labels::from_config(&config), clock.clone(), Some(dispatcher.clone()));
     let stopping = keeper.stopping();
     let keeper = spawn_keeper(keeper, inbox.clone())?;
+    spawn_verify(config.journal.dir.clone(), inbox.clone());
 
     let hall = Arc::new(Hall {
         intake: Arc::new(Gate { inbox: inbox.clone() }),
@@ -214,6 +216,18 @@ fn spawn_keeper(mut keeper: Keeper, inbox: Arc<Inbox<Input>>) -> Result<Running,
         .spawn(body)
         .map_err(|e| RunError::Start(format!("starting the journal's thread: {e}")))?;
     Ok(Running { ended })
+}
+
+/// Reads the whole journal once, beside the keeper: a start looks only at what it needs, and a press must not wait for the rest.
+fn spawn_verify(dir: PathBuf, inbox: Arc<Inbox<Input>>) {
+    let body = move || match crate::journal::reader::verify(&dir) {
+        Ok(report) if report.damage.is_empty() => {}
+        Ok(report) => inbox.put([(false, Input::Ask(Ask::Damaged(report.damage)))]),
+        Err(e) => warn!("verifying the journal: {e}"),
+    };
+    if let Err(e) = std::thread::Builder::new().name("verify".into()).spawn(body) {
+        warn!("starting the thread that verifies the journal: {e}; `vaka journal verify` does the same");
+    }
 }
 
 /// Everything that a new config changes while the gateway runs.

@@ -13,11 +13,12 @@ use vaka_protocol::Lane;
 
 use super::fold::State;
 use super::keeper;
+use super::shortage::Room;
 use crate::clock::Clock;
 use crate::journal::CommitError;
 use crate::journal::index::Index;
 use crate::journal::record::{Boot, Decisions, Fault, Record};
-use crate::journal::{Header, Journal, OpenError, Opened, Options, ReadError, RemoveError};
+use crate::journal::{Header, Journal, OpenError, Opened, Options, ReadError, RemoveError, Reserve};
 use crate::limits;
 
 /// Why the journal and its fold could not be brought up.
@@ -48,7 +49,6 @@ pub struct Found {
 pub struct Restored {
     pub journal: Journal,
     pub state: State,
-    dir: PathBuf,
     size_max_bytes: u64,
     index: Index,
     opened: Opened,
@@ -74,7 +74,6 @@ pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
     let mut restored = Restored {
         journal,
         state: State::default(),
-        dir: dir.to_owned(),
         size_max_bytes,
         index,
         opened,
@@ -153,12 +152,8 @@ impl Restored {
             info!("the journal ended in {} bytes of an unfinished record (a power cut): cut off", opened.cut_bytes);
         }
         let fresh = opened.damage.iter().filter(|damage| !damage.known && !damage.unsettled);
-        let ranges: Vec<String> = fresh.map(ToString::to_string).collect();
-        if !ranges.is_empty() {
-            warn!("the journal is damaged: {}", ranges.join("; "));
-            let detail = ranges.join("; ").chars().take(1_000).collect();
-            records.push(Record::Fault(Fault { fault: "journal-damaged".into(), detail, active: true }));
-        }
+        let head = opened.head_damaged.then(|| "head: unreadable, record numbers go on after a gap".to_owned());
+        records.extend(damaged(fresh.map(ToString::to_string).chain(head)).map(Record::Fault));
         Found { records, unjudged: std::mem::take(&mut self.unjudged) }
     }
 
@@ -171,22 +166,30 @@ impl Restored {
         keeper::append(&mut self.journal, self.opened.boot, record, lane, clock)
     }
 
-    /// Lanes that are refused now, because the file system has too little left: telemetry first, `life` never.
-    pub fn lanes_without_room(&self) -> Vec<Lane> {
-        let Ok(disk) = rustix::fs::statvfs(&self.dir) else { return Vec::new() };
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let short_of = |share: u64| free < self.size_max_bytes / share;
-        let mut lanes = Vec::new();
-        if short_of(limits::FREE_FOR_TELEMETRY) {
-            lanes.push(Lane::Telemetry);
+    /// How much room the file system leaves: telemetry is refused first, `life` never.
+    pub fn room(&mut self) -> Room {
+        let free = self.journal.free_bytes();
+        let short_of = |share: u64| free.is_some_and(|free| free < self.size_max_bytes / share);
+        let life_alone = short_of(limits::FREE_FOR_CARE);
+        if self.journal.reserve() == Reserve::Gone && !life_alone {
+            match self.journal.make_reserve() {
+                Ok(()) => info!("room is held back again for life alarms"),
+                Err(e) => warn!("holding room back for life alarms: {e}"),
+            }
         }
-        if short_of(limits::FREE_FOR_TECHNICAL) {
-            lanes.extend([Lane::Technical, Lane::Test]);
+        // Living on the reserve: what is left of it is for life, whatever the file system says.
+        let life_alone = life_alone || self.journal.reserve() == Reserve::Gone;
+        let mut refused = Vec::new();
+        if life_alone || short_of(limits::FREE_FOR_TELEMETRY) {
+            refused.push(Lane::Telemetry);
         }
-        if short_of(limits::FREE_FOR_CARE) {
-            lanes.push(Lane::Care);
+        if life_alone || short_of(limits::FREE_FOR_TECHNICAL) {
+            refused.extend([Lane::Technical, Lane::Test]);
         }
-        lanes
+        if life_alone {
+            refused.push(Lane::Care);
+        }
+        Room { refused, sums_refusals: life_alone || short_of(limits::FREE_FOR_EACH_REFUSAL), life_alone }
     }
 
     /// Saves the fold when that is due, and removes settled segments when the budget asks for it.
@@ -242,6 +245,21 @@ impl Restored {
         Ok(())
     }
 }
+
+/// The technical alarm about places in the journal that cannot be read; `None` if there are none.
+pub fn damaged(places: impl IntoIterator<Item = String>) -> Option<Fault> {
+    let places: Vec<String> = places.into_iter().collect();
+    if places.is_empty() {
+        return None;
+    }
+    let detail = places.join("; ");
+    warn!("the journal is damaged: {detail}");
+    let detail = detail.chars().take(FAULT_DETAIL_CHARS_MAX).collect();
+    Some(Fault { fault: "journal-damaged".into(), detail, active: true })
+}
+
+/// Damage told in a fault's record, in characters; the log and `vaka journal verify` have all of it.
+const FAULT_DETAIL_CHARS_MAX: usize = 1_000;
 
 /// A fold under way, that notices records without their decisions.
 struct Folding {

@@ -1,0 +1,163 @@
+//! What a full disk must not lose, and must not be filled with: counts of what was refused, and what can be said later.
+//!
+//! Enters: refusals, presence, paths. Leaves: the records that are due in this batch. Invariants: a device's first refusal
+//! in a lane is recorded before it is acknowledged; the sums are exact again when there is room. Bounded by devices and
+//! receivers, not by time.
+
+use std::collections::BTreeMap;
+
+use vaka_protocol::{DeviceId, Lane};
+
+use crate::journal::record::{Record, Refusal};
+use crate::limits;
+
+/// How much room the file system leaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Lanes whose events are refused; never `life`.
+    pub refused: Vec<Lane>,
+    /// Refusals are recorded in sums.
+    pub sums_refusals: bool,
+    /// Only `life` is taken: what can wait is said later.
+    pub life_alone: bool,
+}
+
+#[derive(Debug, Default)]
+struct Refused {
+    /// Refused in this batch, not acknowledged yet.
+    now: u64,
+    /// Acknowledged, but in no record yet.
+    waiting: u64,
+    recorded: u64,
+    is_due: bool,
+}
+
+/// What a record that can wait is about: a later one of the same replaces it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum About {
+    Path(String),
+    Device(DeviceId),
+}
+
+#[derive(Debug, Default)]
+pub struct Shortage {
+    refused: BTreeMap<(DeviceId, Lane), Refused>,
+    /// To be said when there is room.
+    postponed: BTreeMap<About, (Record, Lane)>,
+}
+
+impl Shortage {
+    pub fn refuse(&mut self, device: DeviceId, lane: Lane) {
+        self.refused.entry((device, lane)).or_default().now += 1;
+    }
+
+    /// True if this record is kept until there is room: presence and paths come and go for as long as the disk is full.
+    pub fn postpones(&mut self, record: &Record, lane: Lane, room: &Room) -> bool {
+        let about = match record {
+            Record::Path(path) => About::Path(path.receiver.clone()),
+            Record::Alive(alive) => About::Device(alive.device.clone()),
+            _ => return false,
+        };
+        if room.life_alone {
+            self.postponed.insert(about, (record.clone(), lane));
+        } else {
+            self.postponed.remove(&about);
+        }
+        room.life_alone
+    }
+
+    /// What there is room for again.
+    pub fn late(&mut self, room: &Room) -> Vec<(Record, Lane)> {
+        if room.life_alone { Vec::new() } else { std::mem::take(&mut self.postponed).into_values().collect() }
+    }
+
+    /// Records of refusals that have to be in this batch. `to_the_last`: everything that was counted.
+    pub fn refusals(&mut self, room: &Room, to_the_last: bool) -> Vec<(Record, Lane)> {
+        let mut records = Vec::new();
+        for ((device, lane), refused) in &mut self.refused {
+            let count = refused.now + refused.waiting;
+            let enough = refused.waiting + 1 > refused.recorded.min(limits::REFUSALS_SUMMED_MAX);
+            let over = !room.refused.contains(lane);
+            refused.is_due = count > 0 && (!room.sums_refusals || enough || over || to_the_last);
+            if refused.is_due {
+                let reason = format!("no room left on the disk for {}", lane.as_str());
+                let record = Refusal { device: device.clone(), lane: *lane, reason, count };
+                records.push((Record::Refusal(record), *lane));
+            }
+        }
+        records
+    }
+
+    /// The batch is on the disk.
+    pub fn committed(&mut self, room: &Room) {
+        for refused in self.refused.values_mut() {
+            let count = std::mem::take(&mut refused.now) + std::mem::take(&mut refused.waiting);
+            if std::mem::take(&mut refused.is_due) { refused.recorded += count } else { refused.waiting = count }
+        }
+        self.refused.retain(|(_, lane), refused| refused.waiting > 0 || room.refused.contains(lane));
+    }
+
+    /// The batch is not on the disk: its events were not acknowledged and come again.
+    pub fn failed(&mut self) {
+        for refused in self.refused.values_mut() {
+            (refused.now, refused.is_due) = (0, false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::record::PathRecord;
+
+    fn room(life_alone: bool) -> Room {
+        Room { refused: vec![Lane::Telemetry], sums_refusals: life_alone, life_alone }
+    }
+
+    fn counts(records: Vec<(Record, Lane)>) -> Vec<u64> {
+        let count = |(record, _)| if let Record::Refusal(refusal) = record { refusal.count } else { 0 };
+        records.into_iter().map(count).collect()
+    }
+
+    #[test]
+    fn sums_are_few_and_exact_in_the_end() {
+        let device = DeviceId::try_from("p1").unwrap();
+        let mut shortage = Shortage::default();
+        let (mut records, mut recorded) = (0, 0);
+        for refused in 1..=10_000_u64 {
+            shortage.refuse(device.clone(), Lane::Telemetry);
+            let due = counts(shortage.refusals(&room(true), false));
+            shortage.committed(&room(true));
+            records += due.len();
+            recorded += due.iter().sum::<u64>();
+            assert!(recorded >= 1 && recorded * 2 + 1 >= refused, "{recorded} of {refused}");
+        }
+        assert!(records < 25, "{records}");
+        recorded += counts(shortage.refusals(&Room::default(), false)).iter().sum::<u64>();
+        shortage.committed(&Room::default());
+        assert_eq!(recorded, 10_000);
+        assert!(shortage.refused.is_empty());
+    }
+
+    #[test]
+    fn what_a_failed_commit_held_is_not_counted_twice() {
+        let device = DeviceId::try_from("p1").unwrap();
+        let mut shortage = Shortage::default();
+        shortage.refuse(device, Lane::Telemetry);
+        assert_eq!(counts(shortage.refusals(&room(false), false)), [1]);
+        shortage.failed();
+        assert!(shortage.refusals(&room(false), false).is_empty(), "the device sends it again");
+    }
+
+    #[test]
+    fn what_can_wait_waits_for_room_and_only_the_newest_is_kept() {
+        let path =
+            |up| Record::Path(PathRecord { receiver: "r".into(), path: "tcp".into(), up, detail: String::new() });
+        let mut shortage = Shortage::default();
+        assert!(shortage.postpones(&path(false), Lane::Technical, &room(true)));
+        assert!(shortage.postpones(&path(true), Lane::Technical, &room(true)));
+        assert!(shortage.late(&room(true)).is_empty());
+        assert_eq!(shortage.late(&room(false)), [(path(true), Lane::Technical)]);
+        assert!(!shortage.postpones(&path(true), Lane::Technical, &room(false)));
+    }
+}
