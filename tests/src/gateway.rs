@@ -43,6 +43,22 @@ impl<'h> Gateway<'h> {
         self.process.kill();
     }
 
+    /// SIGSTOP, and waits until no thread of it does anything more.
+    #[track_caller]
+    pub fn freeze(&self) {
+        self.process.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.id());
+        let is_still = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = task.and_then(|task| std::fs::read_to_string(task.path().join("stat"))).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        };
+        crate::eventually(
+            "every thread to stand still",
+            || self.tail(),
+            || std::fs::read_dir(&tasks).expect("its threads").all(is_still).then_some(()),
+        );
+    }
+
     /// Starts again on the same home and port.
     #[track_caller]
     pub fn restart(&mut self) {

@@ -7,11 +7,13 @@
 //! every port is 127.0.0.1 and held by one test at a time; a test that cannot run says [`skip`] and why.
 
 mod centre;
+mod chance;
 mod doorman;
 mod event;
 mod gateway;
 mod home;
 mod kamailio;
+mod loop_disk;
 mod mosquitto;
 mod needs;
 mod paho;
@@ -21,10 +23,12 @@ mod raw;
 mod wait;
 
 pub use centre::{Centre, Mrq};
+pub use chance::Chance;
 pub use event::{event, now_ms, press};
 pub use gateway::Gateway;
 pub use home::{Home, Output, run_vaka};
 pub use kamailio::Kamailio;
+pub use loop_disk::LoopDisk;
 pub use mosquitto::{MqttVersion, mosquitto_pub};
 pub use needs::{lacks, skip};
 pub use paho::{Load, Paho};

@@ -221,6 +221,15 @@ impl Load {
         });
     }
 
+    /// Every identity that has been acknowledged so far.
+    #[track_caller]
+    pub fn acked(&mut self) -> &BTreeSet<Identity> {
+        while let Ok(line) = self.script.lines.try_recv() {
+            self.note(&line);
+        }
+        &self.acked
+    }
+
     /// Stops publishing, waits for what is unacknowledged; gives every acknowledged identity and every refusal.
     #[track_caller]
     pub fn finish(mut self) -> (BTreeSet<Identity>, Vec<String>) {

@@ -17,8 +17,8 @@ use vaka_protocol::{CommandMessage, DeviceId, Lane, topic};
 
 use super::roster::{Peer, Roster};
 use super::sessions::{Kept, Seat, Sessions};
-use super::wire::{Connect, ConnectRefusal, Goodbye, Incoming, Publish, Will, Wire};
 use super::window::fingerprint;
+use super::wire::{Connect, ConnectRefusal, Goodbye, Incoming, Publish, Will, Wire};
 use super::{Encoding, Intake, PublishReason, Submission, ToSession, What, admission};
 use crate::clock::Clock;
 use crate::limits;

@@ -31,7 +31,10 @@ pub enum Incoming {
         id: u16,
         filters: Vec<(String, u8)>,
     },
-    Unsubscribe { id: u16, filters: Vec<String> },
+    Unsubscribe {
+        id: u16,
+        filters: Vec<String>,
+    },
     Ping,
     /// A clean goodbye; `with_will` when the peer asks for its Will all the same.
     Disconnect {

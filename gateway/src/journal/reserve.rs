@@ -46,7 +46,10 @@ impl Core {
     /// Finds the reserve, or makes it. Best effort: a full disk must not keep the journal shut.
     pub(super) fn find_reserve(&mut self) {
         let disk = &*self.options.disk;
-        let whole = |file: Box<dyn DiskFile>| file.allocated().is_ok_and(|held| held >= self.options.reserve_bytes);
+        // A power cut may have given it back its name after it was written to: then it is not empty.
+        let is_empty = |file: &dyn DiskFile| file.len().is_ok_and(|len| len == 0);
+        let holds = |file: &dyn DiskFile| file.allocated().is_ok_and(|held| held >= self.options.reserve_bytes);
+        let whole = |file: Box<dyn DiskFile>| is_empty(&*file) && holds(&*file);
         if self.options.reserve_bytes > 0 && disk.open(&self.paths.reserve, false).is_ok_and(whole) {
             self.reserve = Reserve::Ready;
         } else {

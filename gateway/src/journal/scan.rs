@@ -259,7 +259,8 @@ impl Walk {
         }
         walked.tail = limit - walked.end;
         if last {
-            for place in &mut self.damage[first_damage..] {
+            // The open end of the segment before is found here too, and was settled when this one was begun.
+            for place in self.damage[first_damage..].iter_mut().filter(|place| place.segment == segment.name) {
                 place.unsettled = match place.kind {
                     DamageKind::Unreadable => walked.last_commit.is_none_or(|commit| commit < place.to),
                     DamageKind::Header => walked.last_commit.is_none(),

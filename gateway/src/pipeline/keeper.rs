@@ -71,7 +71,14 @@ pub enum Ask {
     /// Something in the gateway is wrong, or well again.
     Fault(Fault),
     /// What reading the whole journal beside the keeper has found.
+<<<<<<< HEAD
     Damaged(Vec<Damage>),
+=======
+    Damaged {
+        records: u64,
+        found: Vec<Damage>,
+    },
+>>>>>>> faults
 }
 
 /// Name of the fault that says so.
@@ -95,11 +102,14 @@ pub struct Keeper {
     /// Looked up once a batch.
     room: Room,
     shortage: Shortage,
+<<<<<<< HEAD
     /// The start itself is in the journal.
     has_begun: bool,
     /// The technical alarm about a full disk stands: as committed, and as the running batch has it.
     disk_is_short: bool,
     disk_gets_short: bool,
+=======
+>>>>>>> faults
     /// Devices that listen from this batch on: what they are owed is sent after its commit.
     new_listeners: Vec<(DeviceId, Replies)>,
     /// Questions, answered after the commit: nobody is shown what is not on the disk.
@@ -128,9 +138,12 @@ impl Keeper {
             outcomes: Vec::new(),
             room: Room::default(),
             shortage: Shortage::default(),
+<<<<<<< HEAD
             has_begun: false,
             disk_is_short,
             disk_gets_short: disk_is_short,
+=======
+>>>>>>> faults
             new_listeners: Vec::new(),
             questions: Vec::new(),
             stopping: Arc::new(AtomicBool::new(false)),
@@ -176,11 +189,16 @@ impl Keeper {
     /// Takes a batch to the disk and answers it.
     pub fn run_batch(&mut self, batch: &mut Vec<Input>) {
         self.room = self.restored.room();
+<<<<<<< HEAD
         if !self.has_begun {
             self.append_beginning();
         }
         for (record, lane) in self.shortage.late(&self.room) {
             self.say(record, lane);
+=======
+        for (record, lane) in self.shortage.late(&self.room) {
+            self.append_unrepeatable(record, lane);
+>>>>>>> faults
         }
         self.tell_disk_is_short();
         let mut stops = false;
@@ -219,6 +237,7 @@ impl Keeper {
     fn take_submission(&mut self, submission: Submission) {
         let Submission { device, enrolment, lane, what, reply } = submission;
         let mut reason = PublishReason::Success;
+<<<<<<< HEAD
         match what {
             What::Event { parsed, payload, via } => {
                 if self.room.refused.contains(&lane) {
@@ -229,6 +248,11 @@ impl Keeper {
                 }
             }
             What::Quarantine(_) if self.room.refused.contains(&lane) => {
+=======
+        let takes_room = matches!(what, What::Event { .. } | What::Quarantine(_));
+        match what {
+            _ if takes_room && self.room.refused.contains(&lane) => {
+>>>>>>> faults
                 self.shortage.refuse(device, lane);
                 reason = PublishReason::QuotaExceeded;
             }
@@ -296,8 +320,15 @@ impl Keeper {
     /// Refusing anything is itself a technical alarm, once, until there is room again.
     fn tell_disk_is_short(&mut self) {
         let is_short = !self.room.refused.is_empty();
+<<<<<<< HEAD
         self.disk_gets_short = is_short;
         if is_short == self.disk_is_short {
+=======
+        // Read off the alarms, so that neither a failed commit nor a restart forgets what was told.
+        let told = rules::gateway_part(DISK_FULL)
+            .is_some_and(|part| self.restored.state.alarms.newest(&part, "fault").is_some_and(|alarm| !alarm.over));
+        if is_short == told {
+>>>>>>> faults
             return;
         }
         let lanes: Vec<&str> = self.room.refused.iter().map(|lane| lane.as_str()).collect();
@@ -330,7 +361,14 @@ impl Keeper {
                 if rung == Rung::Accepted {
                     info!(alarm.id = %alarm, alarm.lane = lane.as_str(), receiver = %receiver, "alarm accepted");
                 }
+<<<<<<< HEAD
                 self.say(Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }), lane);
+=======
+                self.append_unrepeatable(
+                    Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }),
+                    lane,
+                );
+>>>>>>> faults
             }
             Report::Path { receiver, path, up, detail } => {
                 self.say(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
@@ -360,11 +398,20 @@ impl Keeper {
                 self.home = home;
                 self.labels = labels;
             }
+<<<<<<< HEAD
             Ask::Fault(fault) => self.say(Record::Fault(fault), Lane::Technical),
             Ask::Damaged(found) => {
                 let news = self.restored.journal.news_of_damage(found);
                 if let Some(fault) = restore::damaged(news.iter().map(ToString::to_string)) {
                     self.say(Record::Fault(fault), Lane::Technical);
+=======
+            Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
+            Ask::Damaged { records, found } => {
+                info!(journal.records = records, "the whole journal has been read");
+                let news = self.restored.journal.news_of_damage(found);
+                if let Some(fault) = restore::damaged(news.iter().map(ToString::to_string)) {
+                    self.append_unrepeatable(Record::Fault(fault), Lane::Technical);
+>>>>>>> faults
                 }
             }
         }
@@ -395,10 +442,27 @@ impl Keeper {
             Ask::Stat { reply } => {
                 let _ = reply.send(view::stat(&self.restored));
             }
+<<<<<<< HEAD
             Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) | Ask::Damaged(_) => {}
         }
     }
 
+=======
+            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) | Ask::Damaged { .. } => {}
+        }
+    }
+
+    /// As [`Keeper::append`], judged, and kept until the commit: its sender says it once.
+    fn append_unrepeatable(&mut self, record: Record, lane: Lane) {
+        if self.shortage.postpones(&record, lane, &self.room) {
+            return;
+        }
+        let header = self.append(record.clone(), lane);
+        self.judge_record(&header, &record);
+        self.unrepeatable.push((record, lane));
+    }
+
+>>>>>>> faults
     /// Appends a record and folds it in.
     fn append(&mut self, record: Record, lane: Lane) -> Header {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
@@ -466,6 +530,11 @@ impl Keeper {
                 }
             }
         }
+<<<<<<< HEAD
+=======
+        self.unrepeatable.clear();
+        self.shortage.committed(&self.room);
+>>>>>>> faults
         for outcome in std::mem::take(&mut self.outcomes) {
             self.release(outcome);
         }
@@ -529,6 +598,7 @@ impl Keeper {
                 }
             }
         }
+<<<<<<< HEAD
         self.outcomes.clear();
         self.shortage.failed();
         loop {
@@ -537,6 +607,21 @@ impl Keeper {
             }
             match restore::reopen(&mut self.restored) {
                 Ok(()) => break,
+=======
+        self.shortage.failed();
+        let unrepeatable = std::mem::take(&mut self.unrepeatable);
+        while !self.stopping.load(Ordering::Acquire) {
+            self.outcomes.clear();
+            match self.start_anew(&unrepeatable) {
+                Ok(()) => {
+                    warn!("the journal is open again");
+                    for outcome in std::mem::take(&mut self.outcomes) {
+                        self.release(outcome);
+                    }
+                    self.owe_everything();
+                    return self.attend();
+                }
+>>>>>>> faults
                 Err(e) => {
                     error!("opening the journal anew: {e}; trying again in {} ms", limits::REOPEN_MS);
                     std::thread::park_timeout(std::time::Duration::from_millis(limits::REOPEN_MS));

@@ -161,7 +161,12 @@ impl Restored {
         let opened = &self.opened;
         let fresh = opened.damage.iter().filter(|damage| !damage.known && !damage.unsettled);
         let head = opened.head_damaged.then(|| "head: unreadable, record numbers go on after a gap".to_owned());
+<<<<<<< HEAD
         damaged(fresh.map(ToString::to_string).chain(head))
+=======
+        records.extend(damaged(fresh.map(ToString::to_string).chain(head)).map(Record::Fault));
+        Found { records, unjudged: std::mem::take(&mut self.unjudged) }
+>>>>>>> faults
     }
 
     /// UTC milliseconds of the newest record, 0 in an empty journal: the wall clock is not believed below it.

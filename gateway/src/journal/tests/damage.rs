@@ -185,6 +185,20 @@ fn lost_and_exchanged_segments_are_named() {
 }
 
 #[test]
+fn the_end_of_a_closed_segment_is_no_torn_tail() {
+    for cut in 1..400 {
+        let disk = SimDisk::new(cut);
+        let records = long(&disk);
+        let (path, len) = files(&disk).into_iter().rev().nth(1).unwrap();
+        disk.tamper(&path, |bytes| bytes.truncate((len - cut) as usize));
+        let report = reader::verify_on(&disk, &dir()).unwrap();
+        let lost: u64 = report.damage.iter().filter(|place| !place.unsettled).map(Damage::missing).sum();
+        assert_eq!(report.records + lost, records.len() as u64, "cut {cut}: {:#?}", report.damage);
+        assert!(lost > 0 && !report.is_sound(), "cut {cut}: {:#?}", report.damage);
+    }
+}
+
+#[test]
 fn a_quick_open_sees_a_missing_segment_too() {
     let disk = SimDisk::new(1);
     long(&disk);
