@@ -26,6 +26,9 @@ use crate::limits;
 use crate::rules::alarms::Change;
 use crate::rules::{self, Happening, Home, Input as Judged};
 
+/// The fault that says that something is refused because the disk is short.
+const DISK_FULL: &str = "disk-full";
+
 /// Something for the keeper to do.
 pub enum Input {
     Submission(Submission),
@@ -71,18 +74,11 @@ pub enum Ask {
     /// Something in the gateway is wrong, or well again.
     Fault(Fault),
     /// What reading the whole journal beside the keeper has found.
-<<<<<<< HEAD
-    Damaged(Vec<Damage>),
-=======
     Damaged {
         records: u64,
         found: Vec<Damage>,
     },
->>>>>>> faults
 }
-
-/// Name of the fault that says so.
-const DISK_FULL: &str = "disk-full";
 
 /// What is answered once the batch is on the disk.
 enum Answer {
@@ -102,18 +98,12 @@ pub struct Keeper {
     /// Looked up once a batch.
     room: Room,
     shortage: Shortage,
-<<<<<<< HEAD
-    /// The start itself is in the journal.
-    has_begun: bool,
-    /// The technical alarm about a full disk stands: as committed, and as the running batch has it.
-    disk_is_short: bool,
-    disk_gets_short: bool,
-=======
->>>>>>> faults
     /// Devices that listen from this batch on: what they are owed is sent after its commit.
     new_listeners: Vec<(DeviceId, Replies)>,
     /// Questions, answered after the commit: nobody is shown what is not on the disk.
     questions: Vec<Ask>,
+    /// Records of this batch that nobody would send again, should the commit fail.
+    unrepeatable: Vec<(Record, Lane)>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -126,7 +116,6 @@ impl Keeper {
         clock: Arc<dyn Clock>,
         dispatcher: Option<Dispatcher>,
     ) -> Self {
-        let disk_is_short = stands(&restored.state, DISK_FULL);
         Self {
             restored,
             home,
@@ -138,14 +127,9 @@ impl Keeper {
             outcomes: Vec::new(),
             room: Room::default(),
             shortage: Shortage::default(),
-<<<<<<< HEAD
-            has_begun: false,
-            disk_is_short,
-            disk_gets_short: disk_is_short,
-=======
->>>>>>> faults
             new_listeners: Vec::new(),
             questions: Vec::new(),
+            unrepeatable: Vec::new(),
             stopping: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -160,20 +144,18 @@ impl Keeper {
     }
 
     /// Says that the process runs, judges what was left unjudged, and owes again what is still owed.
-    ///
-    /// Where the disk refuses it, it is in the first batch that the disk takes: a press left unjudged must not wait for a restart.
     pub fn begin(&mut self) {
-        self.append_beginning();
-        if self.commit() {
-            self.owe_everything();
-        }
+        self.tell_start();
+        self.commit();
+        self.owe_everything();
     }
 
-    fn append_beginning(&mut self) {
+    /// What opening the journal found, and the decisions that are missing in it.
+    fn tell_start(&mut self) {
         let found = self.restored.begin();
-        self.append(found.boot, Lane::Technical);
-        if let Some(fault) = found.fault {
-            self.say(Record::Fault(fault), Lane::Technical);
+        for record in found.records {
+            let header = self.append(record.clone(), Lane::Technical);
+            self.judge_record(&header, &record);
         }
         for input in found.unjudged {
             let before = self.restored.state.cursor;
@@ -189,16 +171,8 @@ impl Keeper {
     /// Takes a batch to the disk and answers it.
     pub fn run_batch(&mut self, batch: &mut Vec<Input>) {
         self.room = self.restored.room();
-<<<<<<< HEAD
-        if !self.has_begun {
-            self.append_beginning();
-        }
-        for (record, lane) in self.shortage.late(&self.room) {
-            self.say(record, lane);
-=======
         for (record, lane) in self.shortage.late(&self.room) {
             self.append_unrepeatable(record, lane);
->>>>>>> faults
         }
         self.tell_disk_is_short();
         let mut stops = false;
@@ -237,33 +211,19 @@ impl Keeper {
     fn take_submission(&mut self, submission: Submission) {
         let Submission { device, enrolment, lane, what, reply } = submission;
         let mut reason = PublishReason::Success;
-<<<<<<< HEAD
-        match what {
-            What::Event { parsed, payload, via } => {
-                if self.room.refused.contains(&lane) {
-                    self.shortage.refuse(device, lane);
-                    reason = PublishReason::QuotaExceeded;
-                } else {
-                    self.store_event(device, enrolment, lane, &parsed, payload, via);
-                }
-            }
-            What::Quarantine(_) if self.room.refused.contains(&lane) => {
-=======
         let takes_room = matches!(what, What::Event { .. } | What::Quarantine(_));
         match what {
             _ if takes_room && self.room.refused.contains(&lane) => {
->>>>>>> faults
                 self.shortage.refuse(device, lane);
                 reason = PublishReason::QuotaExceeded;
             }
+            What::Event { parsed, payload, via } => self.store_event(device, enrolment, lane, &parsed, payload, via),
             What::Quarantine(quarantine) => {
                 let record = Record::Quarantine(quarantine);
                 let header = self.append(record.clone(), lane);
                 self.judge_record(&header, &record);
             }
-            What::Alive { online } => {
-                self.say(Record::Alive(Alive { device, online }), lane);
-            }
+            What::Alive { online } => self.append_unrepeatable(Record::Alive(Alive { device, online }), lane),
             What::Listening(replies) => self.new_listeners.push((device, replies)),
             What::Deaf(replies) => {
                 self.new_listeners.retain(|(_, new)| !new.same_channel(&replies));
@@ -320,27 +280,15 @@ impl Keeper {
     /// Refusing anything is itself a technical alarm, once, until there is room again.
     fn tell_disk_is_short(&mut self) {
         let is_short = !self.room.refused.is_empty();
-<<<<<<< HEAD
-        self.disk_gets_short = is_short;
-        if is_short == self.disk_is_short {
-=======
         // Read off the alarms, so that neither a failed commit nor a restart forgets what was told.
         let told = rules::gateway_part(DISK_FULL)
             .is_some_and(|part| self.restored.state.alarms.newest(&part, "fault").is_some_and(|alarm| !alarm.over));
         if is_short == told {
->>>>>>> faults
             return;
         }
         let lanes: Vec<&str> = self.room.refused.iter().map(|lane| lane.as_str()).collect();
         let detail = if is_short { format!("refused: {}", lanes.join(", ")) } else { String::new() };
-        if is_short {
-            warn!("the disk is short of room; {detail}");
-        } else {
-            info!("the disk has room again");
-        }
-        let record = Record::Fault(Fault { fault: DISK_FULL.into(), detail, active: is_short });
-        let header = self.append(record.clone(), Lane::Technical);
-        self.judge_record(&header, &record);
+        self.take_ask(Ask::Fault(Fault { fault: DISK_FULL.into(), detail, active: is_short }));
     }
 
     fn listen(&mut self, device: DeviceId, replies: Replies) {
@@ -361,17 +309,13 @@ impl Keeper {
                 if rung == Rung::Accepted {
                     info!(alarm.id = %alarm, alarm.lane = lane.as_str(), receiver = %receiver, "alarm accepted");
                 }
-<<<<<<< HEAD
-                self.say(Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }), lane);
-=======
                 self.append_unrepeatable(
                     Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }),
                     lane,
                 );
->>>>>>> faults
             }
             Report::Path { receiver, path, up, detail } => {
-                self.say(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
+                self.append_unrepeatable(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
             }
             // Owed all the same; `check-config` and the start say so too.
             Report::Unserved { alarm, notice, lane, detail } => {
@@ -398,20 +342,12 @@ impl Keeper {
                 self.home = home;
                 self.labels = labels;
             }
-<<<<<<< HEAD
-            Ask::Fault(fault) => self.say(Record::Fault(fault), Lane::Technical),
-            Ask::Damaged(found) => {
-                let news = self.restored.journal.news_of_damage(found);
-                if let Some(fault) = restore::damaged(news.iter().map(ToString::to_string)) {
-                    self.say(Record::Fault(fault), Lane::Technical);
-=======
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
             Ask::Damaged { records, found } => {
                 info!(journal.records = records, "the whole journal has been read");
                 let news = self.restored.journal.news_of_damage(found);
                 if let Some(fault) = restore::damaged(news.iter().map(ToString::to_string)) {
                     self.append_unrepeatable(Record::Fault(fault), Lane::Technical);
->>>>>>> faults
                 }
             }
         }
@@ -442,12 +378,6 @@ impl Keeper {
             Ask::Stat { reply } => {
                 let _ = reply.send(view::stat(&self.restored));
             }
-<<<<<<< HEAD
-            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) | Ask::Damaged(_) => {}
-        }
-    }
-
-=======
             Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) | Ask::Damaged { .. } => {}
         }
     }
@@ -462,20 +392,11 @@ impl Keeper {
         self.unrepeatable.push((record, lane));
     }
 
->>>>>>> faults
     /// Appends a record and folds it in.
     fn append(&mut self, record: Record, lane: Lane) -> Header {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         self.restored.state.apply(&header, &record, &mut self.outcomes);
         header
-    }
-
-    /// Appends and judges a report that comes only once: kept until it is on the disk, and waiting if there is no room for it.
-    fn say(&mut self, record: Record, lane: Lane) {
-        if self.shortage.note(&record, lane, &self.room) {
-            let header = self.append(record.clone(), lane);
-            self.judge_record(&header, &record);
-        }
     }
 
     fn judge_record(&mut self, header: &Header, record: &Record) {
@@ -509,16 +430,11 @@ impl Keeper {
         }
     }
 
-    /// False if the disk refused: nothing of the batch has happened then.
-    fn commit(&mut self) -> bool {
+    fn commit(&mut self) {
         if let Err(e) = self.restored.journal.commit() {
             error!("committing to the journal: {e}; nothing of this batch is acknowledged");
-            self.recover();
-            return false;
+            return self.recover();
         }
-        self.has_begun = true;
-        self.disk_is_short = self.disk_gets_short;
-        self.shortage.committed(&self.room);
         for answer in self.answers.drain(..) {
             match answer {
                 Answer::Device(to, number, reason) => {
@@ -530,16 +446,12 @@ impl Keeper {
                 }
             }
         }
-<<<<<<< HEAD
-=======
         self.unrepeatable.clear();
         self.shortage.committed(&self.room);
->>>>>>> faults
         for outcome in std::mem::take(&mut self.outcomes) {
             self.release(outcome);
         }
         self.attend();
-        true
     }
 
     /// New listeners and questions, once what they see is on the disk.
@@ -598,16 +510,6 @@ impl Keeper {
                 }
             }
         }
-<<<<<<< HEAD
-        self.outcomes.clear();
-        self.shortage.failed();
-        loop {
-            if self.stopping.load(Ordering::Acquire) {
-                return;
-            }
-            match restore::reopen(&mut self.restored) {
-                Ok(()) => break,
-=======
         self.shortage.failed();
         let unrepeatable = std::mem::take(&mut self.unrepeatable);
         while !self.stopping.load(Ordering::Acquire) {
@@ -621,25 +523,26 @@ impl Keeper {
                     self.owe_everything();
                     return self.attend();
                 }
->>>>>>> faults
                 Err(e) => {
                     error!("opening the journal anew: {e}; trying again in {} ms", limits::REOPEN_MS);
                     std::thread::park_timeout(std::time::Duration::from_millis(limits::REOPEN_MS));
                 }
             }
         }
-        if self.has_begun {
-            // What seems unjudged was judged before the failure, and nothing decided.
-            if let Some(fault) = self.restored.begin().fault {
-                self.shortage.hold(Record::Fault(fault), Lane::Technical);
-            }
+        self.outcomes.clear();
+    }
+
+    /// As at a start; then what nobody would say again, and that the commit failed.
+    fn start_anew(&mut self, unrepeatable: &[(Record, Lane)]) -> Result<(), restore::RestoreError> {
+        restore::reopen(&mut self.restored)?;
+        self.tell_start();
+        let fault = |active| Fault { fault: "commit-failed".into(), detail: String::new(), active };
+        let told = [(Record::Fault(fault(true)), Lane::Technical), (Record::Fault(fault(false)), Lane::Technical)];
+        for (record, lane) in unrepeatable.iter().chain(&told) {
+            let header = self.append(record.clone(), *lane);
+            self.judge_record(&header, record);
         }
-        warn!("the journal is open again");
-        // Said once the disk takes it: what a commit took down with it was refused to its senders, but a person has to know.
-        let fault = Fault { fault: "commit-failed".into(), detail: String::new(), active: true };
-        self.shortage.hold(Record::Fault(fault), Lane::Technical);
-        self.owe_everything();
-        self.attend();
+        Ok(self.restored.journal.commit()?)
     }
 }
 
@@ -654,12 +557,6 @@ fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed) -> Happening<'a> {
         unknown: &parsed.unknown,
         conflict: event.conflict,
     }
-}
-
-/// The technical alarm about this fault is open, and the fault not over.
-fn stands(state: &State, fault: &str) -> bool {
-    let part = DeviceId::try_from(fault).ok();
-    part.and_then(|part| state.alarms.newest(&part, "fault")).is_some_and(|alarm| !alarm.over)
 }
 
 /// The stamp of a record made now.

@@ -221,12 +221,7 @@ fn spawn_keeper(mut keeper: Keeper, inbox: Arc<Inbox<Input>>) -> Result<Running,
 /// Reads the whole journal once, beside the keeper: a start looks only at what it needs, and a press must not wait for the rest.
 fn spawn_verify(dir: PathBuf, inbox: Arc<Inbox<Input>>) {
     let body = move || match crate::journal::reader::verify(&dir) {
-<<<<<<< HEAD
-        Ok(report) if report.damage.is_empty() => {}
-        Ok(report) => inbox.put([(false, Input::Ask(Ask::Damaged(report.damage)))]),
-=======
         Ok(report) => inbox.put([(false, Input::Ask(Ask::Damaged { records: report.records, found: report.damage }))]),
->>>>>>> faults
         Err(e) => warn!("verifying the journal: {e}"),
     };
     if let Err(e) = std::thread::Builder::new().name("verify".into()).spawn(body) {

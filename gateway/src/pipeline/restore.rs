@@ -42,8 +42,7 @@ pub struct Unjudged {
 
 /// What opening found, to be told to the journal itself.
 pub struct Found {
-    pub boot: Record,
-    pub fault: Option<Fault>,
+    pub records: Vec<Record>,
     pub unjudged: Vec<Unjudged>,
 }
 
@@ -144,29 +143,18 @@ impl Restored {
     /// Records about the start itself, and what has to be judged late.
     pub fn begin(&mut self) -> Found {
         let opened = &self.opened;
-        let boot = Record::Boot(Boot {
+        let mut records = vec![Record::Boot(Boot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cut_bytes: opened.cut_bytes,
             damaged: u32::try_from(opened.damage.len()).unwrap_or(u32::MAX),
-        });
+        })];
         if opened.cut_bytes > 0 {
             info!("the journal ended in {} bytes of an unfinished record (a power cut): cut off", opened.cut_bytes);
         }
-        let fault = self.fault();
-        Found { boot, fault, unjudged: std::mem::take(&mut self.unjudged) }
-    }
-
-    /// What the last open found damaged and nobody was told of yet.
-    fn fault(&self) -> Option<Fault> {
-        let opened = &self.opened;
         let fresh = opened.damage.iter().filter(|damage| !damage.known && !damage.unsettled);
         let head = opened.head_damaged.then(|| "head: unreadable, record numbers go on after a gap".to_owned());
-<<<<<<< HEAD
-        damaged(fresh.map(ToString::to_string).chain(head))
-=======
         records.extend(damaged(fresh.map(ToString::to_string).chain(head)).map(Record::Fault));
         Found { records, unjudged: std::mem::take(&mut self.unjudged) }
->>>>>>> faults
     }
 
     /// UTC milliseconds of the newest record, 0 in an empty journal: the wall clock is not believed below it.

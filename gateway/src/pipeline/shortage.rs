@@ -1,14 +1,3 @@
-<<<<<<< HEAD
-//! What a full disk, or a failed commit, must not lose: counts of what was refused, and reports that come only once.
-//!
-//! Enters: refusals and reports. Leaves: the records that are due in this batch. Invariants: a device's first refusal in a
-//! lane is recorded before it is acknowledged; the sums are exact again when there is room; a report is dropped only after
-//! the commit that holds it. Bounded by devices, receivers and notices, not by time.
-
-use std::collections::BTreeMap;
-
-use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
-=======
 //! What a full disk must not lose, and must not be filled with: counts of what was refused, and what can be said later.
 //!
 //! Enters: refusals, presence, paths. Leaves: the records that are due in this batch. Invariants: a device's first refusal
@@ -18,7 +7,6 @@ use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
 use std::collections::BTreeMap;
 
 use vaka_protocol::{DeviceId, Lane};
->>>>>>> faults
 
 use crate::journal::record::{Record, Refusal};
 use crate::limits;
@@ -34,35 +22,6 @@ pub struct Room {
     pub life_alone: bool,
 }
 
-<<<<<<< HEAD
-/// What a report is about: a later one of the same replaces it while it waits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Said {
-    Rung(AlarmId, u32, Rung, String),
-    Path(String),
-    Alive(DeviceId),
-    Fault(String),
-}
-
-impl Said {
-    /// `None`: whoever brought the record brings it again, or is told that it failed.
-    fn of(record: &Record) -> Option<Said> {
-        match record {
-            Record::Rung(r) => Some(Said::Rung(r.alarm.clone(), r.notice, r.rung, r.receiver.clone())),
-            Record::Path(path) => Some(Said::Path(path.receiver.clone())),
-            Record::Alive(alive) => Some(Said::Alive(alive.device.clone())),
-            Record::Fault(fault) => Some(Said::Fault(fault.fault.clone())),
-            _ => None,
-        }
-    }
-
-    fn can_wait(&self) -> bool {
-        matches!(self, Said::Path(_) | Said::Alive(_))
-    }
-}
-
-=======
->>>>>>> faults
 #[derive(Debug, Default)]
 struct Refused {
     /// Refused in this batch, not acknowledged yet.
@@ -73,15 +32,6 @@ struct Refused {
     is_due: bool,
 }
 
-<<<<<<< HEAD
-#[derive(Debug, Default)]
-pub struct Shortage {
-    refused: BTreeMap<(DeviceId, Lane), Refused>,
-    /// To be said when there is room, or in the next batch after a failed commit.
-    waiting: BTreeMap<Said, (Record, Lane)>,
-    /// In the batch that is being made.
-    saying: BTreeMap<Said, (Record, Lane)>,
-=======
 /// What a record that can wait is about: a later one of the same replaces it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum About {
@@ -94,7 +44,6 @@ pub struct Shortage {
     refused: BTreeMap<(DeviceId, Lane), Refused>,
     /// To be said when there is room.
     postponed: BTreeMap<About, (Record, Lane)>,
->>>>>>> faults
 }
 
 impl Shortage {
@@ -102,34 +51,6 @@ impl Shortage {
         self.refused.entry((device, lane)).or_default().now += 1;
     }
 
-<<<<<<< HEAD
-    /// Notes a record of a report; false: it waits for room and is not to be appended now.
-    pub fn note(&mut self, record: &Record, lane: Lane, room: &Room) -> bool {
-        let Some(said) = Said::of(record) else { return true };
-        if room.life_alone && said.can_wait() {
-            self.waiting.insert(said, (record.clone(), lane));
-            return false;
-        }
-        self.waiting.remove(&said);
-        self.saying.insert(said, (record.clone(), lane));
-        true
-    }
-
-    /// A record of a report for the next batch.
-    pub fn hold(&mut self, record: Record, lane: Lane) {
-        if let Some(said) = Said::of(&record) {
-            self.waiting.insert(said, (record, lane));
-        }
-    }
-
-    /// Reports that may be said now and have not been.
-    pub fn late(&mut self, room: &Room) -> Vec<(Record, Lane)> {
-        let (keep, due) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|(said, _)| room.life_alone && said.can_wait());
-        self.waiting = keep;
-        let due: BTreeMap<Said, (Record, Lane)> = due;
-        due.into_values().collect()
-=======
     /// True if this record is kept until there is room: presence and paths come and go for as long as the disk is full.
     pub fn postpones(&mut self, record: &Record, lane: Lane, room: &Room) -> bool {
         let about = match record {
@@ -148,7 +69,6 @@ impl Shortage {
     /// What there is room for again.
     pub fn late(&mut self, room: &Room) -> Vec<(Record, Lane)> {
         if room.life_alone { Vec::new() } else { std::mem::take(&mut self.postponed).into_values().collect() }
->>>>>>> faults
     }
 
     /// Records of refusals that have to be in this batch. `to_the_last`: everything that was counted.
@@ -170,10 +90,6 @@ impl Shortage {
 
     /// The batch is on the disk.
     pub fn committed(&mut self, room: &Room) {
-<<<<<<< HEAD
-        self.saying.clear();
-=======
->>>>>>> faults
         for refused in self.refused.values_mut() {
             let count = std::mem::take(&mut refused.now) + std::mem::take(&mut refused.waiting);
             if std::mem::take(&mut refused.is_due) { refused.recorded += count } else { refused.waiting = count }
@@ -181,16 +97,8 @@ impl Shortage {
         self.refused.retain(|(_, lane), refused| refused.waiting > 0 || room.refused.contains(lane));
     }
 
-<<<<<<< HEAD
-    /// The batch is not on the disk: its reports are said again; its events were not acknowledged and come again.
-    pub fn failed(&mut self) {
-        for (said, report) in std::mem::take(&mut self.saying) {
-            self.waiting.entry(said).or_insert(report);
-        }
-=======
     /// The batch is not on the disk: its events were not acknowledged and come again.
     pub fn failed(&mut self) {
->>>>>>> faults
         for refused in self.refused.values_mut() {
             (refused.now, refused.is_due) = (0, false);
         }
@@ -200,11 +108,7 @@ impl Shortage {
 #[cfg(test)]
 mod tests {
     use super::*;
-<<<<<<< HEAD
-    use crate::journal::record::{Alive, PathRecord};
-=======
     use crate::journal::record::PathRecord;
->>>>>>> faults
 
     fn room(life_alone: bool) -> Room {
         Room { refused: vec![Lane::Telemetry], sums_refusals: life_alone, life_alone }
@@ -236,24 +140,12 @@ mod tests {
     }
 
     #[test]
-<<<<<<< HEAD
-    fn what_a_failed_commit_held_is_said_again_and_not_counted_twice() {
-        let device = DeviceId::try_from("p1").unwrap();
-        let mut shortage = Shortage::default();
-        shortage.refuse(device.clone(), Lane::Telemetry);
-        assert_eq!(counts(shortage.refusals(&room(false), false)), [1]);
-        let alive = Record::Alive(Alive { device: device.clone(), online: true });
-        assert!(shortage.note(&alive, Lane::Telemetry, &room(false)));
-        shortage.failed();
-        assert_eq!(shortage.late(&room(false)), [(alive, Lane::Telemetry)]);
-=======
     fn what_a_failed_commit_held_is_not_counted_twice() {
         let device = DeviceId::try_from("p1").unwrap();
         let mut shortage = Shortage::default();
         shortage.refuse(device, Lane::Telemetry);
         assert_eq!(counts(shortage.refusals(&room(false), false)), [1]);
         shortage.failed();
->>>>>>> faults
         assert!(shortage.refusals(&room(false), false).is_empty(), "the device sends it again");
     }
 
@@ -262,17 +154,10 @@ mod tests {
         let path =
             |up| Record::Path(PathRecord { receiver: "r".into(), path: "tcp".into(), up, detail: String::new() });
         let mut shortage = Shortage::default();
-<<<<<<< HEAD
-        assert!(!shortage.note(&path(false), Lane::Technical, &room(true)));
-        assert!(!shortage.note(&path(true), Lane::Technical, &room(true)));
-        assert!(shortage.late(&room(true)).is_empty());
-        assert_eq!(shortage.late(&room(false)), [(path(true), Lane::Technical)]);
-=======
         assert!(shortage.postpones(&path(false), Lane::Technical, &room(true)));
         assert!(shortage.postpones(&path(true), Lane::Technical, &room(true)));
         assert!(shortage.late(&room(true)).is_empty());
         assert_eq!(shortage.late(&room(false)), [(path(true), Lane::Technical)]);
         assert!(!shortage.postpones(&path(true), Lane::Technical, &room(false)));
->>>>>>> faults
     }
 }
