@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -54,7 +53,6 @@ pub struct Taken {
     pub text: String,
     pub status_text: String,
     pub room: String,
-    pub at: SystemTime,
     /// It had come before with the same (cid, reference).
     pub repeated: bool,
 }
@@ -291,7 +289,6 @@ impl Desk {
                 text: text("dte"),
                 status_text: text("stt"),
                 room: text("lte"),
-                at: SystemTime::now(),
                 repeated,
             });
         });
