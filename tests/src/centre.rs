@@ -97,7 +97,7 @@ impl Centre {
             .arg(dir.path().join("errors.log"))
             .current_dir(dir.path())
             .env("TERM", "dumb");
-        let process = Process::start(&mut command, &dir.path().join("screen.log"));
+        let process = Process::start(&command, &dir.path().join("screen.log"));
         let mut centre = Centre { port, doorman: None, process, log, _dir: dir };
         eventually(
             "SIPp to listen",

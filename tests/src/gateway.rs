@@ -133,5 +133,5 @@ fn spawn(home: &Home) -> Process {
         .current_dir(home.dir())
         .env_remove("VAKA_CONFIG")
         .env_remove("RUST_LOG");
-    Process::start(&mut command, &log_file(home))
+    Process::start(&command, &log_file(home))
 }

@@ -55,7 +55,7 @@ impl Kamailio {
             .args(["-DD", "-E", "-m", "64", "-M", "8", "-Y"])
             .arg(dir.path())
             .current_dir(dir.path());
-        let process = Process::start(&mut command, &dir.path().join("kamailio.log"));
+        let process = Process::start(&command, &dir.path().join("kamailio.log"));
         let mut kamailio = Kamailio { tls_port, process, dir, server_pin };
         let log = kamailio.dir.path().join("kamailio.log");
         let context = || std::fs::read_to_string(&log).unwrap_or_default();

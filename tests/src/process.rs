@@ -15,8 +15,9 @@ pub struct Process {
 
 impl Process {
     /// Starts `command`, both outputs appended to `output`.
-    pub fn start(command: &mut Command, output: &Path) -> Process {
+    pub fn start(command: &Command, output: &Path) -> Process {
         let name = command.get_program().to_string_lossy().into_owned();
+        let mut command = ended_with_us(command);
         let file = File::options()
             .create(true)
             .append(true)
@@ -78,6 +79,23 @@ impl Process {
             child.try_wait().expect("waiting for an own child")
         })
     }
+}
+
+/// The same command, ended by the kernel when the thread that starts it is gone: also where a whole test run is killed.
+/// TERM, not KILL: Kamailio's main process has children to end.
+fn ended_with_us(command: &Command) -> Command {
+    let mut wrapped = Command::new("setpriv");
+    wrapped.args(["--pdeathsig", "TERM"]).arg(command.get_program()).args(command.get_args());
+    for (key, setting) in command.get_envs() {
+        match setting {
+            Some(setting) => wrapped.env(key, setting),
+            None => wrapped.env_remove(key),
+        };
+    }
+    if let Some(dir) = command.get_current_dir() {
+        wrapped.current_dir(dir);
+    }
+    wrapped
 }
 
 impl Drop for Process {
