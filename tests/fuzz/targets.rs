@@ -56,7 +56,7 @@ fn answer(wire: &mut Wire, incoming: Incoming) {
             wire.subscribed(id, &granted);
             wire.publish("vaka/v1/p1/command", b"{}", 1);
         }
-        Incoming::Unsubscribe { id, count } => wire.unsubscribed(id, count),
+        Incoming::Unsubscribe { id, filters } => wire.unsubscribed(id, filters.len()),
         Incoming::Ping => wire.pong(),
         Incoming::Acknowledged(_) | Incoming::Disconnect { .. } | Incoming::KeepAlive(_) | Incoming::Broken(_) => {}
     }
@@ -171,7 +171,8 @@ pub fn journal(bytes: &[u8]) {
     }
     let [low, high, patch @ ..] = bytes else { return };
     let (disk, dir) = (SimDisk::new(7), Path::new("/journal"));
-    let options = || Options { disk: Arc::new(disk.clone()), segment_bytes: 64 * 1024, check_all: true };
+    let options =
+        || Options { disk: Arc::new(disk.clone()), segment_bytes: 64 * 1024, check_all: true, ..Options::default() };
     let record = |online| Record::Alive(Alive { device: DeviceId::try_from("p1").expect("an id"), online });
     let stamp = Stamp { mono_ms: 5, wall_ms: 1_795_000_000_000 };
     let (mut journal, _) = Journal::open(dir, options()).expect("a new journal opens");
