@@ -31,6 +31,11 @@ pub struct Now {
 /// A source of time. Injected, so that deadlines run on a test's clock.
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Now;
+
+    /// Holds the calling thread for `ms` milliseconds of this clock, or less; a test's clock moves instead.
+    fn pause(&self, ms: u64) {
+        std::thread::park_timeout(std::time::Duration::from_millis(ms));
+    }
 }
 
 /// The machine's clocks, with a floor below which the wall time never falls.
@@ -90,5 +95,9 @@ impl Clock for ManualClock {
             wall_ms: self.wall_ms.load(Ordering::Relaxed),
             confidence: Confidence::Held,
         }
+    }
+
+    fn pause(&self, ms: u64) {
+        self.advance(ms);
     }
 }

@@ -20,7 +20,7 @@ type Key = (AlarmId, u32);
 
 /// An attempt to make now.
 #[derive(Debug)]
-pub(crate) struct Start {
+pub struct Start {
     pub attempt: u64,
     pub receiver: String,
     pub notice: Arc<Notice>,
@@ -262,7 +262,7 @@ impl Ledger {
     }
 
     /// Notices not yet accepted or settled.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub fn owed_count(&self) -> usize {
         self.references.len()
     }

@@ -28,7 +28,7 @@ impl Default for Pace {
 pub struct Dice(u64);
 
 impl Dice {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

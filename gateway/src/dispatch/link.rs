@@ -22,7 +22,7 @@ pub(crate) struct Order {
 
 /// What happened at a receiver.
 #[derive(Debug)]
-pub(crate) enum LinkEvent {
+pub enum LinkEvent {
     /// Handed to an open connection.
     Sent {
         attempt: u64,

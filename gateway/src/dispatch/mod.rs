@@ -14,6 +14,8 @@ pub(crate) mod connection;
 mod link;
 mod routes;
 pub mod scaip;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod sip;
 pub mod tls;
 

@@ -30,6 +30,10 @@ pub enum Fault {
     WriteStops(u32, usize),
     /// The n-th sync of a folder from now fails.
     DirSyncFails(u32),
+    /// The process dies in the n-th write from now, after this many bytes; see [`SimDisk::dying`].
+    DiesWriting(u32, usize),
+    /// The process dies in the n-th sync of a file from now: all is written, nothing of it promised.
+    DiesSyncing(u32),
 }
 
 /// The disk; clones share it.
@@ -40,6 +44,8 @@ struct State {
     rng: Rng,
     /// Counts lives of the process: handles of an earlier one are dead.
     life: u64,
+    /// The process is dead and does not know it yet: whatever it does fails.
+    dying: bool,
     files: BTreeMap<u64, Inode>,
     names: BTreeMap<PathBuf, u64>,
     durable_names: BTreeMap<PathBuf, u64>,
@@ -101,6 +107,7 @@ impl SimDisk {
         SimDisk(Arc::new(Mutex::new(State {
             rng: Rng::new(seed),
             life: 0,
+            dying: false,
             files: BTreeMap::new(),
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
@@ -120,7 +127,18 @@ impl SimDisk {
     pub fn kill(&self) {
         let mut state = self.state();
         state.life += 1;
+        state.dying = false;
         state.locks.clear();
+    }
+
+    /// From here on the process does nothing more: every use of the disk fails until [`SimDisk::kill`] or [`SimDisk::crash`].
+    pub fn stop(&self) {
+        self.state().dying = true;
+    }
+
+    /// A process died at a fault and has not been buried yet.
+    pub fn dying(&self) -> bool {
+        self.state().dying
     }
 
     /// The power fails: of everything not synced an arbitrary part is on the disk.

@@ -525,7 +525,7 @@ impl Keeper {
                 }
                 Err(e) => {
                     error!("opening the journal anew: {e}; trying again in {} ms", limits::REOPEN_MS);
-                    std::thread::park_timeout(std::time::Duration::from_millis(limits::REOPEN_MS));
+                    self.clock.pause(limits::REOPEN_MS);
                 }
             }
         }

@@ -5,6 +5,8 @@
 mod commands;
 pub mod control;
 pub mod export;
+#[cfg(test)]
+mod failure_tests;
 pub mod fold;
 pub mod keeper;
 pub mod restore;

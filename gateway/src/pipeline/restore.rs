@@ -16,6 +16,7 @@ use super::keeper;
 use super::shortage::Room;
 use crate::clock::Clock;
 use crate::journal::CommitError;
+use crate::journal::disk::{Disk, RealDisk};
 use crate::journal::index::Index;
 use crate::journal::record::{Boot, Decisions, Fault, Record};
 use crate::journal::{Header, Journal, OpenError, Opened, Options, ReadError, RemoveError, Reserve};
@@ -69,8 +70,15 @@ pub fn index_dir(dir: &Path) -> PathBuf {
 /// # Errors
 /// Where the folder cannot be used, or another gateway holds it. Damage is not an error: it is found and told.
 pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
-    let (journal, opened) = Journal::open(dir, Options::default())?;
-    let index = Index::new(&index_dir(dir));
+    open_with(dir, size_max_bytes, Options::default(), Index::new(&index_dir(dir)))
+}
+
+/// [`open`] on any disk and with any size of segment; the index is always on the machine's own.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(dir: &Path, size_max_bytes: u64, options: Options, index: Index) -> Result<Restored, RestoreError> {
+    let (journal, opened) = Journal::open(dir, options)?;
     let mut restored = Restored {
         journal,
         state: State::default(),
@@ -100,8 +108,16 @@ pub fn reopen(restored: &mut Restored) -> Result<(), RestoreError> {
 /// # Errors
 /// Where the folder cannot be read.
 pub fn read_only(dir: &Path) -> Result<State, ReadError> {
+    read_only_on(&RealDisk, dir)
+}
+
+/// [`read_only`] on any disk.
+///
+/// # Errors
+/// As [`read_only`].
+pub fn read_only_on(disk: &dyn Disk, dir: &Path) -> Result<State, ReadError> {
     let mut fold = Folding::from(State::default());
-    crate::journal::reader::scan(dir, 0, |entry| {
+    crate::journal::reader::scan_on(disk, dir, 0, |entry| {
         fold.take(entry.header, entry.body);
         ControlFlow::Continue(())
     })?;

@@ -2,12 +2,25 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::MutexGuard;
 
 use super::{Change, EIO, ENOSPC, Fault, Inode, PAGE, SimDisk, State};
 use crate::journal::disk::{Disk, DiskFile, DiskLock, Locked};
 
 fn parent(path: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("")).to_owned()
+}
+
+fn killed() -> io::Error {
+    io::Error::other("the process that opened this file was killed")
+}
+
+impl SimDisk {
+    /// The state, for a process that lives.
+    fn living(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.state();
+        if state.dying { Err(killed()) } else { Ok(state) }
+    }
 }
 
 fn not_found() -> io::Error {
@@ -20,7 +33,7 @@ impl Disk for SimDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.living()?;
         let due = state.due(|fault| if let Fault::DirSyncFails(left) = fault { Some(left) } else { None });
         if due.is_some() {
             return Err(io::Error::from_raw_os_error(EIO));
@@ -30,13 +43,13 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let state = self.state();
+        let state = self.living()?;
         let names = state.names.keys().filter(|path| path.parent() == Some(dir));
         Ok(names.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut state = self.state();
+        let mut state = self.living()?;
         if state.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -48,13 +61,13 @@ impl Disk for SimDisk {
     }
 
     fn open(&self, path: &Path, _write: bool) -> io::Result<Box<dyn DiskFile>> {
-        let state = self.state();
+        let state = self.living()?;
         let inode = *state.names.get(path).ok_or_else(not_found)?;
         Ok(Box::new(SimFile { disk: self.clone(), inode, life: state.life }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.living()?;
         let inode = state.names.remove(from).ok_or_else(not_found)?;
         state.names.insert(to.to_owned(), inode);
         let added = vec![(to.to_owned(), inode)];
@@ -63,17 +76,17 @@ impl Disk for SimDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.living()?;
         state.names.remove(path).ok_or_else(not_found)?;
         state.changes.push(Change { dir: parent(path), removed: Some(path.to_owned()), added: Vec::new() });
         Ok(())
     }
 
     fn lock(&self, path: &Path) -> io::Result<Locked> {
-        if !self.state().names.contains_key(path) {
+        if !self.living()?.names.contains_key(path) {
             self.create(path)?;
         }
-        let mut state = self.state();
+        let mut state = self.living()?;
         let file = SimFile { inode: state.names[path], life: state.life, disk: self.clone() };
         if state.locks.contains_key(path) {
             drop(state);
@@ -93,7 +106,7 @@ impl Disk for SimDisk {
     }
 
     fn exchange(&self, a: &Path, b: &Path) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.living()?;
         let inode = |path: &Path| state.names.get(path).copied().ok_or_else(not_found);
         let added = vec![(a.to_owned(), inode(b)?), (b.to_owned(), inode(a)?)];
         state.names.extend(added.clone());
@@ -110,9 +123,9 @@ struct SimFile {
 
 impl SimFile {
     fn with<T>(&self, f: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
-        let mut state = self.disk.state();
+        let mut state = self.disk.living()?;
         if state.life != self.life {
-            return Err(io::Error::other("the process that opened this file was killed"));
+            return Err(killed());
         }
         f(&mut state)
     }
@@ -152,6 +165,12 @@ impl DiskFile for SimFile {
                 stop = stop.min(after);
                 result = Err(io::Error::from_raw_os_error(EIO));
             }
+            let due = state.due(|fault| if let Fault::DiesWriting(left, _) = fault { Some(left) } else { None });
+            if let Some(Fault::DiesWriting(_, after)) = due {
+                stop = stop.min(after);
+                result = Err(killed());
+                state.dying = true;
+            }
             let growth = (at + stop as u64).saturating_sub(self.file(state)?.size());
             if let Some(capacity) = state.capacity {
                 let room = capacity.saturating_sub(state.used());
@@ -184,6 +203,11 @@ impl DiskFile for SimFile {
                 }
                 state.rng = rng;
                 return Err(io::Error::from_raw_os_error(EIO));
+            }
+            let due = state.due(|fault| if let Fault::DiesSyncing(left) = fault { Some(left) } else { None });
+            if due.is_some() {
+                state.dying = true;
+                return Err(killed());
             }
             self.file(state)?.sync();
             state.syncs += 1;

@@ -1,0 +1,135 @@
+//! The keeper on a disk that fails: what it was told once it must not forget, and nobody hears what is not on the disk.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use vaka_protocol::{DeviceId, Lane, Rung};
+
+use super::keeper::{Input, Keeper};
+use super::restore;
+use super::view::Labels;
+use crate::clock::ManualClock;
+use crate::dispatch::Report;
+use crate::ingest::roster::{Peer, Roster};
+use crate::ingest::{Replies, Submission, ToSession, What, admission};
+use crate::journal::disk::Disk;
+use crate::journal::index::Index;
+use crate::journal::record::{EventRecord, Record};
+use crate::journal::simdisk::{Fault, SimDisk};
+use crate::journal::{Journal, Options, Stamp};
+use crate::rules::Home;
+
+const PRESS: &[u8] = br#"{"v":1,"restart":1,"seq":1,"event":{"button":{}}}"#;
+
+fn dir() -> &'static Path {
+    Path::new("/sim/journal")
+}
+
+fn options(disk: &SimDisk) -> Options {
+    Options { disk: Arc::new(disk.clone()), reserve_bytes: 64 * 1024, ..Options::default() }
+}
+
+fn p1() -> DeviceId {
+    DeviceId::try_from("p1").expect("an id")
+}
+
+/// A keeper that has begun. Its index would be where nothing can be saved: no test here stops cleanly.
+fn start(disk: &SimDisk) -> Keeper {
+    let restored = restore::open_with(dir(), 1 << 26, options(disk), Index::new(Path::new("/dev/null/index")));
+    let clock = Arc::new(ManualClock::new(1_795_000_000_000));
+    let mut keeper = Keeper::new(restored.expect("opens"), Home::default(), Labels::default(), clock, None);
+    keeper.begin();
+    keeper
+}
+
+fn press() -> Input {
+    let peer = Peer { device: p1(), enrolment: 1, serial: String::new() };
+    Input::Submission(admission::admit(&peer, &Roster::default(), "vaka/v1/p1/event", PRESS.to_vec()).submission)
+}
+
+fn listening(replies: Replies) -> Input {
+    let what = What::Listening(replies);
+    Input::Submission(Submission { device: p1(), enrolment: 1, lane: Lane::Telemetry, what, reply: None })
+}
+
+fn event() -> Record {
+    Record::Event(EventRecord {
+        device: p1(),
+        enrolment: 1,
+        restart: 1,
+        seq: 1,
+        assigned: false,
+        conflict: false,
+        via: None,
+        payload: PRESS.to_vec().into(),
+    })
+}
+
+fn alarms(keeper: &Keeper) -> Vec<(String, u32)> {
+    keeper.state().alarms.open().map(|alarm| (alarm.raise.cause.clone(), alarm.count)).collect()
+}
+
+#[test]
+fn a_receipt_in_a_commit_that_fails_is_taken_again() {
+    let disk = SimDisk::new(1);
+    let mut keeper = start(&disk);
+    keeper.run_batch(&mut vec![press()]);
+    let alarm = keeper.state().alarms.open().next().expect("raised").id().clone();
+    let report = Report::Rung {
+        alarm,
+        notice: 0,
+        rung: Rung::Accepted,
+        receiver: "larmcentral".into(),
+        path: "tcp".into(),
+        detail: String::new(),
+    };
+    disk.inject(Fault::SyncFails(0));
+    keeper.run_batch(&mut vec![Input::Report(report)]);
+    let owed = keeper.state().alarms.owed().filter(|(alarm, _)| alarm.raise.lane == Lane::Life).count();
+    assert_eq!(owed, 0, "dispatch does not say it again");
+    let disk = restore::read_only_on(&disk, dir()).expect("readable");
+    assert_eq!(format!("{disk:?}"), format!("{:?}", keeper.state()));
+}
+
+#[test]
+fn a_device_hears_nothing_that_is_not_on_the_disk() {
+    let disk = SimDisk::new(2);
+    let mut keeper = start(&disk);
+    let (replies, mut heard) = mpsc::unbounded_channel();
+    disk.inject(Fault::SyncFails(0));
+    keeper.run_batch(&mut vec![press(), listening(replies)]);
+    assert!(heard.try_recv().is_err(), "told of an alarm that there is not");
+    keeper.run_batch(&mut vec![press()]);
+    assert!(matches!(heard.try_recv(), Ok(ToSession::Command(..))), "it still listens");
+}
+
+#[test]
+fn a_press_left_unjudged_is_judged_though_the_start_fails_too() {
+    let disk = SimDisk::new(3);
+    let (mut journal, _) = Journal::open(dir(), options(&disk)).expect("opens");
+    journal.append(&event(), Lane::Life, Stamp { mono_ms: 0, wall_ms: 1_795_000_000_000 });
+    journal.commit().expect("committed");
+    drop(journal);
+    // The first sync at the start is the tail's, the next one the commit's.
+    disk.inject(Fault::SyncFails(2));
+    let keeper = start(&disk);
+    let told = alarms(&keeper);
+    assert!(told.contains(&("fault".to_owned(), 1)), "the fault came elsewhere: {told:?}");
+    assert!(told.contains(&("button".to_owned(), 1)), "{told:?}");
+}
+
+#[test]
+fn damage_found_at_the_start_raises_a_technical_alarm() {
+    let disk = SimDisk::new(5);
+    let mut keeper = start(&disk);
+    for _ in 0..3 {
+        keeper.run_batch(&mut vec![press()]);
+    }
+    drop(keeper);
+    let segments = dir().join("segments");
+    let name = disk.list(&segments).expect("listed").pop().expect("a segment");
+    disk.tamper(&segments.join(name), |bytes| bytes[100] ^= 1);
+    let keeper = start(&disk);
+    assert!(alarms(&keeper).contains(&("fault".to_owned(), 1)), "{:?}", alarms(&keeper));
+}

@@ -1,0 +1,258 @@
+//! A device and its connection: the outbox and the commands are `vaka-device`'s own, the connection is a model of MQTT over TCP.
+//!
+//! The model: what is sent arrives in order and perhaps twice, or the connection ends and nobody knows what arrived; at most
+//! 20 publishes are unacknowledged; after a new connection everything unacknowledged is sent again.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tokio::sync::mpsc;
+use vaka::ingest::roster::Peer;
+use vaka::ingest::{Replies, ToSession};
+use vaka::limits::IN_FLIGHT_PER_CONNECTION_MAX;
+use vaka_device::{Commands, Judged, Outbox};
+use vaka_protocol::{CommandMessage, DeviceId, DoseOutcome, Event, EventMessage, Lane, Outcome, Press};
+use vaka_protocol::{encode_event_cbor, encode_event_json};
+
+use crate::Rng;
+
+pub const OUTBOX: usize = 24;
+
+/// Identity of an event within one enrolment.
+pub type Identity = (DeviceId, u32, u64);
+
+/// What the device knows of the time.
+#[derive(Debug, Clone, Copy)]
+pub enum Watch {
+    None,
+    Right,
+    WrongBy(i64),
+}
+
+/// What has become of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The device holds it.
+    Waiting,
+    /// PUBACK: it must be there.
+    Acknowledged,
+    /// PUBACK with "quota exceeded": it is counted as refused.
+    Refused,
+    /// The device let it go without an acknowledgement (full, or rebooted): it may be there.
+    LetGo,
+}
+
+#[derive(Debug)]
+pub struct Made {
+    pub payload: Vec<u8>,
+    pub event: Event,
+    pub fate: Fate,
+}
+
+pub struct Device {
+    pub peer: Peer,
+    pub outbox: Outbox<OUTBOX>,
+    commands: Commands<8>,
+    restart: u32,
+    booted_ms: u64,
+    watch: Watch,
+    cbor: bool,
+    pub line: Option<Line>,
+    pub made: BTreeMap<Identity, Made>,
+}
+
+/// One connection.
+pub struct Line {
+    pub replies: Replies,
+    answers: mpsc::UnboundedReceiver<ToSession>,
+    /// On its way to the gateway: number by which the session knows it, and the bytes.
+    pub uplink: VecDeque<(u64, Vec<u8>)>,
+    /// Sent and not acknowledged on this connection: event number by session number.
+    unacknowledged: BTreeMap<u64, u64>,
+    numbers: u64,
+    pub subscribed: bool,
+}
+
+/// What a device heard, as far as the world has to judge it.
+pub enum Heard {
+    Acknowledged { identity: Identity, stored: bool },
+    Command(Box<CommandMessage>),
+    Hung,
+}
+
+impl Device {
+    pub fn new(id: &DeviceId, rng: &mut Rng) -> Device {
+        let year_ms = 365 * 24 * 3_600_000;
+        let watch = match rng.below(4) {
+            0 => Watch::None,
+            1 => Watch::WrongBy((rng.below(40) as i64 - 20) * year_ms),
+            _ => Watch::Right,
+        };
+        Device {
+            peer: Peer { device: id.clone(), enrolment: 1, serial: String::new() },
+            outbox: Outbox::new(1),
+            commands: Commands::new(None),
+            restart: 1,
+            booted_ms: 0,
+            watch,
+            cbor: rng.one_in(2),
+            line: None,
+            made: BTreeMap::new(),
+        }
+    }
+
+    pub fn put(&mut self, event: Event, t_ms: u64, right_ms: i64) {
+        let at = match self.watch {
+            Watch::None => None,
+            Watch::Right => Some(right_ms),
+            Watch::WrongBy(ms) => Some(right_ms + ms),
+        };
+        self.outbox.put(event, t_ms - self.booted_ms, at);
+        self.note();
+    }
+
+    /// Puts the outbox beside what was known of it: what is new was made, what is gone unacknowledged was let go.
+    fn note(&mut self) {
+        for message in self.outbox.iter() {
+            let Some((restart, seq)) = message.identity() else { panic!("the outbox numbers its events") };
+            let identity = (self.peer.device.clone(), restart, seq);
+            let payload = || encode(message, self.cbor);
+            let made = || Made { payload: payload(), event: message.event.clone(), fate: Fate::Waiting };
+            self.made.entry(identity).or_insert_with(made);
+        }
+        let held: Vec<Option<(u32, u64)>> = self.outbox.iter().map(EventMessage::identity).collect();
+        for ((_, restart, seq), made) in &mut self.made {
+            if made.fate == Fate::Waiting && !held.contains(&Some((*restart, *seq))) {
+                made.fate = Fate::LetGo;
+            }
+        }
+    }
+
+    /// Power off and on: what was in memory is gone, the boot's number is not.
+    pub fn reboot(&mut self, t_ms: u64) {
+        self.line = None;
+        self.restart += 1;
+        self.booted_ms = t_ms;
+        self.outbox = Outbox::new(self.restart);
+        self.commands = Commands::new(self.commands.highest());
+        self.note();
+    }
+
+    pub fn connect(&mut self) {
+        let (replies, answers) = mpsc::unbounded_channel();
+        let line = Line {
+            replies,
+            answers,
+            uplink: VecDeque::new(),
+            unacknowledged: BTreeMap::new(),
+            numbers: 0,
+            subscribed: false,
+        };
+        self.line = Some(line);
+    }
+
+    /// Sends what may be sent: the most urgent lane first, as the outbox has it.
+    pub fn send(&mut self) {
+        let Some(line) = &mut self.line else { return };
+        for message in self.outbox.iter() {
+            if line.unacknowledged.len() >= usize::from(IN_FLIGHT_PER_CONNECTION_MAX) {
+                break;
+            }
+            let Some((restart, seq)) = message.identity() else { continue };
+            if !line.unacknowledged.values().any(|sent| *sent == seq) {
+                line.numbers += 1;
+                line.unacknowledged.insert(line.numbers, seq);
+                let payload = self.made[&(self.peer.device.clone(), restart, seq)].payload.clone();
+                line.uplink.push_back((line.numbers, payload));
+            }
+        }
+    }
+
+    /// The next thing from the gateway.
+    pub fn hear(&mut self) -> Option<Heard> {
+        let line = self.line.as_mut()?;
+        match line.answers.try_recv().ok()? {
+            ToSession::Failed => Some(Heard::Hung),
+            ToSession::Command(message, _) => Some(Heard::Command(message)),
+            ToSession::Answer { number, reason } => {
+                // A publish sent twice is answered twice.
+                let Some(seq) = line.unacknowledged.remove(&number) else { return self.hear() };
+                let identity = (self.peer.device.clone(), self.restart, seq);
+                let stored = match reason {
+                    vaka::ingest::PublishReason::Success => true,
+                    vaka::ingest::PublishReason::QuotaExceeded => false,
+                    other => panic!("{identity:?} was answered with {other:?}"),
+                };
+                let made = self.made.get_mut(&identity).expect("answered what was sent");
+                made.fate = if stored { Fate::Acknowledged } else { Fate::Refused };
+                self.outbox.acked(seq);
+                self.note();
+                Some(Heard::Acknowledged { identity, stored })
+            }
+        }
+    }
+
+    /// Carries a command out and answers it. Returns whether it was carried out now.
+    pub fn obey(&mut self, message: &CommandMessage, t_ms: u64, right_ms: i64) -> bool {
+        let now = match self.watch {
+            Watch::None => None,
+            Watch::Right => Some(right_ms),
+            Watch::WrongBy(ms) => Some(right_ms + ms),
+        };
+        match self.commands.judge(message, now) {
+            Judged::Execute => {
+                let done = self.commands.done(message.id, Outcome::Done);
+                self.put(done, t_ms, right_ms);
+                true
+            }
+            Judged::Underway => false,
+            Judged::Answer(answer) => {
+                self.put(answer, t_ms, right_ms);
+                false
+            }
+        }
+    }
+
+    pub fn is_quiet(&self) -> bool {
+        let line = self.line.as_ref();
+        self.outbox.is_empty() && line.is_some_and(|line| line.uplink.is_empty() && line.answers.is_empty())
+    }
+}
+
+fn encode(message: &EventMessage, cbor: bool) -> Vec<u8> {
+    if !cbor {
+        return encode_event_json(message).into_bytes();
+    }
+    let mut bytes = [0; 1024];
+    let length = encode_event_cbor(message, &mut bytes).expect("an event fits");
+    bytes[..length].to_vec()
+}
+
+/// What happens in a home, most of it of no urgency.
+pub fn something(rng: &mut Rng) -> Event {
+    let yes = rng.one_in(2);
+    match rng.below(24) {
+        0..=5 => Event::Button { press: if yes { Press::Short } else { Press::Long } },
+        6 => Event::Fall { impact_mg: None, still_s: None },
+        7..=8 => Event::Smoke { active: yes },
+        9 => Event::Cancel {},
+        10 => Event::Enuresis {},
+        11 => Event::Dose { slot: "morning".into(), outcome: DoseOutcome::Missed },
+        12..=13 => Event::Battery { percent: Some(7), low: yes },
+        14 => Event::Mains { on: yes },
+        15 => Event::Test {},
+        16 => Event::Door { open: yes },
+        17..=18 => Event::Temperature { centi_c: rng.below(4_000) as i32 },
+        19 => Event::Motion {},
+        _ => Event::Bed { occupied: yes },
+    }
+}
+
+/// Events that must be told to a person, each of them, whatever else is the case.
+pub fn must_be_told(event: &Event) -> bool {
+    match event {
+        Event::Smoke { active } => *active,
+        Event::Cancel {} => false,
+        Event::Test {} => true,
+        other => matches!(other.lane(), Lane::Life | Lane::Care),
+    }
+}
