@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -136,7 +136,8 @@ impl World {
                 reserve_bytes: RESERVE_BYTES,
                 check_all: false,
             };
-            let index = Index::new(&self.index.path().join("index"));
+            let index = if self.stops_cleanly { self.index.path() } else { Path::new("/dev/null") };
+            let index = Index::new(&index.join("index"));
             match restore::open_with(&journal_dir(), SIZE_MAX_BYTES, options, index) {
                 Ok(restored) => break restored,
                 Err(e) => self.say(|| format!("does not start: {e}")),
@@ -186,7 +187,7 @@ impl World {
         self.say(|| "died".into());
     }
 
-    /// A clean stop saves the fold. In some worlds only: the index is slow, and is on a real disk.
+    /// A clean stop. In some worlds only, as there is an index in some only: it is slow, and on a real disk.
     pub fn stop(&mut self) {
         if !self.stops_cleanly {
             return self.die();

@@ -11,20 +11,23 @@ use std::io;
 use std::ops::ControlFlow;
 
 use super::damage::{Damage, DamageKind, keep_cut, quarantine, set_aside};
-use super::disk::{Disk, DiskLock};
+use super::disk::{Disk, DiskFile, DiskLock};
 use super::error::{DiskError, OpenError, at};
 use super::format::{Head, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES};
 use super::head::{self, HeadRead};
 use super::paths::Paths;
 use super::scan::{self, Located, Walk, damage};
 use super::{Core, Failed, Opened, Options, Reserve};
-use crate::limits::SEQ_LEASE;
+use crate::limits::{READ_WINDOW_BYTES, SEQ_LEASE};
 
 /// What a journal that is reopened in its process knows beyond the disk.
 pub(super) struct Memory {
     pub next_seq: u64,
     pub failed: Vec<Failed>,
 }
+
+/// Begins the note's line on a segment whose sync failed at an open.
+const DOUBTED: &str = "doubted ";
 
 /// Marks kept: the segment that was written when a commit failed, and the one after it whose making failed too.
 const MARKS_MAX: usize = 2;
@@ -82,7 +85,12 @@ pub(super) fn recover(
         HeadRead::Absent | HeadRead::Damaged => (Head::default(), 0),
     };
     drop_below_floor(disk, &paths, &mut segments, floor)?;
-    let tail = read_tail(disk, &paths, &mut segments)?;
+    let doubted = segments.last().is_some_and(|last| is_doubted(lock, &last.name));
+    let tail = read_tail(disk, &paths, &mut segments, doubted).inspect_err(|_| {
+        if let Some(last) = segments.last() {
+            doubt(lock, &failed, &last.name);
+        }
+    })?;
 
     let mut found: Vec<Damage> = stray.iter().map(|file| damage(DamageKind::Stray, file, 0, file.len, None)).collect();
     let last_seq = tail.walk.last.map_or(0, |record| record.seq);
@@ -196,12 +204,40 @@ fn drop_below_floor(disk: &dyn Disk, paths: &Paths, segments: &mut Vec<Located>,
     disk.sync_dir(&paths.segments).map_err(at("syncing", &paths.segments))
 }
 
+/// A sync of this segment failed at an open: the kernel says so once, and calls the lost pages clean.
+fn doubt(lock: &dyn DiskLock, failed: &[Failed], segment: &str) {
+    let _ = lock.set_note(&format!("{}\n{DOUBTED}{segment}", note(failed)));
+}
+
+fn is_doubted(lock: &dyn DiskLock, segment: &str) -> bool {
+    lock.note().is_ok_and(|text| text.lines().any(|line| line.strip_prefix(DOUBTED) == Some(segment)))
+}
+
+/// Writes a file's bytes over themselves, so that the next sync has them all to write.
+fn write_again(file: &dyn DiskFile, len: u64) -> io::Result<()> {
+    let mut bytes = vec![0; READ_WINDOW_BYTES];
+    let mut from = 0;
+    while from < len {
+        let read = file.read_at(&mut bytes, from)?;
+        if read == 0 {
+            break;
+        }
+        file.write_at(&bytes[..read], from)?;
+        from += read as u64;
+    }
+    Ok(())
+}
+
 /// Reads the last segment whole, cuts its torn tail, and sets aside last segments of which nothing can be read.
-fn read_tail(disk: &dyn Disk, paths: &Paths, segments: &mut Vec<Located>) -> Result<Tail, OpenError> {
+fn read_tail(disk: &dyn Disk, paths: &Paths, segments: &mut Vec<Located>, doubted: bool) -> Result<Tail, OpenError> {
     let mut tail = Tail::default();
     while let Some(last) = segments.last_mut() {
         // A killed process may have written what it had not yet synced: from here on it counts, so it must be on the disk.
         let file = disk.open(&last.path, true).map_err(at("opening", &last.path))?;
+        if doubted {
+            // Unreadable pages stay as they are: they are damage, told as such.
+            let _ = write_again(&*file, last.len);
+        }
         file.sync_data().map_err(at("syncing", &last.path))?;
         let mut walk = Walk::default();
         let walked = walk.segment(disk, last, true, |_| ControlFlow::Continue(()))?;

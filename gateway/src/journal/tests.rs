@@ -200,6 +200,29 @@ fn the_next_process_knows_of_a_failed_sync() {
 }
 
 #[test]
+fn what_an_open_could_not_sync_is_written_again_before_it_is_believed() {
+    let disk = SimDisk::new(4);
+    let (mut journal, _) = Journal::open(&dir(), options(&disk, 1 << 20)).unwrap();
+    put(&mut journal, b"first");
+    journal.commit().unwrap();
+    disk.inject(Fault::DiesSyncing(0));
+    put(&mut journal, &[7; 9_000]);
+    journal.commit().unwrap_err();
+    disk.kill();
+    drop(journal);
+    disk.inject(Fault::SyncFails(0));
+    assert!(Journal::open(&dir(), options(&disk, 1 << 20)).is_err(), "the fault came elsewhere");
+    // The kernel has said so once, and calls the pages clean.
+    let (journal, _) = Journal::open(&dir(), options(&disk, 1 << 20)).unwrap();
+    let believed = all(&journal);
+    assert_eq!(believed.len(), 2);
+    disk.crash();
+    drop(journal);
+    let (journal, _) = Journal::open(&dir(), options(&disk, 1 << 20)).unwrap();
+    assert_eq!(all(&journal), believed);
+}
+
+#[test]
 fn a_full_disk_is_told_apart_and_recovers_in_the_process() {
     let disk = SimDisk::new(5);
     let (mut journal, _) = Journal::open(&dir(), options(&disk, 2_000)).unwrap();
