@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::centre::Centre;
+use crate::centre;
 use crate::disk;
 use crate::load::{LoadResult, LoadSpec, Work};
 use crate::peer::{Peer, Server};
@@ -200,24 +200,38 @@ pub fn idle(
     Ok(())
 }
 
+/// Presses whose `accepted` did not come in time, with any centre.
+pub const UNHEARD: &str = "presses not accepted in 20 s";
+
 /// The row of one rung's latency.
 pub fn press_row(centre: &str, what: &str) -> String {
     format!("press to {what} ({centre})")
 }
 
-/// From a press to the receipts; the alarm centre is the one the gateway is configured for.
-pub fn presses(table: &mut Table, dir: &Path, peer: &mut dyn Peer, centre: &Centre, presses: u64) -> Result<f64> {
+/// From a press to the receipts, with an alarm centre of this kind. None: a peer without alarms, or no such centre here.
+pub fn presses(
+    table: &mut Table,
+    dir: &Path,
+    peer: &mut dyn Peer,
+    kind: centre::Kind,
+    presses: u64,
+) -> Result<Option<f64>> {
+    let Some(centre) = kind.start(dir)? else { return Ok(None) };
+    if !peer.alarm_centre(centre.port)? {
+        return Ok(None);
+    }
     let server = peer.start_empty()?;
     let role = generator(dir, &server, peer, LOADS[2], 1, Work::Press { presses })?;
-    let presses = result(role)?.presses;
-    let rung = |pick: fn(&Press) -> Option<f64>| median(presses.iter().filter_map(pick)) / 1e3;
-    let row = |what| press_row(centre.name, what);
+    let pressed = result(role)?.presses;
+    let rung = |pick: fn(&Press) -> Option<f64>| median(pressed.iter().filter_map(pick)) / 1e3;
+    let row = |what| press_row(kind.name(), what);
     table.add(&row("PUBACK, p50"), "ms", peer.name(), rung(|p| p.puback_us));
     table.add(&row("received, p50"), "ms", peer.name(), rung(|p| p.received_us));
-    let (p50, p99) = p50_p99(presses.iter().filter_map(|p| p.accepted_us).collect());
+    let (p50, p99) = p50_p99(pressed.iter().filter_map(|p| p.accepted_us).collect());
     table.add(&row("accepted, p50"), "ms", peer.name(), p50 / 1e3);
     table.add(&row("accepted, p99"), "ms", peer.name(), p99 / 1e3);
-    Ok(p50 / 1e3)
+    table.add(UNHEARD, "presses", peer.name(), presses as f64 - pressed.len() as f64);
+    Ok(Some(p50 / 1e3))
 }
 
 /// Size of the program as it is shipped: without symbols.

@@ -14,36 +14,56 @@ use anyhow::{Context, Result};
 
 use crate::process::{Process, Role, free_port};
 
-/// Who plays the alarm centre, as long as this lives.
+/// Who plays the alarm centre.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// The bench's own, in a process of its own; answers at once.
+    Own,
+    /// SIPp from Debian.
+    Sipp,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 2] = [Kind::Own, Kind::Sipp];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Own => "bench centre",
+            Kind::Sipp => "SIPp",
+        }
+    }
+
+    /// Starts one; None where it is not installed. Anew for every measurement: SIPp may die of a connection that is reset,
+    /// and a gateway that is killed resets its connections.
+    pub fn start(self, dir: &Path) -> Result<Option<Centre>> {
+        match self {
+            Kind::Own => {
+                let mut role = Role::spawn("centre", None)?;
+                let port = role.line()?.parse()?;
+                Ok(Some(Centre { port, _process: role.process }))
+            }
+            Kind::Sipp => sipp(dir),
+        }
+    }
+}
+
+/// A running alarm centre; it ends with this.
 pub struct Centre {
-    pub name: &'static str,
     pub port: u16,
     _process: Process,
 }
 
-impl Centre {
-    /// The bench's own, in a process of its own; answers at once.
-    pub fn own() -> Result<Centre> {
-        let mut role = Role::spawn("centre", None)?;
-        let port = role.line()?.parse()?;
-        Ok(Centre { name: "bench centre", port, _process: role.process })
-    }
-
-    /// SIPp from Debian; None where it is not installed.
-    pub fn sipp(dir: &Path) -> Result<Option<Centre>> {
-        let scenario = dir.join("sipp-centre.xml");
-        fs::write(&scenario, include_str!("sipp-centre.xml"))?;
-        let port = free_port()?;
-        let mut command = Command::new("sipp");
-        command.arg("-sf").arg(&scenario).args(["-i", "127.0.0.1", "-p", &port.to_string(), "-t", "t1", "-nostdin"]);
-        command.args(["-watchdog_interval", "0", "-timer_resol", "1"]).current_dir(dir);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(mut process) = Process::spawn("sipp", &mut command) else {
-            return Ok(None);
-        };
-        process.wait_listening(port, Duration::from_secs(5))?;
-        Ok(Some(Centre { name: "SIPp", port, _process: process }))
-    }
+fn sipp(dir: &Path) -> Result<Option<Centre>> {
+    let scenario = dir.join("sipp-centre.xml");
+    fs::write(&scenario, include_str!("sipp-centre.xml"))?;
+    let port = free_port()?;
+    let mut command = Command::new("sipp");
+    command.arg("-sf").arg(&scenario).args(["-i", "127.0.0.1", "-p", &port.to_string(), "-t", "t1", "-nostdin"]);
+    command.args(["-watchdog_interval", "0", "-timer_resol", "1"]).current_dir(dir);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let Ok(mut process) = Process::spawn("sipp", &mut command) else { return Ok(None) };
+    process.wait_listening(port, Duration::from_secs(5))?;
+    Ok(Some(Centre { port, _process: process }))
 }
 
 /// The `centre` role: prints its port, serves until it is killed.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cells::{LOADS, MACHINE, RAW_P50, press_row};
+use crate::cells::{LOADS, MACHINE, RAW_P50, UNHEARD, press_row};
 use crate::stats::median;
 use crate::table::{Table, aligned, figure};
 
@@ -53,6 +53,12 @@ pub fn goals(table: &Table) -> Vec<Goal> {
         goals.push(at_most(text, beyond, 5.0, "ms"));
     }
     goals.extend([
+        at_most(
+            "presses that nobody accepted",
+            table.rounds(UNHEARD, "vaka").iter().copied().fold(f64::NAN, f64::max),
+            0.0,
+            "",
+        ),
         at_most("lost after kill -9", own("of these lost"), 0.0, "events"),
         at_most("RSS with 50 devices", own("idle, 50 devices: RSS"), 16.0, "MiB"),
         at_most("program, stripped", own("program, stripped"), 12.0, "MiB"),
