@@ -131,3 +131,23 @@ fn a_device_added_while_the_gateway_runs_connects_and_one_removed_is_refused() {
     eventually("p2 refused", || gateway.tail(), || (!p2()).then_some(()));
     assert!(device_is_known("p1")(), "the others are not touched");
 }
+
+#[test]
+fn the_doctor_is_content_with_a_healthy_home_and_not_with_a_lost_path() {
+    if lacks(&["sipp"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = Home::init();
+    home.centre(centre.port).device("p1", "pendant");
+    home.edit(|config| config["receiver"][0]["heartbeat_interval_s"] = value(1));
+    let gateway = Gateway::start(&home);
+    gateway.wait_log("path up");
+    home.vaka(&["check"]).ok();
+    drop(centre);
+    eventually(
+        "the doctor to see the lost path",
+        || gateway.tail(),
+        || (home.vaka(&["check"]).code == 1).then_some(()),
+    );
+}
