@@ -2,7 +2,8 @@
 //!
 //! Full means refuse and count, never drop in silence.
 
-/// Largest event payload accepted, in bytes. Beyond: refused with MQTT 5 reason 0x95.
+/// Largest event payload accepted, in bytes. Beyond: quarantined and answered with MQTT 5 reason 0x99; a packet that is
+/// itself too large ends the connection with 0x95.
 /// The largest message of 94 real Zigbee2MQTT models is under 2 KiB. Source: our choice.
 pub const EVENT_BYTES_MAX: usize = 16 * 1024;
 

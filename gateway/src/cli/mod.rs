@@ -99,7 +99,7 @@ pub enum AlarmCommand {
         /// Closed ones too
         #[arg(long)]
         all: bool,
-        /// A JSON line per alarm
+        /// One JSON array
         #[arg(long)]
         json: bool,
     },
