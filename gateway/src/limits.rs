@@ -189,3 +189,22 @@ pub const PLAUSIBLE_TIME_MS: i64 = 1_767_225_600_000;
 
 /// UTC milliseconds of 2046-01-01: the latest time that a journal may give a machine with a lost clock. Its certificates end about then.
 pub const PLAUSIBLE_TIME_MS_MAX: i64 = 2_398_377_600_000;
+
+/// A notice of life or care that nobody has accepted for this long, in milliseconds: the home is told that nobody has it yet.
+/// Source: the longest time an alarm may take over a working path (EN 50136 practice, DESIGN §7).
+pub const NOBODY_HAS_IT_MS: u64 = 30_000;
+
+/// From `accepted` to a person's claim at a receiver that can prove one, in milliseconds; then the next receiver is told too.
+/// None: such an alarm may wait for its person. Source: our choice; staff on their round need a minute to take out the phone.
+pub const fn claimed_deadline_ms(lane: vaka_protocol::Lane) -> Option<u64> {
+    use vaka_protocol::Lane;
+    match lane {
+        Lane::Life => Some(180_000),
+        Lane::Care => Some(900_000),
+        Lane::Technical | Lane::Telemetry | Lane::Test => None,
+    }
+}
+
+/// Longest time between two proofs of a second path while the first one works, in seconds. EN 50136 practice asks for 5 hours;
+/// half an hour less leaves room for a proof that has to be tried again.
+pub const STANDBY_TEST_S: u32 = 16_200;

@@ -153,7 +153,7 @@ impl World {
         self.look_back(first_seq);
         let lanes = vec![Lane::Life, Lane::Care, Lane::Technical, Lane::Test];
         let to: Vec<String> = self.centres.iter().map(|centre| centre.name.clone()).collect();
-        let (dispatcher, desk) = Desk::new(&[Route { lanes, to }], Pace::default(), self.rng.next_u64());
+        let (dispatcher, desk) = Desk::new(&[Route { lanes, to, hours: None }], Pace::default(), self.rng.next_u64());
         let clock: Arc<dyn Clock> = self.clock.clone();
         let keeper = Keeper::new(restored, Home::default(), Labels::default(), clock, Some(dispatcher));
         self.gateway =
@@ -312,7 +312,8 @@ impl World {
     pub fn pump(&mut self) {
         let t_ms = self.t_ms;
         let Some(gateway) = &mut self.gateway else { return };
-        let mut reports = gateway.desk.obey();
+        let mut reports = gateway.desk.obey(t_ms);
+        reports.extend(gateway.desk.nobody_has(t_ms));
         loop {
             while let Some(entry) = self.pending.first_entry().filter(|entry| entry.key().0 <= t_ms) {
                 let (centre, event) = entry.remove();

@@ -66,6 +66,19 @@ pub(super) struct Receiver {
     pub heartbeat_interval_s: Option<Number>,
     pub received_deadline_ms: Option<Number>,
     pub accepted_deadline_ms: Option<Number>,
+    /// Two independent paths are promised to the resident.
+    pub two_paths: Option<bool>,
+    #[serde(default)]
+    pub path: Vec<ReceiverPath>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReceiverPath {
+    pub name: Text,
+    pub interface: Option<Text>,
+    pub address: Option<Text>,
+    pub url: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,6 +86,9 @@ pub(super) struct Receiver {
 pub(super) struct Route {
     pub lanes: Vec<Text>,
     pub to: Vec<Text>,
+    pub days: Option<Vec<Text>>,
+    pub from: Option<Text>,
+    pub until: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

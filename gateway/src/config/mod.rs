@@ -21,10 +21,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{DeviceId, Lane};
 
+pub use crate::dispatch::{ReceiverConfig, ReceiverKind, Route};
 pub use kind::{DeviceKind, UnknownKind};
 
-/// The alarm centre is told every so many seconds that the path lives (SCAIP `PI`). Source: DESIGN §5.
-pub const HEARTBEAT_INTERVAL_S: u32 = 25;
 /// Disk the journal may use when nothing is configured, in MiB. Source: DESIGN §5.
 pub const JOURNAL_SIZE_MIB: u64 = 512;
 /// Smallest journal, in MiB: two segments of 8 MiB, one being written and one settled. Below: nothing could ever be removed whole.
@@ -115,69 +114,6 @@ pub struct Journal {
     pub size_max_mib: u64,
 }
 
-/// Protocol of a receiver. Others (hub, dc09, sos-access, webhook) are refused by this version with a clear error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReceiverKind {
-    Scaip,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// `sips:HOST:PORT`
-    Tls,
-    /// `sip:HOST:PORT;transport=tcp`, for tests
-    Tcp,
-}
-
-/// `sips:HOST:PORT` or `sip:HOST:PORT;transport=tcp`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SipUrl {
-    /// Host name or address; an IPv6 address without its brackets.
-    pub host: String,
-    pub port: u16,
-    pub transport: Transport,
-}
-
-impl fmt::Display for SipUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        match self.transport {
-            Transport::Tls => write!(f, "sips:{open}{}{close}:{}", self.host, self.port),
-            Transport::Tcp => write!(f, "sip:{open}{}{close}:{};transport=tcp", self.host, self.port),
-        }
-    }
-}
-
-/// Somebody who takes alarms.
-#[derive(Debug, Clone)]
-pub struct Receiver {
-    pub name: String,
-    pub kind: ReceiverKind,
-    pub url: SipUrl,
-    /// What we show when asked who we are, PEM: `(cert, key)`. Without one in the file: the home's own client identity.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// CA that the receiver's certificate must come from, PEM.
-    pub ca: Option<PathBuf>,
-    /// SHA-256 of the receiver's public key (DER SubjectPublicKeyInfo). A pinned key is judged by nothing else (DESIGN §2.6).
-    pub pin: Option<[u8; 32]>,
-    /// Digest user and the file that holds the password.
-    pub credentials: Option<(String, PathBuf)>,
-    pub heartbeat_interval_s: u32,
-    /// Absent: dispatch's own value for the lane.
-    pub received_deadline_ms: Option<u32>,
-    /// Absent: dispatch's own value for the lane.
-    pub accepted_deadline_ms: Option<u32>,
-}
-
-/// Which lanes go to whom, in this order.
-#[derive(Debug, Clone)]
-pub struct Route {
-    pub lanes: Vec<Lane>,
-    pub to: Vec<String>,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Device {
     pub id: DeviceId,
@@ -211,7 +147,7 @@ pub struct Config {
     pub ingest: Ingest,
     pub journal: Journal,
     /// In the order of the file.
-    pub receivers: Vec<Receiver>,
+    pub receivers: Vec<ReceiverConfig>,
     pub routes: Vec<Route>,
     pub devices: BTreeMap<DeviceId, Device>,
     pub residents: BTreeMap<String, Resident>,
@@ -260,7 +196,7 @@ impl Config {
         self.residents.get(id)
     }
 
-    pub fn receiver(&self, name: &str) -> Option<&Receiver> {
+    pub fn receiver(&self, name: &str) -> Option<&ReceiverConfig> {
         self.receivers.iter().find(|r| r.name == name)
     }
 
@@ -270,8 +206,8 @@ impl Config {
     }
 
     /// Who is told about `lane`, in the order of the file, each once.
-    pub fn receivers_for(&self, lane: Lane) -> Vec<&Receiver> {
-        let mut told: Vec<&Receiver> = Vec::new();
+    pub fn receivers_for(&self, lane: Lane) -> Vec<&ReceiverConfig> {
+        let mut told: Vec<&ReceiverConfig> = Vec::new();
         for name in self.routes.iter().filter(|r| r.lanes.contains(&lane)).flat_map(|r| &r.to) {
             let receiver = self.receiver(name).filter(|r| !told.iter().any(|t| t.name == r.name));
             told.extend(receiver);

@@ -64,12 +64,12 @@ fn errors_name_line_key_and_fix() {
         // Receivers.
         (receiver("").replace("\"scaip\"", "\"dc09\""), "v.toml:8: receiver kind `dc09` is not yet supported by this version of vaka; use `scaip`".into()),
         (receiver("").replace("\"scaip\"", "\"scape\""), "v.toml:8: unknown receiver kind `scape`; did you mean `scaip`? known: scaip".into()),
-        (receiver("").replace(";transport=tcp", ""), "v.toml:9: `url`: `sip:` without `;transport=tcp` in `sip:127.0.0.1:5060`; write sips:HOST:PORT, or sip:HOST:PORT;transport=tcp for tests".into()),
-        (receiver("").replace("sip:127.0.0.1:5060;transport=tcp", "sips:lc.example:99999"), "v.toml:9: `url`: a bad port in `sips:lc.example:99999`; write sips:HOST:PORT, or sip:HOST:PORT;transport=tcp for tests".into()),
+        (receiver("").replace(";transport=tcp", ""), "v.toml:9: `url`: `sip:127.0.0.1:5060` would use UDP, which this gateway does not speak: write `sips:HOST:PORT`, or add `;transport=tcp`".into()),
+        (receiver("").replace("sip:127.0.0.1:5060;transport=tcp", "sips:lc.example:99999"), "v.toml:9: `url`: `sips:lc.example:99999` is no SIP address: write `sips:HOST:PORT`, or `sip:HOST:PORT;transport=tcp` for tests".into()),
         (receiver("").replace("controller_id = \"1\"\n", ""), "v.toml:7: a scaip receiver needs `controller_id` in [gateway] (digits, given by the alarm centre)".into()),
         (receiver("cert = \"c.pem\""), "v.toml:10: `cert` and `key` go together; give both or none".into()),
         (receiver("user = \"u\""), "v.toml:10: `user` and `password_file` go together; give both or none".into()),
-        (receiver("heartbeat_interval_s = 0"), "v.toml:10: `heartbeat_interval_s` must be from 1 to 86400, found 0".into()),
+        (receiver("heartbeat_interval_s = 0"), "v.toml:10: `heartbeat_interval_s` must be from 1 to 3600, found 0".into()),
         (receiver("pin = \"abc\""), "v.toml:10: `pin`: expected the SHA-256 of the receiver's public key as 64 hex digits, found `abc`".into()),
         (receiver("[[receiver]]\nname = \"lc\"\nkind = \"scaip\"\nurl = \"sips:x\"\npin = \"00\""), "v.toml:11: there is already a receiver `lc` in line 7; give each its own name".into()),
         // Devices.
@@ -140,17 +140,6 @@ fn the_example_is_whole() {
     assert_eq!(config.device_behind(&zigbee, "0x00158d0001a2b3c4").unwrap().room.as_deref(), Some("hall"));
     assert_eq!(config.resident("r1").unwrap().phone.as_deref(), Some("tel:+46812345678"));
     assert_eq!(config.gateway.time_zone.iana_name(), Some("Europe/Stockholm"));
-}
-
-#[test]
-fn urls_read_and_print_the_same() {
-    for (url, host, port) in
-        [("sips:lc.example:5061", "lc.example", 5061), ("sip:[::1]:5070;transport=tcp", "::1", 5070)]
-    {
-        let text = receiver("").replace("sip:127.0.0.1:5060;transport=tcp", url);
-        let parsed = parse(&text).unwrap().0.receivers[0].url.clone();
-        assert_eq!((parsed.host.as_str(), parsed.port, parsed.to_string().as_str()), (host, port, url));
-    }
 }
 
 #[test]

@@ -17,7 +17,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::dispatch::connection::{Connection, Stream, Wire};
+use crate::dispatch::connection::{Connection, Wire};
+use crate::dispatch::stream::Stream;
 use crate::dispatch::scaip::CONTENT_TYPE;
 use crate::dispatch::scaip::xml::Fields;
 use crate::dispatch::sip::{Frame, Message, Start, Transport, write};

@@ -1,8 +1,10 @@
 //! What is owed to whom, and what to try next. Pure: no I/O, no clock; time comes in as milliseconds, chance as a seed.
 //!
 //! Enters: notices, settlements, what happened at receivers. Leaves: attempts to start and reports to make.
-//! Invariants: a notice leaves only when accepted or settled; it is under way at one receiver at a time; no lane holds another
-//! lane's places; a report of one (notice, receiver, rung) is made once; within an alarm an earlier notice starts first.
+//! Invariants: a notice leaves only when it is settled or a receiver has taken it as far as it can prove; in its first round it is
+//! under way at one receiver at a time, over one path after the other; when everybody was tried in vain, at all of them at once.
+//! No lane holds another lane's places; a report of one (notice, receiver, rung) is made once; within an alarm an earlier
+//! notice starts first.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -13,7 +15,9 @@ use super::backoff::{Dice, Pace, next_wait_ms};
 use super::link::{Failure, LinkEvent};
 use super::routes::Routes;
 use super::{Notice, Report};
-use crate::limits::{OWED_PER_LANE_MAX, PAST_NOTICES_MAX, in_flight_max};
+use crate::limits::{
+    NOBODY_HAS_IT_MS, OWED_PER_LANE_MAX, PAST_NOTICES_MAX, RETRY_MS_MAX, claimed_deadline_ms, in_flight_max,
+};
 
 /// Alarm, and number of the notice within it.
 type Key = (AlarmId, u32);
@@ -23,6 +27,7 @@ type Key = (AlarmId, u32);
 pub struct Start {
     pub attempt: u64,
     pub receiver: String,
+    pub path: Arc<str>,
     pub notice: Arc<Notice>,
 }
 
@@ -30,19 +35,27 @@ pub struct Start {
 struct Owed {
     notice: Arc<Notice>,
     state: State,
-    /// Place in the route that is tried next, or now.
-    turn: usize,
+    /// Under way.
+    attempts: BTreeSet<u64>,
+    /// Tried in this round, or under way.
+    tried: BTreeSet<(String, Arc<str>)>,
+    /// Rounds in which everybody was tried in vain.
+    rounds: u32,
     wait_ms: u64,
-    /// Every receiver of this round refused it for good.
+    /// Everybody in this round refused it for good.
     refused_by_all: bool,
     told: BTreeSet<(String, Rung)>,
+    /// Accepted by a receiver whose people are still to claim it.
+    held: bool,
+    /// When the home is told that nobody has it. None: it was told, or does not concern it.
+    nobody_at_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Ready,
     Waiting { until_ms: u64 },
-    Flying { attempt: u64 },
+    Flying,
     Unrouted,
 }
 
@@ -51,6 +64,25 @@ struct Attempt {
     lane: Lane,
     key: Key,
     receiver: String,
+    path: Arc<str>,
+}
+
+/// A receiver as the ledger knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Reach {
+    /// The highest rung that it can prove.
+    pub last_rung: Rung,
+    /// None: by lane.
+    pub claimed_deadline_ms: Option<u64>,
+    /// The primary first.
+    pub paths: Vec<Way>,
+}
+
+/// A path, and whether it is known to be lost.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    pub name: Arc<str>,
+    pub lost: bool,
 }
 
 /// An alarm's notices; `rank` orders alarms within a lane, lowest first.
@@ -71,10 +103,13 @@ pub(crate) struct Ledger {
     routes: Routes,
     pace: Pace,
     dice: Dice,
+    reach: BTreeMap<String, Reach>,
     alarms: BTreeMap<AlarmId, Alarm>,
     /// May start now: rank of the alarm, alarm, number.
     ready: BTreeMap<Lane, BTreeSet<(i64, AlarmId, u32)>>,
     waiting: BTreeSet<(u64, Key)>,
+    /// When the home is told that nobody has a notice.
+    nobody: BTreeSet<(u64, Key)>,
     attempts: BTreeMap<u64, Attempt>,
     flying: BTreeMap<Lane, usize>,
     owed: BTreeMap<Lane, usize>,
@@ -90,9 +125,11 @@ impl Ledger {
             routes,
             pace,
             dice,
+            reach: BTreeMap::new(),
             alarms: BTreeMap::new(),
             ready: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            nobody: BTreeSet::new(),
             attempts: BTreeMap::new(),
             flying: BTreeMap::new(),
             owed: BTreeMap::new(),
@@ -103,8 +140,19 @@ impl Ledger {
         }
     }
 
+    /// Who is reached how. What is under way stays under way.
+    pub fn set_reach(&mut self, reach: BTreeMap<String, Reach>) {
+        let before = std::mem::replace(&mut self.reach, reach);
+        for (name, receiver) in &mut self.reach {
+            for way in &mut receiver.paths {
+                let known = before.get(name).and_then(|b| b.paths.iter().find(|known| known.name == way.name));
+                way.lost = known.is_some_and(|known| known.lost);
+            }
+        }
+    }
+
     /// Takes a notice up. One already owed, or already accepted, changes nothing.
-    pub fn owe(&mut self, notice: Notice) -> Option<Report> {
+    pub fn owe(&mut self, notice: Notice, now_ms: u64) -> Option<Report> {
         if self.references.contains_key(&notice.reference) || self.past.contains_key(&notice.reference) {
             return None;
         }
@@ -127,13 +175,19 @@ impl Ledger {
         let report = unrouted.then(|| no_route(&notice));
         *self.owed.entry(lane).or_default() += 1;
         self.references.insert(notice.reference.clone(), key.clone());
+        let nobody_at_ms = matches!(lane, Lane::Life | Lane::Care).then_some(now_ms + NOBODY_HAS_IT_MS);
+        self.nobody.extend(nobody_at_ms.map(|at_ms| (at_ms, key.clone())));
         let owed = Owed {
             notice: Arc::new(notice),
             state: if unrouted { State::Unrouted } else { State::Ready },
-            turn: 0,
+            attempts: BTreeSet::new(),
+            tried: BTreeSet::new(),
+            rounds: 0,
             wait_ms: 0,
             refused_by_all: true,
             told: BTreeSet::new(),
+            held: false,
+            nobody_at_ms,
         };
         if !unrouted {
             self.ready.entry(lane).or_default().insert((rank, key.0.clone(), key.1));
@@ -161,11 +215,12 @@ impl Ledger {
                 continue;
             };
             let (state, notice) = (owed.state, owed.notice.clone());
-            if matches!(state, State::Flying { .. }) {
+            if state == State::Flying {
                 continue;
             }
             if let Some(owed) = self.find_mut(&key) {
-                (owed.turn, owed.refused_by_all) = (0, true);
+                (owed.rounds, owed.refused_by_all) = (0, true);
+                owed.tried.clear();
             }
             let unrouted = self.routes.of(notice.lane).is_empty();
             if unrouted && state != State::Unrouted {
@@ -176,9 +231,10 @@ impl Ledger {
         reports
     }
 
-    /// The link to a receiver is gone: what was under way there failed.
-    pub fn link_stopped(&mut self, receiver: &str, now_ms: u64) {
-        let lost: Vec<u64> = self.attempts.iter().filter(|(_, a)| a.receiver == receiver).map(|(id, _)| *id).collect();
+    /// The link over a path to a receiver is gone: what was under way there failed.
+    pub fn link_stopped(&mut self, receiver: &str, path: &str, now_ms: u64) {
+        let on_it = |a: &Attempt| a.receiver == receiver && *a.path == *path;
+        let lost: Vec<u64> = self.attempts.iter().filter(|(_, a)| on_it(a)).map(|(id, _)| *id).collect();
         for attempt in lost {
             self.failed(attempt, &Failure::LinkStopped, now_ms);
         }
@@ -193,7 +249,12 @@ impl Ledger {
             }
             LinkEvent::Received { attempt, detail } => {
                 let key = self.attempts.get(&attempt).map(|a| a.key.clone());
-                self.tell(key, None, receiver, path, &[Rung::Sent, Rung::Received], detail)
+                let reports = self.tell(key.clone(), None, receiver, path, &[Rung::Sent, Rung::Received], detail);
+                if self.last_rung(receiver) == Rung::Received {
+                    self.end_attempt(attempt);
+                    key.inspect(|key| self.finish(key));
+                }
+                reports
             }
             LinkEvent::Accepted { attempt, reference, detail } => {
                 if let Some(attempt) = attempt {
@@ -204,9 +265,18 @@ impl Ledger {
                 let rungs = [Rung::Sent, Rung::Received, Rung::Accepted];
                 let reports = self.tell(key.clone(), Some(&reference), receiver, path, &rungs, detail);
                 if let Some(key) = key {
-                    self.finish(&key);
+                    match self.claimed_deadline_ms(receiver, &key) {
+                        Some(deadline_ms) => self.hold(&key, receiver, now_ms.saturating_add(deadline_ms)),
+                        None => self.finish(&key),
+                    }
                 }
                 reports
+            }
+            LinkEvent::Person { reference, act, by } => {
+                let known = self.references.get(&reference).or_else(|| self.past.get(&reference).map(|past| &past.key));
+                let Some((alarm, _)) = known.cloned() else { return Vec::new() };
+                self.settled(&alarm);
+                vec![Report::Person { alarm, act, by: format!("{receiver}: {by}") }]
             }
             LinkEvent::Failed { attempt, failure } => {
                 self.failed(attempt, &failure, now_ms);
@@ -216,7 +286,10 @@ impl Ledger {
                 self.connected(receiver);
                 Vec::new()
             }
+            LinkEvent::Certificate { ended } => vec![Report::Certificate { receiver: receiver.to_owned(), ended }],
             LinkEvent::Path { up, detail } => {
+                let ways = self.reach.get_mut(receiver).into_iter().flat_map(|reach| &mut reach.paths);
+                ways.filter(|way| *way.name == *path).for_each(|way| way.lost = !up);
                 vec![Report::Path { receiver: receiver.to_owned(), path: path.to_owned(), up, detail }]
             }
         }
@@ -238,27 +311,103 @@ impl Ledger {
                     break;
                 };
                 let key = (alarm, number);
-                self.attempts_made += 1;
-                let attempt = self.attempts_made;
-                self.set_state(&key, State::Flying { attempt });
-                let route = self.routes.of(lane);
-                let Some(owed) = self.alarms.get(&key.0).and_then(|a| a.notices.get(&key.1)) else {
-                    break;
-                };
-                let Some(receiver) = route.get(owed.turn).or(route.first()).cloned() else {
-                    break;
-                };
-                starts.push(Start { attempt, receiver: receiver.clone(), notice: owed.notice.clone() });
-                *self.flying.entry(lane).or_default() += 1;
-                self.attempts.insert(attempt, Attempt { lane, key, receiver });
+                let targets = self.next_targets(&key);
+                if targets.is_empty() {
+                    self.begin_again(&key, now_ms);
+                    continue;
+                }
+                self.set_state(&key, State::Flying);
+                for (receiver, path) in targets {
+                    self.attempts_made += 1;
+                    let attempt = self.attempts_made;
+                    let Some(owed) = self.find_mut(&key) else { break };
+                    owed.attempts.insert(attempt);
+                    owed.tried.insert((receiver.clone(), path.clone()));
+                    let notice = owed.notice.clone();
+                    starts.push(Start { attempt, receiver: receiver.clone(), path: path.clone(), notice });
+                    *self.flying.entry(lane).or_default() += 1;
+                    self.attempts.insert(attempt, Attempt { lane, key: key.clone(), receiver, path });
+                }
             }
         }
         starts
     }
 
+    /// Notices of life and care that nobody has taken in time: the home is told.
+    pub fn nobody_has(&mut self, now_ms: u64) -> Vec<Report> {
+        let mut reports = Vec::new();
+        while let Some((at_ms, key)) = self.nobody.first().cloned()
+            && at_ms <= now_ms
+        {
+            self.nobody.pop_first();
+            let Some(owed) = self.find_mut(&key) else { continue };
+            owed.nobody_at_ms = None;
+            let lane = owed.notice.lane;
+            reports.push(Report::Nobody { alarm: key.0, notice: key.1, lane });
+        }
+        reports
+    }
+
+    /// The next to try in this round: one path of one receiver; all receivers, each by its best path left, once all were tried in vain.
+    fn next_targets(&self, key: &Key) -> Vec<(String, Arc<str>)> {
+        let Some(owed) = self.find(key) else { return Vec::new() };
+        let mut targets = Vec::new();
+        for receiver in self.routes.of(owed.notice.lane) {
+            let untried = self.ways(receiver).into_iter().find(|path| !owed.tried.contains(&(receiver.clone(), path.clone())));
+            targets.extend(untried.map(|path| (receiver.clone(), path)));
+        }
+        if owed.rounds == 0 {
+            targets.truncate(1);
+        }
+        targets
+    }
+
+    /// How long a receiver's people have to claim what it has accepted. None: it is not waited for.
+    fn claimed_deadline_ms(&self, receiver: &str, key: &Key) -> Option<u64> {
+        let reach = self.reach.get(receiver).filter(|reach| reach.last_rung > Rung::Accepted)?;
+        let by_lane_ms = claimed_deadline_ms(self.find(key)?.notice.lane)?;
+        Some(reach.claimed_deadline_ms.unwrap_or(by_lane_ms))
+    }
+
+    /// A receiver has it; the others are told when its people have not claimed it in time.
+    fn hold(&mut self, key: &Key, receiver: &str, until_ms: u64) {
+        let ways = self.ways(receiver);
+        let Some(owed) = self.find_mut(key) else { return };
+        owed.held = true;
+        owed.tried.extend(ways.into_iter().map(|path| (receiver.to_owned(), path)));
+        let unheard = owed.nobody_at_ms.take();
+        let is_flying = !owed.attempts.is_empty();
+        if let Some(at_ms) = unheard {
+            self.nobody.remove(&(at_ms, key.clone()));
+        }
+        if !is_flying {
+            self.set_state(key, State::Waiting { until_ms });
+        }
+    }
+
+    /// Everybody was told and nobody claims: once more, after a wait. A receiver knows by the reference what it has already.
+    fn begin_again(&mut self, key: &Key, now_ms: u64) {
+        let Some(owed) = self.find_mut(key) else { return };
+        owed.tried.clear();
+        let wait_ms = claimed_deadline_ms(owed.notice.lane).unwrap_or(RETRY_MS_MAX);
+        self.set_state(key, State::Waiting { until_ms: now_ms.saturating_add(wait_ms) });
+    }
+
+    /// A receiver's paths, those not known to be lost first.
+    fn ways(&self, receiver: &str) -> Vec<Arc<str>> {
+        let Some(reach) = self.reach.get(receiver) else { return vec![Arc::from("")] };
+        let of = |lost| reach.paths.iter().filter(move |way| way.lost == lost).map(|way| way.name.clone());
+        of(false).chain(of(true)).collect()
+    }
+
+    fn last_rung(&self, receiver: &str) -> Rung {
+        self.reach.get(receiver).map_or(Rung::Accepted, |reach| reach.last_rung)
+    }
+
     /// When to look again, if nothing happens before.
     pub fn next_due_ms(&self) -> Option<u64> {
-        self.waiting.first().map(|(until_ms, _)| *until_ms)
+        let nobody = self.nobody.first().map(|(at_ms, _)| *at_ms);
+        self.waiting.first().map(|(until_ms, _)| *until_ms).into_iter().chain(nobody).min()
     }
 
     /// Notices not yet accepted or settled.
@@ -271,35 +420,33 @@ impl Ledger {
         let Some(key) = self.end_attempt(attempt) else {
             return;
         };
-        let Some(owed) = self.find(&key) else { return };
-        if owed.state != (State::Flying { attempt }) {
+        let Some(owed) = self.find_mut(&key) else { return };
+        let lane = owed.notice.lane;
+        owed.refused_by_all &= failure.is_permanent();
+        if !owed.attempts.is_empty() {
             return;
         }
-        let lane = owed.notice.lane;
-        let (turns, max_ms) = (
-            self.routes.of(lane).len(),
-            if lane == Lane::Life { self.pace.retry_life_ms_max } else { self.pace.retry_ms_max },
-        );
-        let refused_by_all = owed.refused_by_all && failure.is_permanent();
-        let (turn, before_ms) = (owed.turn + 1, owed.wait_ms);
-        let round_over = turn >= turns;
-        let wait_ms = match (round_over, refused_by_all) {
-            (false, _) => before_ms,
+        if self.routes.of(lane).is_empty() {
+            return self.set_state(&key, State::Unrouted);
+        }
+        if !self.next_targets(&key).is_empty() {
+            return self.set_state(&key, State::Ready);
+        }
+        let max_ms = if lane == Lane::Life { self.pace.retry_life_ms_max } else { self.pace.retry_ms_max };
+        let Some((refused_by_all, before_ms)) = self.find(&key).map(|owed| (owed.refused_by_all, owed.wait_ms)) else {
+            return;
+        };
+        let wait_ms = match refused_by_all {
             // Repeating at once what everybody refused helps nobody.
-            (true, true) => max_ms,
-            (true, false) => next_wait_ms(&mut self.dice, before_ms, self.pace.retry_ms_min, max_ms),
+            true => max_ms,
+            false => next_wait_ms(&mut self.dice, before_ms, self.pace.retry_ms_min, max_ms),
         };
         if let Some(owed) = self.find_mut(&key) {
-            owed.turn = if round_over { 0 } else { turn };
-            owed.refused_by_all = round_over || refused_by_all;
-            owed.wait_ms = wait_ms;
+            owed.tried.clear();
+            owed.rounds = owed.rounds.saturating_add(1);
+            (owed.refused_by_all, owed.wait_ms) = (true, wait_ms);
         }
-        let state = match (turns, round_over) {
-            (0, _) => State::Unrouted,
-            (_, true) => State::Waiting { until_ms: now_ms.saturating_add(wait_ms) },
-            (_, false) => State::Ready,
-        };
-        self.set_state(&key, state);
+        self.set_state(&key, State::Waiting { until_ms: now_ms.saturating_add(wait_ms) });
     }
 
     /// A receiver is there again: what waited for its turn need not wait longer.
@@ -307,7 +454,8 @@ impl Ledger {
         let waiting: Vec<Key> = self.waiting.iter().map(|(_, key)| key.clone()).collect();
         for key in waiting {
             let lane = self.find(&key).map(|owed| owed.notice.lane);
-            if lane.is_some_and(|lane| self.routes.of(lane).iter().any(|name| name == receiver)) {
+            let is_held = self.find(&key).is_some_and(|owed| owed.held);
+            if !is_held && lane.is_some_and(|lane| self.routes.of(lane).iter().any(|name| name == receiver)) {
                 self.set_state(&key, State::Ready);
             }
         }
@@ -317,6 +465,9 @@ impl Ledger {
         let ended = self.attempts.remove(&attempt)?;
         if let Some(count) = self.flying.get_mut(&ended.lane) {
             *count = count.saturating_sub(1);
+        }
+        if let Some(owed) = self.find_mut(&ended.key) {
+            owed.attempts.remove(&attempt);
         }
         Some(ended.key)
     }
@@ -331,6 +482,7 @@ impl Ledger {
         rungs: &[Rung],
         detail: String,
     ) -> Vec<Report> {
+        let last_rung = self.last_rung(receiver);
         let past = reference.and_then(|r| self.past.get_mut(r));
         let owed = key.as_ref().and_then(|(alarm, number)| self.alarms.get_mut(alarm)?.notices.get_mut(number));
         let (key, told) = match (key, owed, past) {
@@ -345,6 +497,7 @@ impl Ledger {
                     alarm: key.0.clone(),
                     notice: key.1,
                     rung: *rung,
+                    last: *rung >= last_rung,
                     receiver: receiver.to_owned(),
                     path: path.to_owned(),
                     detail: if Some(rung) == rungs.last() { detail.clone() } else { String::new() },
@@ -367,6 +520,9 @@ impl Ledger {
         }
         if let Some(count) = self.owed.get_mut(&owed.notice.lane) {
             *count = count.saturating_sub(1);
+        }
+        if let Some(at_ms) = owed.nobody_at_ms {
+            self.nobody.remove(&(at_ms, key.clone()));
         }
         let reference = owed.notice.reference.clone();
         self.references.remove(&reference);

@@ -1,12 +1,18 @@
 //! Who is told, and how they are reached. Plain data that the configuration file fills in, and its check.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use vaka_protocol::Lane;
+use serde::Serialize;
+use vaka_protocol::Rung;
 
-use super::sip::{SipUri, Transport, UriError};
+pub use super::routes::{Hours, Route};
+
+use super::sip::UriError;
+pub use super::sip::{SipUri, Transport};
 use super::tls::{Pin, TlsError};
 
 /// Everything dispatch needs to know.
@@ -22,21 +28,58 @@ pub struct DispatchConfig {
     pub routes: Vec<Route>,
 }
 
-/// Lanes, and the receivers they go to, in this order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    pub lanes: Vec<Lane>,
-    pub to: Vec<String>,
+/// What a receiver speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReceiverKind {
+    Scaip,
+    /// A kind that fails, for the test of what that does to the others.
+    #[cfg(test)]
+    Panics,
+}
+
+impl ReceiverKind {
+    pub const ALL: &[(&str, ReceiverKind)] = &[("scaip", ReceiverKind::Scaip)];
+
+    /// The highest rung that such a receiver can prove. Beyond it nothing escalates: the alarm is handed over.
+    pub fn last_rung(self) -> Rung {
+        match self {
+            Self::Scaip => Rung::Accepted,
+            #[cfg(test)]
+            Self::Panics => Rung::Accepted,
+        }
+    }
+}
+
+/// The local end of a way out of the home: fibre, mobile. Empty: as the machine's routing table says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bind {
+    pub address: Option<IpAddr>,
+    /// The interface's name, e.g. `wwan0`.
+    pub interface: Option<String>,
+}
+
+/// One way to a receiver.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathConfig {
+    /// `fibre`, `mobile`; told with every rung.
+    pub name: String,
+    pub bind: Bind,
+    /// Where the receiver is reached over this path, e.g. its second centre. None: its own `url`.
+    pub url: Option<String>,
 }
 
 /// One receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiverConfig {
     pub name: String,
-    /// `scaip`; other kinds are refused by the check.
-    pub kind: String,
+    pub kind: ReceiverKind,
     /// `sips:HOST:PORT`, or `sip:HOST:PORT;transport=tcp` for tests.
     pub url: String,
+    /// First the primary. Empty: one path, unbound.
+    pub paths: Vec<PathConfig>,
+    /// Of the path in use: filled in by [`ReceiverConfig::over`].
+    pub bind: Bind,
     /// PEM files: our certificate chain and its key, where the receiver wants to see one.
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
@@ -47,6 +90,8 @@ pub struct ReceiverConfig {
     /// Digest login, where the receiver asks for one.
     pub user: Option<String>,
     pub password: Option<String>,
+    /// The file that holds it; read at every start and reload.
+    pub password_file: Option<PathBuf>,
     /// `IP:PORT` to listen on for a receiver that answers on a connection of its own. None: nothing listens.
     pub listen: Option<std::net::SocketAddr>,
     pub heartbeat_interval_s: u32,
@@ -54,6 +99,9 @@ pub struct ReceiverConfig {
     pub received_deadline_ms: u32,
     /// From taking up an attempt to the receiver's `mrs`.
     pub accepted_deadline_ms: u32,
+    /// From `accepted` to a person's claim, where the kind can prove one: then the next receiver is told too. None: by lane
+    /// ([`crate::limits::claimed_deadline_ms`]).
+    pub claimed_deadline_s: Option<u32>,
 }
 
 impl ReceiverConfig {
@@ -61,21 +109,25 @@ impl ReceiverConfig {
     ///
     /// With three missed heartbeats a lost path is known in at most 80 s; a silent centre is overtaken after 5 s, one that
     /// takes messages but never answers them after 20 s. Source: SCAIP practice (20 s), EN 50136 figures (90 s, 30 s).
-    pub fn new(name: &str, kind: &str, url: &str) -> Self {
+    pub fn new(name: &str, kind: ReceiverKind, url: &str) -> Self {
         Self {
             name: name.to_owned(),
-            kind: kind.to_owned(),
+            kind,
             url: url.to_owned(),
+            paths: Vec::new(),
+            bind: Bind::default(),
             cert: None,
             key: None,
             ca: None,
             pins: Vec::new(),
             user: None,
             password: None,
+            password_file: None,
             listen: None,
             heartbeat_interval_s: 25,
             received_deadline_ms: 5_000,
             accepted_deadline_ms: 20_000,
+            claimed_deadline_s: None,
         }
     }
 }
@@ -83,8 +135,8 @@ impl ReceiverConfig {
 /// What is wrong with the configuration, and what to write instead.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("receiver `{name}`: kind `{kind}` is not spoken by this version; write kind = \"scaip\"")]
-    Kind { name: String, kind: String },
+    #[error("receiver `{name}`: two of its paths are called `{path}`; give each its own name")]
+    PathTwice { name: String, path: String },
     #[error("receiver `{name}`: url: {source}")]
     Url { name: String, source: UriError },
     #[error("receiver `{name}`: {source}")]
@@ -113,7 +165,7 @@ impl DispatchConfig {
     /// Everything that is wrong; empty means usable. Files are not opened: they may change while the gateway runs.
     pub fn check(&self) -> Vec<ConfigError> {
         let mut wrong = Vec::new();
-        let scaip = self.receivers.iter().any(|r| r.kind == "scaip");
+        let scaip = self.receivers.iter().any(|r| r.kind == ReceiverKind::Scaip);
         let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
         if scaip && !(digits(&self.controller_id) && (1..=16).contains(&self.controller_id.len())) {
             wrong.push(ConfigError::ControllerId(self.controller_id.clone()));
@@ -148,21 +200,37 @@ impl DispatchConfig {
 }
 
 impl ReceiverConfig {
+    /// The receiver as it is reached over each of its paths, the primary first: what a link is started with.
+    pub(crate) fn over_each_path(&self) -> Vec<(Arc<str>, ReceiverConfig)> {
+        if self.paths.is_empty() {
+            return vec![(self.url.as_str().into(), self.clone())];
+        }
+        let over = |path: &PathConfig| {
+            let url = path.url.clone().unwrap_or_else(|| self.url.clone());
+            let label = format!("{} {url}", path.name);
+            (label.into(), ReceiverConfig { url, bind: path.bind.clone(), paths: Vec::new(), ..self.clone() })
+        };
+        self.paths.iter().map(over).collect()
+    }
+
+    /// Its address asks for TLS.
+    pub fn is_over_tls(&self) -> bool {
+        match self.kind {
+            ReceiverKind::Scaip => SipUri::parse(&self.url).is_ok_and(|uri| uri.transport == Transport::Tls),
+            #[cfg(test)]
+            ReceiverKind::Panics => false,
+        }
+    }
+
     /// What is wrong with this receiver alone.
     pub fn check(&self, wrong: &mut Vec<ConfigError>) {
         let name = || self.name.clone();
-        if self.kind != "scaip" {
-            wrong.push(ConfigError::Kind { name: name(), kind: self.kind.clone() });
-            return;
+        let mut paths = BTreeSet::new();
+        for path in self.paths.iter().filter(|path| !paths.insert(&path.name)) {
+            wrong.push(ConfigError::PathTwice { name: name(), path: path.name.clone() });
         }
-        match SipUri::parse(&self.url) {
-            Ok(uri) if uri.transport == Transport::Tls => {
-                if let Err(source) = self.tls_check() {
-                    wrong.push(ConfigError::Tls { name: name(), source });
-                }
-            }
-            Ok(_) => {}
-            Err(source) => wrong.push(ConfigError::Url { name: name(), source }),
+        for (_, over) in self.over_each_path() {
+            over.check_kind(wrong);
         }
         let ranges = [
             ("heartbeat_interval_s", self.heartbeat_interval_s, 1, 3_600),
@@ -188,6 +256,26 @@ impl ReceiverConfig {
         }
     }
 
+    /// What only its kind knows.
+    fn check_kind(&self, wrong: &mut Vec<ConfigError>) {
+        match self.kind {
+            ReceiverKind::Scaip => match SipUri::parse(&self.url) {
+                Ok(uri) if uri.transport == Transport::Tls => self.check_tls(wrong),
+                Ok(_) => {}
+                Err(source) => wrong.push(ConfigError::Url { name: self.name.clone(), source }),
+            },
+            #[cfg(test)]
+            ReceiverKind::Panics => {}
+        }
+    }
+
+    /// Adds what is wrong with how the receiver is known over TLS.
+    pub(crate) fn check_tls(&self, wrong: &mut Vec<ConfigError>) {
+        if let Err(source) = self.tls_check() {
+            wrong.push(ConfigError::Tls { name: self.name.clone(), source });
+        }
+    }
+
     fn tls_check(&self) -> Result<(), TlsError> {
         for pin in &self.pins {
             Pin::parse(pin)?;
@@ -202,13 +290,15 @@ impl ReceiverConfig {
 
 #[cfg(test)]
 mod tests {
+    use vaka_protocol::Lane;
+
     use super::*;
 
     fn config() -> DispatchConfig {
         DispatchConfig {
             controller_id: "10149471".into(),
-            receivers: vec![ReceiverConfig::new("larmcentral", "scaip", "sip:127.0.0.1:5070;transport=tcp")],
-            routes: vec![Route { lanes: vec![Lane::Life], to: vec!["larmcentral".into()] }],
+            receivers: vec![ReceiverConfig::new("larmcentral", ReceiverKind::Scaip, "sip:127.0.0.1:5070;transport=tcp")],
+            routes: vec![Route { lanes: vec![Lane::Life], to: vec!["larmcentral".into()], hours: None }],
             ..DispatchConfig::default()
         }
     }
@@ -226,7 +316,7 @@ mod tests {
     fn each_mistake_is_named_with_its_fix() {
         type Spoil = fn(&mut DispatchConfig);
         let mistakes: [(Spoil, &str); 13] = [
-            (|c| c.receivers[0].kind = "dc09".into(), "kind = \"scaip\""),
+            (|c| c.receivers[0].paths = vec![PathConfig::default(), PathConfig::default()], "its own name"),
             (|c| c.receivers[0].url = "sip:h:1".into(), "transport=tcp"),
             (|c| c.receivers[0].url = "sips:h:1".into(), "openssl s_client"),
             (|c| c.receivers[0].heartbeat_interval_s = 0, "heartbeat_interval_s"),

@@ -8,28 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsAcceptor;
 
 use super::config::ReceiverConfig;
 use super::sip::{Decoder, Frame, FramingLost, SipUri, Transport};
-use super::tls::{self, TlsError};
+use super::stream::{self, OpenError, Opened, Stream};
+use super::tls;
 use crate::limits::{DIAL_BACK_CONNECTIONS_MAX, WRITE_QUEUE_MAX};
-
-/// Either kind of stream.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// A connection that stands.
-pub(crate) struct Opened {
-    pub stream: Box<dyn Stream>,
-    pub local: SocketAddr,
-    pub peer: SocketAddr,
-    /// The peer's certificate has ended: UTC seconds.
-    pub expired_at_s: Option<i64>,
-}
 
 /// What a connection tells.
 pub(crate) enum Wire {
@@ -40,46 +28,9 @@ pub(crate) enum Wire {
     Closed(u64, String),
 }
 
-/// Why no connection came about.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
-    #[error("connecting to {to}: {source}")]
-    Connect { to: String, source: std::io::Error },
-    #[error("connecting to {to}: TLS: {source}")]
-    Handshake { to: String, source: std::io::Error },
-    #[error("connecting to {to}: nothing within {after_ms} ms")]
-    Slow { to: String, after_ms: u128 },
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
 /// Dials a receiver.
 pub(crate) async fn dial(config: &ReceiverConfig, uri: &SipUri, wall_ms: i64) -> Result<Opened, OpenError> {
-    let limit = Duration::from_millis(config.received_deadline_ms.into());
-    let to = || uri.text.clone();
-    let tls = match uri.transport {
-        Transport::Tcp => None,
-        Transport::Tls => Some((TlsConnector::from(tls::client(config)?), tls::server_name(&uri.host)?)),
-    };
-    let dialling = async {
-        let connect = |source| OpenError::Connect { to: to(), source };
-        let stream = TcpStream::connect((uri.host.as_str(), uri.port)).await.map_err(connect)?;
-        // Before TLS: small messages must not wait for the peer's acknowledgement.
-        stream.set_nodelay(true).map_err(connect)?;
-        let (local, peer) = (stream.local_addr().map_err(connect)?, stream.peer_addr().map_err(connect)?);
-        let Some((connector, name)) = tls else {
-            return Ok(Opened { stream: Box::new(stream), local, peer, expired_at_s: None });
-        };
-        let stream =
-            connector.connect(name, stream).await.map_err(|source| OpenError::Handshake { to: to(), source })?;
-        let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let expired_at_s = certificate.and_then(|c| tls::expired(c, wall_ms));
-        Ok(Opened { stream: Box::new(stream), local, peer, expired_at_s })
-    };
-    match tokio::time::timeout(limit, dialling).await {
-        Ok(result) => result,
-        Err(_) => Err(OpenError::Slow { to: to(), after_ms: limit.as_millis() }),
-    }
+    stream::open(config, &uri.host, uri.port, uri.transport == Transport::Tls, wall_ms).await
 }
 
 /// Listens for a receiver that answers on connections of its own; ends with its task.

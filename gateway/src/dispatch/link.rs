@@ -1,17 +1,21 @@
 //! What every kind of receiver looks like to the dispatcher: a task that takes [`Order`]s and tells [`LinkEvent`]s.
 //!
-//! Invariant: each order ends in exactly one `Accepted` or `Failed` that carries its attempt, within the receiver's deadlines.
-//! A kind is one `run(context)`; adding one adds a line to [`spawn`] and to [`super::config::ReceiverConfig::check`].
+//! Invariant: each order ends in exactly one `Accepted`, `Failed`, or (where that is all the kind can prove) `Received` that
+//! carries its attempt, within the receiver's deadlines. A link is one path of one receiver.
+//! A kind is one `run(context)`: a further one adds a line to [`run`], to [`super::config::ReceiverKind`] and to its check.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::backoff::Pace;
-use super::config::ReceiverConfig;
+use super::config::{ReceiverConfig, ReceiverKind};
 use super::scaip;
 use super::{Notice, scaip::mrq::Sender};
 use crate::clock::Clock;
+use crate::journal::record::ActWhat;
+use crate::limits::STANDBY_TEST_S;
 
 /// Bring this notice to the receiver.
 #[derive(Debug, Clone)]
@@ -38,12 +42,23 @@ pub enum LinkEvent {
         reference: String,
         detail: String,
     },
+    /// A person behind the receiver has claimed or closed the alarm that `reference` told of. Of kinds that can prove it.
+    Person {
+        reference: String,
+        act: ActWhat,
+        by: String,
+    },
     Failed {
         attempt: u64,
         failure: Failure,
     },
     /// A new connection stands: what waits may be tried now.
     Connected,
+    /// The receiver's certificate has ended (and its key is the pinned one), or is well again.
+    Certificate {
+        /// UTC seconds.
+        ended: Option<i64>,
+    },
     /// The supervised path changed, or was judged for the first time.
     Path {
         up: bool,
@@ -68,6 +83,9 @@ pub enum Failure {
     Snu { snu: u32 },
     #[error("the receiver asks for a login: {0}")]
     Login(&'static str),
+    /// Of kinds other than SCAIP, in the receiver's own words.
+    #[error("the receiver refused it: {detail}")]
+    Refused { detail: String, permanent: bool },
     #[error("its link stopped")]
     LinkStopped,
 }
@@ -80,6 +98,7 @@ impl Failure {
             Self::Status { status, .. } => !matches!(status, 408 | 429 | 480 | 486 | 500..=599),
             Self::Snu { snu } => scaip::mrs::snu_is_permanent(*snu),
             Self::Login(_) => true,
+            Self::Refused { permanent, .. } => *permanent,
             Self::NotConnected(_)
             | Self::Closed(_)
             | Self::NotReceived(_)
@@ -89,10 +108,20 @@ impl Failure {
     }
 }
 
+/// How closely a path is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Regime {
+    /// In use: a heartbeat at the receiver's own interval.
+    Active,
+    /// A second path while the first one works: proven every few hours ([`crate::limits::STANDBY_TEST_S`]).
+    Standby,
+}
+
 /// Where a link tells what happened. Waits while the dispatcher is behind, so that a flooding peer is slowed, not stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Telling {
     pub receiver: Arc<str>,
+    pub path: Arc<str>,
     /// Tells a link from its predecessor of the same name.
     pub generation: u64,
     pub events: mpsc::Sender<Told>,
@@ -102,13 +131,14 @@ pub(crate) struct Telling {
 #[derive(Debug)]
 pub(crate) struct Told {
     pub receiver: Arc<str>,
+    pub path: Arc<str>,
     pub generation: u64,
     pub event: LinkEvent,
 }
 
 impl Telling {
     pub async fn tell(&self, event: LinkEvent) {
-        let told = Told { receiver: self.receiver.clone(), generation: self.generation, event };
+        let told = Told { receiver: self.receiver.clone(), path: self.path.clone(), generation: self.generation, event };
         // The dispatcher is gone only when everything stops.
         let _ = self.events.send(told).await;
     }
@@ -122,19 +152,30 @@ pub(crate) struct LinkContext {
     pub pace: Pace,
     /// Bounded by the lanes' windows: the dispatcher never has more under way.
     pub orders: mpsc::UnboundedReceiver<Order>,
+    /// May change at any time.
+    pub regime: watch::Receiver<Regime>,
     pub telling: Telling,
+}
+
+impl LinkContext {
+    /// Until the next heartbeat. A second path that the newest heartbeat proved is left alone for hours.
+    pub fn heartbeat(&self, is_proven: bool) -> Duration {
+        let standby = *self.regime.borrow() == Regime::Standby && is_proven;
+        let interval_s = self.config.heartbeat_interval_s;
+        Duration::from_secs(if standby { interval_s.max(STANDBY_TEST_S) } else { interval_s }.into())
+    }
 }
 
 /// Runs the link of a checked configuration until its orders end.
 pub(crate) async fn run(context: LinkContext) {
-    match context.config.kind.as_str() {
+    match context.config.kind {
+        ReceiverKind::Scaip => scaip::run(context).await,
         #[cfg(test)]
-        "test-panic" => {
+        ReceiverKind::Panics => {
             let mut orders = context.orders;
             if orders.recv().await.is_some() {
                 panic!("a link that fails, for the test of what that does to the others");
             }
         }
-        _ => scaip::run(context).await,
     }
 }

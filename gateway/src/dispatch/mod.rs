@@ -17,6 +17,8 @@ pub mod scaip;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod sip;
+pub(crate) mod stream;
+mod supervision;
 pub mod tls;
 
 use std::collections::BTreeMap;
@@ -29,15 +31,17 @@ use tokio::time::Instant;
 use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
 
 pub use self::backoff::Pace;
-pub use self::config::{ConfigError, DispatchConfig, ReceiverConfig, Route};
-pub use self::link::Failure;
+pub use self::config::{Bind, ConfigError, DispatchConfig, PathConfig, ReceiverConfig, ReceiverKind};
+pub use self::link::{Failure, Regime};
+pub use self::routes::{Hours, Route, first_gap};
 
-use self::attempts::Ledger;
+use self::attempts::{Ledger, Reach, Way};
 use self::backoff::Dice;
 use self::link::{LinkContext, LinkEvent, Order, Telling, Told};
 use self::routes::Routes;
 use self::scaip::mrq::Sender;
 use crate::clock::Clock;
+use crate::journal::record::ActWhat;
 
 /// What a notice says of its alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +92,17 @@ pub enum Report {
         path: String,
         /// Beside the rung: `mre=1 tnu=…` when the centre wants to speak. Often empty.
         detail: String,
+        /// The receiver can prove nothing beyond this rung: the notice is handed over.
+        last: bool,
     },
+    /// A person behind the receiver has claimed or closed the alarm.
+    Person { alarm: AlarmId, act: ActWhat, by: String },
     /// A supervised path was lost, is back, or was judged for the first time.
     Path { receiver: String, path: String, up: bool, detail: String },
+    /// Nobody has accepted this notice in time. It is tried on; the home is told.
+    Nobody { alarm: AlarmId, notice: u32, lane: Lane },
+    /// A receiver known by its pinned key shows a certificate that has ended (UTC seconds), or a good one again.
+    Certificate { receiver: String, ended: Option<i64> },
     /// Nobody is being told of this notice: no route, or too many wait. It stays owed in the journal.
     Unserved { alarm: AlarmId, notice: u32, lane: Lane, detail: String },
 }
@@ -149,7 +161,7 @@ impl Dispatcher {
     ) -> Self {
         let (commands, queue) = mpsc::unbounded_channel();
         let (events, told) = mpsc::channel(1_024);
-        let ledger = Ledger::new(Routes::new(&config.routes), pace, Dice::fresh());
+        let ledger = Ledger::new(Routes::default(), pace, Dice::fresh());
         let actor = Actor {
             ledger,
             clock,
@@ -161,6 +173,7 @@ impl Dispatcher {
             generations: 0,
             started: Instant::now(),
             config: DispatchConfig::default(),
+            routes: Routes::default(),
         };
         let task = tokio::spawn(actor.run(config, queue, told, shutdown));
         tokio::spawn(async move {
@@ -194,11 +207,17 @@ impl Dispatcher {
     }
 }
 
+/// Receiver and path.
+type LinkKey = (String, Arc<str>);
+
 struct RunningLink {
     config: ReceiverConfig,
     sender: (String, Option<String>, String),
     generation: u64,
     orders: mpsc::UnboundedSender<Order>,
+    regime: watch::Sender<Regime>,
+    /// None: not judged yet.
+    up: Option<bool>,
     task: AbortHandle,
 }
 
@@ -213,12 +232,14 @@ struct Actor {
     clock: Arc<dyn Clock>,
     reports: Reports,
     pace: Pace,
-    links: BTreeMap<String, RunningLink>,
+    links: BTreeMap<LinkKey, RunningLink>,
     running: JoinSet<()>,
     events: mpsc::Sender<Told>,
     generations: u64,
     started: Instant,
     config: DispatchConfig,
+    /// Those that hold now.
+    routes: Routes,
 }
 
 impl Actor {
@@ -230,6 +251,8 @@ impl Actor {
         mut shutdown: watch::Receiver<bool>,
     ) {
         self.reconfigure(config);
+        let mut minute = tokio::time::interval(Duration::from_secs(60));
+        minute.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.start_ready();
             let due = self.ledger.next_due_ms().map(|ms| self.started + Duration::from_millis(ms));
@@ -239,6 +262,7 @@ impl Actor {
                     None => std::future::pending().await,
                 }
             };
+            let has_hours = self.config.routes.iter().any(|route| route.hours.is_some());
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => self.obey(command),
@@ -250,7 +274,11 @@ impl Actor {
                         self.link_panicked(error.id());
                     }
                 }
-                () = wait => {}
+                () = wait => {
+                    let late = self.ledger.nobody_has(self.now_ms());
+                    self.report(late);
+                }
+                _ = minute.tick(), if has_hours => self.reroute(),
                 changed = shutdown.changed() => if changed.is_err() || *shutdown.borrow() { break },
             }
         }
@@ -263,7 +291,7 @@ impl Actor {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Owe(notice) => {
-                let report = self.ledger.owe(notice);
+                let report = self.ledger.owe(notice, self.now_ms());
                 self.report(report);
             }
             Command::Settled(alarm) => self.ledger.settled(&alarm),
@@ -272,20 +300,37 @@ impl Actor {
     }
 
     fn hear(&mut self, told: Told) {
-        let Some(link) = self.links.get(&*told.receiver).filter(|l| l.generation == told.generation) else {
+        let key = (told.receiver.to_string(), told.path.clone());
+        let Some(link) = self.links.get_mut(&key).filter(|l| l.generation == told.generation) else {
             return;
         };
         match &told.event {
             // The lost path is told once; not for every notice that finds it lost.
             LinkEvent::Failed { failure: Failure::NotConnected(_), .. } => {}
             LinkEvent::Failed { failure, .. } => {
-                tracing::warn!(receiver = &*told.receiver, %failure, "a notice was not taken; it is tried again");
+                tracing::warn!(receiver = &*told.receiver, path = &*told.path, %failure, "a notice was not taken; it is tried again");
             }
+            LinkEvent::Path { up, .. } => link.up = Some(*up),
             _ => {}
         }
-        let path = link.config.url.clone();
-        let reports = self.ledger.happened(&told.receiver, &path, told.event, self.now_ms());
+        let is_path = matches!(told.event, LinkEvent::Path { .. });
+        let reports = self.ledger.happened(&told.receiver, &told.path, told.event, self.now_ms());
         self.report(reports);
+        if is_path {
+            self.set_regimes(&told.receiver);
+        }
+    }
+
+    /// While the first path of a receiver is lost, its others are watched as closely.
+    fn set_regimes(&mut self, receiver: &str) {
+        let Some(config) = self.config.receivers.iter().find(|r| r.name == receiver) else { return };
+        let mut before_are_lost = true;
+        for (path, _) in config.over_each_path() {
+            let Some(link) = self.links.get(&(receiver.to_owned(), path)) else { continue };
+            let regime = if before_are_lost { Regime::Active } else { Regime::Standby };
+            link.regime.send_if_modified(|now| std::mem::replace(now, regime) != regime);
+            before_are_lost &= link.up == Some(false);
+        }
     }
 
     fn report(&self, reports: impl IntoIterator<Item = Report>) {
@@ -296,6 +341,14 @@ impl Actor {
                 }
                 Report::Path { receiver, up: true, detail, .. } => tracing::info!(receiver, detail, "path up"),
                 Report::Path { receiver, detail, .. } => tracing::error!(receiver, detail, "path lost"),
+                Report::Person { alarm, by, act } => tracing::info!(alarm.id = %alarm, by, ?act, "a person has the alarm"),
+                Report::Nobody { alarm, lane, .. } => {
+                    tracing::error!(alarm.id = %alarm, lane = lane.as_str(), "nobody has accepted this alarm yet; it is tried on");
+                }
+                Report::Certificate { receiver, ended: Some(ended_s) } => {
+                    tracing::warn!(receiver, ended_s, "the receiver's certificate has ended; its key is the pinned one");
+                }
+                Report::Certificate { receiver, ended: None } => tracing::info!(receiver, "the receiver's certificate is good again"),
                 Report::Unserved { alarm, lane, detail, .. } => {
                     tracing::error!(alarm.id = %alarm, lane = lane.as_str(), detail, "nobody is being told");
                 }
@@ -314,11 +367,12 @@ impl Actor {
             }
             for start in starts {
                 let order = Order { attempt: start.attempt, notice: start.notice };
-                let taken = self.links.get(&start.receiver).is_some_and(|link| link.orders.send(order).is_ok());
+                let key = (start.receiver, start.path);
+                let taken = self.links.get(&key).is_some_and(|link| link.orders.send(order).is_ok());
                 if !taken {
                     let failure = Failure::LinkStopped;
                     let failed = LinkEvent::Failed { attempt: start.attempt, failure };
-                    self.ledger.happened(&start.receiver, "", failed, now_ms);
+                    self.ledger.happened(&key.0, &key.1, failed, now_ms);
                 }
             }
         }
@@ -326,35 +380,66 @@ impl Actor {
 
     fn reconfigure(&mut self, config: DispatchConfig) {
         let sender = (config.controller_id.clone(), config.caller.clone(), config.time_zone.clone());
-        let keeps = |link: &RunningLink| link.sender == sender && config.receivers.contains(&link.config);
-        let gone: Vec<String> = self.links.iter().filter(|(_, l)| !keeps(l)).map(|(name, _)| name.clone()).collect();
-        self.config = config.clone();
-        for name in gone {
-            self.links.remove(&name);
-            self.ledger.link_stopped(&name, self.now_ms());
+        let each_path = |receiver: &ReceiverConfig| {
+            let name = receiver.name.clone();
+            receiver.over_each_path().into_iter().map(move |(path, over)| ((name.clone(), path), over))
+        };
+        let wanted: BTreeMap<LinkKey, ReceiverConfig> = config.receivers.iter().flat_map(each_path).collect();
+        let keeps = |key: &LinkKey, link: &RunningLink| link.sender == sender && wanted.get(key) == Some(&link.config);
+        let gone: Vec<LinkKey> =
+            self.links.iter().filter(|(key, l)| !keeps(key, l)).map(|(key, _)| key.clone()).collect();
+        let reach = |receiver: &ReceiverConfig| {
+            let ways = receiver.over_each_path().into_iter().map(|(name, _)| Way { name, lost: false });
+            let claimed_deadline_ms = receiver.claimed_deadline_s.map(|s| u64::from(s) * 1_000);
+            let reach = Reach { last_rung: receiver.kind.last_rung(), claimed_deadline_ms, paths: ways.collect() };
+            (receiver.name.clone(), reach)
+        };
+        self.ledger.set_reach(config.receivers.iter().map(reach).collect());
+        self.config = config;
+        for key in gone {
+            self.links.remove(&key);
+            self.ledger.link_stopped(&key.0, &key.1, self.now_ms());
         }
-        for receiver in &config.receivers {
-            if !self.links.contains_key(&receiver.name) {
-                self.start_link(receiver.clone(), Duration::ZERO);
+        for (key, over) in wanted {
+            if !self.links.contains_key(&key) {
+                self.start_link(key, over, Duration::ZERO);
             }
         }
-        let reports = self.ledger.reroute(Routes::new(&config.routes));
-        self.report(reports);
+        let names: Vec<String> = self.config.receivers.iter().map(|r| r.name.clone()).collect();
+        names.iter().for_each(|name| self.set_regimes(name));
+        self.routes = Routes::default();
+        self.reroute();
     }
 
-    fn start_link(&mut self, receiver: ReceiverConfig, after: Duration) {
+    /// Takes the routes that hold at this hour. What they do not change stays as it is.
+    fn reroute(&mut self) {
+        let zone = self.config.time_zone().unwrap_or(jiff::tz::TimeZone::UTC);
+        let now = jiff::Timestamp::from_millisecond(self.clock.now().wall_ms).unwrap_or_default();
+        let routes = Routes::at(&self.config.routes, zone.to_datetime(now));
+        if routes != self.routes {
+            self.routes = routes.clone();
+            let reports = self.ledger.reroute(routes);
+            self.report(reports);
+        }
+    }
+
+    fn start_link(&mut self, key: LinkKey, receiver: ReceiverConfig, after: Duration) {
+        let (name, path) = key.clone();
         let mut wrong = Vec::new();
         receiver.check(&mut wrong);
-        if cfg!(test) && receiver.kind.starts_with("test-") {
-            wrong.clear();
-        }
         if let Some(error) = wrong.first() {
-            let (name, path, detail) = (receiver.name.clone(), receiver.url.clone(), error.to_string());
+            let (path, detail) = (path.to_string(), error.to_string());
             return self.report([Report::Path { receiver: name, path, up: false, detail }]);
         }
         self.generations += 1;
         let (orders, queue) = mpsc::unbounded_channel();
-        let name: Arc<str> = receiver.name.as_str().into();
+        let (regime, regimes) = watch::channel(Regime::Active);
+        let telling = Telling {
+            receiver: name.into(),
+            path,
+            generation: self.generations,
+            events: self.events.clone(),
+        };
         let context = LinkContext {
             config: receiver.clone(),
             sender: Sender {
@@ -365,29 +450,33 @@ impl Actor {
             clock: self.clock.clone(),
             pace: self.pace,
             orders: queue,
-            telling: Telling { receiver: name, generation: self.generations, events: self.events.clone() },
+            regime: regimes,
+            telling,
         };
         let task = self.running.spawn(async move {
             tokio::time::sleep(after).await;
             link::run(context).await;
         });
         let sender = (self.config.controller_id.clone(), self.config.caller.clone(), self.config.time_zone.clone());
-        let running = RunningLink { config: receiver, sender, generation: self.generations, orders, task };
-        self.links.insert(running.config.name.clone(), running);
+        let generation = self.generations;
+        let running = RunningLink { config: receiver, sender, generation, orders, regime, up: None, task };
+        self.links.insert(key, running);
     }
 
-    /// One receiver's link failed by a fault of ours: the others go on, and it is started anew.
+    /// One path's link failed by a fault of ours: the others go on, and it is started anew.
     fn link_panicked(&mut self, id: Id) {
-        let Some(name) = self.links.iter().find(|(_, l)| l.task.id() == id).map(|(name, _)| name.clone()) else {
+        let Some(key) = self.links.iter().find(|(_, l)| l.task.id() == id).map(|(key, _)| key.clone()) else {
             return;
         };
-        let Some(link) = self.links.remove(&name) else {
+        let Some(link) = self.links.remove(&key) else {
             return;
         };
         let detail = "its link failed and is started anew; please report this".to_owned();
-        self.report([Report::Path { receiver: name.clone(), path: link.config.url.clone(), up: false, detail }]);
-        self.ledger.link_stopped(&name, self.now_ms());
-        self.start_link(link.config.clone(), Duration::from_millis(self.pace.retry_ms_min));
+        let (receiver, path) = (key.0.clone(), key.1.to_string());
+        self.report([Report::Path { receiver, path, up: false, detail }]);
+        self.ledger.link_stopped(&key.0, &key.1, self.now_ms());
+        self.start_link(key.clone(), link.config.clone(), Duration::from_millis(self.pace.retry_ms_min));
+        self.set_regimes(&key.0);
     }
 }
 

@@ -10,7 +10,6 @@ mod inbound;
 mod lines;
 pub mod mrq;
 pub mod mrs;
-mod supervision;
 pub mod xml;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,13 +22,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use vaka_protocol::Lane;
 
-use self::supervision::Supervision;
 use super::Notice;
 use super::backoff::Dice;
 use super::connection::{self, Connection, Wire};
 use super::link::{Failure, LinkContext, LinkEvent, Order};
 use super::sip::SipUri;
 use super::sip::digest::Credentials;
+use super::supervision::Supervision;
 
 /// Registered with IANA for SCAIP.
 pub const CONTENT_TYPE: &str = "application/scaip+xml";
@@ -55,7 +54,7 @@ pub(crate) async fn run(context: LinkContext) {
         (Some(user), Some(password)) => Some(Credentials { user: user.clone(), password: password.clone() }),
         _ => None,
     };
-    let heartbeat = Duration::from_secs(context.config.heartbeat_interval_s.into());
+    let heartbeat_due = Instant::now() + context.heartbeat(false);
     let link = Link {
         context,
         uri,
@@ -74,10 +73,9 @@ pub(crate) async fn run(context: LinkContext) {
         pending: BTreeMap::new(),
         transactions: BTreeMap::new(),
         supervision: Supervision::default(),
-        heartbeat,
-        heartbeat_due: Instant::now() + heartbeat,
+        heartbeat_due,
         heartbeats: VecDeque::new(),
-        note: String::new(),
+        certificate_ended: None,
     };
     link.run(events).await;
 }
@@ -146,11 +144,10 @@ struct Link {
     pending: BTreeMap<String, Pending>,
     transactions: BTreeMap<String, Transaction>,
     supervision: Supervision,
-    heartbeat: Duration,
     heartbeat_due: Instant,
     heartbeats: VecDeque<String>,
-    /// Told when the path comes up: that the receiver's certificate has ended.
-    note: String,
+    /// What was told of the receiver's certificate: when it ended, UTC seconds.
+    certificate_ended: Option<i64>,
 }
 
 impl Link {
@@ -167,6 +164,8 @@ impl Link {
                     // A link without its dialler would be silent for ever: let it be started anew.
                     std::panic::resume_unwind(error.into_panic());
                 },
+                // A second path that is needed now is proven now.
+                Ok(()) = self.context.regime.changed() => self.heartbeat_due = Instant::now(),
                 () = tokio::time::sleep_until(due) => {}
             }
             self.keep_time(Instant::now()).await;
@@ -201,7 +200,7 @@ impl Link {
             }
         }
         if now >= self.heartbeat_due {
-            self.heartbeat_due = now + self.heartbeat;
+            self.heartbeat_due = now + self.context.heartbeat(self.supervision.is_proven());
             self.beat(now);
         }
         if let Dial::After(at) = self.dial

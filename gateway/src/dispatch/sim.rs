@@ -28,11 +28,11 @@ impl Desk {
     }
 
     /// Takes what the handle was told since the last call.
-    pub fn obey(&mut self) -> Vec<Report> {
+    pub fn obey(&mut self, now_ms: u64) -> Vec<Report> {
         let mut reports = Vec::new();
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                Command::Owe(notice) => reports.extend(self.ledger.owe(notice)),
+                Command::Owe(notice) => reports.extend(self.ledger.owe(notice, now_ms)),
                 Command::Settled(alarm) => self.ledger.settled(&alarm),
                 Command::Reconfigure(config) => reports.extend(self.ledger.reroute(Routes::new(&config.routes))),
             }
@@ -43,6 +43,11 @@ impl Desk {
     /// Attempts to carry out now, most urgent first.
     pub fn start_ready(&mut self, now_ms: u64) -> Vec<Start> {
         self.ledger.start_ready(now_ms)
+    }
+
+    /// What the home has to hear because nobody has accepted it in time.
+    pub fn nobody_has(&mut self, now_ms: u64) -> Vec<Report> {
+        self.ledger.nobody_has(now_ms)
     }
 
     /// What happened at `receiver`. Each attempt has to end in exactly one `Accepted` or `Failed` that carries it.

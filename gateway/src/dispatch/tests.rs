@@ -40,7 +40,7 @@ pub(super) fn receiver(name: &str, url: &str) -> ReceiverConfig {
         heartbeat_interval_s: 3_600,
         received_deadline_ms: 200,
         accepted_deadline_ms: 400,
-        ..ReceiverConfig::new(name, "scaip", url)
+        ..ReceiverConfig::new(name, ReceiverKind::Scaip, url)
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn config(receivers: Vec<ReceiverConfig>) -> DispatchConfig {
     DispatchConfig {
         controller_id: "10149471".to_owned(),
         receivers,
-        routes: vec![Route { lanes, to }],
+        routes: vec![Route { lanes, to, hours: None }],
         ..DispatchConfig::default()
     }
 }
@@ -260,7 +260,7 @@ async fn a_new_configuration_moves_what_is_owed_and_keeps_other_connections() {
     stage.until(|r| matches!(r, Report::Unserved { lane: Lane::Life, .. })).await;
     stage.path("kept", true).await;
     dispatch.receivers.push(patient("other", &other.url()));
-    dispatch.routes.push(Route { lanes: vec![Lane::Life], to: vec!["other".into()] });
+    dispatch.routes.push(Route { lanes: vec![Lane::Life], to: vec!["other".into()], hours: None });
     stage.dispatcher.reconfigure(dispatch);
     stage.accepted("a1").await;
     assert_eq!(stage.rungs("a1"), ["sent@other", "received@other", "accepted@other"]);
@@ -272,7 +272,7 @@ async fn a_new_configuration_moves_what_is_owed_and_keeps_other_connections() {
 #[tokio::test]
 async fn a_link_that_panics_leaves_the_others_working() {
     let centre = Centre::start(None).await.unwrap();
-    let broken = ReceiverConfig { kind: "test-panic".into(), ..patient("broken", "x") };
+    let broken = ReceiverConfig { kind: ReceiverKind::Panics, ..patient("broken", "x") };
     let mut stage = Stage::new(config(vec![broken, patient("c", &centre.url())]));
     stage.dispatcher.owe(notice("a1", 1));
     stage.accepted("a1").await;
@@ -283,9 +283,9 @@ async fn a_link_that_panics_leaves_the_others_working() {
 #[tokio::test]
 async fn a_receiver_that_is_misconfigured_is_told_and_the_others_work() {
     let centre = Centre::start(None).await.unwrap();
-    let bad = ReceiverConfig::new("bad", "dc09", "x");
+    let bad = ReceiverConfig::new("bad", ReceiverKind::Scaip, "x");
     let mut stage = Stage::new(config(vec![bad, patient("c", &centre.url())]));
-    assert!(stage.path("bad", false).await.contains("kind"));
+    assert!(stage.path("bad", false).await.contains("no SIP address"));
     stage.dispatcher.owe(notice("a1", 1));
     stage.accepted("a1").await;
 }

@@ -22,6 +22,7 @@ pub enum Kind {
     Path = 9,
     Checkpoint = 10,
     Fault = 11,
+    Nobody = 12,
 }
 
 /// One record's body.
@@ -38,6 +39,7 @@ pub enum Record {
     Path(PathRecord),
     Checkpoint(ByteBuf),
     Fault(Fault),
+    Nobody(Nobody),
 }
 
 /// The process started: everything after has this boot's monotonic time.
@@ -128,6 +130,16 @@ pub struct Decisions {
 pub enum Decision {
     Raise(Box<Raise>),
     Join(Join),
+    Tell(Tell),
+}
+
+/// A device in the home says that nobody has an alarm yet; and says so when somebody has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tell {
+    pub alarm: AlarmId,
+    pub device: DeviceId,
+    pub text: String,
+    pub text_after: String,
 }
 
 /// A new alarm.
@@ -197,6 +209,9 @@ pub struct RungRecord {
     /// What the receiver said beside it, e.g. `mre=1`; empty if nothing.
     #[serde(default)]
     pub detail: String,
+    /// The receiver can prove nothing beyond it: handed over.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub last: bool,
 }
 
 /// What a person did with an alarm.
@@ -236,6 +251,13 @@ pub struct Fault {
     pub active: bool,
 }
 
+/// Nobody has accepted a notice in time; it is tried on, and the home is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Nobody {
+    pub alarm: AlarmId,
+    pub notice: u32,
+}
+
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
@@ -262,6 +284,7 @@ impl Record {
             Record::Path(_) => Kind::Path,
             Record::Checkpoint(_) => Kind::Checkpoint,
             Record::Fault(_) => Kind::Fault,
+            Record::Nobody(_) => Kind::Nobody,
         }
     }
 
@@ -284,6 +307,7 @@ impl Record {
             Record::Path(body) => put(body, out),
             Record::Checkpoint(body) => put(body, out),
             Record::Fault(body) => put(body, out),
+            Record::Nobody(body) => put(body, out),
         }
     }
 
@@ -304,6 +328,7 @@ impl Record {
             9 => Record::Path(get(kind, body)?),
             10 => Record::Checkpoint(get(kind, body)?),
             11 => Record::Fault(get(kind, body)?),
+            12 => Record::Nobody(get(kind, body)?),
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
         })
     }

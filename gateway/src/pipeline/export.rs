@@ -47,6 +47,7 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Path(body) => ("path", plain(body)),
         Record::Checkpoint(body) => ("checkpoint", json!({"bytes": body.len()})),
         Record::Fault(body) => ("fault", plain(body)),
+        Record::Nobody(body) => ("nobody", plain(body)),
     }
 }
 

@@ -83,6 +83,7 @@ fn a_receipt_in_a_commit_that_fails_is_taken_again() {
         receiver: "larmcentral".into(),
         path: "tcp".into(),
         detail: String::new(),
+        last: true,
     };
     disk.inject(Fault::SyncFails(0));
     keeper.run_batch(&mut vec![Input::Report(report)]);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vaka_protocol::{Command, CommandMessage, DeviceId, Event, Lane};
+use vaka_protocol::{Command, CommandMessage, DeviceId, Event, Lane, Light, Sound};
 
 use super::commands::Commands;
 use crate::ingest::window::Windows;
@@ -15,6 +15,7 @@ use crate::journal::Header;
 use crate::journal::record::{Decision, EventRecord, Record};
 use crate::limits::RECEIPT_EXPIRES_MS;
 use crate::rules::alarms::{Alarms, Change};
+use crate::rules::gateway_part;
 
 /// What is known of a device from its own records.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -80,9 +81,11 @@ impl State {
                     match decision {
                         Decision::Raise(raise) => self.alarms.apply_raise(raise, at, &mut changes),
                         Decision::Join(join) => self.alarms.apply_join(join, at, &mut changes),
+                        Decision::Tell(tell) => self.alarms.apply_tell(tell, &mut changes),
                     }
                 }
             }
+            Record::Nobody(nobody) => self.alarms.apply_nobody(&nobody.alarm),
             Record::Rung(rung) => self.alarms.apply_rung(rung, at, &mut changes),
             Record::Act(act) => self.alarms.apply_act(act, at, &mut changes),
             Record::Alive(alive) => {
@@ -117,6 +120,11 @@ impl State {
         }
     }
 
+    /// A fault of the gateway was told and is not over.
+    pub fn fault_is_active(&self, fault: &str) -> bool {
+        gateway_part(fault).is_some_and(|part| self.alarms.newest(&part, "fault").is_some_and(|alarm| !alarm.over))
+    }
+
     fn seen(&mut self, device: &DeviceId, at: i64) -> &mut Seen {
         if !self.devices.contains_key(device) {
             self.devices.insert(device.clone(), Seen::default());
@@ -126,19 +134,38 @@ impl State {
         seen
     }
 
-    /// Each rung is a command to the device whose event it answers.
+    /// Each rung is a command to the device whose event it answers; what the home is to see and hear is one too.
     fn tell_devices(&mut self, header: &Header, changes: Vec<Change>, outcomes: &mut Vec<Outcome>) {
         for (index, change) in changes.into_iter().enumerate() {
-            let Change::Receipt { device, alarm, restart, seq, rung } = change else {
-                outcomes.push(Outcome::Change(change));
-                continue;
+            let (device, command) = match change {
+                Change::Receipt { device, alarm, restart, seq, rung } => {
+                    (device, Command::Receipt { restart, seq, alarm, rung })
+                }
+                Change::Feedback { device, text, good } => {
+                    let (light, sound) = if good { (Light::Steady, Sound::Chime) } else { (Light::Flash, Sound::Warn) };
+                    let text = Some(text.as_str().into());
+                    (device, Command::Feedback { light: Some(light), sound: Some(sound), text })
+                }
+                Change::Owed { .. } | Change::Settled { .. } => {
+                    outcomes.push(Outcome::Change(change));
+                    continue;
+                }
             };
-            let id = Commands::id(header.seq, index);
-            let expires_at = header.wall_ms + RECEIPT_EXPIRES_MS;
-            let command = Command::Receipt { restart, seq, alarm, rung };
-            let message = CommandMessage { v: vaka_protocol::VERSION, id, expires_at, command };
-            self.commands.issue(&device, message.clone(), header.wall_ms);
-            outcomes.push(Outcome::Command { device, message: Box::new(message) });
+            self.issue(header, index, device, header.wall_ms + RECEIPT_EXPIRES_MS, command, outcomes);
         }
+    }
+
+    fn issue(
+        &mut self,
+        header: &Header,
+        index: usize,
+        device: DeviceId,
+        expires_at: i64,
+        command: Command,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        let message = CommandMessage::new(Commands::id(header.seq, index), expires_at, command);
+        self.commands.issue(&device, message.clone(), header.wall_ms);
+        outcomes.push(Outcome::Command { device, message: Box::new(message) });
     }
 }

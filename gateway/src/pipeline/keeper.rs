@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::dispatch::{Dispatcher, Report};
 use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
-use crate::journal::record::{Act, ActWhat, Alive, Decisions, EventRecord, Fault, PathRecord, Record, RungRecord, Via};
+use crate::journal::record::{Act, ActWhat, Alive, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, RungRecord, Via};
 use crate::journal::{Damage, Header, Journal, Stamp};
 use crate::limits;
 use crate::rules::alarms::Change;
@@ -281,8 +281,7 @@ impl Keeper {
     fn tell_disk_is_short(&mut self) {
         let is_short = !self.room.refused.is_empty();
         // Read off the alarms, so that neither a failed commit nor a restart forgets what was told.
-        let told = rules::gateway_part(DISK_FULL)
-            .is_some_and(|part| self.restored.state.alarms.newest(&part, "fault").is_some_and(|alarm| !alarm.over));
+        let told = self.restored.state.fault_is_active(DISK_FULL);
         if is_short == told {
             return;
         }
@@ -303,19 +302,40 @@ impl Keeper {
 
     fn take_report(&mut self, report: Report) {
         match report {
-            Report::Rung { alarm, notice, rung, receiver, path, detail } => {
+            Report::Rung { alarm, notice, rung, receiver, path, detail, last } => {
                 let Some(known) = self.restored.state.alarms.get(&alarm) else { return };
                 let lane = known.raise.lane;
                 if rung == Rung::Accepted {
                     info!(alarm.id = %alarm, alarm.lane = lane.as_str(), receiver = %receiver, "alarm accepted");
                 }
                 self.append_unrepeatable(
-                    Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail }),
+                    Record::Rung(RungRecord { alarm, notice, rung, receiver, path, detail, last }),
                     lane,
                 );
             }
+            Report::Person { alarm, act, by } => {
+                let act = Act { alarm, act, by, note: String::new() };
+                // Said again by the receiver, or claimed here meanwhile: nothing new.
+                if let Ok(lane) = self.check_act(&act) {
+                    self.append_unrepeatable(Record::Act(act), lane);
+                }
+            }
             Report::Path { receiver, path, up, detail } => {
                 self.append_unrepeatable(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
+            }
+            Report::Nobody { alarm, notice, lane } => {
+                let record = Record::Nobody(Nobody { alarm, notice });
+                self.append_unrepeatable(record, lane);
+            }
+            Report::Certificate { receiver, ended } => {
+                let ended_at = ended.and_then(|s| jiff::Timestamp::from_second(s).ok());
+                let detail = ended_at.map(|at| format!("ended {at}; its key is the pinned one: have it renewed"));
+                let fault = format!("certificate-{receiver}");
+                let told = self.restored.state.fault_is_active(&fault);
+                if told != ended.is_some() {
+                    let fault = Fault { fault, detail: detail.unwrap_or_default(), active: ended.is_some() };
+                    self.append_unrepeatable(Record::Fault(fault), Lane::Technical);
+                }
             }
             // Owed all the same; `check-config` and the start say so too.
             Report::Unserved { alarm, notice, lane, detail } => {
@@ -404,6 +424,7 @@ impl Keeper {
             Record::Quarantine(quarantine) => self.judge(header, rules::What::Quarantine(quarantine)),
             Record::Path(path) => self.judge(header, rules::What::Path(path)),
             Record::Fault(fault) => self.judge(header, rules::What::Fault(fault)),
+            Record::Nobody(nobody) => self.judge(header, rules::What::Nobody(nobody)),
             Record::Event(event) => {
                 if let Ok(parsed) = crate::ingest::payload::read(&event.payload, event.via.as_ref()) {
                     self.judge(header, rules::What::Event(happening(event, &parsed)));
@@ -424,6 +445,7 @@ impl Keeper {
         use crate::journal::record::Decision;
         match decision {
             Decision::Raise(raise) => raise.lane,
+            Decision::Tell(_) => Lane::Life,
             Decision::Join(join) => {
                 self.restored.state.alarms.get(&join.alarm).map_or(Lane::Technical, |a| a.raise.lane)
             }
@@ -472,7 +494,7 @@ impl Keeper {
                     dispatcher.settled(&alarm);
                 }
             }
-            Outcome::Change(Change::Receipt { .. }) => {}
+            Outcome::Change(Change::Receipt { .. } | Change::Feedback { .. }) => {}
             Outcome::Command { device, message } => {
                 if let Some(to) = self.listening.get(&device) {
                     let seen = self.restored.state.devices.get(&device);

@@ -27,7 +27,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, DeviceKind};
-use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, Report, Route};
+use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, Report};
 use crate::ingest::inbox::Inbox;
 use crate::ingest::listener::{self, DoorCounts};
 use crate::ingest::roster::{Listed, Peer, Roster};
@@ -286,44 +286,39 @@ fn roster(config: &Config) -> Result<Roster, provision::ProvisionError> {
 
 /// What dispatch has to know of the config.
 fn dispatch_config(config: &Config) -> Result<DispatchConfig, RunError> {
-    let receivers = config.receivers.iter().map(receiver_config).collect::<Result<_, _>>()?;
-    let route = |route: &crate::config::Route| Route { lanes: route.lanes.clone(), to: route.to.clone() };
     Ok(DispatchConfig {
         controller_id: config.gateway.controller_id.clone().unwrap_or_default(),
         // One home, one resident's telephone: where the alarm centre calls back.
         caller: config.residents.values().find_map(|resident| resident.phone.clone()),
         time_zone: config.gateway.time_zone.iana_name().unwrap_or_default().to_owned(),
-        receivers,
-        routes: config.routes.iter().map(route).collect(),
+        receivers: config.receivers.iter().map(with_secrets).collect::<Result<_, _>>()?,
+        routes: config.routes.clone(),
     })
 }
 
-fn receiver_config(receiver: &crate::config::Receiver) -> Result<ReceiverConfig, RunError> {
-    let mut made = ReceiverConfig::new(&receiver.name, "scaip", &receiver.url.to_string());
-    if let Some((cert, key)) = &receiver.identity {
-        made.cert = Some(cert.clone());
-        made.key = Some(key.clone());
-    }
-    made.ca.clone_from(&receiver.ca);
-    made.pins = receiver.pin.iter().map(|pin| pin.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
-    if let Some((user, file)) = &receiver.credentials {
+fn with_secrets(receiver: &ReceiverConfig) -> Result<ReceiverConfig, RunError> {
+    let mut made = receiver.clone();
+    if let Some(file) = &receiver.password_file {
         let password = std::fs::read_to_string(file).map_err(|e| {
             let name = &receiver.name;
             RunError::Start(format!("reading the password of receiver {name} from {}: {e}", file.display()))
         })?;
-        made.user = Some(user.clone());
         made.password = Some(password.trim_end_matches(['\r', '\n']).to_owned());
     }
-    made.heartbeat_interval_s = receiver.heartbeat_interval_s;
-    made.received_deadline_ms = receiver.received_deadline_ms.unwrap_or(made.received_deadline_ms);
-    made.accepted_deadline_ms = receiver.accepted_deadline_ms.unwrap_or(made.accepted_deadline_ms);
     Ok(made)
 }
 
 /// What the rules have to know of the config.
 pub fn home(config: &Config) -> Home {
-    let facts = |device: &crate::config::Device| DeviceFacts { dty: scaip_device_type(device), fixed: device.fixed };
-    Home { devices: config.devices.values().map(|device| (device.id.clone(), facts(device))).collect() }
+    let facts = |device: &crate::config::Device| DeviceFacts {
+        dty: scaip_device_type(device),
+        fixed: device.fixed,
+        speaks: device.kind == DeviceKind::Feedback,
+    };
+    Home {
+        devices: config.devices.values().map(|device| (device.id.clone(), facts(device))).collect(),
+        english: config.gateway.language == crate::config::Language::En,
+    }
 }
 
 /// SCAIP device type of a device's kind. Source: the public code tables of SCAIP implementations.

@@ -115,6 +115,7 @@ impl Bench {
                 receiver: "larmcentral".into(),
                 path: "tcp".into(),
                 detail: String::new(),
+                last: rung == Rung::Accepted,
             };
             self.keeper().run_batch(&mut vec![Input::Report(report)]);
         }

@@ -56,6 +56,12 @@ pub struct AlarmRow {
     pub delayed: bool,
     pub test: bool,
     pub count: u32,
+    /// A receiver has it as far as it can prove: person not confirmed.
+    #[serde(default)]
+    pub handed_over: bool,
+    /// Nobody has accepted it in time.
+    #[serde(default)]
+    pub nobody: bool,
 }
 
 fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
@@ -72,6 +78,8 @@ fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
         delayed: alarm.raise.delayed,
         test: alarm.raise.lane == Lane::Test,
         count: alarm.count,
+        handed_over: alarm.is_handed_over(),
+        nobody: alarm.nobody,
     }
 }
 

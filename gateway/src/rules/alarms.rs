@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
 
-use crate::journal::record::{Act, ActWhat, Join, JoinWhat, Raise, RungRecord};
+use crate::journal::record::{Act, ActWhat, Join, JoinWhat, Raise, RungRecord, Tell};
 use crate::limits::{CLOSED_ALARMS_KEPT, NOTICES_PER_ALARM_MAX};
 
 /// Each time a receiver is told of an alarm.
@@ -27,6 +27,9 @@ pub struct Notice {
     /// How often the cause had come when this was made.
     pub count: u32,
     pub rung: Rung,
+    /// A receiver has it as far as that receiver can prove: nothing more is sent by itself.
+    #[serde(default)]
+    pub handed_over: bool,
 }
 
 /// One step of the ladder, with time and path.
@@ -59,6 +62,12 @@ pub struct Alarm {
     pub cancelled: bool,
     /// The cause is over (smoke gone); the alarm is not.
     pub over: bool,
+    /// Nobody has accepted it in time.
+    #[serde(default)]
+    pub nobody: bool,
+    /// Devices that say so, and what they say when somebody has it.
+    #[serde(default)]
+    pub told: Vec<(DeviceId, String)>,
 }
 
 /// What a record changed that somebody outside has to hear of.
@@ -68,6 +77,8 @@ pub enum Change {
     Owed { alarm: AlarmId, notice: u32 },
     /// The device is to hear of this rung, for the event (restart, seq).
     Receipt { device: DeviceId, alarm: AlarmId, restart: u32, seq: u64, rung: Rung },
+    /// People at this device are to hear that an alarm has not got through, or (`good`) that it has.
+    Feedback { device: DeviceId, text: String, good: bool },
     /// A person has it: nothing is owed to receivers any more.
     Settled { alarm: AlarmId },
 }
@@ -94,12 +105,24 @@ impl Alarm {
         }
     }
 
+    /// Every notice is with a receiver that can prove no more, and no person is known to have the alarm.
+    pub fn is_handed_over(&self) -> bool {
+        !self.is_claimed() && self.notices.iter().all(|notice| notice.handed_over)
+    }
+
     pub fn notice(&self, number: u32) -> Option<&Notice> {
         self.notices.iter().find(|notice| notice.number == number)
     }
 
     pub fn is_claimed(&self) -> bool {
         self.claimed_by.is_some() || self.closed_by.is_some()
+    }
+
+    fn somebody_has_it(&mut self, changes: &mut Vec<Change>) {
+        self.nobody = false;
+        for (device, text) in std::mem::take(&mut self.told) {
+            changes.push(Change::Feedback { device, text, good: true });
+        }
     }
 
     fn climb(&mut self, number: u32, step: Step) -> bool {
@@ -150,11 +173,11 @@ impl Alarms {
         alarms.filter(|alarm| alarm.raise.lane == Lane::Life).max_by_key(|alarm| alarm.raised_at)
     }
 
-    /// Notices that no receiver has accepted, of alarms that no person has: (alarm, notice number).
+    /// Notices that no receiver has as far as it can prove, of alarms that no person has.
     pub fn owed(&self) -> impl Iterator<Item = (&Alarm, &Notice)> {
         let unclaimed = self.open.values().filter(|alarm| !alarm.is_claimed());
         unclaimed.flat_map(|alarm| {
-            alarm.notices.iter().filter(|notice| notice.rung < Rung::Accepted).map(move |notice| (alarm, notice))
+            alarm.notices.iter().filter(|notice| !notice.handed_over).map(move |notice| (alarm, notice))
         })
     }
 
@@ -172,6 +195,7 @@ impl Alarms {
             delayed: raise.delayed,
             count: 1,
             rung: Rung::Stored,
+            handed_over: false,
         };
         let alarm = Alarm {
             raise: raise.clone(),
@@ -184,6 +208,8 @@ impl Alarms {
             note: String::new(),
             cancelled: false,
             over: false,
+            nobody: false,
+            told: Vec::new(),
         };
         self.newest.entry(raise.device.clone()).or_default().insert(raise.cause.clone(), raise.alarm.clone());
         self.open.insert(raise.alarm.clone(), alarm);
@@ -215,6 +241,7 @@ impl Alarms {
             delayed: join.delayed,
             count: alarm.count,
             rung: Rung::Stored,
+            handed_over: false,
         });
         alarm.steps.push(stored(at, number));
         alarm.trim();
@@ -235,8 +262,30 @@ impl Alarms {
             path: rung.path.clone(),
             detail: rung.detail.clone(),
         };
+        if rung.last
+            && let Some(notice) = alarm.notices.iter_mut().find(|notice| notice.number == rung.notice)
+        {
+            notice.handed_over = true;
+        }
         if alarm.climb(rung.notice, step) && rung.rung > before {
             changes.push(receipt(&alarm.raise, restart, seq, rung.rung));
+        }
+        if rung.rung >= Rung::Accepted || rung.last {
+            alarm.somebody_has_it(changes);
+        }
+    }
+
+    /// A device in the home says that nobody has the alarm.
+    pub fn apply_tell(&mut self, tell: &Tell, changes: &mut Vec<Change>) {
+        let Some(alarm) = self.open.get_mut(&tell.alarm) else { return };
+        alarm.told.push((tell.device.clone(), tell.text_after.clone()));
+        let (device, text) = (tell.device.clone(), tell.text.clone());
+        changes.push(Change::Feedback { device, text, good: false });
+    }
+
+    pub fn apply_nobody(&mut self, alarm: &AlarmId) {
+        if let Some(alarm) = self.open.get_mut(alarm).filter(|alarm| !alarm.is_claimed()) {
+            alarm.nobody = true;
         }
     }
 
@@ -267,6 +316,7 @@ impl Alarms {
             path: String::new(),
             detail: act.by.clone(),
         });
+        alarm.somebody_has_it(changes);
         changes.push(Change::Settled { alarm: act.alarm.clone() });
         if act.act == ActWhat::Close {
             self.put_away(&act.alarm);

@@ -4,6 +4,7 @@
 //! what explains it. State changes only when the decision comes back as a record (`alarms`), so a restart is a replay.
 
 pub mod alarms;
+mod reach;
 pub mod trigger;
 mod words;
 
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 
 use vaka_protocol::{AlarmId, DeviceId, Event};
 
-use crate::journal::record::{Decision, Fault, PathRecord, Quarantine};
+use crate::journal::record::{Decision, Fault, Nobody, PathRecord, Quarantine};
 use alarms::Alarms;
 
 /// What the rules know of a device beyond its events.
@@ -21,18 +22,22 @@ pub struct DeviceFacts {
     pub dty: u16,
     /// Mounted on a wall: a press is "fixed trigger", not "pendant".
     pub fixed: bool,
+    /// Stands in the home to be seen and heard (kind `feedback`).
+    pub speaks: bool,
 }
 
 /// The home as agreed in the config.
 #[derive(Debug, Clone, Default)]
 pub struct Home {
     pub devices: BTreeMap<DeviceId, DeviceFacts>,
+    /// What people in the home are told is in English, not in Swedish.
+    pub english: bool,
 }
 
 impl Home {
     /// SCAIP 0001 "undefined" stands for a device nobody listed.
     pub fn facts(&self, device: &DeviceId) -> DeviceFacts {
-        self.devices.get(device).copied().unwrap_or(DeviceFacts { dty: 1, fixed: false })
+        self.devices.get(device).copied().unwrap_or(DeviceFacts { dty: 1, fixed: false, speaks: false })
     }
 }
 
@@ -52,6 +57,7 @@ pub enum What<'a> {
     Quarantine(&'a Quarantine),
     Path(&'a PathRecord),
     Fault(&'a Fault),
+    Nobody(&'a Nobody),
 }
 
 /// An event record and what was read from it.
@@ -71,7 +77,10 @@ pub struct Happening<'a> {
 
 /// Judges one input. Every rule sees it; what they decide comes in a fixed order.
 pub fn step(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
-    trigger::judge(alarms, home, input)
+    match input.what {
+        What::Nobody(nobody) => reach::judge(alarms, home, nobody),
+        _ => trigger::judge(alarms, home, input),
+    }
 }
 
 /// The gateway's own parts stand in the list of alarms under a name, like devices.

@@ -87,6 +87,8 @@ pub fn judge(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
             let cause = own(input, &device, "fault".into(), LOCAL_UNIT, stc, words);
             if fault.active { vec![raise_or_join(alarms, cause)] } else { over(alarms, cause) }
         }
+        // Its own rule's.
+        What::Nobody(_) => Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod devices;
 mod receivers;
+mod routes;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -80,8 +81,9 @@ impl Check<'_> {
         fits.then_some(*value.get_ref())
     }
 
-    fn deadline_ms(&mut self, key: &str, value: &Option<Spanned<i64>>) -> Option<u32> {
-        value.as_ref().and_then(|v| self.number(key, v, 100, 600_000)).map(|v| v as u32)
+    /// About the file as a whole.
+    fn warn_of_all(&mut self, text: &str) {
+        self.warnings.push(Finding { file: self.file.to_path_buf(), line: None, text: text.to_owned() });
     }
 
     /// A path that should exist; one that does not is a warning, as a gateway without it still does all its other work.
@@ -115,7 +117,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
         None => Some(JOURNAL_SIZE_MIB),
     };
     let receivers = receivers::receivers(&mut c, &file);
-    let routes = receivers::routes(&mut c, &file, &receivers);
+    let routes = routes::routes(&mut c, &file);
     let residents = devices::residents(&mut c, &file);
     let devices = devices::devices(&mut c, &file, gateway.as_ref(), &residents);
     let board = file.board.as_ref().map(|b| c.listen(&b.listen));

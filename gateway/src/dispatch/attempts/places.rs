@@ -36,7 +36,7 @@ impl Ledger {
             State::Waiting { until_ms } => {
                 self.waiting.insert((until_ms, key.clone()));
             }
-            State::Flying { .. } | State::Unrouted => {}
+            State::Flying | State::Unrouted => {}
         }
     }
 
@@ -57,7 +57,7 @@ impl Ledger {
             State::Waiting { until_ms } => {
                 self.waiting.remove(&(until_ms, key.clone()));
             }
-            State::Flying { .. } | State::Unrouted => {}
+            State::Flying | State::Unrouted => {}
         }
     }
 }

@@ -104,7 +104,7 @@ impl Link {
                     open.heartbeats_missed = 0;
                 }
                 if self.supervision.answered() {
-                    let detail = format!("heartbeat answered{}", self.note);
+                    let detail = "heartbeat answered".to_owned();
                     self.tell(LinkEvent::Path { up: true, detail }).await;
                 }
             }

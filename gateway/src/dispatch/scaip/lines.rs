@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::backoff::next_wait_ms;
-use super::super::connection::{Connection, Opened, Wire};
+use super::super::connection::{Connection, Wire};
 use super::super::link::{Failure, LinkEvent};
 use super::super::sip::{Frame, Start, Transport};
+use super::super::stream::Opened;
 use super::{Dial, Link, Open, inbound};
 use crate::limits::{DIAL_BACK_CONNECTIONS_MAX, PATH_STABLE_MS};
 
@@ -40,16 +41,9 @@ impl Link {
 
     pub(super) async fn opened(&mut self, opened: Opened) {
         self.receiver_ip = Some(opened.peer.ip());
-        self.note = match opened.expired_at_s.and_then(|s| jiff::Timestamp::from_second(s).ok()) {
-            Some(ended) => format!("; its certificate ended {ended}, its key is the pinned one: have it renewed"),
-            None => String::new(),
-        };
-        if !self.note.is_empty() {
-            tracing::warn!(
-                receiver = self.context.config.name,
-                note = self.note,
-                "the receiver's certificate has ended"
-            );
+        if opened.expired_at_s != self.certificate_ended {
+            self.certificate_ended = opened.expired_at_s;
+            self.tell(LinkEvent::Certificate { ended: opened.expired_at_s }).await;
         }
         let id = self.add(opened, false);
         self.main = Some(id);
@@ -61,7 +55,7 @@ impl Link {
             self.send(&reference).await;
         }
         let now = Instant::now();
-        self.heartbeat_due = now + self.heartbeat;
+        self.heartbeat_due = now + self.context.heartbeat(self.supervision.is_proven());
         self.beat(now);
         self.tell(LinkEvent::Connected).await;
     }

@@ -17,6 +17,11 @@ impl Supervision {
         self.up.replace(true) != Some(true)
     }
 
+    /// The newest heartbeat was answered.
+    pub fn is_proven(&self) -> bool {
+        self.up == Some(true) && self.misses == 0
+    }
+
     /// A heartbeat was missed; true where the path counts as lost from now.
     pub fn missed(&mut self) -> bool {
         self.misses = self.misses.saturating_add(1);
