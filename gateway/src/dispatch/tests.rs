@@ -70,6 +70,10 @@ pub(super) struct Stage {
 
 impl Stage {
     pub fn new(config: DispatchConfig) -> Self {
+        Self::paced(config, PACE)
+    }
+
+    pub fn paced(config: DispatchConfig, pace: Pace) -> Self {
         let (tell, reports) = mpsc::unbounded_channel();
         let tell = Mutex::new(tell);
         let sink: Reports = Arc::new(move |report| {
@@ -77,7 +81,7 @@ impl Stage {
         });
         let (shutdown, watch) = watch::channel(false);
         let clock = Arc::new(ManualClock::new(AT));
-        let dispatcher = Dispatcher::start_with(config, clock, sink, watch, PACE);
+        let dispatcher = Dispatcher::start_with(config, clock, sink, watch, pace);
         Self { dispatcher, reports, heard: Vec::new(), _shutdown: shutdown }
     }
 
@@ -163,7 +167,9 @@ async fn a_thousand_notices_go_over_one_connection() {
 #[tokio::test]
 async fn a_centre_that_goes_and_comes_back_gets_everything_newest_first() {
     let mut centre = Centre::start(None).await.unwrap();
-    let mut stage = Stage::new(config(vec![patient("c", &centre.url())]));
+    // No wait of a single notice ends here: the connection that stands again is what sends them.
+    let pace = Pace { retry_life_ms_max: 600_000, retry_ms_min: 600_000, ..PACE };
+    let mut stage = Stage::paced(config(vec![patient("c", &centre.url())]), pace);
     stage.path("c", true).await;
     centre.stop().await;
     stage.path("c", false).await;
@@ -202,6 +208,37 @@ async fn a_hung_centre_is_overtaken() {
     let rungs = ["sent@hung", "sent@backup", "received@backup", "accepted@backup"];
     assert_eq!(stage.rungs("a1"), rungs);
     assert_eq!(backup.taken()[0].reference, notice("a1", 1).reference);
+}
+
+#[tokio::test]
+async fn the_second_path_takes_over_and_the_first_is_used_again_when_it_is_back() {
+    let (mut first, second) = (Centre::start(None).await.unwrap(), Centre::start(None).await.unwrap());
+    let way = |name: &str, centre: &Centre| PathConfig {
+        name: name.to_owned(),
+        url: Some(centre.url()),
+        ..PathConfig::default()
+    };
+    let receiver = ReceiverConfig {
+        paths: vec![way("fibre", &first), way("mobile", &second)],
+        ..patient("centre", "sip:127.0.0.1:1;transport=tcp")
+    };
+    let mut stage = Stage::new(config(vec![receiver]));
+    stage.path("centre", true).await;
+    stage.path("centre", true).await;
+    stage.dispatcher.owe(notice("a1", 1));
+    stage.accepted("a1").await;
+    assert_eq!((first.count().alarms, second.count().alarms), (1, 0));
+    let lost = |r: &Report| matches!(r, Report::Path { path, up: false, .. } if path.starts_with("fibre "));
+    first.stop().await;
+    stage.until(lost).await;
+    stage.dispatcher.owe(notice("a2", 1));
+    let rung = stage.accepted("a2").await;
+    assert!(matches!(rung, Report::Rung { path, .. } if path.starts_with("mobile ")));
+    first.restart().await.unwrap();
+    stage.until(|r| matches!(r, Report::Path { path, up: true, .. } if path.starts_with("fibre "))).await;
+    stage.dispatcher.owe(notice("a3", 1));
+    stage.accepted("a3").await;
+    assert_eq!((first.count().alarms, second.count().alarms), (2, 1));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::super::config::Route;
 use super::super::tests::notice;
 use super::*;
+use crate::journal::record::ActWhat;
 
 const PACE: Pace = Pace { retry_ms_min: 10, retry_life_ms_max: 100, retry_ms_max: 1_000, redial_ms_max: 100 };
 
@@ -71,18 +72,22 @@ fn a_storm_of_tests_leaves_life_its_own_places() {
 }
 
 #[test]
-fn the_next_receiver_is_tried_at_once_and_the_round_again_after_a_wait() {
+fn the_next_receiver_is_tried_at_once_and_everybody_together_after_a_wait() {
     let mut ledger = ledger(&[Lane::Life], &["a", "b"]);
     ledger.owe(notice("x", 1), 0);
     let mut waits = Vec::new();
     let mut now_ms = 0;
-    for _ in 0..20 {
-        let first = ledger.start_ready(now_ms).remove(0);
-        assert_eq!(first.receiver, "a");
-        fail(&mut ledger, &first, now_ms);
-        let second = ledger.start_ready(now_ms).remove(0);
-        assert_eq!((second.receiver.as_str(), &second.notice.reference), ("b", &first.notice.reference));
-        fail(&mut ledger, &second, now_ms);
+    for round in 0..20 {
+        let mut starts = ledger.start_ready(now_ms);
+        let together = if round == 0 { &["x/1@a"][..] } else { &["x/1@a", "x/1@b"] };
+        assert_eq!(names(&starts), together);
+        fail(&mut ledger, &starts.remove(0), now_ms);
+        if round == 0 {
+            starts = ledger.start_ready(now_ms);
+            assert_eq!(names(&starts), ["x/1@b"]);
+        }
+        assert!(ledger.start_ready(now_ms).is_empty(), "still under way at the other");
+        fail(&mut ledger, &starts.remove(0), now_ms);
         assert!(ledger.start_ready(now_ms).is_empty());
         let due_ms = ledger.next_due_ms().unwrap();
         waits.push(due_ms - now_ms);
@@ -171,6 +176,96 @@ fn a_full_lane_refuses_and_says_so() {
     assert!(matches!(ledger.owe(at("t", u32::MAX, Lane::Test, 0), 0), Some(Report::Unserved { .. })));
     ledger.settled(&"t".parse().unwrap());
     assert_eq!(ledger.owe(at("u", 1, Lane::Test, 0), 0), None);
+}
+
+fn reach(last_rung: Rung, paths: &[&str]) -> Reach {
+    let way = |name: &&str| Way { name: Arc::from(*name), lost: false };
+    Reach { last_rung, claimed_deadline_ms: None, paths: paths.iter().map(way).collect() }
+}
+
+fn ways(starts: &[Start]) -> Vec<String> {
+    starts.iter().map(|s| format!("{}/{}", s.receiver, s.path)).collect()
+}
+
+#[test]
+fn the_other_path_comes_before_the_next_receiver_and_a_lost_path_last() {
+    let mut ledger = ledger(&[Lane::Life], &["a", "b"]);
+    let paths = [("a", &["fibre", "mobile"][..]), ("b", &["fibre", "mobile"])];
+    ledger.set_reach(paths.map(|(name, paths)| (name.to_owned(), reach(Rung::Accepted, paths))).into());
+    let tried = |alarm: &str, ledger: &mut Ledger| {
+        ledger.owe(notice(alarm, 1), 0);
+        let mut order = Vec::new();
+        while let Some(start) = ledger.start_ready(0).pop() {
+            order.extend(ways(std::slice::from_ref(&start)));
+            fail(ledger, &start, 0);
+        }
+        ledger.settled(&alarm.parse().unwrap());
+        order
+    };
+    assert_eq!(tried("x", &mut ledger), ["a/fibre", "a/mobile", "b/fibre", "b/mobile"]);
+    let lost = || LinkEvent::Path { up: false, detail: String::new() };
+    ledger.happened("a", "fibre", lost(), 0);
+    assert_eq!(tried("y", &mut ledger), ["a/mobile", "a/fibre", "b/fibre", "b/mobile"]);
+    // Together: each receiver over its best path, then over the other.
+    ledger.owe(notice("z", 1), 0);
+    while let Some(start) = ledger.start_ready(0).pop() {
+        fail(&mut ledger, &start, 0);
+    }
+    let due_ms = ledger.next_due_ms().unwrap();
+    let together = ledger.start_ready(due_ms);
+    assert_eq!(ways(&together), ["a/mobile", "b/fibre"]);
+    together.iter().for_each(|start| fail(&mut ledger, start, due_ms));
+    assert_eq!(ways(&ledger.start_ready(due_ms)), ["a/fibre", "b/mobile"]);
+}
+
+#[test]
+fn what_can_prove_no_more_than_receiving_ends_there() {
+    let mut ledger = ledger(&[Lane::Life], &["hook", "centre"]);
+    ledger.set_reach([("hook".to_owned(), reach(Rung::Received, &["p"]))].into());
+    ledger.owe(notice("x", 1), 0);
+    let start = ledger.start_ready(0).remove(0);
+    let received = LinkEvent::Received { attempt: start.attempt, detail: String::new() };
+    let told = ledger.happened("hook", "p", received, 0);
+    assert!(matches!(&told[..], [Report::Rung { last: false, .. }, Report::Rung { rung: Rung::Received, last: true, .. }]));
+    assert_eq!((ledger.owed_count(), ledger.next_due_ms()), (0, None));
+}
+
+#[test]
+fn what_a_hub_accepts_and_nobody_claims_goes_to_the_next_receiver() {
+    let mut ledger = ledger(&[Lane::Life, Lane::Test], &["hub", "centre"]);
+    ledger.set_reach([("hub".to_owned(), reach(Rung::Closed, &["p"]))].into());
+    ledger.owe(notice("x", 1), 0);
+    let start = ledger.start_ready(0).remove(0);
+    assert_eq!(accept(&mut ledger, &start), [Rung::Sent, Rung::Received, Rung::Accepted]);
+    assert_eq!(ledger.owed_count(), 1, "its people have not claimed it");
+    // The hub's connection coming back is no reason to go on before the time.
+    ledger.happened("hub", "p", LinkEvent::Connected, 1_000);
+    assert!(ledger.start_ready(179_999).is_empty() && ledger.nobody_has(179_999).is_empty());
+    assert_eq!(names(&ledger.start_ready(180_000)), ["x/1@centre"]);
+    let claimed = LinkEvent::Person { reference: start.notice.reference.clone(), act: ActWhat::Claim, by: "anna".into() };
+    let told = ledger.happened("hub", "p", claimed, 180_001);
+    assert!(matches!(&told[..], [Report::Person { by, .. }] if by == "hub: anna"));
+    assert_eq!(ledger.owed_count(), 0);
+    // A test waits for nobody's claim.
+    ledger.owe(at("t", 1, Lane::Test, 0), 0);
+    let test = ledger.start_ready(200_000).remove(0);
+    accept(&mut ledger, &test);
+    assert_eq!(ledger.owed_count(), 0);
+}
+
+#[test]
+fn nobody_has_it_is_told_once_after_its_time_and_only_of_life_and_care() {
+    let mut ledger = ledger(&[Lane::Life, Lane::Care, Lane::Technical], &["a"]);
+    ledger.owe(at("x", 1, Lane::Life, 0), 0);
+    ledger.owe(at("y", 1, Lane::Care, 0), 10);
+    ledger.owe(at("z", 1, Lane::Technical, 0), 10);
+    ledger.owe(at("taken", 1, Lane::Life, 0), 0);
+    let starts = ledger.start_ready(0);
+    accept(&mut ledger, starts.iter().find(|s| s.notice.alarm.as_ref() == "taken").unwrap());
+    assert!(ledger.nobody_has(NOBODY_HAS_IT_MS - 1).is_empty());
+    assert!(matches!(&ledger.nobody_has(NOBODY_HAS_IT_MS)[..], [Report::Nobody { alarm, .. }] if alarm.as_ref() == "x"));
+    assert!(matches!(&ledger.nobody_has(NOBODY_HAS_IT_MS + 10)[..], [Report::Nobody { alarm, .. }] if alarm.as_ref() == "y"));
+    assert!(ledger.nobody_has(u64::MAX).is_empty());
 }
 
 #[derive(Debug, Clone)]
