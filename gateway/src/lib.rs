@@ -14,3 +14,4 @@ pub mod limits;
 pub mod pipeline;
 pub mod provision;
 pub mod rules;
+pub mod uplink;

@@ -205,6 +205,10 @@ pub const fn claimed_deadline_ms(lane: vaka_protocol::Lane) -> Option<u64> {
     }
 }
 
+/// A home that its hub has not heard for this long is told to people there, in milliseconds. Source: the longest time until a
+/// lost primary path is known (EN 50136 practice, DESIGN §7): supervision must live upstream.
+pub const HOME_SILENT_MS: u64 = 90_000;
+
 /// Longest time between two proofs of a second path while the first one works, in seconds. EN 50136 practice asks for 5 hours;
 /// half an hour less leaves room for a proof that has to be tried again.
 pub const STANDBY_TEST_S: u32 = 16_200;

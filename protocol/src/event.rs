@@ -8,7 +8,7 @@ use crate::fields;
 use crate::id::{AlarmId, DeviceId};
 use crate::limits::VALUE_BYTES_MAX;
 use crate::text::{Label, Name, Words};
-use crate::words::{DoseOutcome, Lane, Outcome, Press, Rung};
+use crate::words::{DoseOutcome, Lane, Outcome, Press, Rung, Telling};
 
 /// One message on a device's topic `event`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -274,6 +274,18 @@ pub enum Event {
         /// In plain words.
         #[serde(default)]
         text: Words,
+        /// Which telling of this alarm it is, from 0: a lower number that comes later is old news.
+        #[serde(default, skip_serializing_if = "fields::is_zero")]
+        number: u32,
+        /// Why it is told. Absent: it was raised.
+        #[serde(default = "raised", skip_serializing_if = "is_raised")]
+        what: Telling,
+        /// SCAIP `cid` of the home.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        controller_id: Option<Label>,
+        /// SCAIP `crd`: where the resident is called back, `tel:+46…`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caller: Option<Label>,
     },
     /// From a home to a hub: somebody must come, e.g. because a look-in cannot be made.
     Task {
@@ -352,6 +364,14 @@ fn unknown() -> DoseOutcome {
 
 fn done() -> Outcome {
     Outcome::Done
+}
+
+fn raised() -> Telling {
+    Telling::Raise
+}
+
+fn is_raised(what: &Telling) -> bool {
+    *what == Telling::Raise
 }
 
 fn stored() -> Rung {

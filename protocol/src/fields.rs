@@ -14,6 +14,10 @@ pub(crate) fn one() -> u32 {
     1
 }
 
+pub(crate) fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 pub(crate) fn life() -> Lane {
     Lane::Life
 }

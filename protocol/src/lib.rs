@@ -40,7 +40,7 @@ pub use event::{Event, EventMessage};
 pub use id::{AlarmId, DeviceId, IdError};
 pub use scaip::SCAIP_UNAUTHORISED;
 pub use text::{Label, Name, Text, Words};
-pub use words::{DoseOutcome, Lane, Light, Outcome, Press, Rung, Sound, UnknownWord};
+pub use words::{DoseOutcome, Lane, Light, Outcome, Press, Rung, Sound, Telling, UnknownWord};
 
 /// The version of the wire format that this crate speaks: the field `v` of every message.
 pub const VERSION: u8 = 1;

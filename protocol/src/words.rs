@@ -146,6 +146,20 @@ words! {
 }
 
 words! {
+    /// Why a hub is told of an alarm.
+    Telling ("telling") {
+        /// It was raised.
+        Raise = "raise",
+        /// Its cause came again. Also what a word means that this version does not know: told rather than lost.
+        Again = "again",
+        /// The resident took the call back; the alarm stays open.
+        Cancel = "cancel",
+        /// Its cause is over; the alarm stays open.
+        Over = "over",
+    } else Again
+}
+
+words! {
     /// What became of a dose.
     DoseOutcome ("dose outcome") {
         /// The resident was reminded.

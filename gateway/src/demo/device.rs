@@ -14,7 +14,7 @@ use vaka_protocol::limits::MESSAGE_BYTES_MAX;
 use vaka_protocol::{Command, DeviceId, Event, Outcome, decode_command, encode_event_cbor, topic};
 
 use super::desk::{Desk, Identity};
-use super::link::{Door, Link, News};
+use crate::uplink::{Door, Link, News};
 use crate::clock::{Clock, SystemClock};
 
 /// Events that one device keeps: what a pendant's flash holds.

@@ -13,7 +13,7 @@ use super::centre::Centre;
 use super::desk::{Desk, Facts, Identity};
 use super::device::Device;
 use super::home::{DemoError, Home, device_id};
-use super::link::Door;
+use crate::uplink::Door;
 use super::teller::in_words;
 
 /// Longest time for one thing to come through, in milliseconds. Beyond: told, and counted at the end.
@@ -66,7 +66,7 @@ impl<'a> Evening<'a> {
         for (id, kind, room) in devices {
             let device = device_id(id);
             if let Some(tls) = home.enrol(&device, kind, Some(room), None)? {
-                doors.push(Door { address: home.address, device, tls });
+                doors.push(Door::near(home.address, device, tls));
             }
         }
         Ok(doors)

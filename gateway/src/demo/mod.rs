@@ -10,7 +10,7 @@ mod desk;
 mod device;
 mod evening;
 mod home;
-mod link;
+
 mod playback;
 pub mod replay;
 mod summary;

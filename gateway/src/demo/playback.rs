@@ -14,7 +14,7 @@ use vaka_protocol::DeviceId;
 use super::desk::Desk;
 use super::device::Device;
 use super::home::{DemoError, Home, device_id};
-use super::link::{Door, Link, News};
+use crate::uplink::{Door, Link, News};
 use super::replay::{Recording, Say};
 use crate::ingest::adapter::table::Table;
 
@@ -41,14 +41,14 @@ pub fn enrol(home: &Home, recording: &Recording, desk: &Desk) -> Result<Cast, De
         .expect("one of endlessly many names is free");
     if recording.has_bridge() {
         let tls = home.enrol(&bridge, "bridge", None, None)?;
-        cast.bridge = tls.map(|tls| Door { address: home.address, device: bridge.clone(), tls });
+        cast.bridge = tls.map(|tls| Door::near(home.address, bridge.clone(), tls));
     }
     let whole = recording.devices.len();
     for (done, (id, needed)) in recording.devices.iter().enumerate() {
         desk.teller.progress(&format!("enrolling {}/{whole} devices", done + 1), done + 1 == whole);
         let via = needed.bridged.then_some((&bridge, needed.name.as_str()));
         if let Some(tls) = home.enrol(id, needed.kind, needed.room.as_deref(), via)? {
-            cast.doors.insert(id.clone(), Door { address: home.address, device: id.clone(), tls });
+            cast.doors.insert(id.clone(), Door::near(home.address, id.clone(), tls));
         }
     }
     Ok(cast)

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use vaka_protocol::Rung;
+use vaka_protocol::{DeviceId, Rung};
 
 pub use super::routes::{Hours, Route};
 
+use super::hub;
 use super::sip::UriError;
 pub use super::sip::{SipUri, Transport};
 use super::tls::{Pin, TlsError};
@@ -33,18 +34,21 @@ pub struct DispatchConfig {
 #[serde(rename_all = "kebab-case")]
 pub enum ReceiverKind {
     Scaip,
+    /// Another Vaka, for which this one is a device.
+    Hub,
     /// A kind that fails, for the test of what that does to the others.
     #[cfg(test)]
     Panics,
 }
 
 impl ReceiverKind {
-    pub const ALL: &[(&str, ReceiverKind)] = &[("scaip", ReceiverKind::Scaip)];
+    pub const ALL: &[(&str, ReceiverKind)] = &[("scaip", ReceiverKind::Scaip), ("hub", ReceiverKind::Hub)];
 
     /// The highest rung that such a receiver can prove. Beyond it nothing escalates: the alarm is handed over.
     pub fn last_rung(self) -> Rung {
         match self {
             Self::Scaip => Rung::Accepted,
+            Self::Hub => Rung::Closed,
             #[cfg(test)]
             Self::Panics => Rung::Accepted,
         }
@@ -76,6 +80,8 @@ pub struct ReceiverConfig {
     pub kind: ReceiverKind,
     /// `sips:HOST:PORT`, or `sip:HOST:PORT;transport=tcp` for tests.
     pub url: String,
+    /// Our own id at a hub. Present for the kind `hub`.
+    pub device: Option<DeviceId>,
     /// First the primary. Empty: one path, unbound.
     pub paths: Vec<PathConfig>,
     /// Of the path in use: filled in by [`ReceiverConfig::over`].
@@ -114,6 +120,7 @@ impl ReceiverConfig {
             name: name.to_owned(),
             kind,
             url: url.to_owned(),
+            device: None,
             paths: Vec::new(),
             bind: Bind::default(),
             cert: None,
@@ -126,7 +133,8 @@ impl ReceiverConfig {
             listen: None,
             heartbeat_interval_s: 25,
             received_deadline_ms: 5_000,
-            accepted_deadline_ms: 20_000,
+            // A hub has to ask its own receivers first.
+            accepted_deadline_ms: if kind == ReceiverKind::Hub { 30_000 } else { 20_000 },
             claimed_deadline_s: None,
         }
     }
@@ -139,6 +147,15 @@ pub enum ConfigError {
     PathTwice { name: String, path: String },
     #[error("receiver `{name}`: url: {source}")]
     Url { name: String, source: UriError },
+    #[error("receiver `{name}`: `{url}` is no hub: write `mqtts:HOST:PORT`")]
+    HubUrl { name: String, url: String },
+    #[error("receiver `{name}`: a path to a hub is chosen by `interface`, not by `address`")]
+    HubBind { name: String },
+    #[error(
+        "receiver `{name}`: a hub knows this gateway by its certificate: write the `cert` and `key` that \
+         `vaka device add … --kind gateway` made there"
+    )]
+    HubIdentity { name: String },
     #[error("receiver `{name}`: {source}")]
     Tls { name: String, source: TlsError },
     #[error("receiver `{name}`: `{field}` = {value} is outside {min}..={max}")]
@@ -217,6 +234,7 @@ impl ReceiverConfig {
     pub fn is_over_tls(&self) -> bool {
         match self.kind {
             ReceiverKind::Scaip => SipUri::parse(&self.url).is_ok_and(|uri| uri.transport == Transport::Tls),
+            ReceiverKind::Hub => true,
             #[cfg(test)]
             ReceiverKind::Panics => false,
         }
@@ -264,6 +282,19 @@ impl ReceiverConfig {
                 Ok(_) => {}
                 Err(source) => wrong.push(ConfigError::Url { name: self.name.clone(), source }),
             },
+            ReceiverKind::Hub => {
+                let name = || self.name.clone();
+                match hub::address(&self.url) {
+                    None => wrong.push(ConfigError::HubUrl { name: name(), url: self.url.clone() }),
+                    Some(_) => self.check_tls(wrong),
+                }
+                if self.bind.address.is_some() {
+                    wrong.push(ConfigError::HubBind { name: name() });
+                }
+                if self.cert.is_none() {
+                    wrong.push(ConfigError::HubIdentity { name: name() });
+                }
+            }
             #[cfg(test)]
             ReceiverKind::Panics => {}
         }

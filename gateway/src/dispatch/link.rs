@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::backoff::Pace;
 use super::config::{ReceiverConfig, ReceiverKind};
-use super::scaip;
+use super::{hub, scaip};
 use super::{Notice, scaip::mrq::Sender};
 use crate::clock::Clock;
 use crate::journal::record::ActWhat;
@@ -142,6 +142,13 @@ impl Telling {
         // The dispatcher is gone only when everything stops.
         let _ = self.events.send(told).await;
     }
+
+    /// As [`Telling::tell`], of what may be left out: a later rung tells it too.
+    pub fn tell_soon(&self, event: LinkEvent) {
+        let told =
+            Told { receiver: self.receiver.clone(), path: self.path.clone(), generation: self.generation, event };
+        let _ = self.events.try_send(told);
+    }
 }
 
 /// All a link needs.
@@ -170,6 +177,7 @@ impl LinkContext {
 pub(crate) async fn run(context: LinkContext) {
     match context.config.kind {
         ReceiverKind::Scaip => scaip::run(context).await,
+        ReceiverKind::Hub => hub::run(context).await,
         #[cfg(test)]
         ReceiverKind::Panics => {
             let mut orders = context.orders;

@@ -11,6 +11,7 @@ mod attempts;
 mod backoff;
 pub mod config;
 pub(crate) mod connection;
+pub mod hub;
 mod link;
 mod routes;
 pub mod scaip;
@@ -78,6 +79,13 @@ pub struct Notice {
     /// Plain words for a person.
     pub text: String,
     pub test: bool,
+    /// Name of the event behind it.
+    pub cause: String,
+    /// Whom it is about: an id, never a name.
+    pub resident: Option<String>,
+    /// Of the home it comes from, at a hub: SCAIP `cid` and `crd` in place of the hub's own.
+    pub controller_id: Option<String>,
+    pub caller: Option<String>,
 }
 
 /// What dispatch has to say.

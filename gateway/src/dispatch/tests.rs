@@ -29,6 +29,10 @@ pub(crate) fn notice(alarm: &str, number: u32) -> Notice {
         count: 1,
         text: "Larmknapp".to_owned(),
         test: false,
+        cause: "button".to_owned(),
+        resident: None,
+        controller_id: None,
+        caller: None,
     }
 }
 

@@ -23,6 +23,7 @@ pub enum Kind {
     Checkpoint = 10,
     Fault = 11,
     Nobody = 12,
+    Silent = 13,
 }
 
 /// One record's body.
@@ -40,6 +41,7 @@ pub enum Record {
     Checkpoint(ByteBuf),
     Fault(Fault),
     Nobody(Nobody),
+    Silent(Silent),
 }
 
 /// The process started: everything after has this boot's monotonic time.
@@ -167,6 +169,30 @@ pub struct Raise {
     pub clock_suspect: bool,
     pub sv: String,
     pub en: String,
+    /// The home that tells of it, at a hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<Box<HomeAlarm>>,
+}
+
+/// An alarm of a home, as its hub was told. The home is the device that raised it here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HomeAlarm {
+    /// Its id in the home.
+    pub alarm: AlarmId,
+    /// Which telling of it: lower numbers are old news.
+    pub number: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
+    /// How often it had come in the home.
+    pub count: u32,
 }
 
 /// Something that belongs to an alarm already open.
@@ -182,6 +208,9 @@ pub struct Join {
     pub delayed: bool,
     /// The receiver is told again, under a new reference.
     pub notify: bool,
+    /// At a hub: the home's number of this telling, and how often it had come there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<(u32, u32)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,6 +287,14 @@ pub struct Nobody {
     pub notice: u32,
 }
 
+/// Nothing has been heard of a home for longer than agreed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Silent {
+    pub device: DeviceId,
+    /// How long, in seconds.
+    pub for_s: u64,
+}
+
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
@@ -285,6 +322,7 @@ impl Record {
             Record::Checkpoint(_) => Kind::Checkpoint,
             Record::Fault(_) => Kind::Fault,
             Record::Nobody(_) => Kind::Nobody,
+            Record::Silent(_) => Kind::Silent,
         }
     }
 
@@ -308,6 +346,7 @@ impl Record {
             Record::Checkpoint(body) => put(body, out),
             Record::Fault(body) => put(body, out),
             Record::Nobody(body) => put(body, out),
+            Record::Silent(body) => put(body, out),
         }
     }
 
@@ -329,6 +368,7 @@ impl Record {
             10 => Record::Checkpoint(get(kind, body)?),
             11 => Record::Fault(get(kind, body)?),
             12 => Record::Nobody(get(kind, body)?),
+            13 => Record::Silent(get(kind, body)?),
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
         })
     }

@@ -48,6 +48,7 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Checkpoint(body) => ("checkpoint", json!({"bytes": body.len()})),
         Record::Fault(body) => ("fault", plain(body)),
         Record::Nobody(body) => ("nobody", plain(body)),
+        Record::Silent(body) => ("silent", plain(body)),
     }
 }
 

@@ -98,7 +98,7 @@ impl State {
                 let said = Path { up: path.up, since: at, detail: path.detail.clone() };
                 self.paths.insert(path.receiver.clone(), said);
             }
-            Record::Event(_) | Record::Boot(_) | Record::Fault(_) | Record::Checkpoint(_) => {}
+            Record::Event(_) | Record::Boot(_) | Record::Fault(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
         }
         self.tell_devices(header, changes, outcomes);
     }

@@ -7,12 +7,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
-use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
+use vaka_protocol::{AlarmId, Command, CommandMessage, DeviceId, Lane, Rung};
 
 use super::fold::{Outcome, State};
+use super::homes::Homes;
 use super::restore::{self, Restored};
 use super::shortage::{Room, Shortage};
 use super::view::{self, AlarmRow, Labels};
@@ -20,7 +22,7 @@ use crate::clock::Clock;
 use crate::dispatch::{Dispatcher, Report};
 use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
-use crate::journal::record::{Act, ActWhat, Alive, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, RungRecord, Via};
+use crate::journal::record::{Act, ActWhat, Alive, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, RungRecord, Silent, Via};
 use crate::journal::{Damage, Header, Journal, Stamp};
 use crate::limits;
 use crate::rules::alarms::Change;
@@ -105,6 +107,8 @@ pub struct Keeper {
     /// Records of this batch that nobody would send again, should the commit fail.
     unrepeatable: Vec<(Record, Lane)>,
     stopping: Arc<AtomicBool>,
+    /// For which this gateway is the hub.
+    homes: Homes,
 }
 
 impl Keeper {
@@ -131,6 +135,25 @@ impl Keeper {
             questions: Vec::new(),
             unrepeatable: Vec::new(),
             stopping: Arc::new(AtomicBool::new(false)),
+            homes: Homes::default(),
+        }
+    }
+
+    /// How long nothing has to be done if nothing comes.
+    pub fn patience(&self) -> Duration {
+        let wait_ms = self.homes.wait_ms(self.clock.now().mono_ms).unwrap_or(u64::MAX);
+        Duration::from_millis(wait_ms.min(limits::IDLE_MS))
+    }
+
+    fn watch_homes(&mut self) {
+        let homes = self.home.devices.iter().filter(|(_, facts)| facts.home).map(|(device, _)| device.clone());
+        self.homes.set(homes.collect(), self.clock.now().mono_ms);
+    }
+
+    fn tell_silent_homes(&mut self) {
+        for (device, for_s) in self.homes.due(self.clock.now().mono_ms) {
+            warn!(device.id = %device, for_s, "a home is silent");
+            self.append_unrepeatable(Record::Silent(Silent { device, for_s }), Lane::Technical);
         }
     }
 
@@ -145,6 +168,7 @@ impl Keeper {
 
     /// Says that the process runs, judges what was left unjudged, and owes again what is still owed.
     pub fn begin(&mut self) {
+        self.watch_homes();
         self.tell_start();
         self.commit();
         self.owe_everything();
@@ -175,6 +199,7 @@ impl Keeper {
             self.append_unrepeatable(record, lane);
         }
         self.tell_disk_is_short();
+        self.tell_silent_homes();
         let mut stops = false;
         for input in batch.drain(..) {
             stops |= matches!(input, Input::Stop);
@@ -223,7 +248,10 @@ impl Keeper {
                 let header = self.append(record.clone(), lane);
                 self.judge_record(&header, &record);
             }
-            What::Alive { online } => self.append_unrepeatable(Record::Alive(Alive { device, online }), lane),
+            What::Alive { online } => {
+                self.homes.heard(&device, online, self.clock.now().mono_ms);
+                self.append_unrepeatable(Record::Alive(Alive { device, online }), lane);
+            }
             What::Listening(replies) => self.new_listeners.push((device, replies)),
             What::Deaf(replies) => {
                 self.new_listeners.retain(|(_, new)| !new.same_channel(&replies));
@@ -255,7 +283,7 @@ impl Keeper {
         let conflict = match windows.judge(&device, enrolment, restart, seq, &payload) {
             _ if assigned => false,
             Verdict::New => false,
-            Verdict::Retransmission => return,
+            Verdict::Retransmission => return self.repeat_receipt(&device, restart, seq),
             Verdict::Conflict => {
                 warn!(device.id = %device, "the device used number {restart}/{seq} for two different events: both are kept");
                 true
@@ -275,6 +303,18 @@ impl Keeper {
         let Record::Event(event) = &record else { return };
         self.restored.state.apply_event(&header, event, Some(parsed));
         self.judge(&header, rules::What::Event(happening(event, parsed)));
+    }
+
+    /// A home says again what is stored here: it may have lost our word on it, so it gets that again, with no id to answer.
+    fn repeat_receipt(&mut self, device: &DeviceId, restart: u32, seq: u64) {
+        if !self.home.facts(device).home {
+            return;
+        }
+        let Some((alarm, rung)) = self.restored.state.alarms.rung_of(device, restart, seq) else { return };
+        let command = Command::Receipt { restart, seq, alarm: alarm.clone(), rung };
+        let expires_at = self.clock.now().wall_ms + limits::RECEIPT_EXPIRES_MS;
+        let message = Box::new(CommandMessage::new(0, expires_at, command));
+        self.outcomes.push(Outcome::Command { device: device.clone(), message });
     }
 
     /// Refusing anything is itself a technical alarm, once, until there is room again.
@@ -361,6 +401,7 @@ impl Keeper {
             Ask::Home { home, labels } => {
                 self.home = home;
                 self.labels = labels;
+                self.watch_homes();
             }
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
             Ask::Damaged { records, found } => {
@@ -425,6 +466,8 @@ impl Keeper {
             Record::Path(path) => self.judge(header, rules::What::Path(path)),
             Record::Fault(fault) => self.judge(header, rules::What::Fault(fault)),
             Record::Nobody(nobody) => self.judge(header, rules::What::Nobody(nobody)),
+            Record::Silent(silent) => self.judge(header, rules::What::Silent(silent)),
+            Record::Alive(alive) if alive.online => self.judge(header, rules::What::Back(&alive.device)),
             Record::Event(event) => {
                 if let Ok(parsed) = crate::ingest::payload::read(&event.payload, event.via.as_ref()) {
                     self.judge(header, rules::What::Event(happening(event, &parsed)));

@@ -8,6 +8,7 @@ pub mod export;
 #[cfg(test)]
 mod failure_tests;
 pub mod fold;
+mod homes;
 pub mod keeper;
 pub mod restore;
 mod shortage;
@@ -206,7 +207,7 @@ fn spawn_keeper(mut keeper: Keeper, inbox: Arc<Inbox<Input>>) -> Result<Running,
         let mut batch = Vec::with_capacity(limits::COMMIT_RECORDS_MAX);
         let mut stopping = false;
         while !stopping {
-            inbox.take(limits::COMMIT_RECORDS_MAX, Duration::from_millis(limits::IDLE_MS), &mut batch);
+            inbox.take(limits::COMMIT_RECORDS_MAX, keeper.patience(), &mut batch);
             stopping = batch.iter().any(|input| matches!(input, Input::Stop));
             keeper.run_batch(&mut batch);
             keeper.keep_house(inbox.is_empty());
@@ -314,6 +315,7 @@ pub fn home(config: &Config) -> Home {
         dty: scaip_device_type(device),
         fixed: device.fixed,
         speaks: device.kind == DeviceKind::Feedback,
+        home: device.kind == DeviceKind::Gateway,
     };
     Home {
         devices: config.devices.values().map(|device| (device.id.clone(), facts(device))).collect(),

@@ -65,13 +65,14 @@ pub struct AlarmRow {
 }
 
 fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
+    let home = alarm.raise.home.as_deref();
     AlarmRow {
         id: alarm.id().clone(),
         lane: alarm.raise.lane,
         rung: alarm.rung(),
         rungs: alarm.steps.clone(),
         device: alarm.raise.device.clone(),
-        resident: labels.of(&alarm.raise.device).resident,
+        resident: home.and_then(|home| home.resident.clone()).or_else(|| labels.of(&alarm.raise.device).resident),
         rule: alarm.raise.rule.clone(),
         cause: alarm.raise.cause.clone(),
         raised_at: alarm.raised_at,
@@ -103,7 +104,8 @@ pub fn show(state: &State, labels: &Labels, id: &AlarmId) -> Option<Value> {
     let mut shown = serde_json::to_value(row(alarm, labels)).ok()?;
     let more = json!({
         "rule_version": alarm.raise.rule_version,
-        "room": labels.of(&alarm.raise.device).room,
+        "room": alarm.raise.home.as_ref().and_then(|home| home.room.clone()).or_else(|| labels.of(&alarm.raise.device).room),
+        "home": alarm.raise.home,
         "sv": alarm.raise.sv,
         "en": alarm.raise.en,
         "happened_at": alarm.raise.happened_at,
@@ -159,6 +161,7 @@ pub fn stat(restored: &Restored) -> Value {
 pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Notice {
     let raise = &alarm.raise;
     let label = labels.of(&raise.device);
+    let home = raise.home.as_deref();
     dispatch::Notice {
         reference: dispatch::reference(alarm.id(), notice.number),
         alarm: alarm.id().clone(),
@@ -170,8 +173,8 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
             Some(JoinWhat::Cancel) => NoticeWhat::Cancel,
             Some(JoinWhat::Over) => NoticeWhat::Over,
         },
-        device: raise.device.clone(),
-        room: label.room,
+        device: home.and_then(|home| home.device.clone()).unwrap_or_else(|| raise.device.clone()),
+        room: home.and_then(|home| home.room.clone()).or(label.room),
         dty: raise.dty,
         stc: notice.stc,
         happened_at: notice.happened_at,
@@ -179,5 +182,9 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         count: notice.count,
         text: if labels.english { raise.en.clone() } else { raise.sv.clone() },
         test: raise.lane == Lane::Test,
+        cause: raise.cause.clone(),
+        resident: home.and_then(|home| home.resident.clone()).or(label.resident),
+        controller_id: home.and_then(|home| home.controller_id.clone()),
+        caller: home.and_then(|home| home.caller.clone()),
     }
 }

@@ -62,6 +62,9 @@ pub struct Alarm {
     pub cancelled: bool,
     /// The cause is over (smoke gone); the alarm is not.
     pub over: bool,
+    /// At a hub: the home's highest number of telling.
+    #[serde(default)]
+    pub told_up_to: u32,
     /// Nobody has accepted it in time.
     #[serde(default)]
     pub nobody: bool,
@@ -162,6 +165,14 @@ impl Alarms {
         self.closed.iter()
     }
 
+    /// The alarm that an event of a device has raised or joined, and how far its notice has come.
+    pub fn rung_of(&self, device: &DeviceId, restart: u32, seq: u64) -> Option<(&AlarmId, Rung)> {
+        let all = self.open.values().chain(&self.closed).filter(|alarm| alarm.raise.device == *device);
+        let mut notices = all.flat_map(|alarm| alarm.notices.iter().map(move |notice| (alarm.id(), notice)));
+        let (id, notice) = notices.find(|(_, notice)| (notice.restart, notice.seq) == (restart, seq))?;
+        Some((id, notice.rung))
+    }
+
     /// The newest open alarm of this device and cause.
     pub fn newest(&self, device: &DeviceId, cause: &str) -> Option<&Alarm> {
         self.newest.get(device)?.get(cause).and_then(|id| self.open.get(id))
@@ -200,7 +211,7 @@ impl Alarms {
         let alarm = Alarm {
             raise: raise.clone(),
             raised_at: at,
-            count: 1,
+            count: raise.home.as_ref().map_or(1, |home| home.count),
             notices: vec![notice],
             steps: vec![stored(at, 0)],
             claimed_by: None,
@@ -208,6 +219,7 @@ impl Alarms {
             note: String::new(),
             cancelled: false,
             over: false,
+            told_up_to: raise.home.as_ref().map_or(0, |home| home.number),
             nobody: false,
             told: Vec::new(),
         };
@@ -226,6 +238,10 @@ impl Alarms {
             }
             JoinWhat::Cancel => alarm.cancelled = true,
             JoinWhat::Over => alarm.over = true,
+        }
+        if let Some((number, count)) = join.home {
+            alarm.told_up_to = alarm.told_up_to.max(number);
+            alarm.count = alarm.count.max(count);
         }
         if !join.notify {
             return;

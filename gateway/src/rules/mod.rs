@@ -4,6 +4,7 @@
 //! what explains it. State changes only when the decision comes back as a record (`alarms`), so a restart is a replay.
 
 pub mod alarms;
+mod homes;
 mod reach;
 pub mod trigger;
 mod words;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 
 use vaka_protocol::{AlarmId, DeviceId, Event};
 
-use crate::journal::record::{Decision, Fault, Nobody, PathRecord, Quarantine};
+use crate::journal::record::{Decision, Fault, Nobody, PathRecord, Quarantine, Silent};
 use alarms::Alarms;
 
 /// What the rules know of a device beyond its events.
@@ -24,6 +25,8 @@ pub struct DeviceFacts {
     pub fixed: bool,
     /// Stands in the home to be seen and heard (kind `feedback`).
     pub speaks: bool,
+    /// Another gateway, for which this one is the hub.
+    pub home: bool,
 }
 
 /// The home as agreed in the config.
@@ -37,7 +40,7 @@ pub struct Home {
 impl Home {
     /// SCAIP 0001 "undefined" stands for a device nobody listed.
     pub fn facts(&self, device: &DeviceId) -> DeviceFacts {
-        self.devices.get(device).copied().unwrap_or(DeviceFacts { dty: 1, fixed: false, speaks: false })
+        self.devices.get(device).copied().unwrap_or(DeviceFacts { dty: 1, fixed: false, speaks: false, home: false })
     }
 }
 
@@ -58,6 +61,10 @@ pub enum What<'a> {
     Path(&'a PathRecord),
     Fault(&'a Fault),
     Nobody(&'a Nobody),
+    /// A home has been silent too long.
+    Silent(&'a Silent),
+    /// A device is there again.
+    Back(&'a DeviceId),
 }
 
 /// An event record and what was read from it.
@@ -79,6 +86,9 @@ pub struct Happening<'a> {
 pub fn step(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
     match input.what {
         What::Nobody(nobody) => reach::judge(alarms, home, nobody),
+        What::Silent(silent) => homes::silent(alarms, input, silent),
+        What::Back(device) if home.facts(device).home => homes::back(alarms, input, device),
+        What::Back(_) => Vec::new(),
         _ => trigger::judge(alarms, home, input),
     }
 }

@@ -8,6 +8,7 @@
 use vaka_protocol::{DeviceId, DoseOutcome, Event, Lane, SCAIP_UNAUTHORISED};
 
 use super::alarms::{Alarm, Alarms};
+use super::homes;
 use super::words::{self, Words};
 use super::{DeviceFacts, Happening, Home, Input, What, alarm_id, gateway_part};
 use crate::journal::record::{Decision, Join, JoinWhat, Raise};
@@ -18,13 +19,13 @@ pub const VERSION: u16 = 1;
 
 /// SCAIP status codes used here; the table is in `protocol`.
 const CANCEL: u16 = 19;
-const MALFUNCTION: u16 = 67;
+pub(super) const MALFUNCTION: u16 = 67;
 const IP_FAILURE: u16 = 23;
 const IP_RESTORED: u16 = 112;
-const RESTORAL: u16 = 94;
+pub(super) const RESTORAL: u16 = 94;
 const UNKNOWN: u16 = 0;
 /// SCAIP device types of the gateway's own parts.
-const LINK_MONITOR: u16 = 32;
+pub(super) const LINK_MONITOR: u16 = 32;
 const LOCAL_UNIT: u16 = 2;
 
 /// What an event asks for.
@@ -36,24 +37,26 @@ enum Meaning {
 }
 
 /// A cause, ready to raise or to join.
-struct Cause<'a> {
+pub(super) struct Cause<'a> {
     device: &'a DeviceId,
     name: String,
-    lane: Lane,
+    pub lane: Lane,
     dty: u16,
     stc: u16,
     words: Words,
+    /// In place of the words: what the device itself says.
+    pub text: Option<String>,
     /// What the alarm's id is made from, beside device and name.
     key: [String; 3],
     /// The record that is judged: makes the id its own where the key has been used.
     cursor: u64,
-    restart: u32,
-    seq: u64,
+    pub restart: u32,
+    pub seq: u64,
     time: Time,
 }
 
 #[derive(Clone, Copy)]
-struct Time {
+pub(super) struct Time {
     happened_at: i64,
     delayed: bool,
     suspect: bool,
@@ -88,7 +91,7 @@ pub fn judge(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
             if fault.active { vec![raise_or_join(alarms, cause)] } else { over(alarms, cause) }
         }
         // Its own rule's.
-        What::Nobody(_) => Vec::new(),
+        What::Nobody(_) | What::Silent(_) | What::Back(_) => Vec::new(),
     }
 }
 
@@ -102,6 +105,7 @@ fn judge_event(alarms: &Alarms, home: &Home, input: &Input<'_>, happening: &Happ
         dty,
         stc,
         words,
+        text: None,
         // A conflicting event is another cause under the same identity: its own record makes it one.
         key: [
             happening.enrolment.to_string(),
@@ -115,6 +119,12 @@ fn judge_event(alarms: &Alarms, home: &Home, input: &Input<'_>, happening: &Happ
     };
     let mut decisions = Vec::new();
     for event in happening.events {
+        if facts.home
+            && let Some(of_home) = homes::judge(alarms, input, happening, event)
+        {
+            decisions.extend(of_home);
+            continue;
+        }
         match meaning(event, facts) {
             Meaning::Raise { lane, dty, stc } => {
                 // One alarm for all that a device says in words unknown here: the records keep the words.
@@ -212,7 +222,7 @@ fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
     }
 }
 
-fn raise_or_join(alarms: &Alarms, cause: Cause<'_>) -> Decision {
+pub(super) fn raise_or_join(alarms: &Alarms, cause: Cause<'_>) -> Decision {
     let is_technical = cause.lane == Lane::Technical;
     match alarms.newest(cause.device, &cause.name) {
         // A claim is of what was known then: a technical condition that came back after its end is a new one.
@@ -245,8 +255,9 @@ fn raise(alarms: &Alarms, cause: Cause<'_>) -> Decision {
         happened_at: cause.time.happened_at,
         delayed: cause.time.delayed,
         clock_suspect: cause.time.suspect,
-        sv: cause.words.0.to_owned(),
-        en: cause.words.1.to_owned(),
+        sv: cause.text.clone().unwrap_or_else(|| cause.words.0.to_owned()),
+        en: cause.text.unwrap_or_else(|| cause.words.1.to_owned()),
+        home: None,
     }))
 }
 
@@ -267,6 +278,7 @@ fn join(alarm: &Alarm, cause: &Cause<'_>, what: JoinWhat) -> Decision {
         happened_at: cause.time.happened_at,
         delayed: cause.time.delayed,
         notify: is_news && !alarm.is_claimed(),
+        home: None,
     })
 }
 
@@ -276,13 +288,13 @@ fn is_momentary(cause: &str) -> bool {
 }
 
 /// The cause is over: the open alarm hears of it, once, and stays open.
-fn over(alarms: &Alarms, cause: Cause<'_>) -> Vec<Decision> {
+pub(super) fn over(alarms: &Alarms, cause: Cause<'_>) -> Vec<Decision> {
     let open = alarms.newest(cause.device, &cause.name).filter(|alarm| !alarm.over);
     open.map(|alarm| join(alarm, &cause, JoinWhat::Over)).into_iter().collect()
 }
 
 /// A technical cause that is a record of the gateway's own.
-fn own<'a>(input: &Input<'_>, device: &'a DeviceId, name: String, dty: u16, stc: u16, words: Words) -> Cause<'a> {
+pub(super) fn own<'a>(input: &Input<'_>, device: &'a DeviceId, name: String, dty: u16, stc: u16, words: Words) -> Cause<'a> {
     Cause {
         device,
         name,
@@ -290,12 +302,18 @@ fn own<'a>(input: &Input<'_>, device: &'a DeviceId, name: String, dty: u16, stc:
         dty,
         stc,
         words,
+        text: None,
         key: [input.cursor.to_string(), String::new(), String::new()],
         cursor: input.cursor,
         restart: ASSIGNED_RESTART,
         seq: input.cursor,
         time: Time { happened_at: input.recorded_at, delayed: false, suspect: false },
     }
+}
+
+/// What happened then is told later than a working path would have.
+pub(super) fn is_late(happened_at: i64, recorded_at: i64) -> bool {
+    recorded_at - happened_at > DELAYED_MS
 }
 
 /// A time in the future, or before this program could have been built, is not believed: reception counts instead.
@@ -305,6 +323,6 @@ fn time_of(at: Option<i64>, recorded_at: i64) -> Time {
         Some(at) if at > recorded_at + FUTURE_TOLERANCE_MS || at < EARLIEST_TIME_MS => {
             Time { happened_at: recorded_at, delayed: false, suspect: true }
         }
-        Some(at) => Time { happened_at: at, delayed: recorded_at - at > DELAYED_MS, suspect: false },
+        Some(at) => Time { happened_at: at, delayed: is_late(at, recorded_at), suspect: false },
     }
 }

@@ -47,6 +47,15 @@ pub const CONFLICT: Words = (
     "Enheten har använt samma nummer för två olika händelser.",
     "The device used one number for two different events.",
 );
+pub const HOME_ALARM: Words = ("Larm från ett hem.", "An alarm from a home.");
+pub const HOME_SILENT: Words = (
+    "Hemmet hörs inte av. Den som trycker på sitt larm där når ingen.",
+    "The home is silent. Whoever presses their alarm there reaches nobody.",
+);
+pub const HOME_BACK: Words = ("Hemmet hörs igen.", "The home is heard again.");
+pub const HEALTH_BAD: Words = ("Något som ska skydda i hemmet fungerar inte.", "Something that should protect the home does not.");
+pub const HEALTH_GOOD: Words = ("Allt i hemmet fungerar igen.", "Everything in the home works again.");
+pub const TASK: Words = ("Någon behöver komma till hemmet.", "Somebody has to come to the home.");
 pub const QUARANTINE: Words =
     ("Enheten sände något som inte gick att läsa.", "The device sent what could not be read.");
 pub const PATH_LOST: Words = ("Larmmottagaren nås inte.", "The receiver cannot be reached.");

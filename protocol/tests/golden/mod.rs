@@ -211,6 +211,10 @@ pub fn events() -> Vec<EventMessage> {
             dty: Some(3),
             stc: Some(10),
             text: "Larmknapp".into(),
+            number: 0,
+            what: Telling::Raise,
+            controller_id: None,
+            caller: None,
         },
         Event::Task {
             task: "t1".into(),

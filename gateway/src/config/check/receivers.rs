@@ -12,7 +12,7 @@ use crate::dispatch::config::{ConfigError as Refused, SipUri, Transport};
 use crate::dispatch::tls::{Pin, TlsError};
 use crate::dispatch::{Bind, PathConfig};
 
-const LATER_RECEIVERS: &[&str] = &["hub", "dc09", "sos-access", "webhook"];
+const LATER_RECEIVERS: &[&str] = &["dc09", "sos-access", "webhook"];
 
 pub(super) fn receivers(c: &mut Check<'_>, file: &file::File) -> Vec<ReceiverConfig> {
     if file.receiver.is_empty() {
@@ -48,7 +48,7 @@ fn receiver(c: &mut Check<'_>, file: &file::File, whole: &Spanned<file::Receiver
     let r = whole.get_ref();
     let kind = r.kind.get_ref();
     if LATER_RECEIVERS.contains(&kind.as_str()) {
-        c.wrong(&r.kind, format!("receiver kind `{kind}` is not yet supported by this version of vaka; use `scaip`"));
+        c.wrong(&r.kind, format!("receiver kind `{kind}` is not yet supported by this version of vaka; use `scaip` or `hub`"));
         return None;
     }
     let kind = c.choice("receiver kind", &r.kind, ReceiverKind::ALL)?;
@@ -56,6 +56,9 @@ fn receiver(c: &mut Check<'_>, file: &file::File, whole: &Spanned<file::Receiver
     made.paths = r.path.iter().map(|path| way(c, path)).collect();
     match kind {
         ReceiverKind::Scaip => scaip(c, file, r),
+        ReceiverKind::Hub => {
+            made.device = file.gateway.id.get_ref().parse().ok();
+        }
         #[cfg(test)]
         ReceiverKind::Panics => {}
     }

@@ -36,12 +36,14 @@ pub fn alarm(sender: &Sender, notice: &Notice, wall_ms: i64) -> String {
     field(&mut body, "ref", &notice.reference);
     field(&mut body, "cha", "0");
     field(&mut body, "mty", "ME");
-    field(&mut body, "cid", &sender.controller_id);
+    field(&mut body, "cid", notice.controller_id.as_ref().unwrap_or(&sender.controller_id));
     field(&mut body, "dty", &format!("{:04}", notice.dty));
     field(&mut body, "did", &device_id(notice.device.as_ref()));
     let text = if notice.test { format!("TEST {}", notice.text) } else { notice.text.clone() };
     optional(&mut body, "dte", &cut(&text, TEXT_CHARS_MAX));
-    field(&mut body, "crd", sender.caller.as_deref().unwrap_or("no-voice:"));
+    // Where a home is behind a hub, its own resident is called back, or nobody.
+    let caller = if notice.controller_id.is_some() { &notice.caller } else { &sender.caller };
+    field(&mut body, "crd", caller.as_deref().unwrap_or("no-voice:"));
     field(&mut body, "stc", &format!("{:04}", notice.stc));
     optional(&mut body, "stt", &cut(&status_text(sender, notice, wall_ms), TEXT_CHARS_MAX));
     // 0 is the one priority every receiver in use takes.

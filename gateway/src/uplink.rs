@@ -12,7 +12,7 @@ use std::time::Duration;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, LastWill, Packet, PubAckReason};
 use rumqttc::v5::{AsyncClient, Event as MqttEvent, MqttOptions};
-use rumqttc::{Outgoing, TlsConfiguration, Transport};
+use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -28,9 +28,23 @@ const QUEUE: usize = 64;
 /// Where a device connects, and as whom.
 #[derive(Debug, Clone)]
 pub struct Door {
-    pub address: SocketAddr,
+    /// Name or address; the server's certificate carries it.
+    pub host: String,
+    pub port: u16,
     pub device: DeviceId,
     pub tls: Arc<ClientConfig>,
+    /// The connection leaves over this interface alone.
+    pub interface: Option<String>,
+    /// A dead connection is known after at most twice as long.
+    pub keep_alive_s: u16,
+}
+
+impl Door {
+    /// A door on this machine or network.
+    pub fn near(address: SocketAddr, device: DeviceId, tls: Arc<ClientConfig>) -> Self {
+        let (host, port) = (address.ip().to_string(), address.port());
+        Self { host, port, device, tls, interface: None, keep_alive_s: 15 }
+    }
 }
 
 /// What a link tells.
@@ -64,9 +78,14 @@ pub struct Link {
 impl Link {
     /// Begins to connect; [`News::Connected`] or [`News::Ended`] follows.
     pub fn open(door: &Door) -> Link {
-        let mut options = MqttOptions::new(door.device.as_str(), door.address.ip().to_string(), door.address.port());
+        let mut options = MqttOptions::new(door.device.as_str(), door.host.as_str(), door.port);
         options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(door.tls.clone())));
-        options.set_keep_alive(Duration::from_secs(15)).set_clean_start(false);
+        options.set_keep_alive(Duration::from_secs(door.keep_alive_s.into())).set_clean_start(false);
+        if let Some(interface) = &door.interface {
+            let mut network = NetworkOptions::new();
+            network.set_bind_device(interface);
+            options.set_network_options(network);
+        }
         options.set_session_expiry_interval(Some(SESSION_S));
         let alive = topic::alive(&door.device);
         options.set_last_will(LastWill::new(alive.as_str(), *b"0", QoS::AtLeastOnce, false, None));

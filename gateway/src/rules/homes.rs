@@ -1,0 +1,146 @@
+//! Rule `homes`: what the homes tell their hub, and what it means that one says nothing.
+//!
+//! Enters: a gateway's events `alarm`, `task` and `health`; its presence; that it has been silent too long. Leaves: decisions.
+//! Invariants: (home, alarm) is one alarm here, however often it is told; old news changes nothing; what comes after a
+//! person has closed it here is a new alarm, so that no clear from above ever mutes a home.
+
+use vaka_protocol::{DeviceId, Event, Lane, Telling};
+
+use super::alarms::{Alarm, Alarms};
+use super::trigger::{Cause, LINK_MONITOR, MALFUNCTION, RESTORAL, is_late, own, over, raise_or_join};
+use super::{Happening, Input, alarm_id, words};
+use crate::journal::record::{Decision, HomeAlarm, Join, JoinWhat, Raise, Silent};
+
+pub const NAME: &str = "homes";
+pub const VERSION: u16 = 1;
+
+/// The cause under which a silent home stands in the list.
+const SILENT: &str = "silent";
+/// SCAIP status code of a visit that somebody has to make: "help needed".
+const VISIT: u16 = 10;
+
+/// One of a home's own events; `None` if it is none, and is judged as any device's.
+pub fn judge(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &Event) -> Option<Vec<Decision>> {
+    let decisions = match event {
+        Event::Alarm { .. } => told(alarms, input, happening, event).into_iter().collect(),
+        Event::Task { task, lane, open, text, .. } => {
+            let mut cause = cause(input, happening, format!("task {task}"), *lane, VISIT, words::TASK);
+            cause.text = Some(text.as_str().to_owned()).filter(|text| !text.is_empty());
+            if *open { vec![raise_or_join(alarms, cause)] } else { over(alarms, cause) }
+        }
+        Event::Health { ok, text, .. } => {
+            let (stc, said) = if *ok { (RESTORAL, words::HEALTH_GOOD) } else { (MALFUNCTION, words::HEALTH_BAD) };
+            let mut cause = cause(input, happening, "health".to_owned(), Lane::Technical, stc, said);
+            cause.text = Some(text.as_str().to_owned()).filter(|text| !text.is_empty());
+            if *ok { over(alarms, cause) } else { vec![raise_or_join(alarms, cause)] }
+        }
+        _ => return None,
+    };
+    Some(decisions)
+}
+
+/// Nothing was heard of a home for too long: whoever presses there is heard by nobody.
+pub fn silent(alarms: &Alarms, input: &Input<'_>, silent: &Silent) -> Vec<Decision> {
+    let is_told = alarms.newest(&silent.device, SILENT).is_some_and(|alarm| !alarm.over);
+    let cause = own(input, &silent.device, SILENT.to_owned(), LINK_MONITOR, MALFUNCTION, words::HOME_SILENT);
+    if is_told { Vec::new() } else { vec![raise_or_join(alarms, cause)] }
+}
+
+/// A home is there again.
+pub fn back(alarms: &Alarms, input: &Input<'_>, device: &DeviceId) -> Vec<Decision> {
+    over(alarms, own(input, device, SILENT.to_owned(), LINK_MONITOR, RESTORAL, words::HOME_BACK))
+}
+
+fn cause<'a>(
+    input: &Input<'_>,
+    happening: &Happening<'a>,
+    name: String,
+    lane: Lane,
+    stc: u16,
+    said: words::Words,
+) -> Cause<'a> {
+    let mut cause = own(input, happening.device, name, LINK_MONITOR, stc, said);
+    (cause.lane, cause.restart, cause.seq) = (lane, happening.restart, happening.seq);
+    cause
+}
+
+fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &Event) -> Option<Decision> {
+    let Event::Alarm { alarm, number, what, count, stc, happened_at, delayed, .. } = event else { return None };
+    let happened_at = happened_at.filter(|at| *at <= input.recorded_at).unwrap_or(input.recorded_at);
+    let delayed = *delayed || is_late(happened_at, input.recorded_at);
+    let of_home = [happening.device.as_str(), alarm.as_ref()];
+    // After a close here the home's next word on it is an alarm of its own; the newest of them counts.
+    let (mut id, mut closed) = (alarm_id(NAME, &of_home), 0);
+    while let Some(known) = alarms.get(&id) {
+        if *number <= known.told_up_to {
+            return None;
+        }
+        if known.closed_by.is_none() {
+            return Some(Decision::Join(join(known, happening, (*what, *number, *count), stc.unwrap_or(0), (happened_at, delayed))));
+        }
+        closed += 1;
+        id = alarm_id(NAME, &[of_home[0], of_home[1], &format!("after {closed}")]);
+    }
+    Some(Decision::Raise(Box::new(Raise { alarm: id, delayed, happened_at, ..raise(happening, event)? })))
+}
+
+fn join(
+    known: &Alarm,
+    happening: &Happening<'_>,
+    (what, number, count): (Telling, u32, u32),
+    stc: u16,
+    (happened_at, delayed): (i64, bool),
+) -> Join {
+    Join {
+        alarm: known.id().clone(),
+        what: match what {
+            Telling::Raise | Telling::Again => JoinWhat::Again,
+            Telling::Cancel => JoinWhat::Cancel,
+            Telling::Over => JoinWhat::Over,
+        },
+        restart: happening.restart,
+        seq: happening.seq,
+        stc,
+        happened_at,
+        delayed,
+        notify: !known.is_claimed(),
+        home: Some((number, count)),
+    }
+}
+
+fn raise(happening: &Happening<'_>, event: &Event) -> Option<Raise> {
+    let Event::Alarm { alarm, lane, device, resident, room, cause, dty, stc, text, number, count, controller_id, caller, .. } =
+        event
+    else {
+        return None;
+    };
+    let owned = |label: &Option<vaka_protocol::Label>| label.as_ref().map(|label| label.as_str().to_owned());
+    let text = if text.is_empty() { words::HOME_ALARM } else { (text.as_str(), text.as_str()) };
+    Some(Raise {
+        alarm: alarm.clone(),
+        lane: *lane,
+        rule: NAME.to_owned(),
+        rule_version: VERSION,
+        device: happening.device.clone(),
+        restart: happening.restart,
+        seq: happening.seq,
+        cause: cause.as_str().to_owned(),
+        dty: dty.unwrap_or(LINK_MONITOR),
+        stc: stc.unwrap_or(0),
+        happened_at: 0,
+        delayed: false,
+        clock_suspect: false,
+        sv: text.0.to_owned(),
+        en: text.1.to_owned(),
+        home: Some(Box::new(HomeAlarm {
+            alarm: alarm.clone(),
+            number: *number,
+            device: device.clone(),
+            resident: owned(resident),
+            room: owned(room),
+            controller_id: owned(controller_id),
+            caller: owned(caller),
+            count: *count,
+        })),
+    })
+}

@@ -1,0 +1,108 @@
+//! A home and its municipality's hub, both the real program: alarms go up, receipts come down, and neither may die in silence.
+
+use toml_edit::value;
+use vaka_tests::{Centre, Gateway, Home, MqttVersion, eventually, lacks, mosquitto_pub, press};
+
+/// A hub that sends on to the centre on that port.
+fn hub(centre_port: u16) -> Home {
+    let hub = Home::init();
+    hub.edit(|config| {
+        config["gateway"]["id"] = value("hub-1");
+        config["gateway"]["role"] = value("hub");
+    });
+    hub.centre(centre_port);
+    hub
+}
+
+/// A home whose receiver is the hub, enrolled there as `id`.
+fn home_of(hub: &Home, id: &str) -> Home {
+    hub.device(id, "gateway");
+    let home = Home::init();
+    home.edit(|config| {
+        config["gateway"]["id"] = value(id);
+        config["gateway"]["controller_id"] = value("46700001");
+    });
+    let pem = |name: &str| hub.pem(id, name).display().to_string();
+    let (cert, key, ca) = (pem("cert.pem"), pem("key.pem"), pem("ca.pem"));
+    let keys = [("kind", "hub"), ("cert", cert.as_str()), ("key", key.as_str()), ("ca", ca.as_str())];
+    home.receiver("kommun", &format!("mqtts:127.0.0.1:{}", hub.mqtt_port), &keys);
+    home.device("p1", "pendant");
+    home
+}
+
+fn press_at(home: &Home, gateway: &Gateway, seq: u64) {
+    let published = mosquitto_pub(home, "p1", MqttVersion::V5, "vaka/v1/p1/event", &press(1, seq));
+    assert_eq!(published.code, 0, "{published:?}\n{}", gateway.tail());
+}
+
+fn id_of(row: &serde_json::Value) -> &str {
+    row["id"].as_str().expect("an alarm's id")
+}
+
+#[test]
+fn an_alarm_goes_up_through_the_hub_and_what_people_do_there_comes_down() {
+    if lacks(&["sipp", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let hub = hub(centre.port);
+    let home = home_of(&hub, "gw-0007");
+    let upstairs = Gateway::start(&hub);
+    let downstairs = Gateway::start(&home);
+    press_at(&home, &downstairs, 1);
+
+    let accepted = downstairs.wait_alarm("accepted at the home", |row| row["rung"] == "accepted");
+    assert_eq!(accepted["handed_over"], false, "the hub's people can still claim it: {accepted}");
+    let there = upstairs.wait_alarm("the same at the hub", |row| row["rule"] == "homes");
+    assert_eq!((&there["device"], &there["cause"]), (&"gw-0007".into(), &"button".into()), "{there}");
+    let message = centre.wait_alarms(1).remove(0);
+    assert!(message.contains("<cid>46700001</cid>") && message.contains("<did>p1</did>"), "{message}");
+
+    hub.vaka(&["alarm", "claim", id_of(&there), "--by", "anna"]).ok();
+    downstairs.wait_alarm("claimed at the home", |row| row["rung"] == "claimed");
+    let shown = home.vaka(&["alarm", "show", id_of(&accepted), "--json"]).ok().rows().remove(0);
+    assert_eq!(shown["claimed_by"], "kommun: staff", "{shown}");
+    // Pressed again while somebody has it: another alarm, here and there.
+    press_at(&home, &downstairs, 2);
+    let second = |row: &serde_json::Value| row["rule"] == "homes" && row["id"] != there["id"];
+    let again = upstairs.wait_alarm("the second alarm at the hub", |row| second(row) && row["rung"] == "accepted");
+    hub.vaka(&["alarm", "close", id_of(&there), "--by", "anna"]).ok();
+    eventually("the first alarm to be closed at the home", || downstairs.tail(), || {
+        let open = home.alarms_not_technical();
+        (open.len() == 1 && open[0]["id"] != accepted["id"]).then_some(())
+    });
+    // The clear was of that alarm alone: the next press is an alarm again.
+    hub.vaka(&["alarm", "close", id_of(&again), "--by", "anna"]).ok();
+    eventually("both closed at the home", || downstairs.tail(), || home.alarms_not_technical().is_empty().then_some(()));
+    press_at(&home, &downstairs, 3);
+    downstairs.wait_alarm("a third alarm, accepted", |row| row["rung"] == "accepted");
+    assert_eq!(centre.wait_alarms(3).len(), 3);
+}
+
+#[test]
+fn a_hub_that_dies_and_comes_back_loses_nothing_and_raises_nothing_twice() {
+    if lacks(&["sipp", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let hub = hub(centre.port);
+    let home = home_of(&hub, "gw-0007");
+    let mut upstairs = Gateway::start(&hub);
+    let mut downstairs = Gateway::start(&home);
+    press_at(&home, &downstairs, 1);
+    downstairs.wait_alarm("accepted", |row| row["rung"] == "accepted");
+
+    upstairs.kill();
+    press_at(&home, &downstairs, 2);
+    let row = downstairs.wait_alarm("joined, and held back by the press that the hub has not", |row| row["count"] == 2);
+    assert!(row["rung"] == "stored" || row["rung"] == "sent", "{row}");
+    // The home dies too: what it owes stands in its journal.
+    downstairs.kill();
+    upstairs.restart();
+    downstairs.restart();
+    downstairs.wait_alarm("all of it accepted", |row| row["count"] == 2 && row["rung"] == "accepted");
+    let there = upstairs.wait_alarm("the same at the hub", |row| row["rule"] == "homes" && row["count"] == 2);
+    assert_eq!(hub.alarms_not_technical().len(), 1, "{there}");
+    let raised = hub.records("decisions").iter().filter(|record| record.to_string().contains("\"homes\"")).count();
+    assert_eq!(raised, 1, "raised once");
+}
