@@ -9,6 +9,8 @@ pub mod export;
 mod failure_tests;
 pub mod fold;
 mod homes;
+#[cfg(test)]
+mod hub_tests;
 pub mod keeper;
 pub mod restore;
 mod shortage;
