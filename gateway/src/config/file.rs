@@ -66,6 +66,7 @@ pub(super) struct Receiver {
     pub heartbeat_interval_s: Option<Number>,
     pub received_deadline_ms: Option<Number>,
     pub accepted_deadline_ms: Option<Number>,
+    pub claimed_deadline_s: Option<Number>,
     /// Two independent paths are promised to the resident.
     pub two_paths: Option<bool>,
     #[serde(default)]

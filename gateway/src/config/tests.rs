@@ -57,7 +57,7 @@ fn errors_name_line_key_and_fix() {
         (HEAD.replace("\"gw-1\"", "\"gw-1\"\nrole = \"huose\""), "v.toml:3: unknown role `huose`; did you mean `house`? known: home, house, hub".into()),
         (HEAD.replace("\"gw-1\"", "\"gw-1\"\nlanguage = \"fi\""), "v.toml:3: unknown language `fi`; known: sv, en".into()),
         (HEAD.replace("\"gw-1\"", "\"gw-1\"\ntime_zone = \"Europe/Stokholm\""), "v.toml:3: unknown time zone `Europe/Stokholm`; did you mean `Europe/Stockholm`?".into()),
-        (HEAD.replace("\"1\"", "\"12a\""), "v.toml:3: `controller_id`: expected 1 to 20 digits, found `12a`".into()),
+        (HEAD.replace("\"1\"", "\"12a\""), "v.toml:3: `controller_id`: expected 1 to 16 digits, found `12a`".into()),
         (HEAD.replace("127.0.0.1:0", "localhost"), "v.toml:5: `listen`: expected ADDRESS:PORT such as \"127.0.0.1:8883\", found `localhost`".into()),
         (format!("{HEAD}tls_min = \"1.1\""), "v.toml:6: unknown tls_min `1.1`; did you mean `1.3`? known: 1.3, 1.2".into()),
         (format!("{HEAD}[journal]\nsize_max_mib = 15"), "v.toml:7: `size_max_mib` must be from 16 to 1048576, found 15".into()),
@@ -72,6 +72,14 @@ fn errors_name_line_key_and_fix() {
         (receiver("heartbeat_interval_s = 0"), "v.toml:10: `heartbeat_interval_s` must be from 1 to 3600, found 0".into()),
         (receiver("pin = \"abc\""), "v.toml:10: `pin`: expected the SHA-256 of the receiver's public key as 64 hex digits, found `abc`".into()),
         (receiver("[[receiver]]\nname = \"lc\"\nkind = \"scaip\"\nurl = \"sips:x\"\npin = \"00\""), "v.toml:11: there is already a receiver `lc` in line 7; give each its own name".into()),
+        (receiver("claimed_deadline_s = 60"), "v.toml:10: `claimed_deadline_s` is of receivers that tell of a person's claim: a hub".into()),
+        (receiver("[[receiver.path]]\nname = \"a\"\naddress = \"eth0\""), "v.toml:12: `address` of a path is this machine's own address on it, such as \"192.0.2.7\"; found `eth0`".into()),
+        (receiver("[[receiver.path]]\nname = \"a\"\ninterface = \"an interface\""), "v.toml:12: `interface`: no interface is called `an interface`; `ip link` shows their names".into()),
+        (receiver("[[receiver.path]]\nname = \"a\"\n[[receiver.path]]\nname = \"a\""), "v.toml:6: receiver `lc`: two of its paths are called `a`; give each its own name".into()),
+        (receiver("").replace("scaip", "hub"), "v.toml:6: receiver `lc`: `sip:127.0.0.1:5060;transport=tcp` is no hub: write `mqtts:HOST:PORT`".into()),
+        (receiver("pin = \"0000000000000000000000000000000000000000000000000000000000000000\"").replace("scaip", "hub").replace("sip:127.0.0.1:5060;transport=tcp", "mqtts:hub"), "v.toml:6: receiver `lc`: a hub knows this gateway by its certificate: write the `cert` and `key` that `vaka device add … --kind gateway` made there".into()),
+        (receiver("[[route]]\nlanes = [\"life\"]\nto = [\"lc\"]\ndays = [\"moonday\"]"), "v.toml:13: unknown day `moonday`; did you mean `monday`? known: monday, tuesday, wednesday, thursday, friday, saturday, sunday".into()),
+        (receiver("[[route]]\nlanes = [\"life\"]\nto = [\"lc\"]\nfrom = \"25:00\""), "v.toml:13: `from`: expected a local time such as \"22:00\", found `25:00`".into()),
         // Devices.
         (device("id = \"p1\"\nkind = \"pendant\"\n[[device]]\nid = \"p1\"\nkind = \"lock\""), "v.toml:10: there is already a device `p1` in line 6; give each its own id".into()),
         (device("id = \"gw-1\"\nkind = \"pendant\""), "v.toml:7: `gw-1` is the gateway's own id; give the device another".into()),
@@ -125,6 +133,26 @@ fn warnings_are_loud() {
     assert!(parse(&readable).unwrap().1[0].starts_with("v.toml:11: `password_file`: others can read "));
     let missing = receiver(&format!("user = \"u\"\npassword_file = \"/nowhere/at-all\"\n{route}"));
     assert!(parse(&missing).unwrap().1[0].starts_with("v.toml:11: `password_file`: there is no file /nowhere/at-all"));
+}
+
+#[test]
+fn a_route_or_a_path_that_can_lose_an_alarm_is_said_loud() {
+    let by_day = "[[route]]\nlanes = [\"life\"]\nto = [\"lc\"]\nfrom = \"07:00\"\nuntil = \"22:00\"\n";
+    let gap = "v.toml: no [[route]] for the lane `life` on monday from 00:00: LIFE ALARMS GO TO NOBODY THEN; add a [[route]] \
+        without days and hours as the last";
+    assert_eq!(parse(&receiver(by_day)).unwrap().1, [gap]);
+    let by_night = by_day.replace("07:00", "x").replace("22:00", "07:00").replace('x', "22:00");
+    assert_eq!(parse(&receiver(&format!("{by_day}{by_night}"))).unwrap().1, [""; 0]);
+
+    let route = "[[route]]\nlanes = [\"life\"]\nto = [\"lc\"]";
+    let paths = "two_paths = true\n[[receiver.path]]\nname = \"fibre\"\ninterface = \"eth0\"\n";
+    let alone = "v.toml:6: receiver `lc` is promised two paths and has 1; add [[receiver.path]] for each, with `interface` or `address`";
+    assert_eq!(parse(&receiver(&format!("{paths}{route}"))).unwrap().1, [alone]);
+    let both = format!("{paths}[[receiver.path]]\nname = \"mobile\"\naddress = \"192.0.2.7\"\n{route}");
+    let (config, warnings) = parse(&receiver(&both)).unwrap();
+    assert_eq!(warnings, [""; 0]);
+    let names: Vec<&str> = config.receivers[0].paths.iter().map(|path| path.name.as_str()).collect();
+    assert_eq!(names, ["fibre", "mobile"]);
 }
 
 #[test]

@@ -18,10 +18,10 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::dispatch::connection::{Connection, Wire};
-use crate::dispatch::stream::Stream;
 use crate::dispatch::scaip::CONTENT_TYPE;
 use crate::dispatch::scaip::xml::Fields;
 use crate::dispatch::sip::{Frame, Message, Start, Transport, write};
+use crate::dispatch::stream::Stream;
 
 /// What the centre shows, and whom it lets in. PEM texts.
 #[derive(Debug, Clone)]

@@ -14,8 +14,8 @@ use vaka_protocol::limits::MESSAGE_BYTES_MAX;
 use vaka_protocol::{Command, DeviceId, Event, Outcome, decode_command, encode_event_cbor, topic};
 
 use super::desk::{Desk, Identity};
-use crate::uplink::{Door, Link, News};
 use crate::clock::{Clock, SystemClock};
+use crate::uplink::{Door, Link, News};
 
 /// Events that one device keeps: what a pendant's flash holds.
 const OUTBOX: usize = 64;

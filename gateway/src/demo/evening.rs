@@ -13,8 +13,8 @@ use super::centre::Centre;
 use super::desk::{Desk, Facts, Identity};
 use super::device::Device;
 use super::home::{DemoError, Home, device_id};
-use crate::uplink::Door;
 use super::teller::in_words;
+use crate::uplink::Door;
 
 /// Longest time for one thing to come through, in milliseconds. Beyond: told, and counted at the end.
 const STEP_MS_MAX: u64 = 15_000;

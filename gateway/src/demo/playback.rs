@@ -14,9 +14,9 @@ use vaka_protocol::DeviceId;
 use super::desk::Desk;
 use super::device::Device;
 use super::home::{DemoError, Home, device_id};
-use crate::uplink::{Door, Link, News};
 use super::replay::{Recording, Say};
 use crate::ingest::adapter::table::Table;
+use crate::uplink::{Door, Link, News};
 
 /// Longest time without one acknowledgement, in seconds. Beyond: the replay gives up.
 const STUCK_S: u64 = 30;

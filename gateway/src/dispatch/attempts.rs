@@ -353,7 +353,8 @@ impl Ledger {
         let Some(owed) = self.find(key) else { return Vec::new() };
         let mut targets = Vec::new();
         for receiver in self.routes.of(owed.notice.lane) {
-            let untried = self.ways(receiver).into_iter().find(|path| !owed.tried.contains(&(receiver.clone(), path.clone())));
+            let untried =
+                self.ways(receiver).into_iter().find(|path| !owed.tried.contains(&(receiver.clone(), path.clone())));
             targets.extend(untried.map(|path| (receiver.clone(), path)));
         }
         if owed.rounds == 0 {

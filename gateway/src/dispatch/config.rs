@@ -328,7 +328,11 @@ mod tests {
     fn config() -> DispatchConfig {
         DispatchConfig {
             controller_id: "10149471".into(),
-            receivers: vec![ReceiverConfig::new("larmcentral", ReceiverKind::Scaip, "sip:127.0.0.1:5070;transport=tcp")],
+            receivers: vec![ReceiverConfig::new(
+                "larmcentral",
+                ReceiverKind::Scaip,
+                "sip:127.0.0.1:5070;transport=tcp",
+            )],
             routes: vec![Route { lanes: vec![Lane::Life], to: vec!["larmcentral".into()], hours: None }],
             ..DispatchConfig::default()
         }

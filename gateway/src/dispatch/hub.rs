@@ -247,7 +247,8 @@ impl Link {
             return self.tell(LinkEvent::Failed { attempt, failure }).await;
         }
         let now = Instant::now();
-        let (seq, payload) = event(&notice, self.context.sender.controller_id.as_str(), self.context.sender.caller.as_deref());
+        let (seq, payload) =
+            event(&notice, self.context.sender.controller_id.as_str(), self.context.sender.caller.as_deref());
         self.known.add(seq, &notice.reference);
         let config = &self.context.config;
         let pending = Pending {
@@ -439,7 +440,8 @@ fn event(notice: &Notice, controller_id: &str, caller: Option<&str>) -> (u64, St
         caller: notice.caller.as_deref().or(caller).map(Into::into),
     });
     let said = encode_event_json(&message);
-    let number = digest(&SHA256, said.as_bytes()).as_ref().iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+    let number =
+        digest(&SHA256, said.as_bytes()).as_ref().iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
     // JSON readers in other languages keep 53 bits.
     let seq = number >> 11;
     message.restart = Some(RESTART);

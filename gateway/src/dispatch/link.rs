@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::backoff::Pace;
 use super::config::{ReceiverConfig, ReceiverKind};
-use super::{hub, scaip};
 use super::{Notice, scaip::mrq::Sender};
+use super::{hub, scaip};
 use crate::clock::Clock;
 use crate::journal::record::ActWhat;
 use crate::limits::STANDBY_TEST_S;
@@ -138,7 +138,8 @@ pub(crate) struct Told {
 
 impl Telling {
     pub async fn tell(&self, event: LinkEvent) {
-        let told = Told { receiver: self.receiver.clone(), path: self.path.clone(), generation: self.generation, event };
+        let told =
+            Told { receiver: self.receiver.clone(), path: self.path.clone(), generation: self.generation, event };
         // The dispatcher is gone only when everything stops.
         let _ = self.events.send(told).await;
     }

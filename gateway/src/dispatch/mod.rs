@@ -349,14 +349,22 @@ impl Actor {
                 }
                 Report::Path { receiver, up: true, detail, .. } => tracing::info!(receiver, detail, "path up"),
                 Report::Path { receiver, detail, .. } => tracing::error!(receiver, detail, "path lost"),
-                Report::Person { alarm, by, act } => tracing::info!(alarm.id = %alarm, by, ?act, "a person has the alarm"),
+                Report::Person { alarm, by, act } => {
+                    tracing::info!(alarm.id = %alarm, by, ?act, "a person has the alarm")
+                }
                 Report::Nobody { alarm, lane, .. } => {
                     tracing::error!(alarm.id = %alarm, lane = lane.as_str(), "nobody has accepted this alarm yet; it is tried on");
                 }
                 Report::Certificate { receiver, ended: Some(ended_s) } => {
-                    tracing::warn!(receiver, ended_s, "the receiver's certificate has ended; its key is the pinned one");
+                    tracing::warn!(
+                        receiver,
+                        ended_s,
+                        "the receiver's certificate has ended; its key is the pinned one"
+                    );
                 }
-                Report::Certificate { receiver, ended: None } => tracing::info!(receiver, "the receiver's certificate is good again"),
+                Report::Certificate { receiver, ended: None } => {
+                    tracing::info!(receiver, "the receiver's certificate is good again")
+                }
                 Report::Unserved { alarm, lane, detail, .. } => {
                     tracing::error!(alarm.id = %alarm, lane = lane.as_str(), detail, "nobody is being told");
                 }
@@ -442,12 +450,8 @@ impl Actor {
         self.generations += 1;
         let (orders, queue) = mpsc::unbounded_channel();
         let (regime, regimes) = watch::channel(Regime::Active);
-        let telling = Telling {
-            receiver: name.into(),
-            path,
-            generation: self.generations,
-            events: self.events.clone(),
-        };
+        let telling =
+            Telling { receiver: name.into(), path, generation: self.generations, events: self.events.clone() };
         let context = LinkContext {
             config: receiver.clone(),
             sender: Sender {

@@ -41,7 +41,12 @@ impl Homes {
     /// Homes silent for too long and not told yet, with the seconds.
     pub fn due(&mut self, mono_ms: u64) -> Vec<(DeviceId, u64)> {
         let is_due = |since: &u64| mono_ms.saturating_sub(*since) >= HOME_SILENT_MS;
-        let due: Vec<(DeviceId, u64)> = self.silent.iter().filter(|(_, since)| is_due(since)).map(|(home, since)| (home.clone(), (mono_ms - since) / 1_000)).collect();
+        let due: Vec<(DeviceId, u64)> = self
+            .silent
+            .iter()
+            .filter(|(_, since)| is_due(since))
+            .map(|(home, since)| (home.clone(), (mono_ms - since) / 1_000))
+            .collect();
         for (home, _) in &due {
             self.silent.remove(home);
             self.told.insert(home.clone());

@@ -127,7 +127,10 @@ fn a_homes_alarm_is_one_alarm_however_often_and_in_whatever_order_it_is_told() {
     let alarm = hub.alarms()[0];
     assert!(alarm.cancelled && alarm.notices.len() == 2, "{alarm:?}");
     let of = alarm.raise.home.as_ref().expect("it is a home's");
-    assert_eq!((of.alarm.as_ref(), of.device.as_ref(), of.resident.as_deref()), ("a1", Some(&device("p9")), Some("r1")));
+    assert_eq!(
+        (of.alarm.as_ref(), of.device.as_ref(), of.resident.as_deref()),
+        ("a1", Some(&device("p9")), Some("r1"))
+    );
     // The same in another home is another alarm.
     let mut other = Stage::new();
     other.publish("p1", &told(1, "a1", 0, "raise", 1));
@@ -160,7 +163,10 @@ fn a_home_that_has_lost_our_word_gets_it_again() {
     hub.publish("gw-1", &told(1, "a1", 0, "raise", 1));
     let again = hub.commands("gw-1");
     assert!(
-        matches!(&again[..], [CommandMessage { id: 0, command: Command::Receipt { rung: Rung::Claimed, seq: 1, .. }, .. }]),
+        matches!(
+            &again[..],
+            [CommandMessage { id: 0, command: Command::Receipt { rung: Rung::Claimed, seq: 1, .. }, .. }]
+        ),
         "{again:?}"
     );
 }

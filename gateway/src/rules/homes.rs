@@ -7,7 +7,7 @@
 use vaka_protocol::{DeviceId, Event, Lane, Telling};
 
 use super::alarms::{Alarm, Alarms};
-use super::trigger::{Cause, LINK_MONITOR, MALFUNCTION, RESTORAL, is_late, own, over, raise_or_join};
+use super::trigger::{Cause, LINK_MONITOR, MALFUNCTION, RESTORAL, is_late, over, own, raise_or_join};
 use super::{Happening, Input, alarm_id, words};
 use crate::journal::record::{Decision, HomeAlarm, Join, JoinWhat, Raise, Silent};
 
@@ -76,7 +76,13 @@ fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &E
             return None;
         }
         if known.closed_by.is_none() {
-            return Some(Decision::Join(join(known, happening, (*what, *number, *count), stc.unwrap_or(0), (happened_at, delayed))));
+            return Some(Decision::Join(join(
+                known,
+                happening,
+                (*what, *number, *count),
+                stc.unwrap_or(0),
+                (happened_at, delayed),
+            )));
         }
         closed += 1;
         id = alarm_id(NAME, &[of_home[0], of_home[1], &format!("after {closed}")]);
@@ -109,8 +115,22 @@ fn join(
 }
 
 fn raise(happening: &Happening<'_>, event: &Event) -> Option<Raise> {
-    let Event::Alarm { alarm, lane, device, resident, room, cause, dty, stc, text, number, count, controller_id, caller, .. } =
-        event
+    let Event::Alarm {
+        alarm,
+        lane,
+        device,
+        resident,
+        room,
+        cause,
+        dty,
+        stc,
+        text,
+        number,
+        count,
+        controller_id,
+        caller,
+        ..
+    } = event
     else {
         return None;
     };

@@ -10,10 +10,8 @@ use super::alarms::Alarms;
 use crate::journal::record::{Decision, Nobody, Tell};
 
 /// (Swedish, English), of an alarm that nobody has accepted.
-const NOBODY: (&str, &str) = (
-    "Larmet har inte nått fram än. Vi försöker hela tiden.",
-    "The alarm has not got through yet. We keep trying.",
-);
+const NOBODY: (&str, &str) =
+    ("Larmet har inte nått fram än. Vi försöker hela tiden.", "The alarm has not got through yet. We keep trying.");
 /// As [`NOBODY`], once somebody has it.
 const SOMEBODY: (&str, &str) = ("Larmet är mottaget.", "The alarm has been received.");
 
@@ -30,7 +28,8 @@ pub fn judge(alarms: &Alarms, home: &Home, nobody: &Nobody) -> Vec<Decision> {
     devices.dedup();
     let say = |(sv, en): (&str, &str)| if home.english { en.to_owned() } else { sv.to_owned() };
     let tell = |device: &DeviceId| {
-        let tell = Tell { alarm: alarm.id().clone(), device: device.clone(), text: say(NOBODY), text_after: say(SOMEBODY) };
+        let tell =
+            Tell { alarm: alarm.id().clone(), device: device.clone(), text: say(NOBODY), text_after: say(SOMEBODY) };
         Decision::Tell(tell)
     };
     devices.into_iter().map(tell).collect()

@@ -294,7 +294,14 @@ pub(super) fn over(alarms: &Alarms, cause: Cause<'_>) -> Vec<Decision> {
 }
 
 /// A technical cause that is a record of the gateway's own.
-pub(super) fn own<'a>(input: &Input<'_>, device: &'a DeviceId, name: String, dty: u16, stc: u16, words: Words) -> Cause<'a> {
+pub(super) fn own<'a>(
+    input: &Input<'_>,
+    device: &'a DeviceId,
+    name: String,
+    dty: u16,
+    stc: u16,
+    words: Words,
+) -> Cause<'a> {
     Cause {
         device,
         name,

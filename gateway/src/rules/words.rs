@@ -53,7 +53,8 @@ pub const HOME_SILENT: Words = (
     "The home is silent. Whoever presses their alarm there reaches nobody.",
 );
 pub const HOME_BACK: Words = ("Hemmet hörs igen.", "The home is heard again.");
-pub const HEALTH_BAD: Words = ("Något som ska skydda i hemmet fungerar inte.", "Something that should protect the home does not.");
+pub const HEALTH_BAD: Words =
+    ("Något som ska skydda i hemmet fungerar inte.", "Something that should protect the home does not.");
 pub const HEALTH_GOOD: Words = ("Allt i hemmet fungerar igen.", "Everything in the home works again.");
 pub const TASK: Words = ("Någon behöver komma till hemmet.", "Somebody has to come to the home.");
 pub const QUARANTINE: Words =

@@ -153,9 +153,9 @@ fn gateway(c: &mut Check<'_>, file: &file::File) -> Option<Gateway> {
     let g = &file.gateway;
     let id = c.device_id("id", &g.id);
     if let Some(cid) = &g.controller_id
-        && (cid.get_ref().is_empty() || cid.get_ref().len() > 20 || !cid.get_ref().bytes().all(|b| b.is_ascii_digit()))
+        && (cid.get_ref().is_empty() || cid.get_ref().len() > 16 || !cid.get_ref().bytes().all(|b| b.is_ascii_digit()))
     {
-        c.wrong(cid, format!("`controller_id`: expected 1 to 20 digits, found `{}`", shown(cid.get_ref())));
+        c.wrong(cid, format!("`controller_id`: expected 1 to 16 digits, found `{}`", shown(cid.get_ref())));
     }
     let zone = g.time_zone.as_ref().map_or("Europe/Stockholm", |zone| zone.get_ref());
     let time_zone = jiff::tz::TimeZone::get(zone).ok();

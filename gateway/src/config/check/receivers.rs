@@ -16,7 +16,9 @@ const LATER_RECEIVERS: &[&str] = &["dc09", "sos-access", "webhook"];
 
 pub(super) fn receivers(c: &mut Check<'_>, file: &file::File) -> Vec<ReceiverConfig> {
     if file.receiver.is_empty() {
-        c.warn_of_all("no [[receiver]]: alarms are kept and shown here, but NOBODY OUTSIDE IS TOLD; add the alarm centre");
+        c.warn_of_all(
+            "no [[receiver]]: alarms are kept and shown here, but NOBODY OUTSIDE IS TOLD; add the alarm centre",
+        );
     }
     let mut receivers = Vec::new();
     for whole in &file.receiver {
@@ -48,7 +50,10 @@ fn receiver(c: &mut Check<'_>, file: &file::File, whole: &Spanned<file::Receiver
     let r = whole.get_ref();
     let kind = r.kind.get_ref();
     if LATER_RECEIVERS.contains(&kind.as_str()) {
-        c.wrong(&r.kind, format!("receiver kind `{kind}` is not yet supported by this version of vaka; use `scaip` or `hub`"));
+        c.wrong(
+            &r.kind,
+            format!("receiver kind `{kind}` is not yet supported by this version of vaka; use `scaip` or `hub`"),
+        );
         return None;
     }
     let kind = c.choice("receiver kind", &r.kind, ReceiverKind::ALL)?;
@@ -75,6 +80,12 @@ fn receiver(c: &mut Check<'_>, file: &file::File, whole: &Spanned<file::Receiver
     };
     made.received_deadline_ms = deadline(c, "received_deadline_ms", &r.received_deadline_ms, made.received_deadline_ms);
     made.accepted_deadline_ms = deadline(c, "accepted_deadline_ms", &r.accepted_deadline_ms, made.accepted_deadline_ms);
+    if let Some(seconds) = &r.claimed_deadline_s {
+        if kind.last_rung() <= vaka_protocol::Rung::Accepted {
+            c.wrong(seconds, "`claimed_deadline_s` is of receivers that tell of a person's claim: a hub".to_owned());
+        }
+        made.claimed_deadline_s = c.number("claimed_deadline_s", seconds, 5, 86_400).map(|s| s as u32);
+    }
     if r.two_paths == Some(true) && made.paths.len() < 2 {
         let name = shown(&made.name);
         c.warn(whole, format!("receiver `{name}` is promised two paths and has {}; add [[receiver.path]] for each, with `interface` or `address`", made.paths.len().max(1)));
@@ -90,7 +101,12 @@ fn way(c: &mut Check<'_>, path: &file::ReceiverPath) -> PathConfig {
         let parsed = word.get_ref().parse().ok();
         if parsed.is_none() {
             let said = shown(word.get_ref());
-            c.wrong(word, format!("`address` of a path is this machine's own address on it, such as \"192.0.2.7\"; found `{said}`"));
+            c.wrong(
+                word,
+                format!(
+                    "`address` of a path is this machine's own address on it, such as \"192.0.2.7\"; found `{said}`"
+                ),
+            );
         }
         parsed
     });
@@ -166,13 +182,23 @@ fn trust(c: &mut Check<'_>, whole: &Spanned<file::Receiver>, made: &mut Receiver
             Ok(pin) => made.pins = vec![pin.hex()],
             Err(_) => {
                 let said = shown(pin.get_ref());
-                c.wrong(pin, format!("`pin`: expected the SHA-256 of the receiver's public key as 64 hex digits, found `{said}`"));
+                c.wrong(
+                    pin,
+                    format!(
+                        "`pin`: expected the SHA-256 of the receiver's public key as 64 hex digits, found `{said}`"
+                    ),
+                );
             }
         }
     }
     if made.is_over_tls() && r.ca.is_none() && r.pin.is_none() {
         let said = shown(&made.name);
-        c.warn(whole, format!("receiver `{said}` has neither `pin` nor `ca`: it is not trusted and NOTHING WILL BE DELIVERED to it"));
+        c.warn(
+            whole,
+            format!(
+                "receiver `{said}` has neither `pin` nor `ca`: it is not trusted and NOTHING WILL BE DELIVERED to it"
+            ),
+        );
     }
 }
 

@@ -226,7 +226,10 @@ fn what_can_prove_no_more_than_receiving_ends_there() {
     let start = ledger.start_ready(0).remove(0);
     let received = LinkEvent::Received { attempt: start.attempt, detail: String::new() };
     let told = ledger.happened("hook", "p", received, 0);
-    assert!(matches!(&told[..], [Report::Rung { last: false, .. }, Report::Rung { rung: Rung::Received, last: true, .. }]));
+    assert!(matches!(
+        &told[..],
+        [Report::Rung { last: false, .. }, Report::Rung { rung: Rung::Received, last: true, .. }]
+    ));
     assert_eq!((ledger.owed_count(), ledger.next_due_ms()), (0, None));
 }
 
@@ -242,7 +245,8 @@ fn what_a_hub_accepts_and_nobody_claims_goes_to_the_next_receiver() {
     ledger.happened("hub", "p", LinkEvent::Connected, 1_000);
     assert!(ledger.start_ready(179_999).is_empty() && ledger.nobody_has(179_999).is_empty());
     assert_eq!(names(&ledger.start_ready(180_000)), ["x/1@centre"]);
-    let claimed = LinkEvent::Person { reference: start.notice.reference.clone(), act: ActWhat::Claim, by: "anna".into() };
+    let claimed =
+        LinkEvent::Person { reference: start.notice.reference.clone(), act: ActWhat::Claim, by: "anna".into() };
     let told = ledger.happened("hub", "p", claimed, 180_001);
     assert!(matches!(&told[..], [Report::Person { by, .. }] if by == "hub: anna"));
     assert_eq!(ledger.owed_count(), 0);
@@ -263,8 +267,12 @@ fn nobody_has_it_is_told_once_after_its_time_and_only_of_life_and_care() {
     let starts = ledger.start_ready(0);
     accept(&mut ledger, starts.iter().find(|s| s.notice.alarm.as_ref() == "taken").unwrap());
     assert!(ledger.nobody_has(NOBODY_HAS_IT_MS - 1).is_empty());
-    assert!(matches!(&ledger.nobody_has(NOBODY_HAS_IT_MS)[..], [Report::Nobody { alarm, .. }] if alarm.as_ref() == "x"));
-    assert!(matches!(&ledger.nobody_has(NOBODY_HAS_IT_MS + 10)[..], [Report::Nobody { alarm, .. }] if alarm.as_ref() == "y"));
+    assert!(
+        matches!(&ledger.nobody_has(NOBODY_HAS_IT_MS)[..], [Report::Nobody { alarm, .. }] if alarm.as_ref() == "x")
+    );
+    assert!(
+        matches!(&ledger.nobody_has(NOBODY_HAS_IT_MS + 10)[..], [Report::Nobody { alarm, .. }] if alarm.as_ref() == "y")
+    );
     assert!(ledger.nobody_has(u64::MAX).is_empty());
 }
 

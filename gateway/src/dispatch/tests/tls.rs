@@ -92,7 +92,8 @@ async fn an_expired_certificate_with_the_pinned_key_is_used_and_told() {
     let pinned = |house: &House, url: &str| ReceiverConfig { pins: vec![house.pin.clone()], ..known(house, url) };
     let stage = is_accepted(pinned, house("127.0.0.1", true)).await;
     // 2020-01-01.
-    let told = stage.heard.iter().filter(|r| matches!(r, Report::Certificate { ended: Some(1_577_836_800), .. })).count();
+    let told =
+        stage.heard.iter().filter(|r| matches!(r, Report::Certificate { ended: Some(1_577_836_800), .. })).count();
     assert_eq!(told, 1, "{:?}", stage.heard);
 }
 
