@@ -22,7 +22,9 @@ use crate::clock::Clock;
 use crate::dispatch::{Dispatcher, Report};
 use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
-use crate::journal::record::{Act, ActWhat, Alive, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, RungRecord, Silent, Via};
+use crate::journal::record::{
+    Act, ActWhat, Alive, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, RungRecord, Silent, Via,
+};
 use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
 use crate::rules::alarms::Change;

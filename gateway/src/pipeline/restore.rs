@@ -317,7 +317,15 @@ impl Folding {
             },
             _ => self.state.apply(&header, &record, &mut Vec::new()),
         }
-        if matches!(record, Record::Event(_) | Record::Quarantine(_) | Record::Path(_) | Record::Fault(_) | Record::Nobody(_) | Record::Silent(_)) {
+        if matches!(
+            record,
+            Record::Event(_)
+                | Record::Quarantine(_)
+                | Record::Path(_)
+                | Record::Fault(_)
+                | Record::Nobody(_)
+                | Record::Silent(_)
+        ) {
             self.open = Some((header, record));
         }
     }
