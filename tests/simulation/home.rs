@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tokio::sync::mpsc;
 use vaka::ingest::roster::Peer;
-use vaka::ingest::{Replies, ToSession};
+use vaka::ingest::{PublishReason, Replies, ToSession};
 use vaka::limits::IN_FLIGHT_PER_CONNECTION_MAX;
 use vaka_device::{Commands, Judged, Outbox};
 use vaka_protocol::{CommandMessage, DeviceId, DoseOutcome, Event, EventMessage, Lane, Outcome, Press};
@@ -64,6 +64,8 @@ pub struct Device {
 pub struct Line {
     pub replies: Replies,
     answers: mpsc::UnboundedReceiver<ToSession>,
+    /// Answered together, and heard one by one.
+    answered: VecDeque<(u64, PublishReason)>,
     /// On its way to the gateway: number by which the session knows it, and the bytes.
     pub uplink: VecDeque<(u64, Vec<u8>)>,
     /// Sent and not acknowledged on this connection: event number by session number.
@@ -142,6 +144,7 @@ impl Device {
         let line = Line {
             replies,
             answers,
+            answered: VecDeque::new(),
             uplink: VecDeque::new(),
             unacknowledged: BTreeMap::new(),
             numbers: 0,
@@ -170,25 +173,29 @@ impl Device {
     /// The next thing from the gateway.
     pub fn hear(&mut self) -> Option<Heard> {
         let line = self.line.as_mut()?;
-        match line.answers.try_recv().ok()? {
-            ToSession::Failed => Some(Heard::Hung),
-            ToSession::Command(message, _) => Some(Heard::Command(message)),
-            ToSession::Answer { number, reason } => {
-                // A publish sent twice is answered twice.
-                let Some(seq) = line.unacknowledged.remove(&number) else { return self.hear() };
-                let identity = (self.peer.device.clone(), self.restart, seq);
-                let stored = match reason {
-                    vaka::ingest::PublishReason::Success => true,
-                    vaka::ingest::PublishReason::QuotaExceeded => false,
-                    other => panic!("{identity:?} was answered with {other:?}"),
-                };
-                let made = self.made.get_mut(&identity).expect("answered what was sent");
-                made.fate = if stored { Fate::Acknowledged } else { Fate::Refused };
-                self.outbox.acked(seq);
-                self.note();
-                Some(Heard::Acknowledged { identity, stored })
+        let Some((number, reason)) = line.answered.pop_front() else {
+            match line.answers.try_recv().ok()? {
+                ToSession::Failed => return Some(Heard::Hung),
+                ToSession::Command(message, _) => return Some(Heard::Command(message)),
+                ToSession::Answers { first, count, reason } => {
+                    line.answered.extend((first..first + count).map(|number| (number, reason)));
+                }
             }
-        }
+            return self.hear();
+        };
+        // A publish sent twice is answered twice.
+        let Some(seq) = line.unacknowledged.remove(&number) else { return self.hear() };
+        let identity = (self.peer.device.clone(), self.restart, seq);
+        let stored = match reason {
+            PublishReason::Success => true,
+            PublishReason::QuotaExceeded => false,
+            other => panic!("{identity:?} was answered with {other:?}"),
+        };
+        let made = self.made.get_mut(&identity).expect("answered what was sent");
+        made.fate = if stored { Fate::Acknowledged } else { Fate::Refused };
+        self.outbox.acked(seq);
+        self.note();
+        Some(Heard::Acknowledged { identity, stored })
     }
 
     /// Carries a command out and answers it. Returns whether it was carried out now.

@@ -57,9 +57,11 @@ pub enum What {
 /// What a session hears back.
 #[derive(Debug)]
 pub enum ToSession {
-    /// The submission of this number is on the disk, or durably refused.
-    Answer {
-        number: u64,
+    /// `count` submissions numbered from `first` are on the disk, or durably refused. In one message, so that a session
+    /// wakes once for them.
+    Answers {
+        first: u64,
+        count: u64,
         reason: PublishReason,
     },
     /// The commit failed: nothing may be acknowledged, the connection ends.

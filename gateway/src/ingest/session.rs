@@ -345,8 +345,9 @@ impl Session {
     /// An answer of the pipeline, or a command.
     fn hear(&mut self, message: ToSession) {
         match message {
-            ToSession::Answer { number, reason } => {
-                if let Some(waiting) = self.waiting.get_mut((number - self.first) as usize) {
+            ToSession::Answers { first, count, reason } => {
+                let from = (first - self.first) as usize;
+                for waiting in self.waiting.iter_mut().skip(from).take(count as usize) {
                     waiting.answered = true;
                     if reason != PublishReason::Success {
                         waiting.reason = reason;

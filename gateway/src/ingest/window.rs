@@ -5,8 +5,10 @@
 //! never the reverse, so nothing but a byte-identical retransmission is ever suppressed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use vaka_protocol::DeviceId;
 
 use crate::limits::{IDENTITIES_MAX, IDENTITIES_PER_DEVICE_MIN};
@@ -24,11 +26,56 @@ pub enum Verdict {
 /// (restart, seq): what a device numbers its events with.
 type Number = (u32, u64);
 
+/// CRC32Cs of the bytes under consecutive numbers. Serialised as one string of bytes, little-endian: a fold has a million
+/// of them, and is written while devices wait.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Run(Vec<u32>);
+
+impl Serialize for Run {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|fingerprint| fingerprint.to_le_bytes()).collect();
+        serializer.serialize_bytes(&bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Run {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RunVisitor)
+    }
+}
+
+struct RunVisitor;
+
+impl<'de> Visitor<'de> for RunVisitor {
+    type Value = Run;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("four bytes for each number")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Run, E> {
+        let (fingerprints, rest) = bytes.as_chunks();
+        if !rest.is_empty() {
+            return Err(E::invalid_length(bytes.len(), &self));
+        }
+        Ok(Run(fingerprints.iter().map(|fingerprint| u32::from_le_bytes(*fingerprint)).collect()))
+    }
+
+    /// As the checkpoints of the first journals have it.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Run, A::Error> {
+        let mut run = Run::default();
+        while let Some(fingerprint) = list.next_element()? {
+            run.0.push(fingerprint);
+        }
+        Ok(run)
+    }
+}
+
 /// One device's remembered identities: runs of consecutive numbers, each with the CRC32C of its bytes.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 struct Window {
     enrolment: u32,
-    runs: BTreeMap<Number, Vec<u32>>,
+    runs: BTreeMap<Number, Run>,
     /// Other bytes that came under a number already used.
     #[serde(default)]
     others: BTreeMap<Number, Vec<u32>>,
@@ -85,12 +132,12 @@ impl Window {
     fn run_at(&self, (restart, seq): Number) -> Option<(Number, usize)> {
         let (&start, run) = self.runs.range(..=(restart, seq)).next_back()?;
         let offset = usize::try_from(seq.checked_sub(start.1)?).ok()?;
-        (start.0 == restart && offset <= run.len()).then_some((start, offset))
+        (start.0 == restart && offset <= run.0.len()).then_some((start, offset))
     }
 
     fn get(&self, number: Number) -> Option<u32> {
         let (start, offset) = self.run_at(number)?;
-        self.runs.get(&start)?.get(offset).copied()
+        self.runs.get(&start)?.0.get(offset).copied()
     }
 
     fn is_other(&self, number: Number, fingerprint: u32) -> bool {
@@ -99,7 +146,7 @@ impl Window {
 
     fn put(&mut self, number: Number, fingerprint: u32) {
         if let Some((start, offset)) = self.run_at(number)
-            && let Some(run) = self.runs.get_mut(&start)
+            && let Some(Run(run)) = self.runs.get_mut(&start)
         {
             if offset < run.len() {
                 if run[offset] != fingerprint && (self.others.len() < OTHERS_MAX || self.others.contains_key(&number)) {
@@ -112,7 +159,7 @@ impl Window {
             // Just behind a run: it grows, unless the next run already holds the number (then that one was found).
             run.push(fingerprint);
         } else {
-            self.runs.insert(number, vec![fingerprint]);
+            self.runs.insert(number, Run(vec![fingerprint]));
             self.held += RUN_WEIGHT;
         }
         self.held += 1;
@@ -124,7 +171,7 @@ impl Window {
             let holds_newest = self.run_at(newest).map(|(start, _)| start);
             let others = self.runs.keys().find(|&&start| Some(start) != holds_newest || self.runs.len() == 1);
             let Some(start) = others.copied() else { return };
-            let Some(mut run) = self.runs.remove(&start) else { return };
+            let Some(Run(mut run)) = self.runs.remove(&start) else { return };
             // In quarters, so that the cost is paid seldom.
             let drop = run.len().min((self.held - share).max(share / 4).max(1));
             self.held -= drop;
@@ -132,7 +179,7 @@ impl Window {
                 self.held -= RUN_WEIGHT;
             } else {
                 run.drain(..drop);
-                self.runs.insert((start.0, start.1 + drop as u64), run);
+                self.runs.insert((start.0, start.1 + drop as u64), Run(run));
             }
         }
     }
@@ -174,6 +221,16 @@ mod tests {
         assert!(windows.devices[&flood].held <= IDENTITIES_MAX);
         assert_eq!(windows.judge(&flood, 1, 1, 0, b"x"), Verdict::New);
         assert_eq!(windows.judge(&flood, 1, 1, IDENTITIES_MAX as u64, b"x"), Verdict::Retransmission);
+    }
+
+    #[test]
+    fn a_run_is_read_as_bytes_and_as_the_list_it_once_was() {
+        let run = Run(vec![1, 0x0403_0201, u32::MAX]);
+        let bytes = minicbor_serde::to_vec(&run).unwrap();
+        assert_eq!(bytes[..6], [0x4c, 1, 0, 0, 0, 1], "twelve bytes, little-endian");
+        assert_eq!(minicbor_serde::from_slice::<Run>(&bytes).unwrap(), run);
+        assert_eq!(minicbor_serde::from_slice::<Run>(&minicbor_serde::to_vec(&run.0).unwrap()).unwrap(), run);
+        assert!(minicbor_serde::from_slice::<Run>(&[0x43, 1, 2, 3]).is_err());
     }
 
     proptest! {

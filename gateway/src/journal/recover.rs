@@ -72,7 +72,9 @@ pub(super) fn recover(
         Some(memory) => memory.failed.clone(),
         None => lock.note().map(|text| read_note(&text)).unwrap_or_default(),
     };
-    // Names that a killed process created but had not yet synced.
+    // Names that a killed process made or exchanged but had not yet synced. The head's too: what goes because it is below the
+    // floor must not be missed by an older head that a power cut brings back.
+    disk.sync_dir(&paths.dir).map_err(at("syncing", &paths.dir))?;
     disk.sync_dir(&paths.segments).map_err(at("syncing", &paths.segments))?;
     let head = head::load(disk, &paths)?;
     let scan::Listing { mut segments, stray } = scan::list(disk, &paths.segments)?;

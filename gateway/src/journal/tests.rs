@@ -131,6 +131,36 @@ fn segments_roll_and_settled_ones_go() {
 }
 
 #[test]
+fn a_removal_whose_head_was_not_synced_is_no_damage_after_a_power_cut() {
+    let mut finished = 0;
+    for seed in 0..40 {
+        let disk = SimDisk::new(seed);
+        let (mut journal, _) = Journal::open(&dir(), options(&disk, 1_000)).unwrap();
+        for _ in 0..40 {
+            put(&mut journal, &[7; 200]);
+            journal.commit().unwrap();
+        }
+        // From here on the head says which segment is the first.
+        journal.remove_before(10).unwrap();
+        let before = journal.stat().segments;
+        // The head has its new name in the page cache, not on the disk.
+        disk.inject(Fault::DirSyncFails(0));
+        journal.remove_before(20).unwrap_err();
+        disk.kill();
+        // A killed process tidies nothing up.
+        std::mem::forget(journal);
+        // The next open reads the new head and finishes the removal; then the power fails.
+        let (journal, _) = Journal::open(&dir(), options(&disk, 1_000)).unwrap();
+        finished += usize::from(journal.stat().segments < before);
+        std::mem::forget(journal);
+        disk.crash();
+        let (_, opened) = Journal::open(&dir(), options(&disk, 1_000)).unwrap();
+        assert_eq!(opened.damage, [], "seed {seed}");
+    }
+    assert_eq!(finished, 40, "this looks at nothing if the removal is not finished");
+}
+
+#[test]
 fn reading_breaks_off_when_asked() {
     let disk = SimDisk::new(1);
     let (mut journal, _) = Journal::open(&dir(), options(&disk, 1_000)).unwrap();

@@ -7,17 +7,18 @@ use tokio::sync::mpsc;
 use vaka_protocol::{DeviceId, Lane, Rung};
 
 use super::keeper::{Input, Keeper};
-use super::restore;
 use super::view::Labels;
+use super::{missing_company, restore};
 use crate::clock::ManualClock;
 use crate::dispatch::Report;
 use crate::ingest::roster::{Peer, Roster};
-use crate::ingest::{Replies, Submission, ToSession, What, admission};
+use crate::ingest::{PublishReason, Replies, Submission, ToSession, What, admission};
 use crate::journal::disk::Disk;
 use crate::journal::index::Index;
 use crate::journal::record::{EventRecord, Record};
 use crate::journal::simdisk::{Fault, SimDisk};
 use crate::journal::{Journal, Options, Stamp};
+use crate::limits;
 use crate::rules::Home;
 
 const PRESS: &[u8] = br#"{"v":1,"restart":1,"seq":1,"event":{"button":{}}}"#;
@@ -36,11 +37,38 @@ fn p1() -> DeviceId {
 
 /// A keeper that has begun. Its index would be where nothing can be saved: no test here stops cleanly.
 fn start(disk: &SimDisk) -> Keeper {
+    start_at(disk, Arc::new(ManualClock::new(1_795_000_000_000)))
+}
+
+fn start_at(disk: &SimDisk, clock: Arc<ManualClock>) -> Keeper {
     let restored = restore::open_with(dir(), 1 << 26, options(disk), Index::new(Path::new("/dev/null/index")));
-    let clock = Arc::new(ManualClock::new(1_795_000_000_000));
     let mut keeper = Keeper::new(restored.expect("opens"), Home::default(), Labels::default(), clock, None);
     keeper.begin();
     keeper
+}
+
+/// Telemetry of `device`, answered to `replies` under these numbers.
+fn telemetry(device: &str, numbers: std::ops::Range<u64>, replies: &Replies) -> Vec<Input> {
+    let device = DeviceId::try_from(device).expect("an id");
+    let submission = |number: u64| {
+        let peer = Peer { device: device.clone(), enrolment: 1, serial: String::new() };
+        let payload = format!(r#"{{"v":1,"restart":1,"seq":{number},"event":{{"motion":{{}}}}}}"#);
+        let topic = vaka_protocol::topic::event(&device);
+        let mut admitted = admission::admit(&peer, &Roster::default(), &topic, payload.into_bytes());
+        admitted.submission.reply = Some((replies.clone(), number));
+        Input::Submission(admitted.submission)
+    };
+    numbers.map(submission).collect()
+}
+
+/// First number, count and success of every message of answers.
+fn heard(answers: &mut mpsc::UnboundedReceiver<ToSession>) -> Vec<(u64, u64, bool)> {
+    let mut heard = Vec::new();
+    while let Ok(message) = answers.try_recv() {
+        let ToSession::Answers { first, count, reason } = message else { panic!("{message:?}") };
+        heard.push((first, count, reason == PublishReason::Success));
+    }
+    heard
 }
 
 fn press() -> Input {
@@ -91,6 +119,63 @@ fn a_receipt_in_a_commit_that_fails_is_taken_again() {
     assert_eq!(owed, 0, "dispatch does not say it again");
     let disk = restore::read_only_on(&disk, dir()).expect("readable");
     assert_eq!(format!("{disk:?}"), format!("{:?}", keeper.state()));
+}
+
+#[test]
+fn a_session_is_answered_once_for_neighbours_and_each_hears_of_a_failure() {
+    let disk = SimDisk::new(6);
+    let mut keeper = start(&disk);
+    let (p1, mut to_p1) = mpsc::unbounded_channel();
+    let (p2, mut to_p2) = mpsc::unbounded_channel();
+    let batch = || {
+        let parts = [telemetry("p1", 0..5, &p1), telemetry("p2", 7..9, &p2), telemetry("p1", 5..6, &p1)];
+        parts.into_iter().flatten().collect::<Vec<Input>>()
+    };
+    disk.inject(Fault::SyncFails(0));
+    keeper.run_batch(&mut batch());
+    for answers in [&mut to_p1, &mut to_p2] {
+        assert!(matches!(answers.try_recv(), Ok(ToSession::Failed)));
+        while let Ok(message) = answers.try_recv() {
+            assert!(matches!(message, ToSession::Failed), "{message:?}");
+        }
+    }
+    keeper.run_batch(&mut batch());
+    assert_eq!(heard(&mut to_p1), [(0, 5, true), (5, 1, true)]);
+    assert_eq!(heard(&mut to_p2), [(7, 2, true)]);
+}
+
+#[test]
+fn room_is_looked_up_by_the_clock_and_while_it_is_short_for_every_batch() {
+    let disk = SimDisk::new(7);
+    let clock = Arc::new(ManualClock::new(1_795_000_000_000));
+    let mut keeper = start_at(&disk, clock.clone());
+    let (replies, mut answers) = mpsc::unbounded_channel();
+    let mut number = 0;
+    let mut is_taken = |keeper: &mut Keeper| {
+        keeper.run_batch(&mut telemetry("p1", number..number + 1, &replies));
+        number += 1;
+        heard(&mut answers).pop().expect("answered").2
+    };
+    assert!(is_taken(&mut keeper));
+    // An eighth of the budget must be free for telemetry.
+    disk.set_capacity(Some(disk.used() + (7 << 20)));
+    assert!(is_taken(&mut keeper), "known for a moment");
+    clock.advance(limits::ROOM_MS);
+    assert!(!is_taken(&mut keeper), "looked up again");
+    disk.set_capacity(None);
+    assert!(is_taken(&mut keeper), "nobody is refused a moment longer than needed");
+}
+
+#[test]
+fn only_companions_in_no_hurry_are_waited_for() {
+    let (replies, _) = mpsc::unbounded_channel();
+    let two = || telemetry("p1", 0..2, &replies);
+    assert_eq!(missing_company(14, &two()), Some(14));
+    assert_eq!(missing_company(1, &two()), None, "a lone device");
+    assert_eq!(missing_company(limits::GATHER_RECORDS_MAX, &two()), None, "enough");
+    assert_eq!(missing_company(14, &[]), None, "idle");
+    assert_eq!(missing_company(14, &[press()]), None, "a press");
+    assert_eq!(missing_company(14, &[Input::Stop]), None);
 }
 
 #[test]

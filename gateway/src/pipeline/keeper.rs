@@ -25,7 +25,7 @@ use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What}
 use crate::journal::record::{
     Act, ActWhat, Alive, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, RungRecord, Silent, Via,
 };
-use crate::journal::{Damage, Header, Journal, Stamp};
+use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
 use crate::rules::alarms::Change;
 use crate::rules::{self, Happening, Home, Input as Judged};
@@ -86,7 +86,13 @@ pub enum Ask {
 
 /// What is answered once the batch is on the disk.
 enum Answer {
-    Device(Replies, u64, PublishReason),
+    /// Neighbours of one session, as [`ToSession::Answers`].
+    Device {
+        to: Replies,
+        first: u64,
+        count: u64,
+        reason: PublishReason,
+    },
     Person(AlarmId, oneshot::Sender<Result<AlarmRow, String>>),
 }
 
@@ -99,8 +105,9 @@ pub struct Keeper {
     listening: BTreeMap<DeviceId, Replies>,
     answers: Vec<Answer>,
     outcomes: Vec<Outcome>,
-    /// Looked up once a batch.
     room: Room,
+    /// When that was looked up, in monotonic milliseconds; `None`: it has to be again.
+    room_at_ms: Option<u64>,
     shortage: Shortage,
     /// Devices that listen from this batch on: what they are owed is sent after its commit.
     new_listeners: Vec<(DeviceId, Replies)>,
@@ -132,6 +139,7 @@ impl Keeper {
             answers: Vec::new(),
             outcomes: Vec::new(),
             room: Room::default(),
+            room_at_ms: None,
             shortage: Shortage::default(),
             new_listeners: Vec::new(),
             questions: Vec::new(),
@@ -196,7 +204,7 @@ impl Keeper {
 
     /// Takes a batch to the disk and answers it.
     pub fn run_batch(&mut self, batch: &mut Vec<Input>) {
-        self.room = self.restored.room();
+        self.look_for_room();
         for (record, lane) in self.shortage.late(&self.room) {
             self.append_unrepeatable(record, lane);
         }
@@ -211,6 +219,17 @@ impl Keeper {
             self.append(record, lane);
         }
         self.commit();
+    }
+
+    /// Asking the file system costs as much as storing five events. Where room is short it is asked for every batch.
+    fn look_for_room(&mut self) {
+        let now_ms = self.clock.now().mono_ms;
+        let fresh = self.room_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < limits::ROOM_MS);
+        let ample = self.room == Room::default() && self.restored.journal.reserve() != Reserve::Gone;
+        if !(fresh && ample) {
+            self.room = self.restored.room();
+            self.room_at_ms = Some(now_ms);
+        }
     }
 
     /// Between batches: saves the fold, and makes room by removing what is settled.
@@ -263,7 +282,19 @@ impl Keeper {
             }
         }
         if let Some((to, number)) = reply {
-            self.answers.push(Answer::Device(to, number, reason));
+            self.answer_device(to, number, reason);
+        }
+    }
+
+    /// What a session submitted together is answered together.
+    fn answer_device(&mut self, to: Replies, number: u64, reason: PublishReason) {
+        match self.answers.last_mut() {
+            Some(Answer::Device { to: same, first, count, reason: alike })
+                if *first + *count == number && *alike == reason && same.same_channel(&to) =>
+            {
+                *count += 1;
+            }
+            _ => self.answers.push(Answer::Device { to, first: number, count: 1, reason }),
         }
     }
 
@@ -504,8 +535,8 @@ impl Keeper {
         }
         for answer in self.answers.drain(..) {
             match answer {
-                Answer::Device(to, number, reason) => {
-                    let _ = to.send(ToSession::Answer { number, reason });
+                Answer::Device { to, first, count, reason } => {
+                    let _ = to.send(ToSession::Answers { first, count, reason });
                 }
                 Answer::Person(alarm, reply) => {
                     let row = view::row_of(&self.restored.state, &self.labels, &alarm);
@@ -569,7 +600,7 @@ impl Keeper {
     fn recover(&mut self) {
         for answer in self.answers.drain(..) {
             match answer {
-                Answer::Device(to, ..) => {
+                Answer::Device { to, .. } => {
                     let _ = to.send(ToSession::Failed);
                 }
                 Answer::Person(alarm, reply) => {
@@ -578,6 +609,7 @@ impl Keeper {
             }
         }
         self.shortage.failed();
+        self.room_at_ms = None;
         let unrepeatable = std::mem::take(&mut self.unrepeatable);
         while !self.stopping.load(Ordering::Acquire) {
             self.outcomes.clear();

@@ -207,12 +207,18 @@ fn spawn_keeper(mut keeper: Keeper, inbox: Arc<Inbox<Input>>) -> Result<Running,
         let _ending = ending;
         keeper.begin();
         let mut batch = Vec::with_capacity(limits::COMMIT_RECORDS_MAX);
-        let mut stopping = false;
+        let (mut stopping, mut previous) = (false, 0);
         while !stopping {
             inbox.take(limits::COMMIT_RECORDS_MAX, keeper.patience(), &mut batch);
+            let is_idle = batch.is_empty();
+            if let Some(missing) = missing_company(previous, &batch) {
+                inbox.gather(missing, Duration::from_micros(limits::GATHER_US));
+                inbox.take(limits::COMMIT_RECORDS_MAX - batch.len(), Duration::ZERO, &mut batch);
+            }
+            previous = batch.len();
             stopping = batch.iter().any(|input| matches!(input, Input::Stop));
             keeper.run_batch(&mut batch);
-            keeper.keep_house(inbox.is_empty());
+            keeper.keep_house(is_idle);
         }
         keeper.finish();
     };
@@ -221,6 +227,14 @@ fn spawn_keeper(mut keeper: Keeper, inbox: Arc<Inbox<Input>>) -> Result<Running,
         .spawn(body)
         .map_err(|e| RunError::Start(format!("starting the journal's thread: {e}")))?;
     Ok(Running { ended })
+}
+
+/// How many more inputs are worth waiting for before a commit of `batch`: whoever was answered by the `previous` commit, of
+/// so many records, is about to send again. `None`: a lone device, an urgent input, or enough.
+fn missing_company(previous: usize, batch: &[Input]) -> Option<usize> {
+    let few = batch.len() + previous <= limits::GATHER_RECORDS_MAX;
+    let can_wait = |input: &Input| matches!(input, Input::Submission(_)) && !input.is_urgent();
+    (previous > 1 && few && !batch.is_empty() && batch.iter().all(can_wait)).then_some(previous)
 }
 
 /// Reads the whole journal once, beside the keeper: a start looks only at what it needs, and a press must not wait for the rest.

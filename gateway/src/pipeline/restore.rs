@@ -4,9 +4,11 @@
 //! is still the same, and otherwise ignored.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_bytes::ByteBuf;
 use tracing::{info, warn};
 use vaka_protocol::Lane;
@@ -214,7 +216,8 @@ impl Restored {
     /// Where the disk refuses; the journal is then to be opened anew.
     pub fn keep_house(&mut self, is_idle: bool, clock: &dyn Clock) -> Result<(), RestoreError> {
         let since = self.state.cursor.saturating_sub(self.saved);
-        if since > limits::SNAPSHOT_RECORDS_MAX || (is_idle && since > limits::SNAPSHOT_RECORDS) {
+        let due = since > limits::SNAPSHOT_RECORDS_MAX || (is_idle && since > limits::SNAPSHOT_RECORDS);
+        if due && !self.index.is_busy() {
             self.save();
         }
         let bytes = self.journal.stat().bytes;
@@ -224,22 +227,22 @@ impl Restored {
         Ok(())
     }
 
-    /// Saves the fold to the index. A failure costs a longer replay, nothing else.
+    /// Saves the fold to the index, which goes on with it by itself. A failure costs a longer replay, nothing else.
     pub fn save(&mut self) {
         let position = self.state.cursor;
         if position == self.saved {
             return;
         }
         let Ok(Some(entry)) = self.journal.read(position) else { return };
-        match minicbor_serde::to_vec(&self.state) {
-            Ok(bytes) => {
-                // Tried once: a failing index is not tried again with every batch.
-                self.saved = position;
-                if let Err(e) = self.index.save(position, Index::crc_of(&entry.body), &bytes) {
-                    warn!("saving the fold to the index: {e}; the next start takes longer");
-                }
-            }
-            Err(e) => warn!("saving the fold to the index: {e}"),
+        // Tried once: a failing index is not tried again with every batch.
+        self.saved = position;
+        let state = &self.state;
+        let write = |to: &mut dyn Write| {
+            let mut serializer = minicbor_serde::Serializer::new(minicbor::encode::write::Writer::new(to));
+            state.serialize(&mut serializer).map_err(std::io::Error::other)
+        };
+        if let Err(e) = self.index.save(position, Index::crc_of(&entry.body), write) {
+            warn!("saving the fold to the index: {e}; the next start takes longer");
         }
     }
 

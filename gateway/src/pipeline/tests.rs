@@ -78,8 +78,8 @@ impl Bench {
         admitted.submission.reply = Some((replies, 7));
         self.keeper().run_batch(&mut vec![Input::Submission(admitted.submission)]);
         match answers.try_recv() {
-            Ok(ToSession::Answer { number: 7, reason: PublishReason::Success }) => admitted.reason,
-            Ok(ToSession::Answer { number: 7, reason }) => reason,
+            Ok(ToSession::Answers { first: 7, count: 1, reason: PublishReason::Success }) => admitted.reason,
+            Ok(ToSession::Answers { first: 7, count: 1, reason }) => reason,
             other => panic!("no answer but {other:?}"),
         }
     }
