@@ -46,6 +46,7 @@ use crate::centre::Centre;
 use crate::mqtt::Version;
 use crate::outage::Way;
 use crate::peer::Peer;
+use crate::peers::Made;
 use crate::table::Table;
 
 /// Vaka beside its peers: acknowledged events, latency, loss, memory, size.
@@ -136,7 +137,7 @@ const QUICK: Plan = Plan {
     outage_events: 1_000,
     settle: Duration::from_millis(500),
     watch: Duration::from_secs(3),
-    rounds_end: Duration::from_secs(60),
+    rounds_end: Duration::from_secs(40),
 };
 
 /// How long a way up stays gone after the press, and by how much longer each time. Longer than the pauses between two
@@ -239,7 +240,7 @@ fn measure(args: &Args) -> Result<Run> {
         devices: LOADS[2].connections,
         centre_port: centre.port,
     };
-    let (mut peers, left_out) = peers::make(&names, &place)?;
+    let Made { mut peers, left_out } = peers::make(&names, &place)?;
     for line in &left_out {
         say(start, line);
     }
@@ -279,9 +280,10 @@ fn measure(args: &Args) -> Result<Run> {
             plan.outage_events
         ),
         format!(
-            "MQTT {}, mutual TLS 1.3, P-256, QoS 1, {} B; medians of rounds, ratios within a round; {cores} cores, load average {busy} before",
+            "MQTT {}, mutual TLS 1.3, P-256, QoS 1, {} B; medians of rounds, ratios within a round; {cores} cores, load average {busy} before{}",
             args.mqtt(),
-            load::EVENT_BYTES
+            load::EVENT_BYTES,
+            if args.quick { "; --quick: rough" } else { "" }
         ),
     ]);
     let columns = peers.iter().map(|peer| peer.name().to_owned()).collect();

@@ -34,8 +34,14 @@ pub struct Place<'a> {
     pub centre_port: u16,
 }
 
-/// Those of these names that can be had, and a line for each that cannot. Without Vaka the whole run has no sense: an error.
-pub fn make(names: &[&str], place: &Place) -> Result<(Vec<Box<dyn Peer>>, Vec<String>)> {
+/// Those that can be had here, and a line for each that cannot.
+pub struct Made {
+    pub peers: Vec<Box<dyn Peer>>,
+    pub left_out: Vec<String>,
+}
+
+/// Makes those of these names that can be had. Without Vaka, where it is asked for, the run has no sense: an error.
+pub fn make(names: &[&str], place: &Place) -> Result<Made> {
     let mut peers = Vec::new();
     let mut left_out = Vec::new();
     for name in names {
@@ -48,7 +54,7 @@ pub fn make(names: &[&str], place: &Place) -> Result<(Vec<Box<dyn Peer>>, Vec<St
     if peers.is_empty() {
         bail!("nobody to measure; {}", left_out.join("; "));
     }
-    Ok((peers, left_out))
+    Ok(Made { peers, left_out })
 }
 
 fn one(name: &str, place: &Place) -> Result<Box<dyn Peer>> {

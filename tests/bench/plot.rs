@@ -18,7 +18,8 @@ use crate::table::{Table, figure};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-const SIZE: (u32, u32) = (900, 640);
+/// Width of the picture, in pixels.
+const WIDTH: i32 = 900;
 const GROUND: RGBColor = RGBColor(255, 255, 255);
 const INK: RGBColor = RGBColor(31, 35, 40);
 const FAINT: RGBColor = RGBColor(100, 108, 116);
@@ -28,6 +29,10 @@ const LINE: RGBColor = RGBColor(216, 222, 228);
 const AXIS_LEFT: i32 = 250;
 const AXIS_WIDTH: i32 = 620;
 const ROW_HEIGHT: i32 = 34;
+/// Where the rows of ratios begin; height of one bar with its gap; widths of the three pictures of bars.
+const ROWS_TOP: i32 = 80;
+const BAR_HEIGHT: i32 = 24;
+const BAR_WIDTHS: [i32; 3] = [245, 360, 255];
 
 /// One line of the upper picture.
 struct Ratio {
@@ -54,20 +59,30 @@ fn ratios() -> Vec<Ratio> {
 /// Draws it. An error: a run without mosquitto, or a file that cannot be written.
 pub fn draw(table: &Table, columns: &[&str], file: &Path) -> Result<()> {
     ensure!(columns.contains(&MOSQUITTO), "--plot draws ratios to mosquitto, and mosquitto was not measured");
-    let area = SVGBackend::new(file, SIZE).into_drawing_area();
-    picture(table, columns, &area).map_err(|e| anyhow!("drawing {}: {e}", file.display()))
+    let lines = ratios();
+    let bars_top = ROWS_TOP + ROW_HEIGHT * lines.len() as i32 + 40;
+    let height = bars_top + 34 + BAR_HEIGHT * columns.len() as i32;
+    let area = SVGBackend::new(file, (WIDTH as u32, height as u32)).into_drawing_area();
+    let drawn = ground(&area, height)
+        .and_then(|()| legend(columns, &area))
+        .and_then(|()| rows(table, columns, &lines, &area))
+        .and_then(|()| bars(table, columns, &area, bars_top))
+        .and_then(|()| Ok(area.present()?));
+    drawn.map_err(|e| anyhow!("drawing {}: {e}", file.display()))
 }
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-fn picture(table: &Table, columns: &[&str], area: &Area) -> Drawn {
-    area.draw(&Rectangle::new([(0, 0), (SIZE.0 as i32 - 1, SIZE.1 as i32 - 1)], GROUND.filled()))?;
-    area.draw(&Rectangle::new([(0, 0), (SIZE.0 as i32 - 1, SIZE.1 as i32 - 1)], LINE))?;
-    text(area, "Times mosquitto as it is shipped", (20, 26), 18, INK, HPos::Left)?;
-    legend(columns, area)?;
-    let lines = ratios();
-    let bottom = 76 + ROW_HEIGHT * lines.len() as i32;
-    let (low, high) = range(table, columns, &lines);
+fn ground(area: &Area, height: i32) -> Drawn {
+    let whole = [(0, 0), (WIDTH - 1, height - 1)];
+    area.draw(&Rectangle::new(whole, GROUND.filled()))?;
+    Ok(area.draw(&Rectangle::new(whole, LINE))?)
+}
+
+/// The upper picture: a row for each ratio, a mark for each peer.
+fn rows(table: &Table, columns: &[&str], lines: &[Ratio], area: &Area) -> Drawn {
+    let bottom = ROWS_TOP + ROW_HEIGHT * lines.len() as i32;
+    let (low, high) = range(table, columns, lines);
     let x = |ratio: f64| {
         let share = (ratio.clamp(low, high) / low).ln() / (high / low).ln();
         AXIS_LEFT + (share * f64::from(AXIS_WIDTH)).round() as i32
@@ -75,105 +90,129 @@ fn picture(table: &Table, columns: &[&str], area: &Area) -> Drawn {
     let mut decade = low;
     while decade <= high * 1.01 {
         let color = if (decade - 1.0).abs() < 1e-9 { INK } else { LINE };
-        area.draw(&PathElement::new([(x(decade), 68), (x(decade), bottom)], color))?;
-        text(area, &times(decade), (x(decade), bottom + 12), 12, FAINT, HPos::Center)?;
+        area.draw(&PathElement::new([(x(decade), ROWS_TOP), (x(decade), bottom)], color))?;
+        text(area, &times(decade), (x(decade), bottom + 13), 12, FAINT, HPos::Center)?;
         decade *= 10.0;
     }
     let mut better = None;
     for (index, line) in lines.iter().enumerate() {
-        let y = 76 + ROW_HEIGHT * index as i32 + ROW_HEIGHT / 2;
+        let top = ROWS_TOP + ROW_HEIGHT * index as i32;
+        let y = top + ROW_HEIGHT / 2 + 2;
         if better != Some(line.more_is_better) {
             better = Some(line.more_is_better);
-            let hint = if line.more_is_better { "more is better" } else { "less is better" };
-            area.draw(&PathElement::new(
-                [(20, y - ROW_HEIGHT / 2), (AXIS_LEFT + AXIS_WIDTH, y - ROW_HEIGHT / 2)],
-                LINE,
-            ))?;
-            text(area, hint, (20, y - 8), 11, FAINT, HPos::Left)?;
+            let hint = if line.more_is_better { "more is better →" } else { "← less is better" };
+            area.draw(&PathElement::new([(20, top), (AXIS_LEFT + AXIS_WIDTH, top)], LINE))?;
+            // On the side where better lies.
+            let (at, side) = if line.more_is_better {
+                (AXIS_LEFT + AXIS_WIDTH - 6, HPos::Right)
+            } else {
+                (AXIS_LEFT + 6, HPos::Left)
+            };
+            text(area, hint, (at, top + 10), 11, FAINT, side)?;
         }
-        text(area, &line.text, (AXIS_LEFT - 14, y), 13, INK, HPos::Right)?;
-        // Ours last: it lies on top.
-        for column in columns.iter().rev() {
-            let ratio = table.median(&line.row, column) / table.median(&line.row, MOSQUITTO);
+        text(area, &line.text, (AXIS_LEFT - 16, y), 13, INK, HPos::Right)?;
+        let mut taken: Vec<(i32, i32)> = Vec::new();
+        for column in columns {
+            let ratio = table.ratio(&line.row, column, MOSQUITTO);
             if *column == MOSQUITTO || !ratio.is_finite() {
                 continue;
             }
-            marker(area, column, (x(ratio), y))?;
+            // No place on such an axis is nothing: those stand side by side at its end. Else, a mark that would hide
+            // another stands below it.
+            let mut at = (x(ratio), y);
+            while ratio == 0.0 && taken.contains(&at) {
+                at.0 += 16;
+            }
+            while taken.iter().any(|other| (at.0 - other.0).abs() < 12 && (at.1 - other.1).abs() < 9) {
+                at.1 += 9;
+            }
+            taken.push(at);
+            marker(area, column, at)?;
             if *column == VAKA {
-                let said = if ratio == 0.0 { "0".to_owned() } else { times(ratio) };
-                text(area, &said, (x(ratio), y - 13), 12, color(VAKA), HPos::Center)?;
+                let said = if ratio == 0.0 { "none".to_owned() } else { times(ratio) };
+                let half = 4 * said.chars().count() as i32;
+                area.draw(&Rectangle::new([(at.0 - half, y - 21), (at.0 + half, y - 9)], GROUND.filled()))?;
+                text(area, &said, (at.0, y - 14), 12, color(VAKA), HPos::Center)?;
             }
         }
     }
-    bars(table, columns, area, bottom + 34)
+    Ok(())
 }
 
 /// Whole decades around all ratios; zeros stand at the left end.
 fn range(table: &Table, columns: &[&str], lines: &[Ratio]) -> (f64, f64) {
-    let all = lines.iter().flat_map(|line| {
-        columns.iter().map(|column| table.median(&line.row, column) / table.median(&line.row, MOSQUITTO))
-    });
+    let all = lines.iter().flat_map(|line| columns.iter().map(|column| table.ratio(&line.row, column, MOSQUITTO)));
     let (low, high) = all
         .filter(|ratio| ratio.is_finite() && *ratio > 0.0)
         .fold((0.1f64, 10.0f64), |(low, high), ratio| (low.min(ratio), high.max(ratio)));
     (10f64.powf(low.log10().floor()), 10f64.powf(high.log10().ceil()))
 }
 
+/// Two figures that matter, without zeros that say nothing.
 fn times(ratio: f64) -> String {
-    match ratio {
-        r if r >= 10.0 => format!("{r:.0}×"),
-        r if r >= 1.0 => format!("{:.1}×", r).replace(".0×", "×"),
-        r if r >= 0.1 => format!("{r:.2}×"),
-        r => format!("{r:.3}×").replace("0×", "×"),
-    }
+    let said = match ratio {
+        r if r >= 10.0 => return format!("{r:.0}×"),
+        r if r >= 1.0 => format!("{r:.1}"),
+        r if r >= 0.1 => format!("{r:.2}"),
+        r => format!("{r:.3}"),
+    };
+    format!("{}×", said.trim_end_matches('0').trim_end_matches('.'))
 }
 
 fn legend(columns: &[&str], area: &Area) -> Drawn {
-    let mut left = AXIS_LEFT + AXIS_WIDTH;
+    text(area, "Beside mosquitto as it is shipped", (20, 28), 18, INK, HPos::Left)?;
+    let note = "1× is mosquitto. Vaka acknowledges what is on the disk; the others acknowledge first.";
+    text(area, note, (20, 54), 13, FAINT, HPos::Left)?;
+    let mut left = WIDTH - 20;
     for column in columns.iter().rev() {
-        left -= 8 * column.len() as i32 + 26;
-        marker(area, column, (left, 26))?;
-        text(area, column, (left + 10, 26), 13, INK, HPos::Left)?;
+        left -= 7 * column.len() as i32 + 12;
+        text(area, column, (left, 28), 13, INK, HPos::Left)?;
+        left -= 12;
+        marker(area, column, (left, 28))?;
+        left -= 8;
     }
-    let note = "vaka acknowledges from the disk, the others from memory or the page cache";
-    text(area, note, (20, 50), 12, FAINT, HPos::Left)
+    Ok(())
 }
 
-/// Three pictures of bars, side by side.
+/// The lower pictures: three with a bar for each peer, side by side.
 fn bars(table: &Table, columns: &[&str], area: &Area, top: i32) -> Drawn {
-    let delivered = |column: &str| table.median(&row(Way::Tuned, DELIVERED), column);
+    let delivered = |way, column: &str| table.median(&row(way, DELIVERED), column);
     let panels: [(&str, Bars); 3] = [
         ("lost after kill -9, of 100", &|column| {
             let share = 100.0 * table.median(LOST, column) / table.median(KILLED, column);
             (share, figure(share))
         }),
-        ("alarm after an outage, s", &|column| {
+        ("seconds to the alarm after an outage", &|column| {
             let seconds = table.median(&row(Way::Tuned, AFTER), column) / 1e3;
-            if delivered(column) == 0.0 { (f64::NAN, "lost".into()) } else { (seconds, figure(seconds)) }
+            let mut said = if delivered(Way::Tuned, column) == 0.0 { "lost".into() } else { figure(seconds) };
+            if delivered(Way::AsShipped, column) == 0.0 {
+                said += " tuned; as shipped: lost";
+            }
+            (seconds, said)
         }),
-        ("written per 300-byte event, bytes", &|column| {
+        ("bytes written per event of 300", &|column| {
             let bytes = table.median(WRITTEN, column);
-            (bytes, if bytes == 0.0 { "0 (memory)".into() } else { figure(bytes) })
+            (bytes, figure(bytes))
         }),
     ];
-    const WIDTH: i32 = 290;
-    area.draw(&PathElement::new([(20, top - 8), (SIZE.0 as i32 - 20, top - 8)], LINE))?;
-    for (index, (title, value)) in panels.iter().enumerate() {
-        let left = 20 + WIDTH * index as i32;
-        text(area, title, (left, top + 10), 14, INK, HPos::Left)?;
+    let mut left = 20;
+    area.draw(&PathElement::new([(left, top - 10), (WIDTH - 20, top - 10)], LINE))?;
+    for ((title, value), width) in panels.iter().zip(BAR_WIDTHS) {
+        text(area, title, (left, top + 8), 13, INK, HPos::Left)?;
         let longest = columns.iter().map(|column| value(column).0).filter(|v| v.is_finite()).fold(0.0, f64::max);
-        let name_width = 120;
-        let room = f64::from(WIDTH - name_width - 90);
+        let start = left + 132;
         for (place, column) in columns.iter().enumerate() {
-            let y = top + 38 + 24 * place as i32;
+            let y = top + 34 + BAR_HEIGHT * place as i32;
             let (bar, said) = value(column);
-            let share = if longest > 0.0 && bar.is_finite() { bar / longest } else { 0.0 };
-            let start = left + name_width;
-            let end = start + (share * room).round() as i32;
             text(area, column, (start - 8, y), 12, INK, HPos::Right)?;
-            area.draw(&Rectangle::new([(start, y - 7), (end.max(start + 1), y + 7)], color(column).filled()))?;
-            text(area, &said, (end.max(start + 1) + 6, y), 12, INK, HPos::Left)?;
+            let mut end = start;
+            if bar.is_finite() && longest > 0.0 {
+                end += (bar / longest * 55.0).round().max(1.0) as i32;
+                area.draw(&Rectangle::new([(start, y - 7), (end, y + 7)], color(column).filled()))?;
+            }
+            text(area, &said, (end + 6, y), 12, INK, HPos::Left)?;
         }
+        left += width;
     }
     Ok(())
 }
@@ -206,7 +245,8 @@ fn marker(area: &Area, column: &str, (x, y): (i32, i32)) -> Drawn {
 }
 
 fn text(area: &Area, said: &str, at: (i32, i32), size: i32, color: RGBColor, side: HPos) -> Drawn {
-    let style = ("sans-serif", size).into_font().color(&color).pos(Pos::new(side, VPos::Center));
+    // plotters draws a font 1.24 times as small as it is told.
+    let style = ("sans-serif", f64::from(size) * 1.24).into_font().color(&color).pos(Pos::new(side, VPos::Center));
     Ok(area.draw(&Text::new(said.to_owned(), at, style))?)
 }
 
@@ -235,7 +275,7 @@ mod tests {
         assert_eq!(times(10.0), "10×");
         assert_eq!(times(1.0), "1×");
         assert_eq!(times(1.84), "1.8×");
-        assert_eq!(times(0.1), "0.10×");
+        assert_eq!(times(0.1), "0.1×");
         assert_eq!(times(0.01), "0.01×");
     }
 }
