@@ -113,3 +113,24 @@ pub fn json(goals: &[Goal]) -> Value {
         |g: &Goal| json!({"goal": g.text, "unit": g.unit, "measured": measured(g), "bound": g.bound, "met": g.met()});
     goals.iter().map(line).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goal_beside_a_peer_that_is_left_out_is_not_measured() {
+        let mut table = Table::default();
+        let sooner =
+            |table: &Table| goals(table).into_iter().find(|goal| goal.text.starts_with("alarm after")).unwrap();
+        // Three outages beside one: each side's median, not only the pair.
+        for after_ms in [900.0, 100.0, 300.0] {
+            table.add(&outage::row(Way::Tuned, AFTER), "ms", VAKA, after_ms);
+        }
+        assert_eq!(sooner(&table).met(), None);
+        table.add(&outage::row(Way::Tuned, AFTER), "ms", MOSQUITTO_AUTOSAVE, 1_800.0);
+        assert_eq!((sooner(&table).measured, sooner(&table).met()), (6.0, Some(true)));
+        table.add(&outage::row(Way::Tuned, AFTER), "ms", MOSQUITTO_AUTOSAVE, 600.0);
+        assert_eq!(sooner(&table).met(), Some(false));
+    }
+}

@@ -133,7 +133,7 @@ const QUICK: Plan = Plan {
     measure_ms: 700,
     presses_per_round: 20,
     disk_events: 8_000,
-    outages: 2,
+    outages: 1,
     outage_events: 1_000,
     settle: Duration::from_millis(500),
     watch: Duration::from_secs(3),
@@ -273,8 +273,11 @@ fn measure(args: &Args) -> Result<Run> {
 
     let mut foot: Vec<String> = peers.iter().map(|peer| format!("{}: {}", peer.name(), peer.about())).collect();
     foot.extend(left_out);
+    let owed: Vec<&str> = peers.iter().filter(|peer| peer.keeps_only_for_somebody()).map(|peer| peer.name()).collect();
+    if !owed.is_empty() {
+        foot.push(format!("in every load one subscriber is away, for whoever stores only what somebody is owed: {}; the others are asked to keep for nobody", owed.join(", ")));
+    }
     foot.extend([
-        "the first two keep for nobody in the loads above; those that store only what somebody is owed have one subscriber, who is away".to_owned(),
         format!(
             "outage: the way up is gone, {} telemetry events, one press, the way up is back: the press's way. Vaka: to its alarm centre, telemetry stays home by design; mosquitto: over a bridge (restart_timeout 1) to a second one",
             plan.outage_events
