@@ -32,6 +32,19 @@ pub const LOADS: [Load; 3] =
 pub const MACHINE: &str = "disk";
 pub const RAW_P50: &str = "append 400 B + fdatasync, p50";
 
+/// Rows that goals and plot look at.
+pub const ACKNOWLEDGED: &str = "acknowledged";
+pub const P50: &str = "PUBACK p50";
+pub const P99: &str = "PUBACK p99";
+pub const KILLED: &str = "acknowledged before kill -9";
+pub const LOST: &str = "of these lost";
+pub const WRITTEN: &str = "16×1 written to the disk";
+pub const IDLE_RSS: &str = "idle, 50 devices: RSS";
+pub const IDLE_WAKES: &str = "idle: context switches";
+pub const IDLE_SYNCS: &str = "idle: syncs";
+pub const SIZE: &str = "program, stripped";
+pub const CONNACK: &str = "start to first CONNACK";
+
 impl Load {
     pub fn name(&self) -> String {
         format!("{}×{}", self.connections, self.window)
@@ -45,8 +58,8 @@ impl Load {
 /// Events acknowledged before a kill. Below mosquitto's queue limit of 1,000, so that the kill alone is judged.
 const KILL_EVENTS: u64 = 900;
 
-/// A generator that has connected everything.
-fn generator(dir: &Path, server: &Server, peer: &dyn Peer, load: Load, restart: u32, work: Work) -> Result<Role> {
+/// A generator, in a process of its own, that has connected everything.
+pub fn generator(dir: &Path, server: &Server, peer: &dyn Peer, load: Load, restart: u32, work: Work) -> Result<Role> {
     let spec = LoadSpec {
         target: server.target.clone(),
         devices: peer.devices()[..load.connections].to_vec(),
@@ -56,13 +69,13 @@ fn generator(dir: &Path, server: &Server, peer: &dyn Peer, load: Load, restart: 
     };
     let path = dir.join("load.json");
     fs::write(&path, serde_json::to_string(&spec)?)?;
-    let mut role = Role::spawn("load", Some(&path))?;
+    let mut role = Role::spawn("load", &[path.as_os_str()])?;
     let ready = role.line().with_context(|| format!("connecting {} devices to {}", load.connections, peer.name()))?;
     ensure!(ready == "ready", "the generator said {ready:?} instead of ready");
     Ok(role)
 }
 
-fn result(mut role: Role) -> Result<LoadResult> {
+pub fn result(mut role: Role) -> Result<LoadResult> {
     Ok(serde_json::from_str(&role.line()?)?)
 }
 
@@ -76,15 +89,18 @@ pub fn throughput(
     measure_ms: u64,
 ) -> Result<f64> {
     let server = peer.start_empty()?;
+    if peer.keeps_only_for_somebody() {
+        peer.prepare_keeping(&server)?;
+    }
     let role = generator(dir, &server, peer, load, 1, Work::Timed { warm_up_ms, measure_ms })?;
     let before_us = cpu_us(server.pid());
     let result = result(role)?;
     let server_us = cpu_us(server.pid()) - before_us;
     let rate = result.acked as f64 / result.seconds;
     let all = result.acked_total.max(1) as f64;
-    table.add(&load.row("acknowledged"), "ev/s", peer.name(), rate);
-    table.add(&load.row("PUBACK p50"), "ms", peer.name(), result.p50_us / 1e3);
-    table.add(&load.row("PUBACK p99"), "ms", peer.name(), result.p99_us / 1e3);
+    table.add(&load.row(ACKNOWLEDGED), "ev/s", peer.name(), rate);
+    table.add(&load.row(P50), "ms", peer.name(), result.p50_us / 1e3);
+    table.add(&load.row(P99), "ms", peer.name(), result.p99_us / 1e3);
     table.add(&load.row("server's processor time"), "µs/ev", peer.name(), server_us / all);
     table.add(&load.row("generator's processor time"), "µs/ev", peer.name(), result.cpu_us / all);
     table.add(&load.row("peak memory"), "MiB", peer.name(), peak_mib(server.pid()));
@@ -114,8 +130,8 @@ pub fn lost_after_kill(table: &mut Table, dir: &Path, peer: &mut dyn Peer) -> Re
     let kept = peer.kept(&server, 77)?;
     let acked = peer.devices()[..load.connections].iter().flat_map(|d| (1..=per_device).map(|seq| (d.id.clone(), seq)));
     let lost = acked.filter(|event| !kept.contains(event)).count() as f64 - result.refused as f64;
-    table.add("acknowledged before kill -9", "events", peer.name(), result.acked_total as f64);
-    table.add("of these lost", "events", peer.name(), lost);
+    table.add(KILLED, "events", peer.name(), result.acked_total as f64);
+    table.add(LOST, "events", peer.name(), lost);
     Ok(lost)
 }
 
@@ -124,12 +140,13 @@ pub fn disk_bytes(table: &mut Table, dir: &Path, peer: &mut dyn Peer, events: u6
     let load = Load { connections: 16, window: 1 };
     let server = peer.start_empty()?;
     peer.prepare_keeping(&server)?;
-    let role = generator(dir, &server, peer, load, 1, Work::Count { per_device: events / 16 })?;
+    let per_device = events.min(peer.disk_events_max()) / 16;
+    let role = generator(dir, &server, peer, load, 1, Work::Count { per_device })?;
     let written = write_bytes(server.pid());
     let size = disk::folder_bytes(peer.store());
     let result = result(role)?;
     let all = result.acked_total as f64;
-    table.add("16×1 written to the disk", "B/ev", peer.name(), (write_bytes(server.pid()) - written) / all);
+    table.add(WRITTEN, "B/ev", peer.name(), (write_bytes(server.pid()) - written) / all);
     table.add("16×1 growth of the store", "B/ev", peer.name(), (disk::folder_bytes(peer.store()) - size) / all);
     Ok(())
 }
@@ -142,7 +159,7 @@ pub fn ready(table: &mut Table, peer: &mut dyn Peer) -> Result<f64> {
     let connected_ms = server.spawned.elapsed().as_secs_f64() * 1e3;
     drop(session);
     table.add("start to listening", "ms", peer.name(), server.listening_ms);
-    table.add("start to first CONNACK", "ms", peer.name(), connected_ms);
+    table.add(CONNACK, "ms", peer.name(), connected_ms);
     Ok(connected_ms)
 }
 
@@ -167,9 +184,9 @@ pub fn idle(
     let minutes = watch.as_secs_f64() / 60.0;
     for ((name, server, _), (switches, cpu)) in held.iter().zip(before) {
         let (rss, pss) = memory_mib(server.pid());
-        table.add("idle, 50 devices: RSS", "MiB", name, rss);
+        table.add(IDLE_RSS, "MiB", name, rss);
         table.add("idle, 50 devices: PSS", "MiB", name, pss);
-        table.add("idle: context switches", "/min", name, (context_switches(server.pid()) - switches) / minutes);
+        table.add(IDLE_WAKES, "/min", name, (context_switches(server.pid()) - switches) / minutes);
         table.add("idle: processor time", "ms/min", name, (cpu_us(server.pid()) - cpu) / 1e3 / minutes);
     }
     let mut traces = Vec::new();
@@ -189,7 +206,7 @@ pub fn idle(
     for (name, mut strace, file) in traces {
         strace.kill();
         if let Ok(calls) = fs::read_to_string(file) {
-            table.add("idle: syncs", "/min", name, calls.lines().count() as f64 / minutes);
+            table.add(IDLE_SYNCS, "/min", name, calls.lines().count() as f64 / minutes);
         }
     }
     for (_, server, mut role) in held {
@@ -236,9 +253,10 @@ pub fn presses(
 
 /// Size of the program as it is shipped: without symbols.
 pub fn program_size(table: &mut Table, dir: &Path, peer: &dyn Peer) -> Result<()> {
+    let Some(program) = peer.program() else { return Ok(()) };
     let stripped = dir.join("stripped");
-    let done = Command::new("strip").arg("-o").arg(&stripped).arg(peer.program()).status();
-    let measured = if done.is_ok_and(|status| status.success()) { stripped.as_path() } else { peer.program() };
-    table.add("program, stripped", "MiB", peer.name(), fs::metadata(measured)?.len() as f64 / 1_048_576.0);
+    let done = Command::new("strip").arg("-o").arg(&stripped).arg(program).status();
+    let measured = if done.is_ok_and(|status| status.success()) { stripped.as_path() } else { program };
+    table.add(SIZE, "MiB", peer.name(), fs::metadata(measured)?.len() as f64 / 1_048_576.0);
     Ok(())
 }

@@ -3,15 +3,19 @@
 //!
 //! The lean one answers in the moment it has read, so that the figure is the gateway's; SIPp is the judge nobody here wrote.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
+use crate::outage::Arrival;
 use crate::process::{Process, Role, free_port};
 
 /// Who plays the alarm centre.
@@ -38,7 +42,7 @@ impl Kind {
     pub fn start(self, dir: &Path) -> Result<Option<Centre>> {
         match self {
             Kind::Own => {
-                let mut role = Role::spawn("centre", None)?;
+                let mut role = Role::spawn("centre", &[])?;
                 let port = role.line()?.parse()?;
                 Ok(Some(Centre { port, _process: role.process }))
             }
@@ -66,22 +70,92 @@ fn sipp(dir: &Path) -> Result<Option<Centre>> {
     Ok(Some(Centre { port, _process: process }))
 }
 
-/// The `centre` role: prints its port, serves until it is killed.
-pub fn role() -> Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+/// The bench's own centre, down until it is started on the port that is its own.
+pub struct Returning {
+    pub port: u16,
+    centre: Option<Role>,
+}
+
+impl Returning {
+    pub fn new() -> Result<Returning> {
+        Ok(Returning { port: free_port()?, centre: None })
+    }
+
+    /// Starts it and waits for the first press.
+    pub fn start(&mut self, patience: Duration) -> Result<Arrival> {
+        let port = self.port.to_string();
+        let seconds = patience.as_secs().to_string();
+        let words = ["--port", &port, "--press-within-s", &seconds].map(OsStr::new);
+        let centre = self.centre.insert(Role::spawn("centre", &words)?);
+        centre.line()?;
+        let seen: Seen = serde_json::from_str(&centre.line()?)?;
+        Ok(Arrival { alarm_ms: seen.press_ms, before: seen.before })
+    }
+}
+
+/// What the `centre` role tells of a press.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Seen {
+    /// From listening to the press; None: it did not come in time.
+    press_ms: Option<f64>,
+    /// Other reports that came before it, heartbeats not counted.
+    before: u64,
+}
+
+/// The `centre` role: prints its port, serves until it is killed. With `press_within`, a line of JSON as well: `Seen`.
+pub fn role(port: u16, press_within: Option<Duration>) -> Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    let listening = Instant::now();
     println!("{}", listener.local_addr()?.port());
     std::io::stdout().flush()?;
+    let (reports, reported) = mpsc::channel();
+    if let Some(patience) = press_within {
+        std::thread::spawn(move || {
+            let seen = wait_for_press(&reported, listening, patience);
+            println!("{}", serde_json::to_string(&seen).unwrap_or_default());
+        });
+    }
     loop {
         let (stream, _) = listener.accept()?;
+        let reports = reports.clone();
         std::thread::spawn(move || {
-            if let Err(e) = serve(stream) {
+            if let Err(e) = serve(stream, &reports) {
                 eprintln!("bench centre: a connection ended: {e:#}");
             }
         });
     }
 }
 
-fn serve(mut stream: TcpStream) -> Result<()> {
+/// A report that has come in.
+struct Report {
+    at: Instant,
+    is_press: bool,
+}
+
+impl Report {
+    /// None: a heartbeat, or an answer.
+    fn read(body: &str) -> Option<Report> {
+        let asks = body.contains("<mrq") && between(body, "<mty>", "</mty>") != Some("PI");
+        // A pendant, or a button on the wall; 0010 is the alarm itself.
+        let pressed = matches!(between(body, "<dty>", "</dty>"), Some("0003" | "0004"))
+            && between(body, "<stc>", "</stc>") == Some("0010");
+        asks.then(|| Report { at: Instant::now(), is_press: pressed })
+    }
+}
+
+fn wait_for_press(reported: &mpsc::Receiver<Report>, listening: Instant, patience: Duration) -> Seen {
+    let mut seen = Seen::default();
+    while let Ok(report) = reported.recv_timeout(patience.saturating_sub(listening.elapsed())) {
+        if report.is_press {
+            seen.press_ms = Some((report.at - listening).as_secs_f64() * 1e3);
+            break;
+        }
+        seen.before += 1;
+    }
+    seen
+}
+
+fn serve(mut stream: TcpStream, reports: &mpsc::Sender<Report>) -> Result<()> {
     stream.set_nodelay(true)?;
     let port = stream.local_addr()?.port();
     let mut bytes = Vec::new();
@@ -90,6 +164,10 @@ fn serve(mut stream: TcpStream) -> Result<()> {
         while let Some((head, body, size)) = message(&bytes)? {
             if head.starts_with("MESSAGE ") {
                 number += 1;
+                if let Some(report) = Report::read(body) {
+                    // Nobody waits for a press: an error, and none here.
+                    let _ = reports.send(report);
+                }
                 let answers = answers(head, body, port, number).context("a MESSAGE that cannot be answered")?;
                 stream.write_all(answers.as_bytes())?;
             }
@@ -166,6 +244,15 @@ mod tests {
     const ASKED: &str = "MESSAGE sip:centre@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:1;branch=z9hG4bK1\r\n\
         From: <sip:10149471@127.0.0.1:1>;tag=a\r\nTo: <sip:centre@127.0.0.1>\r\nCall-ID: c1\r\nCSeq: 1 MESSAGE\r\n\
         Content-Length:    34\r\n\r\n<mrq><ref>abc</ref><cid>1</cid></mrq>";
+
+    #[test]
+    fn a_press_is_told_from_heartbeats_and_from_what_else_comes() {
+        let report = |text| Report::read(text).map(|report| report.is_press);
+        assert_eq!(report("<mrq><ref>a</ref><mty>PI</mty><dty>0002</dty></mrq>"), None);
+        assert_eq!(report("<mrs><ref>a</ref><snu>0</snu></mrs>"), None);
+        assert_eq!(report("<mrq><mty>ME</mty><dty>0003</dty><stc>0010</stc></mrq>"), Some(true));
+        assert_eq!(report("<mrq><mty>ME</mty><dty>0003</dty><stc>0016</stc></mrq>"), Some(false));
+    }
 
     #[test]
     fn an_alarm_is_taken_once_it_is_whole() {

@@ -1,37 +1,41 @@
-//! Mosquitto from Debian, with Debian's configuration and one listener that demands certificates.
+//! Mosquitto from Debian, with Debian's configuration and one listener that demands certificates; and, for the outage, one
+//! mosquitto that is a bridge and one above it.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::mqtt::{self, Packet, Version};
+use crate::broker::Broker;
+use crate::mqtt::Version;
+use crate::outage::{self, Arrival, Upstream, Way};
 use crate::peer::{Peer, Server};
-use crate::pki;
-use crate::process::{Process, free_port};
-use crate::session::{Identity, Session, Target};
+use crate::process::free_port;
+use crate::session::Identity;
 
-/// Silence after which the subscriber has got what there is, in seconds.
-const SILENCE_S: u64 = 1;
+/// As Debian ships it.
+pub const DEFAULT: &str = "";
+/// Everything it offers to keep what it acknowledged: written at every change, and no end to the queue.
+pub const AUTOSAVE: &str = "autosave_on_changes true\nautosave_interval 1\nmax_queued_messages 0";
+/// No end to the queue nor to what is in flight: for the bridge that is tuned, and for whoever stands above one.
+const UNLIMITED: &str = "max_queued_messages 0\nmax_inflight_messages 0";
+
+/// Events that `AUTOSAVE` writes its whole database for, each of them: more would take minutes and terabytes.
+const AUTOSAVE_EVENTS_MAX: u64 = 960;
 
 pub struct Mosquitto {
-    name: &'static str,
     /// Lines added to the configuration: what makes a variant a peer of its own.
     settings: &'static str,
+    /// Further lines, for the outage only.
+    bridge: String,
     program: PathBuf,
-    dir: PathBuf,
-    store: PathBuf,
-    version: Version,
-    devices: Vec<Identity>,
-    /// The persistent subscriber's certificate.
-    subscriber: Identity,
+    broker: Broker,
 }
 
 impl Mosquitto {
-    /// As Debian ships it; `settings` are further lines, none for the default.
     pub fn new(
         name: &'static str,
         settings: &'static str,
@@ -42,22 +46,17 @@ impl Mosquitto {
         let program = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"];
         let program = program.iter().map(PathBuf::from).find(|path| path.exists());
         let program = program.context("mosquitto is not installed: apt-get install mosquitto")?;
-        let dir = dir.join(name);
-        fs::create_dir_all(&dir)?;
-        let mut devices = pki::make(&dir, devices + 1)?;
-        let subscriber = devices.pop().context("no certificate for the subscriber")?;
-        let store = dir.join("store");
-        Ok(Mosquitto { name, settings, program, store, dir, version, devices, subscriber })
+        Ok(Mosquitto { settings, bridge: String::new(), program, broker: Broker::new(name, dir, version, devices)? })
     }
 
-    fn runtime() -> Result<tokio::runtime::Runtime> {
-        Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    fn is_autosave(&self) -> bool {
+        self.settings == AUTOSAVE
     }
 }
 
 impl Peer for Mosquitto {
     fn name(&self) -> &'static str {
-        self.name
+        self.broker.name
     }
 
     fn about(&self) -> String {
@@ -66,86 +65,106 @@ impl Peer for Mosquitto {
         let version = said.unwrap_or_default().lines().next().unwrap_or("mosquitto").to_owned();
         let settings =
             if self.settings.is_empty() { "Debian's defaults".to_owned() } else { self.settings.replace('\n', ", ") };
-        format!("{version}; {settings}; require_certificate; acknowledges from memory")
+        let acknowledges = if self.is_autosave() { "acknowledges before it saves" } else { "acknowledges from memory" };
+        format!("{version}; {settings}; require_certificate; {acknowledges}")
     }
 
     fn devices(&self) -> &[Identity] {
-        &self.devices
+        &self.broker.devices
     }
 
-    fn program(&self) -> &Path {
-        &self.program
+    fn program(&self) -> Option<&Path> {
+        Some(&self.program)
     }
 
     fn store(&self) -> &Path {
-        &self.store
+        &self.broker.store
+    }
+
+    fn keeps_only_for_somebody(&self) -> bool {
+        self.is_autosave()
+    }
+
+    fn disk_events_max(&self) -> u64 {
+        if self.is_autosave() { AUTOSAVE_EVENTS_MAX } else { u64::MAX }
     }
 
     fn start_empty(&mut self) -> Result<Server> {
-        let _ = fs::remove_dir_all(&self.store);
-        fs::create_dir_all(&self.store)?;
+        self.broker.empty()?;
         self.start_again()
     }
 
     fn start_again(&mut self) -> Result<Server> {
         let port = free_port()?;
-        let dir = self.dir.display();
+        let dir = self.broker.dir.display();
         // Debian: persistence on, saved every 30 minutes and at a graceful stop, a log file.
         // `user root` only so that a root user's temporary folder can be read; elsewhere it has no effect.
         let config = format!(
-            "user root\npersistence true\npersistence_location {dir}/store/\nlog_dest file {dir}/mosquitto.log\n\
+            "user root\npersistence true\npersistence_location {dir}/store/\nlog_dest file {dir}/mosquitto.log\n{}\n\
              listener {port} 127.0.0.1\ncafile {dir}/device-ca.pem\ncertfile {dir}/server-cert.pem\n\
              keyfile {dir}/server-key.pem\nrequire_certificate true\nuse_identity_as_username true\n{}\n",
-            self.settings
+            self.settings, self.bridge
         );
-        let path = self.dir.join("mosquitto.conf");
+        let path = self.broker.dir.join("mosquitto.conf");
         fs::write(&path, config)?;
-        let mut command = Command::new(&self.program);
-        command.arg("-c").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let spawned = Instant::now();
-        let mut process = Process::spawn(self.name, &mut command)?;
-        process.wait_listening(port, Duration::from_secs(10))?;
-        let listening_ms = spawned.elapsed().as_secs_f64() * 1e3;
-        Ok(Server { process, target: Target { port, version: self.version }, spawned, listening_ms })
+        self.broker.start(Command::new(&self.program).arg("-c").arg(&path), port)
     }
 
     fn prepare_keeping(&mut self, server: &Server) -> Result<()> {
-        Self::runtime()?.block_on(async {
-            let mut session = Session::open(&server.target, &self.subscriber, true).await?;
-            session.subscribe("vaka/v1/+/event").await?;
-            session.close().await
-        })
+        self.broker.subscribe(server)
     }
 
     fn kept(&mut self, server: &Server, restart: u32) -> Result<BTreeSet<(String, u64)>> {
-        Self::runtime()?.block_on(async {
-            let mut kept = BTreeSet::new();
-            let mut session = Session::open(&server.target, &self.subscriber, true).await?;
-            if !session.session_present {
-                return Ok(kept);
-            }
-            loop {
-                let version = session.version;
-                while let Some(packet) = session.inbox.next(version)? {
-                    let Packet::Publish { topic, id, payload } = packet else {
-                        continue;
-                    };
-                    let event: serde_json::Value = serde_json::from_slice(payload)?;
-                    let device = topic.split('/').nth(2).unwrap_or_default().to_owned();
-                    let Some(seq) = event["seq"].as_u64() else { bail!("an event without seq on {topic}") };
-                    if event["restart"] == restart {
-                        kept.insert((device, seq));
-                    }
-                    if let Some(id) = id {
-                        mqtt::puback(&mut session.out, id);
-                    }
-                }
-                session.flush().await?;
-                match tokio::time::timeout(Duration::from_secs(SILENCE_S), session.fill()).await {
-                    Ok(filled) => filled?,
-                    Err(_) => return Ok(kept),
-                }
-            }
-        })
+        self.broker.kept(server, restart)
+    }
+
+    fn upstream(&mut self, dir: &Path, way: Way) -> Result<Option<Box<dyn Upstream>>> {
+        if self.is_autosave() && way == Way::AsShipped {
+            return Ok(None);
+        }
+        let port = free_port()?;
+        let limits = match way {
+            Way::AsShipped => "",
+            // The first of its two lines stands in AUTOSAVE already; twice does no harm.
+            Way::Tuned => UNLIMITED,
+        };
+        self.bridge = format!(
+            "{limits}\nconnection up\naddress 127.0.0.1:{port}\ntopic {} out 1\ncleansession false\nrestart_timeout 1\n\
+             keepalive_interval 5\nnotifications false\nbridge_protocol_version mqttv311",
+            crate::broker::EVENTS
+        );
+        Ok(Some(Box::new(Above::new(dir, port, self.broker.version)?)))
+    }
+
+    fn no_upstream(&mut self) {
+        self.bridge.clear();
+    }
+}
+
+/// The broker above the bridge, with a subscriber that was there before the outage.
+struct Above {
+    mosquitto: Mosquitto,
+    server: Option<Server>,
+}
+
+impl Above {
+    /// Its queue is without end and its plain listener costs no handshake: what is measured is the bridge.
+    fn new(dir: &Path, port: u16, version: Version) -> Result<Above> {
+        let dir = tempfile::Builder::new().prefix("above-").tempdir_in(dir)?.keep();
+        let mut mosquitto = Mosquitto::new("above", UNLIMITED, &dir, version, 1)?;
+        mosquitto.bridge = format!("listener {port} 127.0.0.1\nallow_anonymous true");
+        let mut server = mosquitto.start_empty()?;
+        mosquitto.prepare_keeping(&server)?;
+        server.process.terminate(Duration::from_secs(10))?;
+        Ok(Above { mosquitto, server: None })
+    }
+}
+
+impl Upstream for Above {
+    fn back(&mut self, patience: Duration) -> Result<Arrival> {
+        let server = self.server.insert(self.mosquitto.start_again()?);
+        let listening = server.spawned + Duration::from_secs_f64(server.listening_ms / 1e3);
+        let arrived = outage::arrived(&server.target, &self.mosquitto.broker.subscriber, listening, patience);
+        Broker::runtime()?.block_on(arrived)
     }
 }

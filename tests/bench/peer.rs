@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::outage::{Upstream, Way};
 use crate::process::Process;
 use crate::session::{Identity, Target};
 
@@ -19,8 +20,8 @@ pub trait Peer {
     /// Devices it admits, at least as many as the largest load.
     fn devices(&self) -> &[Identity];
 
-    /// The program as it is shipped; its size is measured.
-    fn program(&self) -> &Path;
+    /// The program as it is shipped; its size is measured. None: it is not one program.
+    fn program(&self) -> Option<&Path>;
 
     /// Where it keeps its data.
     fn store(&self) -> &Path;
@@ -36,6 +37,25 @@ pub trait Peer {
         let _ = port;
         Ok(false)
     }
+
+    /// Whether it stores nothing unless somebody is owed it: then a subscriber who is away belongs to every load.
+    fn keeps_only_for_somebody(&self) -> bool {
+        false
+    }
+
+    /// Most events that its disk bytes can be measured with in bounded time.
+    fn disk_events_max(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// From the next start on its alarms go there, and nobody is there yet. None: it has no such way up.
+    fn upstream(&mut self, dir: &Path, way: Way) -> Result<Option<Box<dyn Upstream>>> {
+        let _ = (dir, way);
+        Ok(None)
+    }
+
+    /// From the next start on as before `upstream`; alarms go nowhere until `alarm_centre` says where.
+    fn no_upstream(&mut self) {}
 
     /// What must be there before publishing so that messages are kept at all, e.g. a subscriber.
     fn prepare_keeping(&mut self, server: &Server) -> Result<()>;

@@ -12,6 +12,9 @@ use crate::session::{ANSWER_S_MAX, Identity, Session};
 /// Rest between two presses, in milliseconds: a press comes to a gateway at rest.
 const REST_MS: u64 = 20;
 
+/// A press, as a payload's event.
+pub const BUTTON: &str = r#"{"button":{"press":"short"}}"#;
+
 /// Microseconds from publishing to each answer; None if it did not come before `accepted`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Press {
@@ -49,7 +52,7 @@ async fn one(session: &mut Session, device: &Identity, restart: u32, next_seq: &
     let topic = device.event_topic();
     let seq = *next_seq;
     *next_seq += 1;
-    let payload = event(restart, seq, r#"{"button":{"press":"short"}}"#);
+    let payload = event(restart, seq, BUTTON);
     let mut press = Press::default();
     mqtt::publish(&mut session.out, version, &topic, 1, payload.as_bytes());
     let start = Instant::now();
@@ -100,7 +103,8 @@ async fn one(session: &mut Session, device: &Identity, restart: u32, next_seq: &
     }
 }
 
-fn event(restart: u32, seq: u64, event: &str) -> String {
+/// Bytes of one event, as JSON.
+pub fn event(restart: u32, seq: u64, event: &str) -> String {
     let at = now_ms();
     format!(r#"{{"v":1,"restart":{restart},"seq":{seq},"uptime_ms":{at},"at":{at},"event":{event}}}"#)
 }

@@ -1,8 +1,8 @@
 //! What Linux tells about a process, and processes that end with their owner.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,19 @@ impl Process {
         // An error means that it is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and waits until it has ended by itself.
+    pub fn terminate(&mut self, patience: Duration) -> Result<()> {
+        let asked = Command::new("kill").arg("-TERM").arg(self.pid().to_string()).status().context("starting kill")?;
+        let start = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if !asked.success() || start.elapsed() > patience {
+                bail!("{} did not end in {patience:?} after SIGTERM", self.name);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
@@ -64,9 +77,9 @@ pub struct Role {
 }
 
 impl Role {
-    pub fn spawn(role: &str, argument: Option<&Path>) -> Result<Role> {
+    pub fn spawn(role: &str, arguments: &[&OsStr]) -> Result<Role> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(role).args(argument).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(role).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::spawn(&format!("bench {role}"), &mut command)?;
         let stdout = process.child.stdout.take().context("a child without stdout")?;
         Ok(Role { process, lines: BufReader::new(stdout) })

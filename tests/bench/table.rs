@@ -9,7 +9,7 @@ use crate::stats::median;
 /// One measure: its unit and every round's figure by column.
 #[derive(Default)]
 struct Row {
-    unit: &'static str,
+    unit: String,
     rounds: BTreeMap<String, Vec<f64>>,
 }
 
@@ -22,12 +22,12 @@ pub struct Table {
 
 impl Table {
     /// One round's figure. Rounds of all columns of a row belong together by their position.
-    pub fn add(&mut self, row: &str, unit: &'static str, column: &str, figure: f64) {
+    pub fn add(&mut self, row: &str, unit: &str, column: &str, figure: f64) {
         if !self.rows.contains_key(row) {
             self.order.push(row.to_owned());
         }
         let place = self.rows.entry(row.to_owned()).or_default();
-        place.unit = unit;
+        unit.clone_into(&mut place.unit);
         place.rounds.entry(column.to_owned()).or_default().push(figure);
     }
 
@@ -45,25 +45,40 @@ impl Table {
         median(pairs.filter(|(_, b)| **b != 0.0).map(|(a, b)| a / b))
     }
 
-    /// The table as text. `columns`: ours first; every other one gets a ratio, ours to theirs. Rows without them are left out.
+    /// The table as text. `columns`: ours first, then the one that ours is set in ratio to. Rows without any are left out.
     pub fn print(&self, columns: &[&str]) -> String {
         let mut lines = vec![vec!["".to_owned(), "unit".to_owned()]];
         lines[0].extend(columns.iter().map(|c| c.to_string()));
-        lines[0].extend(columns.iter().skip(1).map(|c| format!("{}/{c}", columns[0])));
+        let beside = columns.get(1);
+        lines[0].extend(beside.map(|c| format!("{}/{c}", columns[0])));
         for name in &self.order {
             let row = &self.rows[name];
             if !columns.iter().any(|column| row.rounds.contains_key(*column)) {
                 continue;
             }
-            let mut line = vec![name.clone(), row.unit.to_owned()];
+            let mut line = vec![name.clone(), row.unit.clone()];
             line.extend(columns.iter().map(|column| figure(self.median(name, column))));
-            line.extend(columns.iter().skip(1).map(|column| match self.ratio(name, columns[0], column) {
+            line.extend(beside.map(|column| match self.ratio(name, columns[0], column) {
                 ratio if ratio.is_finite() => format!("{ratio:.2}"),
                 _ => "–".to_owned(),
             }));
             lines.push(line);
         }
         aligned(&lines)
+    }
+
+    /// Read back from what `json` wrote; rounds that had no number are NaN again.
+    pub fn from_json(rows: &Value) -> Option<Table> {
+        let mut table = Table::default();
+        for row in rows.as_array()? {
+            for (column, figures) in row["columns"].as_object()? {
+                for round in figures["rounds"].as_array()? {
+                    let figure = round.as_f64().unwrap_or(f64::NAN);
+                    table.add(row["row"].as_str()?, row["unit"].as_str()?, column, figure);
+                }
+            }
+        }
+        Some(table)
     }
 
     pub fn json(&self) -> Value {
@@ -127,5 +142,8 @@ mod tests {
         assert_eq!(table.median("rate", "vaka"), 9.0);
         assert!(table.print(&["vaka", "peer"]).contains("2.00"));
         assert!(table.ratio("rate", "vaka", "nobody").is_nan());
+        table.add("lost", "ms", "peer", f64::NAN);
+        let again = Table::from_json(&table.json()).unwrap();
+        assert_eq!(again.print(&["vaka", "peer"]), table.print(&["vaka", "peer"]));
     }
 }

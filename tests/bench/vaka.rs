@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
+use crate::centre::Returning;
 use crate::mqtt::Version;
+use crate::outage::{Upstream, Way};
 use crate::peer::{Peer, Server};
 use crate::process::{Process, free_port};
 use crate::session::{Identity, Target};
@@ -117,8 +119,8 @@ impl Peer for Vaka {
         &self.devices
     }
 
-    fn program(&self) -> &Path {
-        &self.program
+    fn program(&self) -> Option<&Path> {
+        Some(&self.program)
     }
 
     fn store(&self) -> &Path {
@@ -148,6 +150,16 @@ impl Peer for Vaka {
     fn alarm_centre(&mut self, port: u16) -> Result<bool> {
         self.configure(port)?;
         Ok(true)
+    }
+
+    fn upstream(&mut self, _: &Path, way: Way) -> Result<Option<Box<dyn Upstream>>> {
+        // There is one way: nothing to tune.
+        if way == Way::AsShipped {
+            return Ok(None);
+        }
+        let centre = Returning::new()?;
+        self.configure(centre.port)?;
+        Ok(Some(Box::new(centre)))
     }
 
     fn prepare_keeping(&mut self, _: &Server) -> Result<()> {
