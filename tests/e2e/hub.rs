@@ -67,13 +67,21 @@ fn an_alarm_goes_up_through_the_hub_and_what_people_do_there_comes_down() {
     let second = |row: &serde_json::Value| row["rule"] == "homes" && row["id"] != there["id"];
     let again = upstairs.wait_alarm("the second alarm at the hub", |row| second(row) && row["rung"] == "accepted");
     hub.vaka(&["alarm", "close", id_of(&there), "--by", "anna"]).ok();
-    eventually("the first alarm to be closed at the home", || downstairs.tail(), || {
-        let open = home.alarms_not_technical();
-        (open.len() == 1 && open[0]["id"] != accepted["id"]).then_some(())
-    });
+    eventually(
+        "the first alarm to be closed at the home",
+        || downstairs.tail(),
+        || {
+            let open = home.alarms_not_technical();
+            (open.len() == 1 && open[0]["id"] != accepted["id"]).then_some(())
+        },
+    );
     // The clear was of that alarm alone: the next press is an alarm again.
     hub.vaka(&["alarm", "close", id_of(&again), "--by", "anna"]).ok();
-    eventually("both closed at the home", || downstairs.tail(), || home.alarms_not_technical().is_empty().then_some(()));
+    eventually(
+        "both closed at the home",
+        || downstairs.tail(),
+        || home.alarms_not_technical().is_empty().then_some(()),
+    );
     press_at(&home, &downstairs, 3);
     downstairs.wait_alarm("a third alarm, accepted", |row| row["rung"] == "accepted");
     assert_eq!(centre.wait_alarms(3).len(), 3);
