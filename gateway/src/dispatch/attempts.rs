@@ -113,6 +113,8 @@ pub(crate) struct Ledger {
     attempts: BTreeMap<u64, Attempt>,
     flying: BTreeMap<Lane, usize>,
     owed: BTreeMap<Lane, usize>,
+    /// Lanes of which some wait in the journal alone.
+    overflowed: BTreeSet<Lane>,
     references: BTreeMap<String, Key>,
     past: BTreeMap<String, Past>,
     past_order: VecDeque<String>,
@@ -133,6 +135,7 @@ impl Ledger {
             attempts: BTreeMap::new(),
             flying: BTreeMap::new(),
             owed: BTreeMap::new(),
+            overflowed: BTreeSet::new(),
             references: BTreeMap::new(),
             past: BTreeMap::new(),
             past_order: VecDeque::new(),
@@ -157,15 +160,24 @@ impl Ledger {
             return None;
         }
         let lane = notice.lane;
-        if self.owed.get(&lane).is_some_and(|count| *count >= OWED_PER_LANE_MAX) {
-            return Some(unserved(
-                &notice,
-                format!("{OWED_PER_LANE_MAX} notices of lane {} wait already", lane.as_str()),
-            ));
-        }
         let key = (notice.alarm.clone(), notice.number);
         let at = notice.happened_at;
         let fresh_rank = if lane == Lane::Life { at.saturating_neg() } else { at };
+        if self.owed.get(&lane).is_some_and(|count| *count >= OWED_PER_LANE_MAX) {
+            let is_news = self.overflowed.insert(lane);
+            // A press now does not wait for sixteen thousand older ones: the last of them is let go for a while.
+            let last = self.ready.get(&lane).and_then(|ready| ready.last()).cloned();
+            match last.filter(|(rank, ..)| fresh_rank < *rank) {
+                Some((_, alarm, number)) => self.let_go(&(alarm, number)),
+                None => {
+                    let detail = format!(
+                        "{OWED_PER_LANE_MAX} notices of lane {} wait already; the rest wait in the journal",
+                        lane.as_str()
+                    );
+                    return is_news.then(|| unserved(&notice, detail));
+                }
+            }
+        }
         let mut rank = self.alarms.get(&key.0).map_or(fresh_rank, |alarm| alarm.rank);
         if lane == Lane::Life && fresh_rank < rank {
             self.rank_again(&key.0, fresh_rank);
@@ -195,6 +207,15 @@ impl Ledger {
         let alarm = self.alarms.entry(key.0).or_insert(Alarm { rank, notices: BTreeMap::new() });
         alarm.notices.insert(key.1, owed);
         report
+    }
+
+    /// Lanes that have room again for what had to wait in the journal.
+    pub fn has_room(&mut self) -> Vec<Report> {
+        let owed = &self.owed;
+        let has_room = |lane: &Lane| owed.get(lane).is_none_or(|count| *count < OWED_PER_LANE_MAX / 2);
+        let lanes: Vec<Lane> = self.overflowed.iter().copied().filter(has_room).collect();
+        self.overflowed.retain(|lane| !lanes.contains(lane));
+        lanes.into_iter().map(|lane| Report::Room { lane }).collect()
     }
 
     /// Nothing more of this alarm is to be started. What is under way comes to its end by itself.
@@ -509,13 +530,26 @@ impl Ledger {
     }
 
     fn finish(&mut self, key: &Key) {
+        let Some(owed) = self.take_out(key) else { return };
+        let reference = owed.notice.reference.clone();
+        self.past.insert(reference.clone(), Past { key: key.clone(), told: owed.told });
+        self.past_order.push_back(reference);
+        if self.past_order.len() > PAST_NOTICES_MAX
+            && let Some(oldest) = self.past_order.pop_front()
+        {
+            self.past.remove(&oldest);
+        }
+    }
+
+    /// Forgets a notice that is not under way. The journal owes it still.
+    fn let_go(&mut self, key: &Key) {
+        self.take_out(key);
+    }
+
+    fn take_out(&mut self, key: &Key) -> Option<Owed> {
         self.unplace(key);
-        let Some(alarm) = self.alarms.get_mut(&key.0) else {
-            return;
-        };
-        let Some(owed) = alarm.notices.remove(&key.1) else {
-            return;
-        };
+        let alarm = self.alarms.get_mut(&key.0)?;
+        let owed = alarm.notices.remove(&key.1)?;
         if alarm.notices.is_empty() {
             self.alarms.remove(&key.0);
         }
@@ -525,15 +559,8 @@ impl Ledger {
         if let Some(at_ms) = owed.nobody_at_ms {
             self.nobody.remove(&(at_ms, key.clone()));
         }
-        let reference = owed.notice.reference.clone();
-        self.references.remove(&reference);
-        self.past.insert(reference.clone(), Past { key: key.clone(), told: owed.told });
-        self.past_order.push_back(reference);
-        if self.past_order.len() > PAST_NOTICES_MAX
-            && let Some(oldest) = self.past_order.pop_front()
-        {
-            self.past.remove(&oldest);
-        }
+        self.references.remove(&owed.notice.reference);
+        Some(owed)
     }
 
     fn keys(&self) -> Vec<Key> {

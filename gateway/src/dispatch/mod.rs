@@ -111,6 +111,8 @@ pub enum Report {
     Nobody { alarm: AlarmId, notice: u32, lane: Lane },
     /// A receiver known by its pinned key shows a certificate that has ended (UTC seconds), or a good one again.
     Certificate { receiver: String, ended: Option<i64> },
+    /// What the lane owes beyond what dispatch could hold may be owed again.
+    Room { lane: Lane },
     /// Nobody is being told of this notice: no route, or too many wait. It stays owed in the journal.
     Unserved { alarm: AlarmId, notice: u32, lane: Lane, detail: String },
 }
@@ -302,7 +304,11 @@ impl Actor {
                 let report = self.ledger.owe(notice, self.now_ms());
                 self.report(report);
             }
-            Command::Settled(alarm) => self.ledger.settled(&alarm),
+            Command::Settled(alarm) => {
+                self.ledger.settled(&alarm);
+                let room = self.ledger.has_room();
+                self.report(room);
+            }
             Command::Reconfigure(config) => self.reconfigure(config),
         }
     }
@@ -324,6 +330,8 @@ impl Actor {
         let is_path = matches!(told.event, LinkEvent::Path { .. });
         let reports = self.ledger.happened(&told.receiver, &told.path, told.event, self.now_ms());
         self.report(reports);
+        let room = self.ledger.has_room();
+        self.report(room);
         if is_path {
             self.set_regimes(&told.receiver);
         }
@@ -365,6 +373,7 @@ impl Actor {
                 Report::Certificate { receiver, ended: None } => {
                     tracing::info!(receiver, "the receiver's certificate is good again")
                 }
+                Report::Room { lane } => tracing::info!(lane = lane.as_str(), "there is room for what had to wait"),
                 Report::Unserved { alarm, lane, detail, .. } => {
                     tracing::error!(alarm.id = %alarm, lane = lane.as_str(), detail, "nobody is being told");
                 }

@@ -33,7 +33,10 @@ impl Desk {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Owe(notice) => reports.extend(self.ledger.owe(notice, now_ms)),
-                Command::Settled(alarm) => self.ledger.settled(&alarm),
+                Command::Settled(alarm) => {
+                    self.ledger.settled(&alarm);
+                    reports.extend(self.ledger.has_room());
+                }
                 Command::Reconfigure(config) => reports.extend(self.ledger.reroute(Routes::new(&config.routes))),
             }
         }
@@ -52,7 +55,9 @@ impl Desk {
 
     /// What happened at `receiver`. Each attempt has to end in exactly one `Accepted` or `Failed` that carries it.
     pub fn happened(&mut self, receiver: &str, path: &str, event: LinkEvent, now_ms: u64) -> Vec<Report> {
-        self.ledger.happened(receiver, path, event, now_ms)
+        let mut reports = self.ledger.happened(receiver, path, event, now_ms);
+        reports.extend(self.ledger.has_room());
+        reports
     }
 
     /// When [`Desk::start_ready`] has something next, if nothing happens before.

@@ -396,6 +396,7 @@ impl Keeper {
             Report::Path { receiver, path, up, detail } => {
                 self.append_unrepeatable(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
             }
+            Report::Room { lane } => self.owe_lane(lane),
             Report::Nobody { alarm, notice, lane } => {
                 let record = Record::Nobody(Nobody { alarm, notice });
                 self.append_unrepeatable(record, lane);
@@ -590,8 +591,16 @@ impl Keeper {
     }
 
     fn owe_everything(&self) {
+        Lane::ALL.iter().for_each(|lane| self.owe_lane(*lane));
+    }
+
+    /// What a lane owes: of life the newest first, of the others the oldest, as they are to be told.
+    fn owe_lane(&self, lane: Lane) {
         let Some(dispatcher) = &self.dispatcher else { return };
-        for (alarm, notice) in self.restored.state.alarms.owed() {
+        let of_lane = self.restored.state.alarms.owed().filter(|(alarm, _)| alarm.raise.lane == lane);
+        let mut owed: Vec<_> = of_lane.collect();
+        owed.sort_by_key(|(_, notice)| if lane == Lane::Life { -notice.happened_at } else { notice.happened_at });
+        for (alarm, notice) in owed {
             dispatcher.owe(view::notice(alarm, notice, &self.labels));
         }
     }

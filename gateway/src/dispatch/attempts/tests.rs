@@ -174,8 +174,26 @@ fn a_full_lane_refuses_and_says_so() {
         assert_eq!(ledger.owe(at("t", n, Lane::Test, 0), 0), None);
     }
     assert!(matches!(ledger.owe(at("t", u32::MAX, Lane::Test, 0), 0), Some(Report::Unserved { .. })));
+    assert_eq!(ledger.owe(at("t", u32::MAX - 1, Lane::Test, 0), 0), None, "said once");
+    assert_eq!(ledger.has_room(), []);
     ledger.settled(&"t".parse().unwrap());
-    assert_eq!(ledger.owe(at("u", 1, Lane::Test, 0), 0), None);
+    assert_eq!(ledger.has_room(), [Report::Room { lane: Lane::Test }]);
+    assert_eq!((ledger.has_room(), ledger.owed_count()), (vec![], 0));
+    assert_eq!(ledger.owe(at("t", u32::MAX, Lane::Test, 0), 0), None, "owed again, it is taken up");
+    assert_eq!(ledger.owed_count(), 1);
+}
+
+#[test]
+fn a_press_now_takes_the_place_of_the_oldest_that_waits() {
+    let mut ledger = ledger(&[Lane::Life], &["a"]);
+    for n in 0..OWED_PER_LANE_MAX as i64 {
+        assert_eq!(ledger.owe(at(&format!("a{n}"), 1, Lane::Life, n), 0), None);
+    }
+    assert_eq!(ledger.owe(at("now", 1, Lane::Life, i64::MAX), 0), None);
+    assert_eq!(ledger.owed_count(), OWED_PER_LANE_MAX);
+    assert_eq!(names(&ledger.start_ready(0))[0], "now/1@a");
+    assert!(matches!(ledger.owe(at("older", 1, Lane::Life, -1), 0), None), "the lane's overflow was told already");
+    assert_eq!(ledger.owed_count(), OWED_PER_LANE_MAX);
 }
 
 fn reach(last_rung: Rung, paths: &[&str]) -> Reach {
