@@ -76,7 +76,7 @@ impl Shortage {
         let mut records = Vec::new();
         for ((device, lane), refused) in &mut self.refused {
             let count = refused.now + refused.waiting;
-            let enough = refused.waiting + 1 > refused.recorded.min(limits::REFUSALS_SUMMED_MAX);
+            let enough = count > refused.recorded.min(limits::REFUSALS_SUMMED_MAX);
             let over = !room.refused.contains(lane);
             refused.is_due = count > 0 && (!room.sums_refusals || enough || over || to_the_last);
             if refused.is_due {
@@ -137,6 +137,17 @@ mod tests {
         shortage.committed(&Room::default());
         assert_eq!(recorded, 10_000);
         assert!(shortage.refused.is_empty());
+    }
+
+    #[test]
+    fn many_refused_in_one_batch_are_not_left_to_memory() {
+        let device = DeviceId::try_from("p1").unwrap();
+        let mut shortage = Shortage::default();
+        for many in [1, 9] {
+            (0..many).for_each(|_| shortage.refuse(device.clone(), Lane::Telemetry));
+            assert_eq!(counts(shortage.refusals(&room(true), false)), [many]);
+            shortage.committed(&room(true));
+        }
     }
 
     #[test]
