@@ -7,6 +7,7 @@ pub mod control;
 pub mod export;
 #[cfg(test)]
 mod failure_tests;
+mod floods;
 pub mod fold;
 mod homes;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use crate::ingest::roster::{Listed, Peer, Roster};
 use crate::ingest::session::Hall;
 use crate::ingest::sessions::Sessions;
 use crate::ingest::{Intake, Submission};
+use crate::journal::record::Fault;
 use crate::limits;
 use crate::provision;
 use crate::rules::{DeviceFacts, Home};
@@ -76,12 +78,16 @@ impl Intake for Gate {
     fn submit(&self, batch: &mut Vec<Submission>) {
         self.inbox.put(batch.drain(..).map(|submission| {
             let input = Input::Submission(submission);
-            (input.is_urgent(), input)
+            (input.rank(), input)
         }));
     }
 
     fn is_overwhelmed(&self) -> bool {
         self.inbox.len() > limits::INBOX_MAX
+    }
+
+    fn tell(&self, fault: Fault) {
+        self.inbox.put([(true, Input::Ask(Ask::Fault(fault)))]);
     }
 }
 
@@ -133,9 +139,10 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         sessions: Sessions::default(),
         clock: clock.clone(),
         shutdown: shutdown.clone(),
+        counts: DoorCounts::default(),
     });
-    let door = tokio::spawn(listener::run(listener, tls, identify, hall.clone(), Arc::new(DoorCounts::default())));
-    tokio::spawn(control::serve(control, inbox.clone(), shutdown));
+    let door = tokio::spawn(listener::run(listener, tls, identify, hall.clone()));
+    tokio::spawn(control::serve(control, inbox.clone(), hall.clone(), shutdown));
     info!(
         gateway.id = %config.gateway.id,
         listen = %address,
@@ -272,6 +279,9 @@ fn roster(config: &Config) -> Result<Roster, provision::ProvisionError> {
     }
     let mut roster = Roster { revoked: issued.revoked(), ..Roster::default() };
     for device in config.devices.values() {
+        if matches!(device.kind, DeviceKind::Bridge | DeviceKind::Gateway) {
+            roster.many.insert(device.id.clone());
+        }
         match (&device.via, &device.address) {
             (Some(bridge), Some(address)) => {
                 roster.behind.entry(bridge.clone()).or_default().insert(address.clone(), device.id.clone());

@@ -271,7 +271,7 @@ pub fn damaged(places: impl IntoIterator<Item = String>) -> Option<Fault> {
     let detail = places.join("; ");
     warn!("the journal is damaged: {detail}");
     let detail = detail.chars().take(FAULT_DETAIL_CHARS_MAX).collect();
-    Some(Fault { fault: "journal-damaged".into(), detail, active: true })
+    Some(Fault { fault: "journal-damaged".into(), device: None, detail, active: true })
 }
 
 /// Damage told in a fault's record, in characters; the log and `vaka journal verify` have all of it.

@@ -385,6 +385,7 @@ fn a_will_and_a_subscription_change_no_alarm() {
         enrolment: 1,
         lane: Lane::Telemetry,
         what: What::Listening(replies),
+        for_many: false,
         reply: None,
     };
     bench.keeper().run_batch(&mut vec![Input::Submission(submission)]);
