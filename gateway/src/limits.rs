@@ -14,12 +14,17 @@ pub const PACKET_BYTES_MAX: u32 = EVENT_BYTES_MAX as u32 + 1024;
 /// Beyond: reading from that connection stops until a commit is through. 20 is what common 3.1.1 clients keep anyway.
 pub const IN_FLIGHT_PER_CONNECTION_MAX: u16 = 20;
 
-/// Devices connected at once. Beyond: a further device hears "server busy", is counted, and it is a technical alarm; a device that
-/// is connected already may always come anew. About 30 KiB each with TLS (measured), so 8,192 stay below 256 MiB. Source: our choice.
-pub const CONNECTIONS_MAX: usize = 8_192;
+/// Devices connected at once; fewer where the machine allows fewer descriptors. Beyond: a further device hears "server busy", is
+/// counted, and it is a technical alarm; a device that is connected already may always come anew.
+/// 24 KiB each with TLS (measured, 2,000 connections), so at most 512 MiB; a home with 20 listed devices can never have more than 20.
+pub const CONNECTIONS_MAX: usize = 16_384;
 
-/// Connections that are over again before full becomes "no longer full": so that one device coming and going makes no news.
-pub const CONNECTIONS_FREE_MIN: usize = CONNECTIONS_MAX / 16;
+/// Descriptors kept for everything but devices and [`HANDSHAKES_MAX`]: the journal, the receivers, the control socket.
+pub const DESCRIPTORS_KEPT: usize = 128;
+
+/// Share of the connections that is free again before full becomes "no longer full", as a reciprocal: one device coming and
+/// going makes no news.
+pub const CONNECTIONS_FREE: usize = 16;
 
 /// Connections at once that have not proved yet who they are. Beyond: see [`HANDSHAKES_PER_ADDRESS_MAX`]. At most about 40 KiB each.
 pub const HANDSHAKES_MAX: usize = 512;

@@ -83,6 +83,22 @@ impl<'h> Gateway<'h> {
         self.process.id()
     }
 
+    /// A line of `/proc/PID/status` in KiB: `VmRSS` is its memory now, `VmHWM` the most it ever had.
+    #[track_caller]
+    pub fn memory_kib(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the gateway runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse().ok());
+        kib.unwrap_or_else(|| panic!("no {name} in {status}"))
+    }
+
+    /// `vaka journal stat --json`: what the running gateway says of itself.
+    #[track_caller]
+    pub fn stat(&self) -> serde_json::Value {
+        let rows = self.home.vaka(&["journal", "stat", "--json"]).ok().rows();
+        rows.into_iter().next().map_or(serde_json::Value::Null, |mut facts| facts["running"].take())
+    }
+
     /// Its log over all starts.
     pub fn log(&self) -> String {
         self.process.output()

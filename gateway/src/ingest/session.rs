@@ -41,13 +41,14 @@ impl Hall {
     fn turned_away_full(&self) {
         self.counts.turned_away_full.fetch_add(1, Ordering::Relaxed);
         if !self.counts.is_full.swap(true, Ordering::AcqRel) {
-            let detail = format!("{} devices are connected; a further one was turned away", limits::CONNECTIONS_MAX);
+            let detail = format!("{} devices are connected; a further one was turned away", self.sessions.most());
             self.intake.tell(Fault { fault: CONNECTIONS_FULL.into(), device: None, detail, active: true });
         }
     }
 
     fn left(&self) {
-        let has_room = || self.sessions.connected() + limits::CONNECTIONS_FREE_MIN <= limits::CONNECTIONS_MAX;
+        let most = self.sessions.most();
+        let has_room = || self.sessions.connected() <= most - most / limits::CONNECTIONS_FREE;
         if self.counts.is_full.load(Ordering::Acquire) && has_room() && self.counts.is_full.swap(false, Ordering::AcqRel) {
             let detail = String::new();
             self.intake.tell(Fault { fault: CONNECTIONS_FULL.into(), device: None, detail, active: false });
@@ -227,7 +228,7 @@ impl Session {
             return None;
         }
         let Some(seat) = self.hall.sessions.take(&device, connect.clean) else {
-            warn!(device.id = %device, "connection refused: {} devices are connected, more may not be", limits::CONNECTIONS_MAX);
+            warn!(device.id = %device, "connection refused: {} devices are connected, more may not be", self.hall.sessions.most());
             self.hall.turned_away_full();
             self.wire.refuse(ConnectRefusal::ServerBusy);
             return None;

@@ -34,9 +34,16 @@ struct Places {
     kept: usize,
 }
 
-#[derive(Default)]
 pub struct Sessions {
+    /// Devices that may be connected at once.
+    most: usize,
     places: Mutex<Places>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self::new(CONNECTIONS_MAX)
+    }
 }
 
 /// A connection's hold on its device's place.
@@ -53,12 +60,21 @@ impl Sessions {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// With room for `most` devices at once, at most [`CONNECTIONS_MAX`].
+    pub fn new(most: usize) -> Self {
+        Self { most: most.min(CONNECTIONS_MAX), places: Mutex::default() }
+    }
+
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// Takes the device's place; an older connection of the same device is told to go.
     /// `None`: as many other devices as may are connected.
     pub fn take(&self, device: &DeviceId, clean: bool) -> Option<Seat> {
         let mut places = self.lock();
         let is_here = places.by_device.get(device).is_some_and(|place| place.kick.is_some());
-        if !is_here && places.connected >= CONNECTIONS_MAX {
+        if !is_here && places.connected >= self.most {
             return None;
         }
         places.connected += usize::from(!is_here);
@@ -118,16 +134,17 @@ mod tests {
 
     #[test]
     fn a_full_house_turns_away_the_next_device_but_never_one_that_comes_again() {
-        let sessions = Sessions::default();
-        let seats: Vec<Seat> = (0..CONNECTIONS_MAX).filter_map(|n| sessions.take(&device(n), true)).collect();
-        assert_eq!((seats.len(), sessions.connected()), (CONNECTIONS_MAX, CONNECTIONS_MAX));
-        assert!(sessions.take(&device(CONNECTIONS_MAX), true).is_none());
+        const MOST: usize = 50;
+        let sessions = Sessions::new(MOST);
+        let seats: Vec<Seat> = (0..MOST).filter_map(|n| sessions.take(&device(n), true)).collect();
+        assert_eq!((seats.len(), sessions.connected()), (MOST, MOST));
+        assert!(sessions.take(&device(MOST), true).is_none());
         let again = sessions.take(&device(7), true).expect("its own place");
         sessions.leave(&device(7), seats[7].epoch, Some(Kept::default()));
-        assert_eq!(sessions.connected(), CONNECTIONS_MAX, "the newer connection stays");
+        assert_eq!(sessions.connected(), MOST, "the newer connection stays");
         sessions.leave(&device(7), again.epoch, None);
-        assert_eq!(sessions.connected(), CONNECTIONS_MAX - 1);
-        assert!(sessions.take(&device(CONNECTIONS_MAX), true).is_some());
+        assert_eq!(sessions.connected(), MOST - 1);
+        assert!(sessions.take(&device(MOST), true).is_some());
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| RunError::Start(format!("taking SIGTERM: {e}")))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| RunError::Start(format!("taking SIGINT: {e}")))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(|e| RunError::Start(format!("taking SIGHUP: {e}")))?;
-    raise_descriptor_limit();
+    let most_connected = raise_descriptor_limit();
     let clock = Arc::new(SystemClock::new());
     let size_max_bytes = config.journal.size_max_mib * 1024 * 1024;
     let restored = restore::open(&config.journal.dir, size_max_bytes)?;
@@ -136,7 +136,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let hall = Arc::new(Hall {
         intake: Arc::new(Gate { inbox: inbox.clone() }),
         roster,
-        sessions: Sessions::default(),
+        sessions: Sessions::new(most_connected),
         clock: clock.clone(),
         shutdown: shutdown.clone(),
         counts: DoorCounts::default(),
@@ -184,13 +184,17 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Each connection is a descriptor, and the usual soft limit is below the connections that are let in.
-fn raise_descriptor_limit() {
+/// Each connection is a descriptor, and the usual soft limit is below the connections that are let in. Returns how many devices
+/// may be connected at once: the door must never be the one to find that there are no more descriptors.
+fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(e) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
-        warn!("raising the limit of open files: {e}; fewer devices can be connected at once");
+    let mut limit = getrlimit(Resource::Nofile);
+    match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        Ok(()) => limit.current = limit.maximum,
+        Err(e) => warn!("raising the limit of open files: {e}; fewer devices can be connected at once"),
     }
+    let descriptors = limit.current.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
+    descriptors.saturating_sub(limits::HANDSHAKES_MAX + limits::DESCRIPTORS_KEPT).clamp(1, limits::CONNECTIONS_MAX)
 }
 
 /// Sessions say goodbye by themselves; a moment is enough, and what they had not acknowledged comes again.

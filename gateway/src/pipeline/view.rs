@@ -13,7 +13,6 @@ use crate::config::{Config, Language};
 use crate::dispatch::{self, NoticeWhat};
 use crate::ingest::session::Hall;
 use crate::journal::record::JoinWhat;
-use crate::limits;
 use crate::rules::alarms::{Alarm, Notice, Step};
 
 /// What the config says of a device, for people: never part of the fold.
@@ -166,7 +165,7 @@ pub fn connections(hall: &Hall) -> Value {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     json!({
         "now": hall.sessions.connected(),
-        "most": limits::CONNECTIONS_MAX,
+        "most": hall.sessions.most(),
         "is_full": counts.is_full.load(Ordering::Relaxed),
         "handshakes": count(&counts.accepted),
         "handshakes_failed": count(&counts.handshake_failed),
