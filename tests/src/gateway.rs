@@ -19,7 +19,16 @@ impl<'h> Gateway<'h> {
     /// Starts `vaka run` and waits until it listens.
     #[track_caller]
     pub fn start(home: &'h Home) -> Gateway<'h> {
-        let mut gateway = Gateway { home, process: spawn(home) };
+        let mut gateway = Gateway { home, process: spawn(home, &[]) };
+        gateway.wait_ready();
+        gateway
+    }
+
+    /// The same with at most so many descriptors, as on a small machine.
+    #[track_caller]
+    pub fn start_with_descriptors(home: &'h Home, descriptors: u64) -> Gateway<'h> {
+        let limit = format!("--nofile={descriptors}:{descriptors}");
+        let mut gateway = Gateway { home, process: spawn(home, &["prlimit", &limit]) };
         gateway.wait_ready();
         gateway
     }
@@ -63,7 +72,7 @@ impl<'h> Gateway<'h> {
     #[track_caller]
     pub fn restart(&mut self) {
         self.process.kill();
-        self.process = spawn(self.home);
+        self.process = spawn(self.home, &[]);
         self.wait_ready();
     }
 
@@ -142,8 +151,17 @@ fn log_file(home: &Home) -> PathBuf {
     home.dir().join("gateway.log")
 }
 
-fn spawn(home: &Home) -> Process {
-    let mut command = Command::new(vaka_bin());
+/// `through`: a program and its arguments that start it in turn.
+fn spawn(home: &Home, through: &[&str]) -> Process {
+    let vaka = vaka_bin();
+    let mut command = match through {
+        [] => Command::new(vaka),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(vaka);
+            command
+        }
+    };
     command
         .args(["run", "--config", "h/vaka.toml"])
         .current_dir(home.dir())

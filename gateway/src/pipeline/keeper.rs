@@ -58,6 +58,10 @@ impl Input {
             Input::Stop => Rank::Last,
         }
     }
+
+    pub fn is_urgent(&self) -> bool {
+        self.rank() == Rank::Urgent
+    }
 }
 
 /// A question or an act from the command line or the board.

@@ -150,6 +150,7 @@ pub fn stat(restored: &Restored) -> Value {
     let journal = restored.journal.stat();
     json!({
         "journal": {"bytes": journal.bytes, "segments": journal.segments, "first_seq": journal.first_seq, "next_seq": journal.next_seq},
+        "replayed": restored.replayed,
         "paths": state.paths,
         "alarms_open": state.alarms.open().count(),
         "notices_owed": state.alarms.owed().count(),
