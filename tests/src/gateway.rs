@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use crate::{Home, Process, eventually_within, is_listening, vaka_bin};
 
-/// Start on an empty journal takes under 0.5 s; replaying a full one on two busy cores takes longer.
-const READY: Duration = Duration::from_secs(20);
+/// Start on an empty journal takes under 0.5 s; replaying a full one on two busy cores takes longer, and a program built without
+/// optimisation longer still (`VAKA_READY_S`).
+fn ready() -> Duration {
+    Duration::from_secs(crate::setting("VAKA_READY_S", 20))
+}
 
 /// The running gateway; killed when dropped.
 pub struct Gateway<'h> {
@@ -39,7 +42,7 @@ impl<'h> Gateway<'h> {
         let log = log_file(self.home);
         let context = || std::fs::read_to_string(&log).unwrap_or_default();
         let process = &mut self.process;
-        eventually_within(READY, "the gateway to listen", context, || {
+        eventually_within(ready(), "the gateway to listen", context, || {
             if let Some(status) = process.exited() {
                 panic!("the gateway ended with {status} instead of listening\n{}", context());
             }
