@@ -76,7 +76,8 @@ impl Device {
             stream.set_nodelay(true)?;
             let mut stream = TlsConnector::from(tls).connect(ServerName::try_from("localhost")?, stream).await?;
             // MQTT 5, clean start, keep-alive 10 minutes, no properties.
-            let mut packet = vec![0x10, 13 + id.len() as u8, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 2, 88, 0, 0, id.len() as u8];
+            let mut packet =
+                vec![0x10, 13 + id.len() as u8, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 2, 88, 0, 0, id.len() as u8];
             packet.extend_from_slice(id.as_bytes());
             stream.write_all(&packet).await?;
             let mut device = Device { id: id.to_owned(), stream, bytes: Vec::new() };
@@ -92,7 +93,14 @@ impl Device {
     }
 
     /// Publishes `count` events numbered from `seq`, the window always full. Every `press_every`-th is a press; 0: none.
-    pub async fn publish(&mut self, event: &str, restart: u32, seq: u64, count: u64, press_every: u64) -> Result<Count> {
+    pub async fn publish(
+        &mut self,
+        event: &str,
+        restart: u32,
+        seq: u64,
+        count: u64,
+        press_every: u64,
+    ) -> Result<Count> {
         let (mut sent, mut answered, mut result) = (0, 0, Count::default());
         let is_press = |n: u64| press_every > 0 && n % press_every == press_every - 1;
         let topic = format!("vaka/v1/{}/event", self.id);

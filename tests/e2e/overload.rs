@@ -43,7 +43,8 @@ fn refusals(export: &[Value], device: &str, lane: &str) -> u64 {
 /// A journal as a gateway leaves it that has taken so many events, of 16 devices in turn, and was never quiet enough to save its fold.
 fn write_backlog(home: &Home, devices: &[String], events: u64) {
     let dir = home.path("journal");
-    let (mut journal, _) = Journal::open(&dir, Options { reserve_bytes: 0, ..Options::default() }).expect("the journal");
+    let (mut journal, _) =
+        Journal::open(&dir, Options { reserve_bytes: 0, ..Options::default() }).expect("the journal");
     let wall_ms = now_ms();
     let ids: Vec<DeviceId> = devices.iter().map(|id| DeviceId::try_from(id.as_str()).expect("an id")).collect();
     for n in 0..events {
@@ -56,7 +57,9 @@ fn write_backlog(home: &Home, devices: &[String], events: u64) {
             assigned: false,
             conflict: false,
             via: None,
-            payload: format!(r#"{{"v":1,"restart":1,"seq":{seq},"at":{wall_ms},"event":{MOTION}}}"#).into_bytes().into(),
+            payload: format!(r#"{{"v":1,"restart":1,"seq":{seq},"at":{wall_ms},"event":{MOTION}}}"#)
+                .into_bytes()
+                .into(),
         };
         journal.append(&Record::Event(event), Lane::Telemetry, Stamp { mono_ms: n, wall_ms });
         if n % 4_096 == 4_095 {
@@ -107,7 +110,9 @@ fn a_million_waiting_events_hold_up_neither_a_press_nor_a_start() {
         row["device"] == "p1" && row["count"] == 2 && row["rung"] == "accepted"
     });
     let restarted_kib = gateway.memory_kib("VmHWM");
-    println!("{events} events: {peak_kib} KiB at most, {restarted_kib} KiB after a restart that replayed {replayed} records");
+    println!(
+        "{events} events: {peak_kib} KiB at most, {restarted_kib} KiB after a restart that replayed {replayed} records"
+    );
     assert!(peak_kib <= RSS_KIB_MAX && restarted_kib <= RSS_KIB_MAX, "{peak_kib} KiB, then {restarted_kib} KiB");
 }
 
@@ -150,7 +155,11 @@ fn as_many_devices_as_may_are_let_in_and_the_next_is_turned_away_and_told() {
 
     // Who was turned away is counted, and a person sees it: one alarm, and the doctor's red light.
     let connections = gateway.stat()["connections"].clone();
-    assert_eq!((&connections["now"], &connections["turned_away_full"]), (&json!(most), &json!(BEYOND)), "{connections}");
+    assert_eq!(
+        (&connections["now"], &connections["turned_away_full"]),
+        (&json!(most), &json!(BEYOND)),
+        "{connections}"
+    );
     let full = || alarms_of(&home, "connections-full", "fault");
     assert_eq!(full().len(), 1, "{:?}", home.alarms());
     let checked: Value = home.vaka(&["check", "--json"]).rows()[0].clone();
@@ -199,7 +208,8 @@ fn strangers_at_the_door_keep_no_device_out() {
     let addresses = limits::HANDSHAKES_MAX / limits::HANDSHAKES_PER_ADDRESS_MAX + 1;
     let turned_away = || gateway.stat()["connections"]["turned_away_unknown"].as_u64().unwrap_or(0);
     for round in 0..3 {
-        let crowd: Vec<_> = (0..addresses).map(|n| strangers(&runtime, 10 + n as u8, home.mqtt_port, knocking)).collect();
+        let crowd: Vec<_> =
+            (0..addresses).map(|n| strangers(&runtime, 10 + n as u8, home.mqtt_port, knocking)).collect();
         // The one address beyond the others' sum has turned out some of theirs.
         let before = turned_away();
         assert!(before >= (10 * addresses) as u64, "{before}");
@@ -250,7 +260,8 @@ fn a_flood_from_one_device_meets_its_own_share_and_is_told_once() {
     let calm = json!({"only": [1, 2, 3, 4], "event": MOTION, "restart": 1, "seq": 1, "count": 500});
     assert_eq!(inside.publish(&calm), (2_000, 0));
     // Care is not refused, not even of the flooding device; technical is.
-    let of_flooding = |event: &str, seq: u64| json!({"only": [0], "event": event, "restart": 2, "seq": seq, "count": 50});
+    let of_flooding =
+        |event: &str, seq: u64| json!({"only": [0], "event": event, "restart": 2, "seq": seq, "count": 50});
     assert_eq!(inside.publish(&of_flooding(r#"{"enuresis":{}}"#, 1)), (50, 0));
 
     // A new connection, and a new start of the gateway, give it no new share.

@@ -260,7 +260,14 @@ impl World {
             let Device { peer, .. } = &self.devices[device];
             let gone = What::Deaf(line.replies);
             let (device, enrolment) = (peer.device.clone(), peer.enrolment);
-            self.submit(Submission { device, enrolment, lane: Lane::Telemetry, what: gone, for_many: false, reply: None });
+            self.submit(Submission {
+                device,
+                enrolment,
+                lane: Lane::Telemetry,
+                what: gone,
+                for_many: false,
+                reply: None,
+            });
         }
     }
 
@@ -274,7 +281,14 @@ impl World {
             line.subscribed = true;
             let what = What::Listening(line.replies.clone());
             let (device, enrolment) = (peer.device.clone(), peer.enrolment);
-            submissions.push(Submission { device, enrolment, lane: Lane::Telemetry, what, for_many: false, reply: None });
+            submissions.push(Submission {
+                device,
+                enrolment,
+                lane: Lane::Telemetry,
+                what,
+                for_many: false,
+                reply: None,
+            });
         }
         for copy in 0..most {
             let Some((number, payload)) = line.uplink.pop_front() else { break };

@@ -157,14 +157,18 @@ fn paths(config: &Config, stat: &Value) -> Line {
 
 fn connections(stat: &Value) -> Line {
     let count = |name: &str| stat["connections"][name].as_u64().unwrap_or_default();
-    let (now, most, full, unknown) = (count("now"), count("most"), count("turned_away_full"), count("turned_away_unknown"));
+    let (now, most, full, unknown) =
+        (count("now"), count("most"), count("turned_away_full"), count("turned_away_unknown"));
     let (light, found) = if stat["connections"]["is_full"] == Value::Bool(true) {
         (Light::Red, format!("{now} of {most} devices connected, {full} turned away; divide them between two gateways"))
     } else if full > 0 {
         (Light::Yellow, format!("{now} of {most} devices connected, {full} turned away since the start"))
     } else if unknown > 0 {
         let advice = "look for a machine on the network that keeps calling";
-        (Light::Yellow, format!("{now} devices connected; {unknown} connections closed before they said who they are; {advice}"))
+        (
+            Light::Yellow,
+            format!("{now} devices connected; {unknown} connections closed before they said who they are; {advice}"),
+        )
     } else {
         (Light::Green, format!("{now} devices connected, {most} may be"))
     };

@@ -89,7 +89,8 @@ impl Places {
     /// The address with most places; of several, that whose oldest has stood longest.
     fn most_crowded(&self) -> Option<(usize, IpAddr)> {
         let crowds = self.by_address.iter();
-        let most = crowds.max_by_key(|(_, standing)| (standing.len(), standing.front().map(|s| std::cmp::Reverse(s.number))));
+        let most =
+            crowds.max_by_key(|(_, standing)| (standing.len(), standing.front().map(|s| std::cmp::Reverse(s.number))));
         most.map(|(address, standing)| (standing.len(), *address))
     }
 
@@ -154,7 +155,8 @@ mod tests {
         let lobby = Arc::new(Lobby::default());
         let now = Instant::now();
         let mut strangers: Vec<Ticket> = (1..=9).flat_map(|n| crowd(&lobby, n, 1_000, now)).collect();
-        let standing = |strangers: &mut Vec<Ticket>| strangers.iter_mut().filter_map(|t| (!is_out(t)).then_some(())).count();
+        let standing =
+            |strangers: &mut Vec<Ticket>| strangers.iter_mut().filter_map(|t| (!is_out(t)).then_some(())).count();
         assert_eq!((lobby.len(), standing(&mut strangers)), (HANDSHAKES_MAX, HANDSHAKES_MAX));
         // A house comes back at once, each device from its own address.
         let mut devices: Vec<Ticket> = (100..=200).filter_map(|n| lobby.enter(address(n), now)).collect();

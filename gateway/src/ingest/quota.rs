@@ -210,7 +210,10 @@ mod tests {
         let mut shares = Shares::default();
         // Days offline: an event every ten seconds for a week. A benchmark: 2,000 a second for half a minute.
         assert_eq!(taken(&mut shares, "offline", Lane::Telemetry, 60_480, 0), 60_480);
-        assert_eq!((0..30_u64).map(|s| taken(&mut shares, "bench", Lane::Telemetry, 2_000, s * 1_000)).sum::<u64>(), 60_000);
+        assert_eq!(
+            (0..30_u64).map(|s| taken(&mut shares, "bench", Lane::Telemetry, 2_000, s * 1_000)).sum::<u64>(),
+            60_000
+        );
         let hub = device("hub");
         assert!((0..1_000_000).all(|_| shares.take(&hub, true, Lane::Telemetry, 300, 0)));
         assert!(shares.news(0).is_empty());
@@ -221,7 +224,8 @@ mod tests {
         let mut shares = Shares::default();
         let a = device("a");
         let bytes = limits::EVENT_BYTES_MAX;
-        let count = (0..limits::SHARE_EVENTS_BURST).take_while(|_| shares.take(&a, false, Lane::Telemetry, bytes, 0)).count();
+        let count =
+            (0..limits::SHARE_EVENTS_BURST).take_while(|_| shares.take(&a, false, Lane::Telemetry, bytes, 0)).count();
         assert!(count * bytes <= limits::SHARE_EVENTS_BURST as usize * limits::SHARE_BYTES_PER_TOKEN as usize);
     }
 

@@ -49,7 +49,10 @@ impl Hall {
     fn left(&self) {
         let most = self.sessions.most();
         let has_room = || self.sessions.connected() <= most - most / limits::CONNECTIONS_FREE;
-        if self.counts.is_full.load(Ordering::Acquire) && has_room() && self.counts.is_full.swap(false, Ordering::AcqRel) {
+        if self.counts.is_full.load(Ordering::Acquire)
+            && has_room()
+            && self.counts.is_full.swap(false, Ordering::AcqRel)
+        {
             let detail = String::new();
             self.intake.tell(Fault { fault: CONNECTIONS_FULL.into(), device: None, detail, active: false });
         }

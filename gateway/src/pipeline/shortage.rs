@@ -108,9 +108,8 @@ impl Shortage {
             let count = std::mem::take(&mut refused.now) + std::mem::take(&mut refused.waiting);
             if std::mem::take(&mut refused.is_due) { refused.recorded += count } else { refused.waiting = count }
         }
-        self.refused.retain(|(device, lane, why), refused| {
-            refused.waiting > 0 || lasts(room, shares, device, *lane, *why)
-        });
+        self.refused
+            .retain(|(device, lane, why), refused| refused.waiting > 0 || lasts(room, shares, device, *lane, *why));
     }
 
     /// The batch is not on the disk: its events were not acknowledged and come again.

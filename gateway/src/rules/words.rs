@@ -69,7 +69,9 @@ pub fn of_fault(name: &str, active: bool) -> Words {
         ("overload", false) => ("Enheten sänder inte längre för mycket.", "The device no longer sends too much."),
         ("tests-used-up", true) => ("Fler provlarm än hemmet får sända.", "More test alarms than the home may send."),
         ("tests-used-up", false) => ("Provlarm kan sändas igen.", "Test alarms can be sent again."),
-        ("connections-full", true) => ("Fler enheter än gatewayen kan ta emot.", "More devices than the gateway can serve."),
+        ("connections-full", true) => {
+            ("Fler enheter än gatewayen kan ta emot.", "More devices than the gateway can serve.")
+        }
         ("connections-full", false) => ("Gatewayen kan ta emot enheter igen.", "The gateway can serve devices again."),
         (_, true) => ("Något är fel i gatewayen.", "Something is wrong in the gateway."),
         (_, false) => ("Felet i gatewayen är över.", "The fault in the gateway is over."),
