@@ -392,7 +392,8 @@ impl Keeper {
                 let fault = format!("certificate-{receiver}");
                 let told = self.restored.state.fault_is_active(&fault);
                 if told != ended.is_some() {
-                    let fault = Fault { fault, detail: detail.unwrap_or_default(), active: ended.is_some() };
+                    let detail = detail.unwrap_or_default();
+                    let fault = Fault { fault, device: None, detail, active: ended.is_some() };
                     self.append_unrepeatable(Record::Fault(fault), Lane::Technical);
                 }
             }
