@@ -150,8 +150,8 @@ mod tests {
         (0..count).filter_map(|_| lobby.enter(address(from), now)).collect()
     }
 
-    #[tokio::test]
-    async fn strangers_of_a_few_addresses_keep_nobody_out() {
+    #[test]
+    fn strangers_of_a_few_addresses_keep_nobody_out() {
         let lobby = Arc::new(Lobby::default());
         let now = Instant::now();
         let mut strangers: Vec<Ticket> = (1..=9).flat_map(|n| crowd(&lobby, n, 1_000, now)).collect();
@@ -172,8 +172,8 @@ mod tests {
         assert!(lobby.is_empty());
     }
 
-    #[tokio::test]
-    async fn one_address_has_its_part_and_the_slow_make_place_for_the_next() {
+    #[test]
+    fn one_address_has_its_part_and_the_slow_make_place_for_the_next() {
         let lobby = Arc::new(Lobby::default());
         let now = Instant::now();
         let mut first = crowd(&lobby, 1, HANDSHAKES_PER_ADDRESS_MAX, now);
