@@ -14,13 +14,63 @@ pub const PACKET_BYTES_MAX: u32 = EVENT_BYTES_MAX as u32 + 1024;
 /// Beyond: reading from that connection stops until a commit is through. 20 is what common 3.1.1 clients keep anyway.
 pub const IN_FLIGHT_PER_CONNECTION_MAX: u16 = 20;
 
-/// Connections at once. Beyond: the TCP connection is closed before TLS and counted.
-/// Each costs about 60 KiB with TLS; 4,096 stay below 256 MiB. Source: our choice.
-pub const CONNECTIONS_MAX: usize = 4_096;
+/// Devices connected at once; fewer where the machine allows fewer descriptors. Beyond: a further device hears "server busy", is
+/// counted, and it is a technical alarm; a device that is connected already may always come anew.
+/// 24 KiB each with TLS (measured, 2,000 connections), so at most 512 MiB; a home with 20 listed devices can never have more than 20.
+pub const CONNECTIONS_MAX: usize = 16_384;
+
+/// Descriptors kept for everything but devices and [`HANDSHAKES_MAX`]: the journal, the receivers, the control socket.
+pub const DESCRIPTORS_KEPT: usize = 128;
+
+/// Share of the connections that is free again before full becomes "no longer full", as a reciprocal: one device coming and
+/// going makes no news.
+pub const CONNECTIONS_FREE: usize = 16;
+
+/// Connections at once that have not proved yet who they are. Beyond: see [`HANDSHAKES_PER_ADDRESS_MAX`]. At most about 40 KiB each.
+pub const HANDSHAKES_MAX: usize = 512;
+
+/// As [`HANDSHAKES_MAX`], from one network address. Beyond either: the oldest handshake of that address, or of the address that has
+/// most, makes place if it is older than [`HANDSHAKE_FAIR_MS`] or its address has more than the newcomer's; else the newcomer is
+/// turned away and counted. So strangers on the LAN keep out nobody who comes from another address.
+/// Larger: one machine can hold more of the memory; smaller: homes behind one address (a VPN) come back later after an outage.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 128;
+
+/// How long a handshake keeps its place whoever else comes, in milliseconds. A Cortex-M4 needs about 500.
+pub const HANDSHAKE_FAIR_MS: u64 = 2_000;
 
 /// Longest time from TCP accept to a finished TLS handshake and CONNECT, in milliseconds. Beyond: dropped and counted.
 /// A Cortex-M4 needs about 0.5 s for its part. Source: our choice.
 pub const HANDSHAKE_MS_MAX: u64 = 10_000;
+
+/// Events that one device may send at once, above its hourly share. Beyond: telemetry and technical events are refused (MQTT 5: 0x97),
+/// counted and a technical alarm; `life` and `care` are only counted. Smaller: a device back after days offline, at 8,640 events a
+/// day, loses some; larger: one device fills a fifth of the default journal at once. Source: our choice.
+pub const SHARE_EVENTS_BURST: u64 = 100_000;
+
+/// Events an hour that one device may go on sending: ten a second, ten times the busiest sensor we know of.
+pub const SHARE_EVENTS_PER_HOUR: u64 = 36_000;
+
+/// Bytes of payload after which an event counts as one more.
+pub const SHARE_BYTES_PER_TOKEN: u64 = 1_024;
+
+/// How many devices' shares a bridge or a gateway has.
+pub const SHARE_MULTIPLE: u64 = 20;
+
+/// Tests that one device may send at once. Beyond: refused as telemetry beyond its share is. A technician's visit needs a few for
+/// each device; a device that tests itself every second must not wear out the alarm centre. Source: our choice.
+pub const SHARE_TESTS_BURST: u64 = 60;
+
+/// Tests an hour of one device after that.
+pub const SHARE_TESTS_PER_HOUR: u64 = 60;
+
+/// Tests at once of all devices of the home: four for each device of a service house with 500. Beyond: refused, and a technical alarm.
+pub const HOME_TESTS_BURST: u64 = 2_000;
+
+/// Tests an hour of the home after that: each is a message to the alarm centre.
+pub const HOME_TESTS_PER_HOUR: u64 = 600;
+
+/// A flood is over when nothing has been beyond its share for this long, in milliseconds. Shorter: one flood is told as several.
+pub const FLOOD_OVER_MS: u64 = 60_000;
 
 /// Keep-alive used when a client asks for none (0), in seconds: a silent half-open connection must not live for ever.
 pub const KEEP_ALIVE_DEFAULT_S: u16 = 300;

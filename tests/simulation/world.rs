@@ -245,7 +245,7 @@ impl World {
     fn submit(&self, submission: Submission) {
         let Some(gateway) = &self.gateway else { return };
         let input = Input::Submission(submission);
-        gateway.inbox.put([(input.is_urgent(), input)]);
+        gateway.inbox.put([(input.rank(), input)]);
     }
 
     pub fn connect(&mut self, device: usize) {
@@ -262,7 +262,14 @@ impl World {
             let Device { peer, .. } = &self.devices[device];
             let gone = What::Deaf(line.replies);
             let (device, enrolment) = (peer.device.clone(), peer.enrolment);
-            self.submit(Submission { device, enrolment, lane: Lane::Telemetry, what: gone, reply: None });
+            self.submit(Submission {
+                device,
+                enrolment,
+                lane: Lane::Telemetry,
+                what: gone,
+                for_many: false,
+                reply: None,
+            });
         }
     }
 
@@ -276,7 +283,14 @@ impl World {
             line.subscribed = true;
             let what = What::Listening(line.replies.clone());
             let (device, enrolment) = (peer.device.clone(), peer.enrolment);
-            submissions.push(Submission { device, enrolment, lane: Lane::Telemetry, what, reply: None });
+            submissions.push(Submission {
+                device,
+                enrolment,
+                lane: Lane::Telemetry,
+                what,
+                for_many: false,
+                reply: None,
+            });
         }
         for copy in 0..most {
             let Some((number, payload)) = line.uplink.pop_front() else { break };

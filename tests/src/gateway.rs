@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use crate::{Home, Process, eventually_within, is_listening, vaka_bin};
 
-/// Start on an empty journal takes under 0.5 s; replaying a full one on two busy cores takes longer.
-const READY: Duration = Duration::from_secs(20);
+/// Start on an empty journal takes under 0.5 s; replaying a full one on two busy cores takes longer, and a program built without
+/// optimisation longer still (`VAKA_READY_S`).
+fn ready() -> Duration {
+    Duration::from_secs(crate::setting("VAKA_READY_S", 20))
+}
 
 /// The running gateway; killed when dropped.
 pub struct Gateway<'h> {
@@ -19,7 +22,16 @@ impl<'h> Gateway<'h> {
     /// Starts `vaka run` and waits until it listens.
     #[track_caller]
     pub fn start(home: &'h Home) -> Gateway<'h> {
-        let mut gateway = Gateway { home, process: spawn(home) };
+        let mut gateway = Gateway { home, process: spawn(home, &[]) };
+        gateway.wait_ready();
+        gateway
+    }
+
+    /// The same with at most so many descriptors, as on a small machine.
+    #[track_caller]
+    pub fn start_with_descriptors(home: &'h Home, descriptors: u64) -> Gateway<'h> {
+        let limit = format!("--nofile={descriptors}:{descriptors}");
+        let mut gateway = Gateway { home, process: spawn(home, &["prlimit", &limit]) };
         gateway.wait_ready();
         gateway
     }
@@ -30,7 +42,7 @@ impl<'h> Gateway<'h> {
         let log = log_file(self.home);
         let context = || std::fs::read_to_string(&log).unwrap_or_default();
         let process = &mut self.process;
-        eventually_within(READY, "the gateway to listen", context, || {
+        eventually_within(ready(), "the gateway to listen", context, || {
             if let Some(status) = process.exited() {
                 panic!("the gateway ended with {status} instead of listening\n{}", context());
             }
@@ -63,7 +75,7 @@ impl<'h> Gateway<'h> {
     #[track_caller]
     pub fn restart(&mut self) {
         self.process.kill();
-        self.process = spawn(self.home);
+        self.process = spawn(self.home, &[]);
         self.wait_ready();
     }
 
@@ -81,6 +93,22 @@ impl<'h> Gateway<'h> {
 
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// A line of `/proc/PID/status` in KiB: `VmRSS` is its memory now, `VmHWM` the most it ever had.
+    #[track_caller]
+    pub fn memory_kib(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the gateway runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse().ok());
+        kib.unwrap_or_else(|| panic!("no {name} in {status}"))
+    }
+
+    /// `vaka journal stat --json`: what the running gateway says of itself.
+    #[track_caller]
+    pub fn stat(&self) -> serde_json::Value {
+        let rows = self.home.vaka(&["journal", "stat", "--json"]).ok().rows();
+        rows.into_iter().next().map_or(serde_json::Value::Null, |mut facts| facts["running"].take())
     }
 
     /// Its log over all starts.
@@ -126,8 +154,17 @@ fn log_file(home: &Home) -> PathBuf {
     home.dir().join("gateway.log")
 }
 
-fn spawn(home: &Home) -> Process {
-    let mut command = Command::new(vaka_bin());
+/// `through`: a program and its arguments that start it in turn.
+fn spawn(home: &Home, through: &[&str]) -> Process {
+    let vaka = vaka_bin();
+    let mut command = match through {
+        [] => Command::new(vaka),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(vaka);
+            command
+        }
+    };
     command
         .args(["run", "--config", "h/vaka.toml"])
         .current_dir(home.dir())

@@ -157,6 +157,18 @@ impl Home {
         self
     }
 
+    /// Lists `count` devices of one kind at once, for a [`Crowd`](crate::Crowd), which makes its certificates itself:
+    /// thousands of `vaka device add` would take longer than the test.
+    pub fn crowd(&self, prefix: &str, count: usize, kind: &str) -> Vec<String> {
+        let ids: Vec<String> = (0..count).map(|n| format!("{prefix}{n:05}")).collect();
+        let mut text = std::fs::read_to_string(self.config()).expect("init wrote vaka.toml");
+        for id in &ids {
+            text.push_str(&format!("\n[[device]]\nid = \"{id}\"\nkind = \"{kind}\"\n"));
+        }
+        std::fs::write(self.config(), text).expect("writing vaka.toml");
+        ids
+    }
+
     /// A file of a device's three: `cert.pem`, `key.pem`, `ca.pem`.
     pub fn pem(&self, device: &str, file: &str) -> PathBuf {
         self.path(device).join(file)

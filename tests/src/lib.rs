@@ -8,6 +8,7 @@
 
 mod centre;
 mod chance;
+mod crowd;
 mod doorman;
 mod event;
 mod gateway;
@@ -24,6 +25,7 @@ mod wait;
 
 pub use centre::{Centre, Mrq};
 pub use chance::Chance;
+pub use crowd::{Crowd, Rush};
 pub use event::{event, now_ms, press};
 pub use gateway::Gateway;
 pub use home::{Home, Output, run_vaka};

@@ -78,6 +78,7 @@ fn examine(path: &Path) -> Vec<Line> {
     lines.push(journal(&config));
     lines.push(disk(&config));
     if let Some(stat) = &running {
+        lines.push(connections(stat));
         lines.push(paths(&config, stat));
         lines.push(owed(stat));
     }
@@ -152,6 +153,26 @@ fn paths(config: &Config, stat: &Value) -> Line {
         (Light::Green, format!("{} receivers answer their heartbeats", config.receivers.len()))
     };
     Line { part: "paths", light, found }
+}
+
+fn connections(stat: &Value) -> Line {
+    let count = |name: &str| stat["connections"][name].as_u64().unwrap_or_default();
+    let (now, most, full, unknown) =
+        (count("now"), count("most"), count("turned_away_full"), count("turned_away_unknown"));
+    let (light, found) = if stat["connections"]["is_full"] == Value::Bool(true) {
+        (Light::Red, format!("{now} of {most} devices connected, {full} turned away; divide them between two gateways"))
+    } else if full > 0 {
+        (Light::Yellow, format!("{now} of {most} devices connected, {full} turned away since the start"))
+    } else if unknown > 0 {
+        let advice = "look for a machine on the network that keeps calling";
+        (
+            Light::Yellow,
+            format!("{now} devices connected; {unknown} connections closed before they said who they are; {advice}"),
+        )
+    } else {
+        (Light::Green, format!("{now} devices connected, {most} may be"))
+    };
+    Line { part: "connections", light, found }
 }
 
 fn owed(stat: &Value) -> Line {

@@ -21,6 +21,12 @@ pub struct Admitted {
 
 /// Reads a publish of `peer`. Never fails: what is wrong is kept in quarantine.
 pub fn admit(peer: &Peer, roster: &Roster, topic: &str, payload: Vec<u8>) -> Admitted {
+    let mut admitted = read(peer, roster, topic, payload);
+    admitted.submission.for_many = roster.many.contains(&peer.device);
+    admitted
+}
+
+fn read(peer: &Peer, roster: &Roster, topic: &str, payload: Vec<u8>) -> Admitted {
     let bridge = roster.devices.get(&peer.device).is_some_and(|listed| listed.bridge);
     match topic::parse(topic) {
         Some((device, _)) if device != peer.device => {
@@ -72,7 +78,8 @@ fn from_bridge(peer: &Peer, roster: &Roster, payload: Vec<u8>, via: Via) -> Admi
 }
 
 fn stored(peer: &Peer, lane: Lane, what: What) -> Admitted {
-    let submission = Submission { device: peer.device.clone(), enrolment: peer.enrolment, lane, what, reply: None };
+    let (device, enrolment) = (peer.device.clone(), peer.enrolment);
+    let submission = Submission { device, enrolment, lane, what, for_many: false, reply: None };
     Admitted { submission, reason: PublishReason::Success }
 }
 

@@ -1,4 +1,5 @@
-//! The queue in front of the journal: urgent first, so that no press waits behind telemetry in memory.
+//! The queue in front of the journal: lane by lane, so that no press waits behind telemetry in memory,
+//! nor a wet bed behind a flood of motion.
 //!
 //! Bounded by its senders: a connection submits only what it may have in flight.
 
@@ -6,31 +7,48 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// Where in the queue something waits: all of the first go before any of the next. The last may wait for as long as others come,
+/// which is bounded: a connection reads nothing while its publishes wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    Urgent,
+    Soon,
+    Usual,
+    Last,
+}
+
+const RANKS: usize = 4;
+
+impl From<bool> for Rank {
+    fn from(is_urgent: bool) -> Self {
+        if is_urgent { Rank::Urgent } else { Rank::Last }
+    }
+}
+
 pub struct Inbox<T> {
     queues: Mutex<Queues<T>>,
     filled: Condvar,
 }
 
 struct Queues<T> {
-    urgent: VecDeque<T>,
-    other: VecDeque<T>,
+    by_rank: [VecDeque<T>; RANKS],
     /// How many the taker gathers; 0: it does not.
     gathers: usize,
 }
 
 impl<T> Queues<T> {
     fn len(&self) -> usize {
-        self.urgent.len() + self.other.len()
+        self.by_rank.iter().map(VecDeque::len).sum()
     }
 
     fn is_gathered(&self) -> bool {
-        !self.urgent.is_empty() || self.len() >= self.gathers
+        !self.by_rank[Rank::Urgent as usize].is_empty() || self.len() >= self.gathers
     }
 }
 
 impl<T> Default for Inbox<T> {
     fn default() -> Self {
-        let queues = Queues { urgent: VecDeque::new(), other: VecDeque::new(), gathers: 0 };
+        let queues = Queues { by_rank: std::array::from_fn(|_| VecDeque::new()), gathers: 0 };
         Self { queues: Mutex::new(queues), filled: Condvar::new() }
     }
 }
@@ -41,12 +59,12 @@ impl<T> Inbox<T> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds items, each urgent or not. Order within each of the two is kept.
-    pub fn put(&self, items: impl IntoIterator<Item = (bool, T)>) {
+    /// Adds items, each with its rank or whether it is urgent. Order within each rank is kept.
+    pub fn put<R: Into<Rank>>(&self, items: impl IntoIterator<Item = (R, T)>) {
         let mut queues = self.lock();
         let was_empty = queues.len() == 0;
-        for (urgent, item) in items {
-            if urgent { queues.urgent.push_back(item) } else { queues.other.push_back(item) }
+        for (rank, item) in items {
+            queues.by_rank[rank.into() as usize].push_back(item);
         }
         let wakes = if queues.gathers > 0 { queues.is_gathered() } else { was_empty };
         drop(queues);
@@ -55,18 +73,20 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Moves at most `most` items to `into`, urgent first; waits at most `patience` for the first one.
+    /// Moves at most `most` items to `into`, by rank; waits at most `patience` for the first one.
     pub fn take(&self, most: usize, patience: Duration, into: &mut Vec<T>) {
         let mut queues = self.lock();
         if queues.len() == 0 {
-            let is_empty = |q: &mut Queues<T>| q.len() == 0;
+            let is_empty = |queues: &mut Queues<T>| queues.len() == 0;
             queues =
                 self.filled.wait_timeout_while(queues, patience, is_empty).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let urgent = queues.urgent.len().min(most);
-        into.extend(queues.urgent.drain(..urgent));
-        let other = queues.other.len().min(most - urgent);
-        into.extend(queues.other.drain(..other));
+        let mut left = most;
+        for queue in &mut queues.by_rank {
+            let taken = queue.len().min(left);
+            into.extend(queue.drain(..taken));
+            left -= taken;
+        }
     }
 
     /// Waits at most `patience` until `enough` items are there, or one that is urgent. Takes none.
@@ -123,5 +143,16 @@ mod tests {
         inbox.take(3, Duration::ZERO, &mut taken);
         assert_eq!(taken, [2, 4, 1, 3]);
         assert!(inbox.is_empty());
+    }
+
+    #[test]
+    fn no_lane_waits_behind_a_less_urgent_one() {
+        let inbox = Inbox::default();
+        // As many connections as there may be, each with all it may have in flight.
+        inbox.put((0..100_000).map(|n| (Rank::Last, n)));
+        inbox.put([(Rank::Usual, -1), (Rank::Soon, -2), (Rank::Urgent, -3), (Rank::Soon, -4)]);
+        let mut taken = Vec::new();
+        inbox.take(6, Duration::ZERO, &mut taken);
+        assert_eq!(taken, [-3, -2, -4, -1, 0, 1]);
     }
 }

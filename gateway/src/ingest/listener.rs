@@ -1,29 +1,41 @@
 //! The door: TCP, mutual TLS, and the bounds on who may stand in it.
 //!
 //! Enters: TCP connections. Leaves: sessions with a known certificate. A slow or silent client is dropped after
-//! [`HANDSHAKE_MS_MAX`](crate::limits::HANDSHAKE_MS_MAX); beyond [`CONNECTIONS_MAX`](crate::limits::CONNECTIONS_MAX) nobody is let in.
+//! [`HANDSHAKE_MS_MAX`](crate::limits::HANDSHAKE_MS_MAX), or sooner where it stands in another's way (`lobby`); how many devices
+//! may be connected is judged when one has said who it is, so that it can be told.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
+use super::lobby::{Lobby, Ticket};
 use super::roster::Peer;
 use super::session::{self, Hall};
 use crate::limits;
 
+/// Name of the fault that a device was turned away because as many as may are connected.
+pub const CONNECTIONS_FULL: &str = "connections-full";
+
 /// What happened at the door since the start.
 #[derive(Debug, Default)]
 pub struct DoorCounts {
+    /// TLS handshakes that ended well.
     pub accepted: AtomicU64,
-    pub turned_away_full: AtomicU64,
     pub handshake_failed: AtomicU64,
+    /// Known devices refused because as many as may are connected.
+    pub turned_away_full: AtomicU64,
+    /// Connections closed before they had said who they are, because of too many such.
+    pub turned_away_unknown: AtomicU64,
+    /// The fault [`CONNECTIONS_FULL`] is told and not over.
+    pub is_full: AtomicBool,
 }
 
 /// Reads who is calling off a verified certificate.
@@ -35,9 +47,8 @@ pub async fn run(
     tls: watch::Receiver<Arc<rustls::ServerConfig>>,
     identify: Identify,
     hall: Arc<Hall>,
-    counts: Arc<DoorCounts>,
 ) {
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let lobby = Arc::new(Lobby::default());
     let mut shutdown = hall.shutdown.clone();
     loop {
         let accepted = tokio::select! {
@@ -45,7 +56,7 @@ pub async fn run(
             _ = shutdown.changed() => return,
         };
         let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
+            Ok((stream, address)) => (stream, address.ip()),
             Err(e) => {
                 // Out of descriptors, mostly: some connection has to end first.
                 warn!("accepting a connection: {e}; trying again in 100 ms");
@@ -53,31 +64,59 @@ pub async fn run(
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            counts.turned_away_full.fetch_add(1, Ordering::Relaxed);
+        let Some(ticket) = lobby.enter(address, Instant::now()) else {
+            turned_away(&hall, address);
             continue;
         };
         let acceptor = TlsAcceptor::from(tls.borrow().clone());
-        let (hall, counts) = (hall.clone(), counts.clone());
-        tokio::spawn(async move {
-            let deadline = Instant::now() + Duration::from_millis(limits::HANDSHAKE_MS_MAX);
-            if let Err(why) = admit(stream, acceptor, identify, hall, &counts, deadline).await {
-                counts.handshake_failed.fetch_add(1, Ordering::Relaxed);
-                info!(peer.address = %address, "connection refused: {why}");
-            }
-            drop(place);
-        });
+        // Boxed: what only a handshake needs must not stay with the connection for ever.
+        tokio::spawn(Box::pin(serve(stream, address, acceptor, identify, hall.clone(), ticket)));
     }
 }
 
-async fn admit(
+/// Counted always, said in the log for the first and then ever more seldom: a crowd must not fill it.
+fn turned_away(hall: &Hall, address: IpAddr) {
+    let before = hall.counts.turned_away_unknown.fetch_add(1, Ordering::Relaxed);
+    if (before + 1).is_power_of_two() {
+        warn!(peer.address = %address, turned_away = before + 1, "too many connections that have not said who they are");
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    address: IpAddr,
+    acceptor: TlsAcceptor,
+    identify: Identify,
+    hall: Arc<Hall>,
+    mut ticket: Ticket,
+) {
+    let deadline = Instant::now() + Duration::from_millis(limits::HANDSHAKE_MS_MAX);
+    let open = {
+        let opening = Box::pin(open(stream, acceptor, identify, hall.clone(), deadline));
+        tokio::select! {
+            open = opening => open,
+            () = ticket.turned_out() => return turned_away(&hall, address),
+        }
+    };
+    drop(ticket);
+    match open {
+        Ok(Some(open)) => open.run().await,
+        // It had its say, and its reason is in the log.
+        Ok(None) => {}
+        Err(why) => {
+            hall.counts.handshake_failed.fetch_add(1, Ordering::Relaxed);
+            info!(peer.address = %address, "connection refused: {why}");
+        }
+    }
+}
+
+async fn open(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     identify: Identify,
     hall: Arc<Hall>,
-    counts: &DoorCounts,
     deadline: Instant,
-) -> Result<(), String> {
+) -> Result<Option<session::Open<tokio_rustls::server::TlsStream<TcpStream>>>, String> {
     // A PUBACK is small and must not wait for company.
     stream.set_nodelay(true).map_err(|e| format!("setting TCP_NODELAY: {e}"))?;
     keep_alive(&stream)?;
@@ -90,9 +129,8 @@ async fn admit(
         let certificate = connection.peer_certificates().and_then(<[_]>::first).ok_or("no client certificate")?;
         identify(certificate)?
     };
-    counts.accepted.fetch_add(1, Ordering::Relaxed);
-    session::serve(stream, peer, hall, deadline).await;
-    Ok(())
+    hall.counts.accepted.fetch_add(1, Ordering::Relaxed);
+    Ok(session::open(stream, peer, hall, deadline).await)
 }
 
 /// A client without a keep-alive of its own (3.1.1 may ask for none) must not stand half-open for ever.

@@ -8,7 +8,9 @@ pub mod adapter;
 pub mod admission;
 pub mod inbox;
 pub mod listener;
+pub mod lobby;
 pub mod payload;
+pub mod quota;
 pub mod roster;
 pub mod session;
 pub mod sessions;
@@ -18,7 +20,7 @@ pub mod wire;
 use tokio::sync::mpsc;
 use vaka_protocol::{CommandMessage, DeviceId, Lane};
 
-use crate::journal::record::{Quarantine, Via};
+use crate::journal::record::{Fault, Quarantine, Via};
 
 pub use payload::{Encoding, Parsed};
 pub use wire::PublishReason;
@@ -33,6 +35,8 @@ pub struct Submission {
     pub enrolment: u32,
     pub lane: Lane,
     pub what: What,
+    /// From a bridge or a gateway: these speak for many devices, and have the share of many.
+    pub for_many: bool,
     /// Whom to answer, and the number by which the session knows this submission.
     pub reply: Option<(Replies, u64)>,
 }
@@ -76,4 +80,7 @@ pub trait Intake: Send + Sync + 'static {
 
     /// So much waits that nobody new is let in.
     fn is_overwhelmed(&self) -> bool;
+
+    /// Something at the door is wrong, or well again: a person is told.
+    fn tell(&self, fault: Fault);
 }

@@ -28,6 +28,8 @@ pub struct Roster {
     pub behind: BTreeMap<DeviceId, BTreeMap<String, DeviceId>>,
     /// Devices behind a bridge whose plain press is the resident's call for help.
     pub callers: BTreeSet<DeviceId>,
+    /// Bridges and gateways: they speak for many devices.
+    pub many: BTreeSet<DeviceId>,
     /// Serial numbers of revoked certificates, as hex.
     pub revoked: BTreeSet<String>,
 }

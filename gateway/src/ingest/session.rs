@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -15,12 +16,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 use vaka_protocol::{CommandMessage, DeviceId, Lane, topic};
 
+use super::listener::{CONNECTIONS_FULL, DoorCounts};
 use super::roster::{Peer, Roster};
 use super::sessions::{Kept, Seat, Sessions};
 use super::window::fingerprint;
 use super::wire::{Connect, ConnectRefusal, Goodbye, Incoming, Publish, Will, Wire};
 use super::{Encoding, Intake, PublishReason, Submission, ToSession, What, admission};
 use crate::clock::Clock;
+use crate::journal::record::Fault;
 use crate::limits;
 
 /// What every connection shares.
@@ -30,7 +33,34 @@ pub struct Hall {
     pub sessions: Sessions,
     pub clock: Arc<dyn Clock>,
     pub shutdown: watch::Receiver<bool>,
+    pub counts: DoorCounts,
 }
+
+impl Hall {
+    /// As many as may are connected: counted, and told once until there is room again.
+    fn turned_away_full(&self) {
+        self.counts.turned_away_full.fetch_add(1, Ordering::Relaxed);
+        if !self.counts.is_full.swap(true, Ordering::AcqRel) {
+            let detail = format!("{} devices are connected; a further one was turned away", self.sessions.most());
+            self.intake.tell(Fault { fault: CONNECTIONS_FULL.into(), device: None, detail, active: true });
+        }
+    }
+
+    fn left(&self) {
+        let most = self.sessions.most();
+        let has_room = || self.sessions.connected() <= most - most / limits::CONNECTIONS_FREE;
+        if self.counts.is_full.load(Ordering::Acquire)
+            && has_room()
+            && self.counts.is_full.swap(false, Ordering::AcqRel)
+        {
+            let detail = String::new();
+            self.intake.tell(Fault { fault: CONNECTIONS_FULL.into(), device: None, detail, active: false });
+        }
+    }
+}
+
+/// Bytes read at once from a device. Most packets are far shorter; a longer one comes in pieces.
+const READ_BYTES: usize = 4096;
 
 /// A publish that waits for its commit.
 struct Waiting {
@@ -63,11 +93,26 @@ struct Session {
     clean_end: bool,
 }
 
-/// Serves a device until either side ends it. `stream` is past its TLS handshake; `peer` is what its certificate says.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, peer: Peer, hall: Arc<Hall>, deadline: Instant) {
-    let device = peer.device.clone();
-    let mut buffer = Box::new([0_u8; 4096]);
-    let (replies, mut answers) = mpsc::unbounded_channel();
+/// A device that is connected.
+pub struct Open<S> {
+    stream: S,
+    session: Session,
+    buffer: Box<[u8]>,
+    unread: Unread,
+    seat: Seat,
+    answers: mpsc::UnboundedReceiver<ToSession>,
+}
+
+/// Reads until CONNECT, and admits the device or says why not. `stream` is past its TLS handshake; `peer` is what its
+/// certificate says. Cancelled, it leaves nothing behind.
+pub async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    peer: Peer,
+    hall: Arc<Hall>,
+    deadline: Instant,
+) -> Option<Open<S>> {
+    let mut buffer = vec![0_u8; READ_BYTES].into_boxed_slice();
+    let (replies, answers) = mpsc::unbounded_channel();
     let mut session = Session {
         wire: Wire::new(),
         waiting: VecDeque::new(),
@@ -85,12 +130,21 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, peer: Peer,
         hall,
         peer,
     };
-    let Some((mut seat, mut unread)) = session.open(&mut stream, &mut buffer[..], deadline).await else { return };
-    let why = session.run(&mut stream, &mut buffer[..], &mut unread, &mut seat, &mut answers).await;
-    let said_why = session.wire.is_closing();
-    session.end(&device, &seat, why);
-    if said_why {
-        farewell(&mut stream, &mut buffer[..]).await;
+    let (seat, unread) = session.open(&mut stream, &mut buffer, deadline).await?;
+    Some(Open { stream, session, buffer, unread, seat, answers })
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Open<S> {
+    /// Serves the device until either side ends it.
+    pub async fn run(self) {
+        let Open { mut stream, mut session, mut buffer, mut unread, mut seat, mut answers } = self;
+        let device = session.peer.device.clone();
+        let why = session.run(&mut stream, &mut buffer, &mut unread, &mut seat, &mut answers).await;
+        let said_why = session.wire.is_closing();
+        session.end(&device, &seat, why);
+        if said_why {
+            farewell(&mut stream, &mut buffer).await;
+        }
     }
 }
 
@@ -176,9 +230,14 @@ impl Session {
             self.wire.refuse(ConnectRefusal::ServerBusy);
             return None;
         }
+        let Some(seat) = self.hall.sessions.take(&device, connect.clean) else {
+            warn!(device.id = %device, "connection refused: {} devices are connected, more may not be", self.hall.sessions.most());
+            self.hall.turned_away_full();
+            self.wire.refuse(ConnectRefusal::ServerBusy);
+            return None;
+        };
         self.remembers = connect.session_expiry_s > 0;
         self.will = connect.will.clone();
-        let seat = self.hall.sessions.take(&device, connect.clean);
         self.epoch = seat.epoch;
         if let Some(kept) = &seat.resumed {
             self.half_received.clone_from(&kept.half_received);
@@ -439,6 +498,7 @@ impl Session {
             enrolment: self.peer.enrolment,
             lane: Lane::Telemetry,
             what,
+            for_many: false,
             reply: Some((self.replies.clone(), number)),
         });
     }
@@ -476,5 +536,6 @@ impl Session {
         self.hall.intake.submit(&mut self.batch);
         let kept = self.kept();
         self.hall.sessions.leave(device, seat.epoch, self.remembers.then_some(kept));
+        self.hall.left();
     }
 }

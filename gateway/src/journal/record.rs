@@ -102,7 +102,7 @@ pub struct Quarantine {
     pub length: u64,
 }
 
-/// Events that were refused because their lane's share of the disk is used up.
+/// Events that were refused because their lane's share of the disk, or their device's share of the journal, is used up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
     pub device: DeviceId,
@@ -270,11 +270,14 @@ pub struct PathRecord {
     pub detail: String,
 }
 
-/// The gateway found something wrong with itself: damage in the journal, a clock behind, a full disk.
+/// The gateway found something wrong with itself (damage in the journal, a full disk) or with what a device does to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fault {
     /// Short stable name, e.g. `journal-damaged`.
     pub fault: String,
+    /// The device that causes it; absent: the gateway's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
     pub detail: String,
     /// False when it is over.
     pub active: bool,

@@ -15,7 +15,9 @@ use tracing::warn;
 use vaka_protocol::AlarmId;
 
 use super::keeper::{Ask, Input};
+use super::view;
 use crate::ingest::inbox::Inbox;
+use crate::ingest::session::Hall;
 use crate::journal::record::{Act, ActWhat};
 
 /// Longest request line, in bytes.
@@ -51,7 +53,12 @@ pub fn bind(journal_dir: &Path) -> Result<UnixListener, String> {
     Ok(listener)
 }
 
-pub async fn serve(listener: UnixListener, inbox: Arc<Inbox<Input>>, mut shutdown: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: UnixListener,
+    inbox: Arc<Inbox<Input>>,
+    hall: Arc<Hall>,
+    mut shutdown: watch::Receiver<bool>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -59,19 +66,19 @@ pub async fn serve(listener: UnixListener, inbox: Arc<Inbox<Input>>, mut shutdow
         };
         match accepted {
             Ok((stream, _)) => {
-                tokio::spawn(answer(stream, inbox.clone()));
+                tokio::spawn(answer(stream, inbox.clone(), hall.clone()));
             }
             Err(e) => warn!("accepting on the control socket: {e}"),
         }
     }
 }
 
-async fn answer(mut stream: UnixStream, inbox: Arc<Inbox<Input>>) {
+async fn answer(mut stream: UnixStream, inbox: Arc<Inbox<Input>>, hall: Arc<Hall>) {
     let (reader, mut writer) = stream.split();
     let mut lines = BufReader::new(reader.take(REQUEST_BYTES_MAX)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let response: Response = match serde_json::from_str(&line) {
-            Ok(request) => ask(request, &inbox).await,
+            Ok(request) => ask(request, &inbox, &hall).await,
             Err(e) => Err(format!("reading a request on the control socket: {e}")),
         };
         let mut text = serde_json::to_string(&response).unwrap_or_default();
@@ -82,7 +89,7 @@ async fn answer(mut stream: UnixStream, inbox: Arc<Inbox<Input>>) {
     }
 }
 
-async fn ask(request: Request, inbox: &Inbox<Input>) -> Response {
+async fn ask(request: Request, inbox: &Inbox<Input>, hall: &Hall) -> Response {
     fn gone<E>(_: E) -> String {
         "the gateway is stopping".to_owned()
     }
@@ -106,7 +113,9 @@ async fn ask(request: Request, inbox: &Inbox<Input>) -> Response {
         Request::Stat => {
             let (reply, answer) = oneshot::channel();
             put(Ask::Stat { reply });
-            answer.await.map_err(gone)
+            let mut stat = answer.await.map_err(gone)?;
+            stat["connections"] = view::connections(hall);
+            Ok(stat)
         }
     }
 }

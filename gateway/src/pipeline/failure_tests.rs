@@ -78,7 +78,14 @@ fn press() -> Input {
 
 fn listening(replies: Replies) -> Input {
     let what = What::Listening(replies);
-    Input::Submission(Submission { device: p1(), enrolment: 1, lane: Lane::Telemetry, what, reply: None })
+    Input::Submission(Submission {
+        device: p1(),
+        enrolment: 1,
+        lane: Lane::Telemetry,
+        what,
+        for_many: false,
+        reply: None,
+    })
 }
 
 fn event() -> Record {

@@ -75,7 +75,8 @@ impl Stage {
     }
 
     fn note(&mut self, from: &str, what: What) {
-        let submission = Submission { device: device(from), enrolment: 1, lane: Lane::Telemetry, what, reply: None };
+        let (device, lane) = (device(from), Lane::Telemetry);
+        let submission = Submission { device, enrolment: 1, lane, what, for_many: true, reply: None };
         self.keeper.run_batch(&mut vec![Input::Submission(submission)]);
     }
 

@@ -20,6 +20,8 @@ use super::shortage::{Room, Shortage};
 use super::view::{self, AlarmRow, Labels};
 use crate::clock::Clock;
 use crate::dispatch::{Dispatcher, Report};
+use crate::ingest::inbox::Rank;
+use crate::ingest::quota::Shares;
 use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
 use crate::journal::record::{
@@ -43,13 +45,22 @@ pub enum Input {
 }
 
 impl Input {
-    /// Goes before everything that is not: presses, and what a person or a receiver says of them.
-    pub fn is_urgent(&self) -> bool {
+    /// Its place in the queue: presses first, and what a person or a receiver says of them; then lane by lane.
+    pub fn rank(&self) -> Rank {
         match self {
-            Input::Submission(submission) => submission.lane == Lane::Life,
-            Input::Report(_) | Input::Ask(_) => true,
-            Input::Stop => false,
+            Input::Submission(submission) => match submission.lane {
+                Lane::Life => Rank::Urgent,
+                Lane::Care => Rank::Soon,
+                Lane::Technical | Lane::Test => Rank::Usual,
+                Lane::Telemetry => Rank::Last,
+            },
+            Input::Report(_) | Input::Ask(_) => Rank::Urgent,
+            Input::Stop => Rank::Last,
         }
+    }
+
+    pub fn is_urgent(&self) -> bool {
+        self.rank() == Rank::Urgent
     }
 }
 
@@ -97,18 +108,19 @@ enum Answer {
 }
 
 pub struct Keeper {
-    restored: Restored,
+    pub(super) restored: Restored,
     home: Home,
     labels: Labels,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     dispatcher: Option<Dispatcher>,
     listening: BTreeMap<DeviceId, Replies>,
     answers: Vec<Answer>,
     outcomes: Vec<Outcome>,
-    room: Room,
+    pub(super) room: Room,
     /// When that was looked up, in monotonic milliseconds; `None`: it has to be again.
     room_at_ms: Option<u64>,
     shortage: Shortage,
+    pub(super) shares: Shares,
     /// Devices that listen from this batch on: what they are owed is sent after its commit.
     new_listeners: Vec<(DeviceId, Replies)>,
     /// Questions, answered after the commit: nobody is shown what is not on the disk.
@@ -141,6 +153,7 @@ impl Keeper {
             room: Room::default(),
             room_at_ms: None,
             shortage: Shortage::default(),
+            shares: Shares::default(),
             new_listeners: Vec::new(),
             questions: Vec::new(),
             unrepeatable: Vec::new(),
@@ -180,6 +193,7 @@ impl Keeper {
     pub fn begin(&mut self) {
         self.watch_homes();
         self.tell_start();
+        self.go_on_with_floods();
         self.commit();
         self.owe_everything();
     }
@@ -215,7 +229,8 @@ impl Keeper {
             stops |= matches!(input, Input::Stop);
             self.take(input);
         }
-        for (record, lane) in self.shortage.refusals(&self.room, stops) {
+        self.tell_floods();
+        for (record, lane) in self.shortage.refusals(&self.room, &self.shares, stops) {
             self.append(record, lane);
         }
         self.commit();
@@ -255,12 +270,14 @@ impl Keeper {
     }
 
     fn take_submission(&mut self, submission: Submission) {
-        let Submission { device, enrolment, lane, what, reply } = submission;
+        let why = self.refuses(&submission);
+        let Submission { device, enrolment, lane, what, for_many: _, reply } = submission;
         let mut reason = PublishReason::Success;
-        let takes_room = matches!(what, What::Event { .. } | What::Quarantine(_));
         match what {
-            _ if takes_room && self.room.refused.contains(&lane) => {
-                self.shortage.refuse(device, lane);
+            _ if why.is_some() => {
+                // What stands behind a bridge is counted as the bridge's: it may invent any number of names.
+                let payer = if let What::Event { via: Some(via), .. } = what { via.bridge } else { device };
+                why.into_iter().for_each(|why| self.shortage.refuse(payer.clone(), lane, why));
                 reason = PublishReason::QuotaExceeded;
             }
             What::Event { parsed, payload, via } => self.store_event(device, enrolment, lane, &parsed, payload, via),
@@ -360,7 +377,7 @@ impl Keeper {
         }
         let lanes: Vec<&str> = self.room.refused.iter().map(|lane| lane.as_str()).collect();
         let detail = if is_short { format!("refused: {}", lanes.join(", ")) } else { String::new() };
-        self.take_ask(Ask::Fault(Fault { fault: DISK_FULL.into(), detail, active: is_short }));
+        self.take_ask(Ask::Fault(Fault { fault: DISK_FULL.into(), device: None, detail, active: is_short }));
     }
 
     fn listen(&mut self, device: DeviceId, replies: Replies) {
@@ -407,7 +424,8 @@ impl Keeper {
                 let fault = format!("certificate-{receiver}");
                 let told = self.restored.state.fault_is_active(&fault);
                 if told != ended.is_some() {
-                    let fault = Fault { fault, detail: detail.unwrap_or_default(), active: ended.is_some() };
+                    let detail = detail.unwrap_or_default();
+                    let fault = Fault { fault, device: None, detail, active: ended.is_some() };
                     self.append_unrepeatable(Record::Fault(fault), Lane::Technical);
                 }
             }
@@ -418,7 +436,7 @@ impl Keeper {
         }
     }
 
-    fn take_ask(&mut self, ask: Ask) {
+    pub(super) fn take_ask(&mut self, ask: Ask) {
         // Whoever asked may have gone away: then nobody hears the answer.
         match ask {
             question @ (Ask::Alarms { .. } | Ask::Show { .. } | Ask::Stat { .. }) => self.questions.push(question),
@@ -546,7 +564,7 @@ impl Keeper {
             }
         }
         self.unrepeatable.clear();
-        self.shortage.committed(&self.room);
+        self.shortage.committed(&self.room, &self.shares);
         for outcome in std::mem::take(&mut self.outcomes) {
             self.release(outcome);
         }
@@ -644,7 +662,7 @@ impl Keeper {
     fn start_anew(&mut self, unrepeatable: &[(Record, Lane)]) -> Result<(), restore::RestoreError> {
         restore::reopen(&mut self.restored)?;
         self.tell_start();
-        let fault = |active| Fault { fault: "commit-failed".into(), detail: String::new(), active };
+        let fault = |active| Fault { fault: "commit-failed".into(), device: None, detail: String::new(), active };
         let told = [(Record::Fault(fault(true)), Lane::Technical), (Record::Fault(fault(false)), Lane::Technical)];
         for (record, lane) in unrepeatable.iter().chain(&told) {
             let header = self.append(record.clone(), *lane);

@@ -7,6 +7,7 @@ pub mod control;
 pub mod export;
 #[cfg(test)]
 mod failure_tests;
+mod floods;
 pub mod fold;
 mod homes;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use crate::ingest::roster::{Listed, Peer, Roster};
 use crate::ingest::session::Hall;
 use crate::ingest::sessions::Sessions;
 use crate::ingest::{Intake, Submission};
+use crate::journal::record::Fault;
 use crate::limits;
 use crate::provision;
 use crate::rules::{DeviceFacts, Home};
@@ -76,12 +78,16 @@ impl Intake for Gate {
     fn submit(&self, batch: &mut Vec<Submission>) {
         self.inbox.put(batch.drain(..).map(|submission| {
             let input = Input::Submission(submission);
-            (input.is_urgent(), input)
+            (input.rank(), input)
         }));
     }
 
     fn is_overwhelmed(&self) -> bool {
         self.inbox.len() > limits::INBOX_MAX
+    }
+
+    fn tell(&self, fault: Fault) {
+        self.inbox.put([(true, Input::Ask(Ask::Fault(fault)))]);
     }
 }
 
@@ -98,7 +104,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| RunError::Start(format!("taking SIGTERM: {e}")))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| RunError::Start(format!("taking SIGINT: {e}")))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(|e| RunError::Start(format!("taking SIGHUP: {e}")))?;
-    raise_descriptor_limit();
+    let most_connected = raise_descriptor_limit();
     let clock = Arc::new(SystemClock::new());
     let size_max_bytes = config.journal.size_max_mib * 1024 * 1024;
     let restored = restore::open(&config.journal.dir, size_max_bytes)?;
@@ -130,12 +136,13 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let hall = Arc::new(Hall {
         intake: Arc::new(Gate { inbox: inbox.clone() }),
         roster,
-        sessions: Sessions::default(),
+        sessions: Sessions::new(most_connected),
         clock: clock.clone(),
         shutdown: shutdown.clone(),
+        counts: DoorCounts::default(),
     });
-    let door = tokio::spawn(listener::run(listener, tls, identify, hall.clone(), Arc::new(DoorCounts::default())));
-    tokio::spawn(control::serve(control, inbox.clone(), shutdown));
+    let door = tokio::spawn(listener::run(listener, tls, identify, hall.clone()));
+    tokio::spawn(control::serve(control, inbox.clone(), hall.clone(), shutdown));
     info!(
         gateway.id = %config.gateway.id,
         listen = %address,
@@ -177,13 +184,17 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Each connection is a descriptor, and the usual soft limit is below the connections that are let in.
-fn raise_descriptor_limit() {
+/// Each connection is a descriptor, and the usual soft limit is below the connections that are let in. Returns how many devices
+/// may be connected at once: the door must never be the one to find that there are no more descriptors.
+fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(e) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
-        warn!("raising the limit of open files: {e}; fewer devices can be connected at once");
+    let mut limit = getrlimit(Resource::Nofile);
+    match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        Ok(()) => limit.current = limit.maximum,
+        Err(e) => warn!("raising the limit of open files: {e}; fewer devices can be connected at once"),
     }
+    let descriptors = limit.current.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
+    descriptors.saturating_sub(limits::HANDSHAKES_MAX + limits::DESCRIPTORS_KEPT).clamp(1, limits::CONNECTIONS_MAX)
 }
 
 /// Sessions say goodbye by themselves; a moment is enough, and what they had not acknowledged comes again.
@@ -286,6 +297,9 @@ fn roster(config: &Config) -> Result<Roster, provision::ProvisionError> {
     }
     let mut roster = Roster { revoked: issued.revoked(), ..Roster::default() };
     for device in config.devices.values() {
+        if matches!(device.kind, DeviceKind::Bridge | DeviceKind::Gateway) {
+            roster.many.insert(device.id.clone());
+        }
         match (&device.via, &device.address) {
             (Some(bridge), Some(address)) => {
                 roster.behind.entry(bridge.clone()).or_default().insert(address.clone(), device.id.clone());

@@ -56,6 +56,8 @@ pub struct Restored {
     index: Index,
     opened: Opened,
     unjudged: Vec<Unjudged>,
+    /// Records read by the last open to fold the state: what a start costs.
+    pub replayed: u64,
     /// Newest record that the index covers.
     saved: u64,
     /// Size of the journal below which no room is made again: a fold that outgrows the budget must not be written with every batch.
@@ -88,6 +90,7 @@ pub fn open_with(dir: &Path, size_max_bytes: u64, options: Options, index: Index
         index,
         opened,
         unjudged: Vec::new(),
+        replayed: 0,
         saved: 0,
         make_room_above_bytes: 0,
     };
@@ -131,10 +134,13 @@ impl Restored {
         let mut fold = Folding::from(self.snapshot().unwrap_or_default());
         self.saved = fold.state.cursor;
         let from = fold.state.cursor + u64::from(fold.state.cursor > 0);
+        let mut replayed = 0;
         let scan = self.journal.scan(from, |entry| {
+            replayed += 1;
             fold.take(entry.header, entry.body);
             ControlFlow::Continue(())
         })?;
+        self.replayed = replayed;
         // Opening looks at the last segment alone; reading finds the rest.
         let news = scan.damage.into_iter().filter(|damage| !damage.known && !self.opened.damage.contains(damage));
         let news: Vec<_> = news.collect();
@@ -274,7 +280,7 @@ pub fn damaged(places: impl IntoIterator<Item = String>) -> Option<Fault> {
     let detail = places.join("; ");
     warn!("the journal is damaged: {detail}");
     let detail = detail.chars().take(FAULT_DETAIL_CHARS_MAX).collect();
-    Some(Fault { fault: "journal-damaged".into(), detail, active: true })
+    Some(Fault { fault: "journal-damaged".into(), device: None, detail, active: true })
 }
 
 /// Damage told in a fault's record, in characters; the log and `vaka journal verify` have all of it.

@@ -1,6 +1,6 @@
 //! What a full disk must not lose, and must not be filled with: counts of what was refused, and what can be said later.
 //!
-//! Enters: refusals, presence, paths. Leaves: the records that are due in this batch. Invariants: a device's first refusal
+//! Enters: refusals (for want of room, or beyond a device's share), presence, paths. Leaves: the records that are due in this batch. Invariants: a device's first refusal
 //! in a lane is recorded before it is acknowledged; the sums are exact again when there is room. Bounded by devices and
 //! receivers, not by time.
 
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use vaka_protocol::{DeviceId, Lane};
 
+use crate::ingest::quota::Shares;
 use crate::journal::record::{Record, Refusal};
 use crate::limits;
 
@@ -20,6 +21,15 @@ pub struct Room {
     pub sums_refusals: bool,
     /// Only `life` is taken: what can wait is said later.
     pub life_alone: bool,
+}
+
+/// Why something is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// The disk is short.
+    NoRoom,
+    /// It is beyond the share of its device, or of the home's tests. Always recorded in sums: a flood must not become one of records.
+    OverShare,
 }
 
 #[derive(Debug, Default)]
@@ -41,14 +51,14 @@ enum About {
 
 #[derive(Debug, Default)]
 pub struct Shortage {
-    refused: BTreeMap<(DeviceId, Lane), Refused>,
+    refused: BTreeMap<(DeviceId, Lane, Why), Refused>,
     /// To be said when there is room.
     postponed: BTreeMap<About, (Record, Lane)>,
 }
 
 impl Shortage {
-    pub fn refuse(&mut self, device: DeviceId, lane: Lane) {
-        self.refused.entry((device, lane)).or_default().now += 1;
+    pub fn refuse(&mut self, device: DeviceId, lane: Lane, why: Why) {
+        self.refused.entry((device, lane, why)).or_default().now += 1;
     }
 
     /// True if this record is kept until there is room: presence and paths come and go for as long as the disk is full.
@@ -72,15 +82,19 @@ impl Shortage {
     }
 
     /// Records of refusals that have to be in this batch. `to_the_last`: everything that was counted.
-    pub fn refusals(&mut self, room: &Room, to_the_last: bool) -> Vec<(Record, Lane)> {
+    pub fn refusals(&mut self, room: &Room, shares: &Shares, to_the_last: bool) -> Vec<(Record, Lane)> {
         let mut records = Vec::new();
-        for ((device, lane), refused) in &mut self.refused {
+        for ((device, lane, why), refused) in &mut self.refused {
             let count = refused.now + refused.waiting;
-            let enough = refused.waiting + 1 > refused.recorded.min(limits::REFUSALS_SUMMED_MAX);
-            let over = !room.refused.contains(lane);
-            refused.is_due = count > 0 && (!room.sums_refusals || enough || over || to_the_last);
+            let enough = count > refused.recorded.min(limits::REFUSALS_SUMMED_MAX);
+            let over = !lasts(room, shares, device, *lane, *why);
+            let in_sums = room.sums_refusals || *why == Why::OverShare;
+            refused.is_due = count > 0 && (!in_sums || enough || over || to_the_last);
             if refused.is_due {
-                let reason = format!("no room left on the disk for {}", lane.as_str());
+                let reason = match why {
+                    Why::NoRoom => format!("no room left on the disk for {}", lane.as_str()),
+                    Why::OverShare => format!("more than its share of {}", lane.as_str()),
+                };
                 let record = Refusal { device: device.clone(), lane: *lane, reason, count };
                 records.push((Record::Refusal(record), *lane));
             }
@@ -89,12 +103,13 @@ impl Shortage {
     }
 
     /// The batch is on the disk.
-    pub fn committed(&mut self, room: &Room) {
+    pub fn committed(&mut self, room: &Room, shares: &Shares) {
         for refused in self.refused.values_mut() {
             let count = std::mem::take(&mut refused.now) + std::mem::take(&mut refused.waiting);
             if std::mem::take(&mut refused.is_due) { refused.recorded += count } else { refused.waiting = count }
         }
-        self.refused.retain(|(_, lane), refused| refused.waiting > 0 || room.refused.contains(lane));
+        self.refused
+            .retain(|(device, lane, why), refused| refused.waiting > 0 || lasts(room, shares, device, *lane, *why));
     }
 
     /// The batch is not on the disk: its events were not acknowledged and come again.
@@ -102,6 +117,14 @@ impl Shortage {
         for refused in self.refused.values_mut() {
             (refused.now, refused.is_due) = (0, false);
         }
+    }
+}
+
+/// More of the same may be refused.
+fn lasts(room: &Room, shares: &Shares, device: &DeviceId, lane: Lane, why: Why) -> bool {
+    match why {
+        Why::NoRoom => room.refused.contains(&lane),
+        Why::OverShare => shares.is_flooded(device, lane),
     }
 }
 
@@ -125,28 +148,39 @@ mod tests {
         let mut shortage = Shortage::default();
         let (mut records, mut recorded) = (0, 0);
         for refused in 1..=10_000_u64 {
-            shortage.refuse(device.clone(), Lane::Telemetry);
-            let due = counts(shortage.refusals(&room(true), false));
-            shortage.committed(&room(true));
+            shortage.refuse(device.clone(), Lane::Telemetry, Why::NoRoom);
+            let due = counts(shortage.refusals(&room(true), &Shares::default(), false));
+            shortage.committed(&room(true), &Shares::default());
             records += due.len();
             recorded += due.iter().sum::<u64>();
             assert!(recorded >= 1 && recorded * 2 + 1 >= refused, "{recorded} of {refused}");
         }
         assert!(records < 25, "{records}");
-        recorded += counts(shortage.refusals(&Room::default(), false)).iter().sum::<u64>();
-        shortage.committed(&Room::default());
+        recorded += counts(shortage.refusals(&Room::default(), &Shares::default(), false)).iter().sum::<u64>();
+        shortage.committed(&Room::default(), &Shares::default());
         assert_eq!(recorded, 10_000);
         assert!(shortage.refused.is_empty());
+    }
+
+    #[test]
+    fn many_refused_in_one_batch_are_not_left_to_memory() {
+        let device = DeviceId::try_from("p1").unwrap();
+        let mut shortage = Shortage::default();
+        for many in [1, 9] {
+            (0..many).for_each(|_| shortage.refuse(device.clone(), Lane::Telemetry, Why::NoRoom));
+            assert_eq!(counts(shortage.refusals(&room(true), &Shares::default(), false)), [many]);
+            shortage.committed(&room(true), &Shares::default());
+        }
     }
 
     #[test]
     fn what_a_failed_commit_held_is_not_counted_twice() {
         let device = DeviceId::try_from("p1").unwrap();
         let mut shortage = Shortage::default();
-        shortage.refuse(device, Lane::Telemetry);
-        assert_eq!(counts(shortage.refusals(&room(false), false)), [1]);
+        shortage.refuse(device, Lane::Telemetry, Why::NoRoom);
+        assert_eq!(counts(shortage.refusals(&room(false), &Shares::default(), false)), [1]);
         shortage.failed();
-        assert!(shortage.refusals(&room(false), false).is_empty(), "the device sends it again");
+        assert!(shortage.refusals(&room(false), &Shares::default(), false).is_empty(), "the device sends it again");
     }
 
     #[test]

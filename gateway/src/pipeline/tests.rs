@@ -16,6 +16,7 @@ use crate::ingest::roster::{Listed, Peer, Roster};
 use crate::ingest::{PublishReason, ToSession, What, admission};
 use crate::journal::record::{Act, ActWhat, EventRecord, Record};
 use crate::journal::{Journal, Options, Stamp};
+use crate::limits;
 use crate::rules::Home;
 
 const SIZE_MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -385,11 +386,65 @@ fn a_will_and_a_subscription_change_no_alarm() {
         enrolment: 1,
         lane: Lane::Telemetry,
         what: What::Listening(replies),
+        for_many: false,
         reply: None,
     };
     bench.keeper().run_batch(&mut vec![Input::Submission(submission)]);
     assert!(bench.rows().is_empty());
     assert!(!bench.keeper().state().devices[&device("p1")].online);
+}
+
+#[test]
+fn a_flood_is_refused_beyond_its_share_told_once_and_over_when_it_ends() {
+    let mut bench = Bench::new();
+    let pad = "x".repeat(15_000);
+    let mut seq = 0;
+    let mut send = |bench: &mut Bench, restart: u32| {
+        seq += 1;
+        let payload = format!(r#"{{"v":1,"restart":{restart},"seq":{seq},"event":{{"motion":{{"pad":"{pad}"}}}}}}"#);
+        (bench.publish_as("p1", "vaka/v1/p1/event", &payload), payload)
+    };
+    let mut stored = Vec::new();
+    let first_refused = loop {
+        match send(&mut bench, 1) {
+            (PublishReason::Success, payload) => stored.push(payload),
+            (_, payload) => break payload,
+        }
+    };
+    assert!(first_refused.len() as u64 * stored.len() as u64 > limits::SHARE_EVENTS_BURST * 1_000);
+    let told = |bench: &mut Bench| bench.rows().into_iter().filter(|row| row.cause == "overload").collect::<Vec<_>>();
+    assert_eq!(told(&mut bench).len(), 1);
+    // What is stored already is not refused when its acknowledgement was lost; a press, care and the others never are.
+    let last = stored.last().expect("some").clone();
+    assert_eq!(bench.publish_as("p1", "vaka/v1/p1/event", &last), PublishReason::Success);
+    for (from, event) in [("p1", "button"), ("p1", "cancel"), ("p1", "enuresis"), ("p2", "motion"), ("bed", "tamper")] {
+        let payload = format!(r#"{{"v":1,"restart":2,"seq":1,"event":{{"{event}":{{}}}}}}"#);
+        let payload = payload.replace(r#""seq":1"#, &format!(r#""seq":{}"#, event.len()));
+        assert_eq!(
+            bench.publish_as(from, &format!("vaka/v1/{from}/event"), &payload),
+            PublishReason::Success,
+            "{event}"
+        );
+    }
+    // A large event leaves tokens that a small one may still have.
+    while bench.publish_as("p1", "vaka/v1/p1/event", "garbage") == PublishReason::PayloadFormatInvalid {}
+    for (topic, payload) in [("vaka/v1/p1/event", "garbage"), ("vaka/v1/p1/alive", "1")] {
+        assert_eq!(bench.publish_as("p1", topic, payload), PublishReason::QuotaExceeded, "{topic}");
+    }
+    // Killed in the middle: no new share, no second alarm.
+    bench.kill_and_start();
+    assert_eq!(send(&mut bench, 1).0, PublishReason::QuotaExceeded);
+    let alarms = told(&mut bench);
+    assert_eq!((alarms.len(), alarms[0].count, alarms[0].device.as_ref() as &str), (1, 1, "p1"));
+    // It ends by itself, and the next flood is news again.
+    bench.clock.advance(limits::FLOOD_OVER_MS);
+    bench.keeper().run_batch(&mut Vec::new());
+    let is_over =
+        |bench: &mut Bench| bench.keeper().state().alarms.newest(&device("p1"), "overload").is_some_and(|a| a.over);
+    assert!(is_over(&mut bench));
+    while send(&mut bench, 3).0 == PublishReason::Success {}
+    assert!(!is_over(&mut bench));
+    assert_eq!(told(&mut bench)[0].count, 2);
 }
 
 /// What may happen to a gateway, in any order.

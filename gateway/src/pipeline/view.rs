@@ -1,6 +1,7 @@
 //! What people and receivers are shown of the state.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use super::fold::State;
 use super::restore::Restored;
 use crate::config::{Config, Language};
 use crate::dispatch::{self, NoticeWhat};
+use crate::ingest::session::Hall;
 use crate::journal::record::JoinWhat;
 use crate::rules::alarms::{Alarm, Notice, Step};
 
@@ -148,12 +150,28 @@ pub fn stat(restored: &Restored) -> Value {
     let journal = restored.journal.stat();
     json!({
         "journal": {"bytes": journal.bytes, "segments": journal.segments, "first_seq": journal.first_seq, "next_seq": journal.next_seq},
+        "replayed": restored.replayed,
         "paths": state.paths,
         "alarms_open": state.alarms.open().count(),
         "notices_owed": state.alarms.owed().count(),
         "events": state.devices.values().map(|seen| seen.events).sum::<u64>(),
         "quarantined": state.devices.values().map(|seen| seen.quarantined).sum::<u64>(),
         "refused": state.refused.iter().map(|(lane, count)| (lane.as_str(), count)).collect::<BTreeMap<_, _>>(),
+    })
+}
+
+/// Who stands at the door, and who was turned away since the start.
+pub fn connections(hall: &Hall) -> Value {
+    let counts = &hall.counts;
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    json!({
+        "now": hall.sessions.connected(),
+        "most": hall.sessions.most(),
+        "is_full": counts.is_full.load(Ordering::Relaxed),
+        "handshakes": count(&counts.accepted),
+        "handshakes_failed": count(&counts.handshake_failed),
+        "turned_away_full": count(&counts.turned_away_full),
+        "turned_away_unknown": count(&counts.turned_away_unknown),
     })
 }
 

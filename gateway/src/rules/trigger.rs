@@ -84,10 +84,14 @@ pub fn judge(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
             if path.up { over(alarms, cause) } else { vec![raise_or_join(alarms, cause)] }
         }
         What::Fault(fault) => {
-            let Some(device) = gateway_part(&fault.fault) else { return Vec::new() };
-            let words = if fault.active { words::FAULT } else { words::FAULT_OVER };
+            // What a device does is its own alarm; what is the gateway's own stands under the fault's name.
+            let (device, cause, dty) = match &fault.device {
+                Some(device) => (Some(device.clone()), fault.fault.clone(), home.facts(device).dty),
+                None => (gateway_part(&fault.fault), "fault".to_owned(), LOCAL_UNIT),
+            };
+            let Some(device) = device else { return Vec::new() };
             let stc = if fault.active { MALFUNCTION } else { RESTORAL };
-            let cause = own(input, &device, "fault".into(), LOCAL_UNIT, stc, words);
+            let cause = own(input, &device, cause, dty, stc, words::of_fault(&fault.fault, fault.active));
             if fault.active { vec![raise_or_join(alarms, cause)] } else { over(alarms, cause) }
         }
         // Its own rule's.

@@ -61,5 +61,19 @@ pub const QUARANTINE: Words =
     ("Enheten sände något som inte gick att läsa.", "The device sent what could not be read.");
 pub const PATH_LOST: Words = ("Larmmottagaren nås inte.", "The receiver cannot be reached.");
 pub const PATH_BACK: Words = ("Larmmottagaren nås igen.", "The receiver can be reached again.");
-pub const FAULT: Words = ("Något är fel i gatewayen.", "Something is wrong in the gateway.");
-pub const FAULT_OVER: Words = ("Felet i gatewayen är över.", "The fault in the gateway is over.");
+
+/// What the gateway found wrong, or well again.
+pub fn of_fault(name: &str, active: bool) -> Words {
+    match (name, active) {
+        ("overload", true) => ("Enheten sänder för mycket.", "The device sends too much."),
+        ("overload", false) => ("Enheten sänder inte längre för mycket.", "The device no longer sends too much."),
+        ("tests-used-up", true) => ("Fler provlarm än hemmet får sända.", "More test alarms than the home may send."),
+        ("tests-used-up", false) => ("Provlarm kan sändas igen.", "Test alarms can be sent again."),
+        ("connections-full", true) => {
+            ("Fler enheter än gatewayen kan ta emot.", "More devices than the gateway can serve.")
+        }
+        ("connections-full", false) => ("Gatewayen kan ta emot enheter igen.", "The gateway can serve devices again."),
+        (_, true) => ("Något är fel i gatewayen.", "Something is wrong in the gateway."),
+        (_, false) => ("Felet i gatewayen är över.", "The fault in the gateway is over."),
+    }
+}

@@ -43,7 +43,8 @@ pub(super) fn devices(
     residents: &BTreeMap<String, Resident>,
 ) -> BTreeMap<DeviceId, Device> {
     let mut devices: BTreeMap<DeviceId, Device> = BTreeMap::new();
-    let mut lines: BTreeMap<DeviceId, usize> = BTreeMap::new();
+    // Where each stands; its line is looked up only for a complaint, or thousands of devices take minutes.
+    let mut starts: BTreeMap<DeviceId, usize> = BTreeMap::new();
     let mut addresses: BTreeMap<(&str, &str), &str> = BTreeMap::new();
     for (d, whole) in file.device.iter().map(|whole| (whole.get_ref(), whole)) {
         let id = c.device_id("id", &d.id);
@@ -88,11 +89,12 @@ pub(super) fn devices(
         if gateway.is_some_and(|g| g.id == id) {
             c.wrong(&d.id, format!("`{id}` is the gateway's own id; give the device another"));
         }
-        if let Some(first) = lines.get(&id) {
+        if let Some(&start) = starts.get(&id) {
+            let first = line_of(c.text, start);
             c.wrong(&d.id, format!("there is already a device `{id}` in line {first}; give each its own id"));
             continue;
         }
-        lines.insert(id.clone(), line_of(c.text, whole.span().start));
+        starts.insert(id.clone(), whole.span().start);
         let text = |word: &Option<Text>| word.as_ref().map(|w| w.get_ref().clone());
         let fixed = d.fixed.unwrap_or(kind == DeviceKind::FixedTrigger);
         let (room, resident, address) = (text(&d.room), text(&d.resident), text(&d.address));

@@ -192,7 +192,7 @@ fn a_press_now_takes_the_place_of_the_oldest_that_waits() {
     assert_eq!(ledger.owe(at("now", 1, Lane::Life, i64::MAX), 0), None);
     assert_eq!(ledger.owed_count(), OWED_PER_LANE_MAX);
     assert_eq!(names(&ledger.start_ready(0))[0], "now/1@a");
-    assert!(matches!(ledger.owe(at("older", 1, Lane::Life, -1), 0), None), "the lane's overflow was told already");
+    assert_eq!(ledger.owe(at("older", 1, Lane::Life, -1), 0), None, "the overflow of the lane was told already");
     assert_eq!(ledger.owed_count(), OWED_PER_LANE_MAX);
 }
 
