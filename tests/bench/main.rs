@@ -18,6 +18,7 @@ mod cells;
 mod centre;
 mod disk;
 mod goals;
+mod hub;
 mod load;
 mod mosquitto;
 mod mqtt;
@@ -73,6 +74,9 @@ struct Args {
     /// Only these peers: vaka, mosquitto, mosquitto-autosave, rumqttd, aedes.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
+    /// Instead: a home's alarm through a hub, and a hub with 2,000 homes (VAKA_HOMES). The program is $VAKA_BIN, else the release build.
+    #[arg(long)]
+    hub: bool,
     /// MQTT 3.1.1 instead of 5.
     #[arg(long)]
     v311: bool,
@@ -152,6 +156,7 @@ fn main() -> ExitCode {
         Some(RoleArg::Centre { port, press_within_s }) => {
             centre::role(*port, press_within_s.map(Duration::from_secs)).map(|()| true)
         }
+        None if args.hub => folder().and_then(|dir| hub::bench(dir.path())).map(|()| true),
         None => bench(&args),
     };
     match done {
@@ -225,8 +230,7 @@ fn measure(args: &Args) -> Result<Run> {
     let gateway = if names.contains(&peers::VAKA) { Some(gateway(args)?) } else { None };
     let plan = if args.quick { QUICK } else { FULL };
     let program = std::env::current_exe()?;
-    let folder = program.parent().context("this program has no folder")?;
-    let dir = tempfile::Builder::new().prefix("bench-").tempdir_in(folder)?;
+    let dir = folder()?;
     let dir = dir.path();
     // Between presses nobody asks the centre for anything; it is there so that the gateway's path is up.
     let centre = centre::Kind::Own.start(dir)?.context("the bench's own alarm centre did not start")?;
@@ -363,6 +367,13 @@ fn gateway(args: &Args) -> Result<PathBuf> {
     );
     // Beside this program when that is a release build; else in the release folder beside its own.
     Ok(target(&std::env::current_exe()?)?.join("release/vaka"))
+}
+
+/// A folder of the run's own, on the disk of the build.
+fn folder() -> Result<tempfile::TempDir> {
+    let program = std::env::current_exe()?;
+    let beside = program.parent().context("this program has no folder")?;
+    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(beside)?)
 }
 
 /// Cargo's target folder: two above this program.

@@ -109,6 +109,8 @@ impl Device {
             out.clear();
             while sent < count && sent - answered < WINDOW {
                 let what = if is_press(sent) { r#"{"button":{"press":"short"}}"# } else { event };
+                // An alarm of a home has an id of its own.
+                let what = what.replace("SEQ", &(seq + sent).to_string());
                 let payload = format!(r#"{{"v":1,"restart":{restart},"seq":{},"event":{what}}}"#, seq + sent);
                 publish(&mut out, &topic, (sent % 60_000) as u16 + 1, payload.as_bytes());
                 sent += 1;

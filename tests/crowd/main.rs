@@ -9,7 +9,7 @@ use std::io::BufRead;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rcgen::{Issuer, KeyPair};
@@ -31,6 +31,9 @@ struct Setup {
     /// Handshakes at once.
     at_once: usize,
     from: IpAddr,
+    /// An event that each device publishes as soon as it is connected, under restart 2.
+    #[serde(default)]
+    first: Option<String>,
     /// How often a device whose connection is closed before its CONNACK tries again.
     tries: u32,
 }
@@ -41,6 +44,8 @@ struct Connected {
     /// Refused with "server busy".
     busy: usize,
     failed: usize,
+    /// The longest time from a device's connection to its first event's PUBACK.
+    first_ms: f64,
     /// What the last one that failed said.
     error: Option<String>,
 }
@@ -89,9 +94,10 @@ async fn connect(setup: Setup) -> Result<(Vec<Option<Box<Device>>>, Connected)> 
     let issuer = Issuer::from_ca_cert_pem(&read("device-ca.pem")?, key)?;
     let authority = Arc::new(Authority { issuer, roots: Arc::new(roots) });
     let places = Arc::new(Semaphore::new(setup.at_once));
+    let first = Arc::new(setup.first);
     let mut tasks = JoinSet::new();
     for id in setup.devices {
-        let (places, authority) = (places.clone(), authority.clone());
+        let (places, authority, first) = (places.clone(), authority.clone(), first.clone());
         tasks.spawn_local(async move {
             let _place = places.acquire_owned().await?;
             let tls = authority.tls(&id)?;
@@ -102,7 +108,14 @@ async fn connect(setup: Setup) -> Result<(Vec<Option<Box<Device>>>, Connected)> 
                         tokio::time::sleep(Duration::from_millis(50 * u64::from(tried.min(20)))).await;
                         tried += 1;
                     }
-                    other => return other,
+                    Ok(Opened::Device(mut device)) => {
+                        let connected = Instant::now();
+                        if let Some(first) = &*first {
+                            device.publish(first, 2, 1, 1, 0).await?;
+                        }
+                        return Ok((Opened::Device(device), connected.elapsed()));
+                    }
+                    other => return other.map(|opened| (opened, Duration::ZERO)),
                 }
             }
         });
@@ -110,8 +123,11 @@ async fn connect(setup: Setup) -> Result<(Vec<Option<Box<Device>>>, Connected)> 
     let (mut devices, mut sum) = (Vec::new(), Connected::default());
     while let Some(opened) = tasks.join_next().await {
         match opened? {
-            Ok(Opened::Device(device)) => devices.push(Some(device)),
-            Ok(Opened::Busy) => sum.busy += 1,
+            Ok((Opened::Device(device), first)) => {
+                devices.push(Some(device));
+                sum.first_ms = sum.first_ms.max(first.as_secs_f64() * 1e3);
+            }
+            Ok((Opened::Busy, _)) => sum.busy += 1,
             Err(e) => {
                 sum.failed += 1;
                 sum.error = Some(format!("{e:#}"));

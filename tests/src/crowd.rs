@@ -42,6 +42,12 @@ impl Crowd {
     /// Starts `program` (`env!("CARGO_BIN_EXE_crowd")`) and waits until every device is connected or refused.
     #[track_caller]
     pub fn start(program: &Path, home: &Home, devices: &[String], rush: Rush) -> Crowd {
+        Crowd::start_with(program, home, devices, rush, None)
+    }
+
+    /// [`Crowd::start`], each device publishing `first` as soon as it is connected.
+    #[track_caller]
+    pub fn start_with(program: &Path, home: &Home, devices: &[String], rush: Rush, first: Option<&str>) -> Crowd {
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(program)
@@ -59,7 +65,7 @@ impl Crowd {
         let Rush { at_once, tries, from } = rush;
         crowd.say(&json!({
             "port": home.mqtt_port, "pki": home.path("pki"), "devices": devices,
-            "at_once": at_once, "tries": tries, "from": from,
+            "at_once": at_once, "tries": tries, "from": from, "first": first,
         }));
         crowd.connected = crowd.answer();
         crowd
@@ -68,6 +74,11 @@ impl Crowd {
     /// How many of them are `connected`, `busy` or `failed`.
     pub fn count(&self, what: &str) -> u64 {
         self.connected[what].as_u64().unwrap_or_else(|| panic!("no {what} in {}", self.connected))
+    }
+
+    /// The longest time from a device's connection to its first event's PUBACK, in milliseconds.
+    pub fn slowest_first_ms(&self) -> f64 {
+        self.connected["first_ms"].as_f64().unwrap_or_default()
     }
 
     /// Panics unless all of them are connected.
