@@ -275,3 +275,32 @@ pub const HOME_SILENT_MS: u64 = 90_000;
 /// Longest time between two proofs of a second path while the first one works, in seconds. EN 50136 practice asks for 5 hours;
 /// half an hour less leaves room for a proof that has to be tried again.
 pub const STANDBY_TEST_S: u32 = 16_200;
+
+/// Exchanges of one path whose deadline is over and whose answer is still waited for. Beyond: the oldest is ended.
+/// Source: our choice; an answer later than these belongs to an alarm that has been tried again since.
+pub const LATE_EXCHANGES_MAX: usize = 8;
+
+/// Longest wait for such an answer, in milliseconds. Beyond: the connection is closed; the next try asks anew.
+pub const LATE_ANSWER_MS_MAX: u64 = 60_000;
+
+/// Largest answer of an SOS Access receiver, in bytes. Beyond: the connection is closed, the alarm is tried again.
+/// A real one has under 500. Source: our choice.
+pub const SOS_ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+/// Largest head of a webhook's answer, in bytes. Beyond: as for one that is no HTTP. Usual servers allow themselves 8 KiB.
+pub const WEBHOOK_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Fields in that head. Beyond: as for one that is no HTTP.
+pub const WEBHOOK_HEADERS_MAX: usize = 64;
+
+/// Most bytes of a webhook's answer that are read so that its connection can be used again. Beyond: the connection is closed.
+pub const WEBHOOK_REST_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest wait for that rest, in milliseconds. Beyond: the connection is closed. The alarm is received by then either way.
+pub const WEBHOOK_REST_MS_MAX: u64 = 100;
+
+/// Connections to a webhook that stay open while nothing is said. Beyond: closed after their answer. As many as say something at once.
+pub const WEBHOOK_IDLE_MAX: usize = 4;
+
+/// Secrets a webhook's messages are signed with. Beyond: a config error. The one in use, and others while it is exchanged.
+pub const WEBHOOK_SECRETS_MAX: usize = 4;

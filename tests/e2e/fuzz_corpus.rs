@@ -149,6 +149,22 @@ fn words(name: &str) -> &'static [&'static str] {
             "&a;",
             "<!DOCTYPE a [<!ENTITY a \"b\">]>",
         ],
+        "sos_answer" => &[
+            "<alarmresponse>",
+            "</alarmresponse>",
+            "<status>0</status>",
+            "<reference>",
+            "</reference>",
+            "<newauthentication>",
+            "<![CDATA[",
+            "]]>",
+            "<!--",
+            "&#x0;",
+            "&lt;",
+            "encoding=\"UTF-8\"",
+            "\u{e5}",
+            "<!DOCTYPE a [<!ENTITY a \"b\">]>",
+        ],
         "config" => &[
             "[gateway]\n",
             "[[device]]\n",
@@ -207,6 +223,11 @@ fn any_sip_bytes_read_the_same_however_they_are_cut() {
 #[test]
 fn any_answer_of_a_centre_is_read_or_refused() {
     fuzz("mrs", 1);
+}
+
+#[test]
+fn any_sos_access_answer_reads_the_same_however_it_comes() {
+    fuzz("sos_answer", 1);
 }
 
 #[test]

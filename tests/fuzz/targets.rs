@@ -9,6 +9,7 @@ use vaka::config::{Config, ConfigError};
 use vaka::dispatch::scaip::mrs::Mrs;
 use vaka::dispatch::sip::frame::{Decoder, Frame};
 use vaka::dispatch::sip::{digest, uri::SipUri, write};
+use vaka::dispatch::sos_access::Answer;
 use vaka::ingest::adapter::{UNKNOWN_TEXT_CHARS_MAX, zigbee2mqtt};
 use vaka::ingest::wire::{Incoming, Wire};
 use vaka::ingest::{PublishReason, payload};
@@ -147,6 +148,22 @@ pub fn mrs(bytes: &[u8]) {
     }
 }
 
+/// An SOS Access receiver's answer: what has come says the same however much more comes, and its words fit a log.
+pub fn sos_answer(bytes: &[u8]) {
+    let Some((cut, bytes)) = bytes.split_first() else { return };
+    let whole = Answer::read(bytes);
+    let part = Answer::read(&bytes[..usize::from(*cut).min(bytes.len())]);
+    match part {
+        Ok(None) => {}
+        told => assert_eq!(told, whole, "more bytes made it another answer"),
+    }
+    if let Ok(Some(answer)) = whole {
+        assert!(!answer.info.chars().any(char::is_control), "control characters for a log");
+        assert!(answer.reference.is_none_or(|reference| (1..=50).contains(&reference.chars().count())));
+        assert!(answer.new_password.is_none_or(|password| password.chars().count() == 15));
+    }
+}
+
 /// A config file: whatever it holds, what is wrong is said in words, at a line that there is.
 pub fn config(bytes: &[u8]) {
     if let Err(ConfigError::Invalid(findings)) = Config::parse(bytes, Path::new("/nowhere/vaka.toml")) {
@@ -215,13 +232,14 @@ pub fn zigbee2mqtt(bytes: &[u8]) {
 pub type Target = (&'static str, fn(&[u8]));
 
 #[allow(dead_code, reason = "cargo-fuzz names its targets itself")]
-pub const ALL: [Target; 9] = [
+pub const ALL: [Target; 10] = [
     ("mqtt", mqtt),
     ("cbor", cbor),
     ("json", json),
     ("topic", topic),
     ("sip", sip),
     ("mrs", mrs),
+    ("sos_answer", sos_answer),
     ("config", config),
     ("journal", journal),
     ("zigbee2mqtt", zigbee2mqtt),

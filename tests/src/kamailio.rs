@@ -106,7 +106,7 @@ fn modules() -> String {
 }
 
 /// Writes the CA, server and client certificates, the server's good until the end of `year`; gives the server's pin.
-fn write_certificates(dir: &Path, year: i32) -> String {
+pub(crate) fn write_certificates(dir: &Path, year: i32) -> String {
     let mut ca = CertificateParams::default();
     ca.distinguished_name.push(DnType::CommonName, "stand-in centre CA");
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

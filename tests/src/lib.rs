@@ -21,6 +21,7 @@ mod paho;
 mod ports;
 mod process;
 mod raw;
+mod receiver;
 mod wait;
 
 pub use centre::{Centre, Mrq};
@@ -37,6 +38,7 @@ pub use paho::{Load, Paho};
 pub use ports::{free_port, is_listening};
 pub use process::Process;
 pub use raw::{RawMqtt, connect_packet, publish_packet, tls, tls_anonymous};
+pub use receiver::{Receiver, Told};
 pub use wait::{eventually, eventually_within};
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,8 @@
 //!
 //! Words that stand for a choice (lanes, kinds, roles) are text here and become types in `check`, which can suggest the nearest.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -67,6 +69,15 @@ pub(super) struct Receiver {
     pub received_deadline_ms: Option<Number>,
     pub accepted_deadline_ms: Option<Number>,
     pub claimed_deadline_s: Option<Number>,
+    pub transmitter_code: Option<Text>,
+    pub transmitter_type: Option<Text>,
+    pub receiver_id: Option<Text>,
+    pub transmitter_area: Option<Text>,
+    #[serde(default)]
+    pub event_codes: BTreeMap<String, Text>,
+    pub rotate_password: Option<bool>,
+    pub secret_file: Option<Text>,
+    pub ping: Option<bool>,
     /// Two independent paths are promised to the resident.
     pub two_paths: Option<bool>,
     #[serde(default)]

@@ -316,7 +316,7 @@ fn mrs_request(body: &str, local: &str, peer: &str, transport: Transport) -> Vec
     write::message_request(&request, body.as_bytes())
 }
 
-fn server_config(tls: &CentreTls) -> Result<Arc<ServerConfig>, CentreError> {
+pub(crate) fn server_config(tls: &CentreTls) -> Result<Arc<ServerConfig>, CentreError> {
     let wrong = |error: &dyn std::fmt::Display| CentreError::Tls(error.to_string());
     let pem = |text: &[u8]| CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>().map_err(|e| wrong(&e));
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -14,7 +14,10 @@ pub use super::routes::{Hours, Route};
 use super::hub;
 use super::sip::UriError;
 pub use super::sip::{SipUri, Transport};
+use super::sos_access::config::{SosAccessConfig, SosAccessConfigError};
 use super::tls::{Pin, TlsError};
+use super::webhook::config::{WebhookConfig, WebhookConfigError};
+use super::{sos_access, webhook};
 
 /// Everything dispatch needs to know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,19 +39,28 @@ pub enum ReceiverKind {
     Scaip,
     /// Another Vaka, for which this one is a device.
     Hub,
+    SosAccess,
+    Webhook,
     /// A kind that fails, for the test of what that does to the others.
     #[cfg(test)]
     Panics,
 }
 
 impl ReceiverKind {
-    pub const ALL: &[(&str, ReceiverKind)] = &[("scaip", ReceiverKind::Scaip), ("hub", ReceiverKind::Hub)];
+    pub const ALL: &[(&str, ReceiverKind)] = &[
+        ("scaip", ReceiverKind::Scaip),
+        ("hub", ReceiverKind::Hub),
+        ("sos-access", ReceiverKind::SosAccess),
+        ("webhook", ReceiverKind::Webhook),
+    ];
 
     /// The highest rung that such a receiver can prove. Beyond it nothing escalates: the alarm is handed over.
     pub fn last_rung(self) -> Rung {
         match self {
             Self::Scaip => Rung::Accepted,
             Self::Hub => Rung::Closed,
+            Self::SosAccess => Rung::Accepted,
+            Self::Webhook => Rung::Received,
             #[cfg(test)]
             Self::Panics => Rung::Accepted,
         }
@@ -108,6 +120,10 @@ pub struct ReceiverConfig {
     /// From `accepted` to a person's claim, where the kind can prove one: then the next receiver is told too. None: by lane
     /// ([`crate::limits::claimed_deadline_ms`]).
     pub claimed_deadline_s: Option<u32>,
+    /// Of kind `sos-access`.
+    pub sos_access: Option<SosAccessConfig>,
+    /// Of kind `webhook`.
+    pub webhook: Option<WebhookConfig>,
 }
 
 impl ReceiverConfig {
@@ -136,6 +152,8 @@ impl ReceiverConfig {
             // A hub has to ask its own receivers first.
             accepted_deadline_ms: if kind == ReceiverKind::Hub { 30_000 } else { 20_000 },
             claimed_deadline_s: None,
+            sos_access: None,
+            webhook: None,
         }
     }
 }
@@ -166,6 +184,10 @@ pub enum ConfigError {
         "receiver `{name}`: `user` and `password` belong together, without quotes, backslashes or line ends in `user`"
     )]
     Login { name: String },
+    #[error("receiver `{name}`: {source}")]
+    SosAccess { name: String, source: SosAccessConfigError },
+    #[error("receiver `{name}`: {source}")]
+    Webhook { name: String, source: WebhookConfigError },
     #[error("two receivers are called `{name}`; give each its own name")]
     Twice { name: String },
     #[error("route to `{name}`: there is no receiver of that name; add [[receiver]] or correct `to`")]
@@ -235,6 +257,8 @@ impl ReceiverConfig {
         match self.kind {
             ReceiverKind::Scaip => SipUri::parse(&self.url).is_ok_and(|uri| uri.transport == Transport::Tls),
             ReceiverKind::Hub => true,
+            ReceiverKind::SosAccess => sos_access::config::Address::parse(&self.url).is_ok_and(|address| address.tls),
+            ReceiverKind::Webhook => webhook::config::Target::parse(&self.url).is_ok_and(|target| target.tls),
             #[cfg(test)]
             ReceiverKind::Panics => false,
         }
@@ -267,6 +291,8 @@ impl ReceiverConfig {
         let login_good = match (&self.user, &self.password) {
             (None, None) => true,
             (Some(user), Some(_)) => user_good(user),
+            // The transmitter's code is its user.
+            (None, Some(_)) => self.kind == ReceiverKind::SosAccess,
             _ => false,
         };
         if !login_good {
@@ -295,6 +321,8 @@ impl ReceiverConfig {
                     wrong.push(ConfigError::HubIdentity { name: name() });
                 }
             }
+            ReceiverKind::SosAccess => sos_access::config::check(self, wrong),
+            ReceiverKind::Webhook => webhook::config::check(self, wrong),
             #[cfg(test)]
             ReceiverKind::Panics => {}
         }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::backoff::Pace;
 use super::config::{ReceiverConfig, ReceiverKind};
 use super::{Notice, scaip::mrq::Sender};
-use super::{hub, scaip};
+use super::{hub, scaip, sos_access, webhook};
 use crate::clock::Clock;
 use crate::journal::record::ActWhat;
 use crate::limits::STANDBY_TEST_S;
@@ -179,6 +179,8 @@ pub(crate) async fn run(context: LinkContext) {
     match context.config.kind {
         ReceiverKind::Scaip => scaip::run(context).await,
         ReceiverKind::Hub => hub::run(context).await,
+        ReceiverKind::SosAccess => sos_access::run(context).await,
+        ReceiverKind::Webhook => webhook::run(context).await,
         #[cfg(test)]
         ReceiverKind::Panics => {
             let mut orders = context.orders;

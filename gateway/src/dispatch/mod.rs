@@ -7,6 +7,7 @@
 //!
 //! [`attempts`] decides what is tried next and is pure; [`link`] is what each kind of receiver looks like; [`scaip`] is one.
 
+mod asking;
 mod attempts;
 mod backoff;
 pub mod config;
@@ -18,9 +19,11 @@ pub mod scaip;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod sip;
+pub mod sos_access;
 pub(crate) mod stream;
 mod supervision;
 pub mod tls;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

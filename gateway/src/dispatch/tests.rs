@@ -1,7 +1,8 @@
 //! Dispatch against real connections on loopback: a well-behaved centre here, hostile peers in [`hostile`].
 
 mod hostile;
-mod tls;
+pub(super) mod scripted;
+pub(super) mod tls;
 
 use std::sync::Mutex;
 
@@ -92,7 +93,8 @@ impl Stage {
     /// Waits for a report; those before it are kept in `heard` too.
     pub async fn until(&mut self, wished: impl Fn(&Report) -> bool) -> Report {
         loop {
-            let report = self.reports.recv().await.expect("dispatch runs");
+            let next = tokio::time::timeout(Duration::from_secs(60), self.reports.recv());
+            let report = next.await.expect("a report within a minute").expect("dispatch runs");
             self.heard.push(report.clone());
             if wished(&report) {
                 return report;

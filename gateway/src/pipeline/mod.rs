@@ -31,7 +31,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, DeviceKind};
-use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, Report};
+use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, Report, webhook};
 use crate::ingest::inbox::Inbox;
 use crate::ingest::listener::{self, DoorCounts};
 use crate::ingest::roster::{Listed, Peer, Roster};
@@ -336,6 +336,7 @@ fn with_secrets(receiver: &ReceiverConfig) -> Result<ReceiverConfig, RunError> {
         })?;
         made.password = Some(password.trim_end_matches(['\r', '\n']).to_owned());
     }
+    webhook::config::read_secrets(&mut made).map_err(|e| RunError::Start(e.to_string()))?;
     Ok(made)
 }
 

@@ -5,6 +5,8 @@
 mod devices;
 mod receivers;
 mod routes;
+mod sos_access;
+mod webhook;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -7,12 +7,12 @@ use toml::Spanned;
 
 use super::super::explain::{line_of, shown};
 use super::super::*;
-use super::{Check, Text};
+use super::{Check, Text, sos_access, webhook};
 use crate::dispatch::config::{ConfigError as Refused, SipUri, Transport};
 use crate::dispatch::tls::{Pin, TlsError};
 use crate::dispatch::{Bind, PathConfig};
 
-const LATER_RECEIVERS: &[&str] = &["dc09", "sos-access", "webhook"];
+const LATER_RECEIVERS: &[&str] = &["dc09"];
 
 pub(super) fn receivers(c: &mut Check<'_>, file: &file::File) -> Vec<ReceiverConfig> {
     if file.receiver.is_empty() {
@@ -64,9 +64,13 @@ fn receiver(c: &mut Check<'_>, file: &file::File, whole: &Spanned<file::Receiver
         ReceiverKind::Hub => {
             made.device = file.gateway.id.get_ref().parse().ok();
         }
+        // Below, together with what other kinds must not have.
+        ReceiverKind::SosAccess | ReceiverKind::Webhook => {}
         #[cfg(test)]
         ReceiverKind::Panics => {}
     }
+    sos_access::take(c, r, &mut made);
+    webhook::take(c, file, r, &mut made);
     trust(c, whole, &mut made);
     login(c, r, &mut made);
     if let Some(seconds) = &r.heartbeat_interval_s {
@@ -139,12 +143,12 @@ fn scaip(c: &mut Check<'_>, file: &file::File, r: &file::Receiver) {
 }
 
 /// The receiver's address, and those of its paths that have their own.
-fn urls(r: &file::Receiver) -> impl Iterator<Item = &Text> {
+pub(super) fn urls(r: &file::Receiver) -> impl Iterator<Item = &Text> {
     std::iter::once(&r.url).chain(r.path.iter().filter_map(|path| path.url.as_ref()))
 }
 
 /// What a receiver without TLS must hear.
-fn unencrypted(c: &mut Check<'_>, r: &file::Receiver, url: &Text, host: &str, secure: &str) {
+pub(super) fn unencrypted(c: &mut Check<'_>, r: &file::Receiver, url: &Text, host: &str, secure: &str) {
     for unused in [&r.cert, &r.key, &r.ca, &r.pin].into_iter().flatten() {
         c.wrong(unused, format!("only used with TLS; write the url as {secure}…, or remove this"));
     }
@@ -204,6 +208,11 @@ fn trust(c: &mut Check<'_>, whole: &Spanned<file::Receiver>, made: &mut Receiver
 
 fn login(c: &mut Check<'_>, r: &file::Receiver, made: &mut ReceiverConfig) {
     match (&r.user, &r.password_file) {
+        // Said of its own kind.
+        _ if made.kind == ReceiverKind::Webhook => {}
+        (_, file) if made.kind == ReceiverKind::SosAccess => {
+            made.password_file = file.as_ref().map(|file| secret(c, "password_file", file));
+        }
         (Some(user), Some(file)) => {
             made.user = Some(user.get_ref().clone());
             made.password_file = Some(secret(c, "password_file", file));
@@ -216,7 +225,7 @@ fn login(c: &mut Check<'_>, r: &file::Receiver, made: &mut ReceiverConfig) {
 }
 
 /// A file that nobody else may read.
-fn secret(c: &mut Check<'_>, key: &str, file: &Text) -> PathBuf {
+pub(super) fn secret(c: &mut Check<'_>, key: &str, file: &Text) -> PathBuf {
     let path = c.path(key, file);
     if std::fs::metadata(&path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
         c.warn(file, format!("`{key}`: others can read {}; run chmod 600 on it", path.display()));

@@ -10,13 +10,13 @@ use super::*;
 use crate::demo::centre::CentreTls;
 
 /// An authority, and a centre and a gateway under it.
-struct House {
-    dir: tempfile::TempDir,
-    centre: CentreTls,
-    pin: String,
+pub(in crate::dispatch) struct House {
+    pub dir: tempfile::TempDir,
+    pub centre: CentreTls,
+    pub pin: String,
 }
 
-fn house(name: &str, expired: bool) -> House {
+pub(in crate::dispatch) fn house(name: &str, expired: bool) -> House {
     let dir = tempfile::tempdir().unwrap();
     let ca_key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
