@@ -65,8 +65,22 @@ fn stat(dir: &Path, json: bool) -> Result<Exit, Failure> {
     for (lane, count) in &records {
         print_line(&format!("  {lane:<10} {count}"))?;
     }
+    for line in running.iter().flat_map(|stat| receivers(&stat["receivers"])) {
+        print_line(&line)?;
+    }
     print_line(if running.is_some() { "A gateway is running on it." } else { "No gateway is running on it." })?;
     Ok(Exit::Ok)
+}
+
+/// What happened at each receiver since the start, one line for each of its paths.
+fn receivers(sums: &serde_json::Value) -> Vec<String> {
+    let paths = sums.as_object().into_iter().flatten();
+    let each = paths.flat_map(|(name, paths)| paths.as_object().into_iter().flatten().map(move |path| (name, path)));
+    let said = |counts: &serde_json::Value| {
+        let counts = counts.as_object().into_iter().flatten();
+        counts.map(|(what, count)| format!("{} {count}", what.replace('_', " "))).collect::<Vec<_>>().join(", ")
+    };
+    each.map(|(name, (path, counts))| format!("  {name} over {path}: {}", said(counts))).collect()
 }
 
 fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {

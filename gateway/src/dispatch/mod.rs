@@ -12,6 +12,7 @@ mod attempts;
 mod backoff;
 pub mod config;
 pub(crate) mod connection;
+mod counts;
 pub mod hub;
 mod link;
 mod routes;
@@ -36,6 +37,7 @@ use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
 
 pub use self::backoff::Pace;
 pub use self::config::{Bind, ConfigError, DispatchConfig, PathConfig, ReceiverConfig, ReceiverKind};
+pub use self::counts::{Counts, Sums};
 pub use self::link::{Failure, Regime};
 pub use self::routes::{Hours, Route, first_gap};
 
@@ -86,6 +88,8 @@ pub struct Notice {
     pub cause: String,
     /// Whom it is about: an id, never a name.
     pub resident: Option<String>,
+    /// At a hub: the gateway of the home it comes from.
+    pub home: Option<DeviceId>,
     /// Of the home it comes from, at a hub: SCAIP `cid` and `crd` in place of the hub's own.
     pub controller_id: Option<String>,
     pub caller: Option<String>,
@@ -149,6 +153,7 @@ enum Command {
 #[derive(Clone)]
 pub struct Dispatcher {
     commands: mpsc::UnboundedSender<Command>,
+    counts: Counts,
 }
 
 impl Dispatcher {
@@ -187,7 +192,9 @@ impl Dispatcher {
             started: Instant::now(),
             config: DispatchConfig::default(),
             routes: Routes::default(),
+            counts: Counts::default(),
         };
+        let counts = actor.counts.clone();
         let task = tokio::spawn(actor.run(config, queue, told, shutdown));
         tokio::spawn(async move {
             if task.await.is_err_and(|error| error.is_panic()) {
@@ -196,7 +203,12 @@ impl Dispatcher {
                 std::process::exit(70);
             }
         });
-        Self { commands }
+        Self { commands, counts }
+    }
+
+    /// What happened at each receiver since the start.
+    pub fn counts(&self) -> Sums {
+        self.counts.sums()
     }
 
     /// A notice to be told until it is accepted. Owing it again changes nothing.
@@ -253,6 +265,7 @@ struct Actor {
     config: DispatchConfig,
     /// Those that hold now.
     routes: Routes,
+    counts: Counts,
 }
 
 impl Actor {
@@ -330,6 +343,7 @@ impl Actor {
             LinkEvent::Path { up, .. } => link.up = Some(*up),
             _ => {}
         }
+        self.counts.add(&told.receiver, &told.path, &told.event);
         let is_path = matches!(told.event, LinkEvent::Path { .. });
         let reports = self.ledger.happened(&told.receiver, &told.path, told.event, self.now_ms());
         self.report(reports);

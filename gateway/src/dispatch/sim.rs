@@ -24,7 +24,7 @@ impl Desk {
     pub fn new(routes: &[Route], pace: Pace, seed: u64) -> (Dispatcher, Desk) {
         let (commands, queue) = mpsc::unbounded_channel();
         let ledger = Ledger::new(Routes::new(routes), pace, Dice::new(seed));
-        (Dispatcher { commands }, Desk { ledger, commands: queue })
+        (Dispatcher { commands, counts: Default::default() }, Desk { ledger, commands: queue })
     }
 
     /// Takes what the handle was told since the last call.

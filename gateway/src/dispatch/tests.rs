@@ -32,6 +32,7 @@ pub(crate) fn notice(alarm: &str, number: u32) -> Notice {
         test: false,
         cause: "button".to_owned(),
         resident: None,
+        home: None,
         controller_id: None,
         caller: None,
     }

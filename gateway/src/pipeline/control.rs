@@ -16,6 +16,7 @@ use vaka_protocol::AlarmId;
 
 use super::keeper::{Ask, Input};
 use super::view;
+use crate::dispatch::Dispatcher;
 use crate::ingest::inbox::Inbox;
 use crate::ingest::session::Hall;
 use crate::journal::record::{Act, ActWhat};
@@ -57,6 +58,7 @@ pub async fn serve(
     listener: UnixListener,
     inbox: Arc<Inbox<Input>>,
     hall: Arc<Hall>,
+    dispatcher: Dispatcher,
     mut shutdown: watch::Receiver<bool>,
 ) {
     loop {
@@ -66,19 +68,19 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                tokio::spawn(answer(stream, inbox.clone(), hall.clone()));
+                tokio::spawn(answer(stream, inbox.clone(), hall.clone(), dispatcher.clone()));
             }
             Err(e) => warn!("accepting on the control socket: {e}"),
         }
     }
 }
 
-async fn answer(mut stream: UnixStream, inbox: Arc<Inbox<Input>>, hall: Arc<Hall>) {
+async fn answer(mut stream: UnixStream, inbox: Arc<Inbox<Input>>, hall: Arc<Hall>, dispatcher: Dispatcher) {
     let (reader, mut writer) = stream.split();
     let mut lines = BufReader::new(reader.take(REQUEST_BYTES_MAX)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let response: Response = match serde_json::from_str(&line) {
-            Ok(request) => ask(request, &inbox, &hall).await,
+            Ok(request) => ask(request, &inbox, &hall, &dispatcher).await,
             Err(e) => Err(format!("reading a request on the control socket: {e}")),
         };
         let mut text = serde_json::to_string(&response).unwrap_or_default();
@@ -89,7 +91,7 @@ async fn answer(mut stream: UnixStream, inbox: Arc<Inbox<Input>>, hall: Arc<Hall
     }
 }
 
-async fn ask(request: Request, inbox: &Inbox<Input>, hall: &Hall) -> Response {
+async fn ask(request: Request, inbox: &Inbox<Input>, hall: &Hall, dispatcher: &Dispatcher) -> Response {
     fn gone<E>(_: E) -> String {
         "the gateway is stopping".to_owned()
     }
@@ -115,6 +117,7 @@ async fn ask(request: Request, inbox: &Inbox<Input>, hall: &Hall) -> Response {
             put(Ask::Stat { reply });
             let mut stat = answer.await.map_err(gone)?;
             stat["connections"] = view::connections(hall);
+            stat["receivers"] = serde_json::to_value(dispatcher.counts()).unwrap_or_default();
             Ok(stat)
         }
     }

@@ -142,7 +142,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         counts: DoorCounts::default(),
     });
     let door = tokio::spawn(listener::run(listener, tls, identify, hall.clone()));
-    tokio::spawn(control::serve(control, inbox.clone(), hall.clone(), shutdown));
+    tokio::spawn(control::serve(control, inbox.clone(), hall.clone(), dispatcher.clone(), shutdown));
     info!(
         gateway.id = %config.gateway.id,
         listen = %address,

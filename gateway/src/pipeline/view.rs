@@ -202,6 +202,7 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         test: raise.lane == Lane::Test,
         cause: raise.cause.clone(),
         resident: home.and_then(|home| home.resident.clone()).or(label.resident),
+        home: home.map(|_| raise.device.clone()),
         controller_id: home.and_then(|home| home.controller_id.clone()),
         caller: home.and_then(|home| home.caller.clone()),
     }

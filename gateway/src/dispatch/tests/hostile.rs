@@ -115,6 +115,8 @@ async fn silence_is_overtaken_by_the_next_receiver() {
     stage.dispatcher.owe(notice("a1", 1));
     stage.accepted("a1").await;
     assert_eq!(stage.rungs("a1"), ["sent@bad", "sent@good", "received@good", "accepted@good"]);
+    let counted = &stage.dispatcher.counts()["bad"];
+    assert!(counted.values().any(|over| over.get("not_received") == Some(&1)), "{counted:?}");
     drop(hold.await);
 }
 

@@ -42,6 +42,9 @@ struct Alarm<'a> {
     /// SCAIP `cid`: at a hub that of the home it comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     controller_id: Option<&'a str>,
+    /// At a hub: the gateway of the home it comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    home: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     call_back: Option<&'a str>,
 }
@@ -80,6 +83,7 @@ pub fn alarm(gateway: &str, sender: &Sender, notice: &Notice, wall_ms: i64) -> V
             count: notice.count,
             test: notice.test,
             controller_id: notice.controller_id.as_deref().or(own).filter(|cid| !cid.is_empty()),
+            home: notice.home.as_ref().map(AsRef::as_ref),
             call_back: caller.as_deref(),
         },
     })
