@@ -12,6 +12,7 @@ mod attempts;
 mod backoff;
 pub mod config;
 pub(crate) mod connection;
+pub mod dc09;
 pub mod hub;
 mod link;
 mod routes;
