@@ -304,3 +304,22 @@ pub const WEBHOOK_IDLE_MAX: usize = 4;
 
 /// Secrets a webhook's messages are signed with. Beyond: a config error. The one in use, and others while it is exchanged.
 pub const WEBHOOK_SECRETS_MAX: usize = 4;
+/// Longest answer of a DC-09 receiver between its line feed and its carriage return, in bytes: what three digits of length can say, and
+/// the eight in front. Beyond: the connection is given up.
+pub const DC09_FRAME_BYTES_MAX: usize = 0xfff + 8;
+
+/// Characters of plain words told beside a DC-09 event. Beyond: cut. Source: our choice; with it an encrypted message stays under
+/// the 1,024 bytes that a receiver in use reads at once.
+pub const DC09_TEXT_CHARS_MAX: usize = 64;
+
+/// Unanswered notices whose DC-09 number is remembered. Beyond: the oldest is told under a new number, and its late answer counts for
+/// nothing. An eighth of the numbers that there are, so that one is not used again soon.
+pub const DC09_NUMBERS_KEPT_MAX: usize = 1_024;
+
+/// Connections on which a DC-09 receiver was silent too long and that are still listened to for its late answer.
+/// Beyond: the oldest is closed. Source: our choice; two cover a slow receiver without keeping a socket for every try.
+pub const DC09_LATE_CONNECTIONS_MAX: usize = 2;
+
+/// How long after a DC-09 connection stands its path is proven by a heartbeat, in milliseconds: one message is under way at a time, and
+/// the alarms that waited for the connection go first. Longer: a path that works is known as such later.
+pub const DC09_PROOF_AFTER_MS: u64 = 100;

@@ -165,6 +165,24 @@ fn words(name: &str) -> &'static [&'static str] {
             "\u{e5}",
             "<!DOCTYPE a [<!ENTITY a \"b\">]>",
         ],
+        "dc09" => &[
+            "\n",
+            "\r",
+            "\"ACK\"",
+            "\"*ACK\"",
+            "\"NAK\"",
+            "\"DUH\"",
+            "0000",
+            "R0",
+            "L0",
+            "#1234",
+            "[",
+            "]",
+            "|",
+            "_",
+            "A0",
+            "_00:00:00,01-01-2026",
+        ],
         "config" => &[
             "[gateway]\n",
             "[[device]]\n",
@@ -228,6 +246,11 @@ fn any_answer_of_a_centre_is_read_or_refused() {
 #[test]
 fn any_sos_access_answer_reads_the_same_however_it_comes() {
     fuzz("sos_answer", 1);
+}
+
+#[test]
+fn any_answer_of_a_dc09_receiver_is_read_or_refused() {
+    fuzz("dc09", 1);
 }
 
 #[test]

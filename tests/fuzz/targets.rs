@@ -6,6 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vaka::config::{Config, ConfigError};
+use vaka::dispatch::dc09::answer::{Answer as Dc09Answer, Decoder as Dc09Decoder};
+use vaka::dispatch::dc09::cipher::Key;
+use vaka::dispatch::dc09::frame::checksum;
 use vaka::dispatch::scaip::mrs::Mrs;
 use vaka::dispatch::sip::frame::{Decoder, Frame};
 use vaka::dispatch::sip::{digest, uri::SipUri, write};
@@ -164,6 +167,43 @@ pub fn sos_answer(bytes: &[u8]) {
     }
 }
 
+/// Bytes of a DC-09 receiver: however they are cut, they read the same; what is read fits a log. Also as a frame whose checksum is right.
+pub fn dc09(bytes: &[u8]) {
+    let Some((cut, bytes)) = bytes.split_first() else { return };
+    let body: Vec<u8> = bytes.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).take(4_000).collect();
+    let framed = [format!("\n{:04X}0{:03X}", checksum(&body), body.len()).as_bytes(), &body, b"\r"].concat();
+    for bytes in [bytes, &framed] {
+        let whole = dc09_answers(bytes, bytes.len().max(1));
+        assert_eq!(
+            whole,
+            dc09_answers(bytes, usize::from(*cut).max(1)),
+            "the same bytes, cut elsewhere, read otherwise"
+        );
+        for answer in whole.0 {
+            assert!(answer.number <= 9_999);
+            assert!(
+                answer.account.is_none_or(|digits| digits.len() <= 16 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+            );
+        }
+    }
+}
+
+fn dc09_answers(bytes: &[u8], piece: usize) -> (Vec<Dc09Answer>, Option<String>) {
+    let key = Key::Aes128([0x41; 16]);
+    let (mut decoder, mut answers) = (Dc09Decoder::default(), Vec::new());
+    for part in bytes.chunks(piece) {
+        decoder.feed(part);
+        loop {
+            match decoder.next(Some(&key)) {
+                Ok(Some(answer)) => answers.push(answer),
+                Ok(None) => break,
+                Err(lost) => return (answers, Some(lost.to_string())),
+            }
+        }
+    }
+    (answers, None)
+}
+
 /// A config file: whatever it holds, what is wrong is said in words, at a line that there is.
 pub fn config(bytes: &[u8]) {
     if let Err(ConfigError::Invalid(findings)) = Config::parse(bytes, Path::new("/nowhere/vaka.toml")) {
@@ -232,7 +272,7 @@ pub fn zigbee2mqtt(bytes: &[u8]) {
 pub type Target = (&'static str, fn(&[u8]));
 
 #[allow(dead_code, reason = "cargo-fuzz names its targets itself")]
-pub const ALL: [Target; 10] = [
+pub const ALL: [Target; 11] = [
     ("mqtt", mqtt),
     ("cbor", cbor),
     ("json", json),
@@ -240,6 +280,7 @@ pub const ALL: [Target; 10] = [
     ("sip", sip),
     ("mrs", mrs),
     ("sos_answer", sos_answer),
+    ("dc09", dc09),
     ("config", config),
     ("journal", journal),
     ("zigbee2mqtt", zigbee2mqtt),

@@ -9,6 +9,7 @@
 mod centre;
 mod chance;
 mod crowd;
+mod dc09;
 mod doorman;
 mod event;
 mod gateway;
@@ -27,6 +28,7 @@ mod wait;
 pub use centre::{Centre, Mrq};
 pub use chance::Chance;
 pub use crowd::{Crowd, Rush};
+pub use dc09::{Dc09Options, Dc09Receiver};
 pub use event::{event, now_ms, press};
 pub use gateway::Gateway;
 pub use home::{Home, Output, run_vaka};

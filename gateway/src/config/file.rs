@@ -78,6 +78,15 @@ pub(super) struct Receiver {
     pub rotate_password: Option<bool>,
     pub secret_file: Option<Text>,
     pub ping: Option<bool>,
+    /// These to `timestamps`: kind `dc09` alone.
+    pub account: Option<Text>,
+    pub prefix: Option<Text>,
+    pub receiver_number: Option<Text>,
+    pub protocol: Option<Text>,
+    pub key_file: Option<Text>,
+    pub extended: Option<Spanned<bool>>,
+    pub zones: Option<Spanned<BTreeMap<String, Number>>>,
+    pub timestamps: Option<Spanned<bool>>,
     /// Two independent paths are promised to the resident.
     pub two_paths: Option<bool>,
     #[serde(default)]

@@ -62,8 +62,7 @@ fn errors_name_line_key_and_fix() {
         (format!("{HEAD}tls_min = \"1.1\""), "v.toml:6: unknown tls_min `1.1`; did you mean `1.3`? known: 1.3, 1.2".into()),
         (format!("{HEAD}[journal]\nsize_max_mib = 15"), "v.toml:7: `size_max_mib` must be from 16 to 1048576, found 15".into()),
         // Receivers.
-        (receiver("").replace("\"scaip\"", "\"dc09\""), "v.toml:8: receiver kind `dc09` is not yet supported by this version of vaka; use `scaip` or `hub`".into()),
-        (receiver("").replace("\"scaip\"", "\"scape\""), "v.toml:8: unknown receiver kind `scape`; did you mean `scaip`? known: scaip, hub, sos-access, webhook".into()),
+        (receiver("").replace("\"scaip\"", "\"scape\""), "v.toml:8: unknown receiver kind `scape`; did you mean `scaip`? known: scaip, hub, sos-access, webhook, dc09".into()),
         (receiver("").replace(";transport=tcp", ""), "v.toml:9: `url`: `sip:127.0.0.1:5060` would use UDP, which this gateway does not speak: write `sips:HOST:PORT`, or add `;transport=tcp`".into()),
         (receiver("").replace("sip:127.0.0.1:5060;transport=tcp", "sips:lc.example:99999"), "v.toml:9: `url`: `sips:lc.example:99999` is no SIP address: write `sips:HOST:PORT`, or `sip:HOST:PORT;transport=tcp` for tests".into()),
         (receiver("").replace("controller_id = \"1\"\n", ""), "v.toml:7: a scaip receiver needs `controller_id` in [gateway] (digits, given by the alarm centre)".into()),

@@ -9,14 +9,15 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use vaka_protocol::{DeviceId, Rung};
 
+pub use super::dc09::config::{Dc09Config, Dc09Error};
 pub use super::routes::{Hours, Route};
 
-use super::hub;
 use super::sip::UriError;
 pub use super::sip::{SipUri, Transport};
 use super::sos_access::config::{SosAccessConfig, SosAccessConfigError};
 use super::tls::{Pin, TlsError};
 use super::webhook::config::{WebhookConfig, WebhookConfigError};
+use super::{dc09, hub};
 use super::{sos_access, webhook};
 
 /// Everything dispatch needs to know.
@@ -41,6 +42,7 @@ pub enum ReceiverKind {
     Hub,
     SosAccess,
     Webhook,
+    Dc09,
     /// A kind that fails, for the test of what that does to the others.
     #[cfg(test)]
     Panics,
@@ -52,12 +54,13 @@ impl ReceiverKind {
         ("hub", ReceiverKind::Hub),
         ("sos-access", ReceiverKind::SosAccess),
         ("webhook", ReceiverKind::Webhook),
+        ("dc09", ReceiverKind::Dc09),
     ];
 
     /// The highest rung that such a receiver can prove. Beyond it nothing escalates: the alarm is handed over.
     pub fn last_rung(self) -> Rung {
         match self {
-            Self::Scaip => Rung::Accepted,
+            Self::Scaip | Self::Dc09 => Rung::Accepted,
             Self::Hub => Rung::Closed,
             Self::SosAccess => Rung::Accepted,
             Self::Webhook => Rung::Received,
@@ -124,6 +127,8 @@ pub struct ReceiverConfig {
     pub sos_access: Option<SosAccessConfig>,
     /// Of kind `webhook`.
     pub webhook: Option<WebhookConfig>,
+    /// What a receiver of the kind `dc09` needs beside.
+    pub dc09: Option<Dc09Config>,
 }
 
 impl ReceiverConfig {
@@ -154,6 +159,7 @@ impl ReceiverConfig {
             claimed_deadline_s: None,
             sos_access: None,
             webhook: None,
+            dc09: None,
         }
     }
 }
@@ -174,6 +180,8 @@ pub enum ConfigError {
          `vaka device add … --kind gateway` made there"
     )]
     HubIdentity { name: String },
+    #[error("receiver `{name}`: {source}")]
+    Dc09 { name: String, source: Dc09Error },
     #[error("receiver `{name}`: {source}")]
     Tls { name: String, source: TlsError },
     #[error("receiver `{name}`: `{field}` = {value} is outside {min}..={max}")]
@@ -259,6 +267,7 @@ impl ReceiverConfig {
             ReceiverKind::Hub => true,
             ReceiverKind::SosAccess => sos_access::config::Address::parse(&self.url).is_ok_and(|address| address.tls),
             ReceiverKind::Webhook => webhook::config::Target::parse(&self.url).is_ok_and(|target| target.tls),
+            ReceiverKind::Dc09 => dc09::config::Endpoint::parse(&self.url).is_ok_and(|endpoint| endpoint.over_tls),
             #[cfg(test)]
             ReceiverKind::Panics => false,
         }
@@ -323,6 +332,7 @@ impl ReceiverConfig {
             }
             ReceiverKind::SosAccess => sos_access::config::check(self, wrong),
             ReceiverKind::Webhook => webhook::config::check(self, wrong),
+            ReceiverKind::Dc09 => dc09::config::check(self, wrong),
             #[cfg(test)]
             ReceiverKind::Panics => {}
         }

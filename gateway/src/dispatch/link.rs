@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::backoff::Pace;
 use super::config::{ReceiverConfig, ReceiverKind};
 use super::{Notice, scaip::mrq::Sender};
-use super::{hub, scaip, sos_access, webhook};
+use super::{dc09, hub, scaip, sos_access, webhook};
 use crate::clock::Clock;
 use crate::journal::record::ActWhat;
 use crate::limits::STANDBY_TEST_S;
@@ -181,6 +181,7 @@ pub(crate) async fn run(context: LinkContext) {
         ReceiverKind::Hub => hub::run(context).await,
         ReceiverKind::SosAccess => sos_access::run(context).await,
         ReceiverKind::Webhook => webhook::run(context).await,
+        ReceiverKind::Dc09 => dc09::run(context).await,
         #[cfg(test)]
         ReceiverKind::Panics => {
             let mut orders = context.orders;

@@ -13,6 +13,7 @@ mod backoff;
 pub mod config;
 pub(crate) mod connection;
 mod counts;
+pub mod dc09;
 pub mod hub;
 mod link;
 mod routes;

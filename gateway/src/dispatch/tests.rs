@@ -1,5 +1,6 @@
 //! Dispatch against real connections on loopback: a well-behaved centre here, hostile peers in [`hostile`].
 
+mod dc09;
 mod hostile;
 pub(super) mod scripted;
 pub(super) mod tls;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: goes on after a complaint, so that one run names everything that is wrong.
 
+mod dc09;
 mod devices;
 mod receivers;
 mod routes;

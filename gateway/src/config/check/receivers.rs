@@ -7,12 +7,10 @@ use toml::Spanned;
 
 use super::super::explain::{line_of, shown};
 use super::super::*;
-use super::{Check, Text, sos_access, webhook};
+use super::{Check, Text, dc09, sos_access, webhook};
 use crate::dispatch::config::{ConfigError as Refused, SipUri, Transport};
 use crate::dispatch::tls::{Pin, TlsError};
 use crate::dispatch::{Bind, PathConfig};
-
-const LATER_RECEIVERS: &[&str] = &["dc09"];
 
 pub(super) fn receivers(c: &mut Check<'_>, file: &file::File) -> Vec<ReceiverConfig> {
     if file.receiver.is_empty() {
@@ -48,14 +46,6 @@ fn name(c: &mut Check<'_>, file: &file::File, r: &file::Receiver) {
 
 fn receiver(c: &mut Check<'_>, file: &file::File, whole: &Spanned<file::Receiver>) -> Option<ReceiverConfig> {
     let r = whole.get_ref();
-    let kind = r.kind.get_ref();
-    if LATER_RECEIVERS.contains(&kind.as_str()) {
-        c.wrong(
-            &r.kind,
-            format!("receiver kind `{kind}` is not yet supported by this version of vaka; use `scaip` or `hub`"),
-        );
-        return None;
-    }
     let kind = c.choice("receiver kind", &r.kind, ReceiverKind::ALL)?;
     let mut made = ReceiverConfig::new(r.name.get_ref(), kind, r.url.get_ref());
     made.paths = r.path.iter().map(|path| way(c, path)).collect();
@@ -64,10 +54,14 @@ fn receiver(c: &mut Check<'_>, file: &file::File, whole: &Spanned<file::Receiver
         ReceiverKind::Hub => {
             made.device = file.gateway.id.get_ref().parse().ok();
         }
+        ReceiverKind::Dc09 => made.dc09 = dc09::dc09(c, file, r),
         // Below, together with what other kinds must not have.
         ReceiverKind::SosAccess | ReceiverKind::Webhook => {}
         #[cfg(test)]
         ReceiverKind::Panics => {}
+    }
+    if kind != ReceiverKind::Dc09 {
+        dc09::unused(c, r);
     }
     sos_access::take(c, r, &mut made);
     webhook::take(c, file, r, &mut made);
@@ -246,7 +240,7 @@ fn agrees(c: &mut Check<'_>, whole: &Spanned<file::Receiver>, made: &ReceiverCon
                 c.wrong(&whole.get_ref().url, format!("`url`: {source}"));
             }
             // Said above, with the very line.
-            Refused::Tls { source: TlsError::HalfIdentity, .. } | Refused::Login { .. } => {}
+            Refused::Tls { source: TlsError::HalfIdentity, .. } | Refused::Login { .. } | Refused::Dc09 { .. } => {}
             error => c.wrong(whole, error.to_string()),
         }
     }

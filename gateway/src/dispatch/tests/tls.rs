@@ -46,7 +46,7 @@ pub(in crate::dispatch) fn house(name: &str, expired: bool) -> House {
     House { dir, centre, pin }
 }
 
-fn file(dir: &Path, name: &str) -> Option<std::path::PathBuf> {
+pub(super) fn file(dir: &Path, name: &str) -> Option<std::path::PathBuf> {
     Some(dir.join(name))
 }
 
