@@ -2,6 +2,7 @@
 
 mod dc09;
 mod hostile;
+mod hub;
 pub(super) mod scripted;
 pub(super) mod tls;
 

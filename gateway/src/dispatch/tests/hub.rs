@@ -1,0 +1,95 @@
+//! Hubs that are not what they should be: none of them holds up an alarm for the next receiver.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::tls::{House, file, house};
+use super::*;
+
+/// What a peer does with each connection.
+#[derive(Clone, Copy)]
+enum Does {
+    /// Reads and says nothing.
+    Nothing,
+    /// Reads what comes first and answers with this.
+    Answers(&'static [u8]),
+    /// Reads what comes first and closes.
+    Closes,
+}
+
+async fn peer(does: Does) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut bytes = [0; 512];
+                let _ = stream.read(&mut bytes).await;
+                match does {
+                    Does::Closes => return,
+                    Does::Nothing => {}
+                    Does::Answers(words) => {
+                        let _ = stream.write_all(words).await;
+                    }
+                }
+                while matches!(stream.read(&mut bytes).await, Ok(1..)) {}
+            });
+        }
+    });
+    address
+}
+
+/// A hub there, known by the house's authority.
+fn hub(house: &House, address: SocketAddr) -> ReceiverConfig {
+    let dir = house.dir.path();
+    let url = format!("mqtts:{address}");
+    ReceiverConfig {
+        device: Some("gw-1".parse().expect("a device id")),
+        cert: file(dir, "gw.pem"),
+        key: file(dir, "gw.key"),
+        ca: file(dir, "ca.pem"),
+        received_deadline_ms: 200,
+        accepted_deadline_ms: 400,
+        ..ReceiverConfig::new("hub", ReceiverKind::Hub, &url)
+    }
+}
+
+/// The alarm is with the next receiver, and the hub has proven nothing.
+async fn is_overtaken(hub: ReceiverConfig) -> Stage {
+    let centre = Centre::start(None).await.unwrap();
+    let mut stage = Stage::new(config(vec![hub, patient("centre", &centre.url())]));
+    stage.dispatcher.owe(notice("a1", 1));
+    stage.accepted("a1").await;
+    assert_eq!(stage.rungs("a1"), ["sent@centre", "received@centre", "accepted@centre"], "{:?}", stage.heard);
+    stage.path("hub", false).await;
+    stage
+}
+
+#[tokio::test]
+async fn a_hub_that_is_silent_closes_or_speaks_nonsense_is_overtaken() {
+    let house = house("127.0.0.1", false);
+    for does in
+        [Does::Nothing, Does::Closes, Does::Answers(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Does::Answers(&[0x16, 3])]
+    {
+        let stage = is_overtaken(hub(&house, peer(does).await)).await;
+        let counted = &stage.dispatcher.counts()["hub"];
+        assert!(counted.values().any(|over| over.get("path_lost") == Some(&1)), "{counted:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hub_that_is_none_or_somebody_else_is_told_nothing() {
+    let (right, other, named) = (house("127.0.0.1", false), house("127.0.0.1", false), house("else.where", false));
+    // An alarm centre in the hub's place: the right certificate, another protocol.
+    let centre = Centre::start(Some(&right.centre)).await.unwrap();
+    is_overtaken(hub(&right, centre.address())).await;
+    assert_eq!(centre.count().alarms, 0);
+    // The wrong authority, the wrong name, another key than the pinned one.
+    is_overtaken(hub(&other, centre.address())).await;
+    let elsewhere = Centre::start(Some(&named.centre)).await.unwrap();
+    is_overtaken(hub(&named, elsewhere.address())).await;
+    let pinned = ReceiverConfig { ca: None, pins: vec![other.pin.clone()], ..hub(&right, centre.address()) };
+    is_overtaken(pinned).await;
+}
