@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use vaka_protocol::{DeviceId, topic};
 
+use crate::limits::IN_FLIGHT_PER_CONNECTION_MAX;
+
 /// How long the gateway keeps the session of a device that is away, in seconds.
 const SESSION_S: u32 = 3_600;
 /// Longest wait for the gateway to hear a goodbye, in milliseconds.
@@ -87,6 +89,8 @@ impl Link {
             options.set_network_options(network);
         }
         options.set_session_expiry_interval(Some(SESSION_S));
+        // Without it rumqttc keeps room for 65,536 publishes from its first moment: 14 MiB for each connection.
+        options.set_outgoing_inflight_upper_limit(IN_FLIGHT_PER_CONNECTION_MAX);
         let alive = topic::alive(&door.device);
         options.set_last_will(LastWill::new(alive.as_str(), *b"0", QoS::AtLeastOnce, false, None));
         let (client, mut events) = AsyncClient::new(options, QUEUE);
