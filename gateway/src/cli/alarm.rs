@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
-use vaka_protocol::AlarmId;
+use vaka_protocol::{AlarmId, Rung};
 
 use super::{AlarmCommand, Exit, Failure, local_time, print_json, print_line};
 use crate::clock::{Clock, SystemClock};
@@ -41,22 +41,55 @@ fn list(config: &Config, all: bool, json: bool) -> Result<Exit, Failure> {
     if rows.is_empty() {
         print_line("No open alarms.")?;
     }
-    for row in &rows {
-        let zone = &config.gateway.time_zone;
-        let times = if row.count > 1 { format!(" ×{}", row.count) } else { String::new() };
-        let late = if row.delayed { ", delayed" } else { "" };
+    let places: Vec<String> = rows.iter().map(place).collect();
+    let width = places.iter().map(|place| place.chars().count()).max().unwrap_or(0);
+    for (row, place) in rows.iter().zip(&places) {
         let line = format!(
-            "{}  {}  {:<9}  {:<9}  {} {}{times}{late}",
+            "{}  {}  {:<9}  {:<9}  {place:<width$}  {}",
             row.id,
-            local_time(row.raised_at, zone),
+            local_time(row.raised_at, &config.gateway.time_zone),
             row.lane.as_str(),
             row.rung.as_str(),
-            row.device,
-            row.cause
+            what(row)
         );
         print_line(&line)?;
     }
     Ok(Exit::Ok)
+}
+
+/// Where to go, the widest first: at a hub the home, then whose and which room, then the device.
+fn place(row: &AlarmRow) -> String {
+    let home = row.home.as_ref();
+    // A home's alarm of its own, such as a path of its: there the device is the home, and is said once.
+    let device = match home {
+        Some(home) => home.device.as_ref().filter(|device| **device != row.device),
+        None => Some(&row.device),
+    };
+    let parts = [
+        home.map(|_| row.device.to_string()),
+        row.resident.as_ref().map(|resident| format!("resident {resident}")),
+        row.room.clone(),
+        device.map(ToString::to_string),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// What it is, how often, and what is not well with it.
+fn what(row: &AlarmRow) -> String {
+    let mut said = row.cause.clone();
+    if row.count > 1 {
+        said.push_str(&format!(" ×{}", row.count));
+    }
+    let open = row.rung < Rung::Claimed;
+    let marks = [
+        (row.delayed, ", delayed"),
+        (row.cancelled, ", taken back"),
+        (row.over, ", over"),
+        (open && row.nobody, ", nobody has it"),
+        (open && row.handed_over, ", person not confirmed"),
+    ];
+    said.extend(marks.iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| *mark));
+    said
 }
 
 fn show(config: &Config, id: &str, json: bool) -> Result<Exit, Failure> {
@@ -78,6 +111,9 @@ fn show(config: &Config, id: &str, json: bool) -> Result<Exit, Failure> {
     let time = |key: &str| local_time(found[key].as_i64().unwrap_or_default(), zone);
     print_line(&format!("{}  {}  {}", text("id"), text("lane"), text("rung")))?;
     print_line(&format!("  {}\n  {}", text("sv"), text("en")))?;
+    if let Ok(row) = serde_json::from_value::<AlarmRow>(found.clone()) {
+        print_line(&format!("  at {}: {}", place(&row), what(&row)))?;
+    }
     print_line(&format!(
         "  device {}, rule {} version {}, cause {}",
         text("device"),
@@ -92,6 +128,9 @@ fn show(config: &Config, id: &str, json: bool) -> Result<Exit, Failure> {
         let via = [part("receiver"), part("path"), part("detail")].into_iter().filter(|p| !p.is_empty());
         let via = via.collect::<Vec<_>>().join(", ");
         print_line(&format!("  {at}  notice {}  {:<8}  {via}", rung["notice"], part("rung")))?;
+    }
+    if !text("note").is_empty() {
+        print_line(&format!("  note: {}", text("note")))?;
     }
     Ok(Exit::Ok)
 }
@@ -141,4 +180,44 @@ fn read(config: &Config, attempt: &str) -> Result<crate::pipeline::fold::State, 
 
 fn alarm_id(id: &str, attempt: &str) -> Result<AlarmId, Failure> {
     AlarmId::try_from(id).map_err(|e| Failure::new(Exit::Usage, attempt, e, "`vaka alarm list` shows the ids"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row(more: serde_json::Value) -> AlarmRow {
+        let mut row = json!({"id": "a1", "lane": "life", "rung": "accepted", "rungs": [], "device": "p1", "resident": null,
+            "rule": "trigger", "cause": "button", "raised_at": 0, "delayed": false, "test": false, "count": 1});
+        let (Some(row_map), Some(more)) = (row.as_object_mut(), more.as_object()) else { panic!("two objects") };
+        row_map.extend(more.clone());
+        serde_json::from_value(row).expect("a row, also from an older gateway")
+    }
+
+    #[test]
+    fn a_home_lists_its_own_as_before() {
+        let row = row(json!({"count": 2, "delayed": true, "cancelled": true}));
+        assert_eq!((place(&row), what(&row)), ("p1".into(), "button ×2, delayed, taken back".into()));
+    }
+
+    #[test]
+    fn a_hub_says_home_resident_room_and_device() {
+        let home = json!({"alarm": "a7", "number": 0, "device": "pendant", "count": 1});
+        let told =
+            json!({"device": "gw-0007", "resident": "r-7", "room": "bedroom", "home": home, "handed_over": true});
+        let row = row(told);
+        assert_eq!(place(&row), "gw-0007, resident r-7, bedroom, pendant");
+        assert_eq!(what(&row), "button, person not confirmed");
+    }
+
+    #[test]
+    fn what_a_home_says_of_itself_names_it_once() {
+        let own = json!({"device": "gw-0007", "cause": "path", "home": {"alarm": "a7", "number": 0, "device": "gw-0007", "count": 1}});
+        assert_eq!(place(&row(own)), "gw-0007");
+        assert_eq!(place(&row(json!({"device": "gw-0007", "cause": "silent"}))), "gw-0007", "the hub's own word on it");
+        let claimed = row(json!({"rung": "claimed", "nobody": true, "handed_over": true}));
+        assert_eq!(what(&claimed), "button", "a person has it");
+    }
 }

@@ -12,7 +12,7 @@ use super::restore::Restored;
 use crate::config::{Config, Language};
 use crate::dispatch::{self, NoticeWhat};
 use crate::ingest::session::Hall;
-use crate::journal::record::JoinWhat;
+use crate::journal::record::{HomeAlarm, JoinWhat};
 use crate::rules::alarms::{Alarm, Notice, Step};
 
 /// What the config says of a device, for people: never part of the fold.
@@ -64,17 +64,29 @@ pub struct AlarmRow {
     /// Nobody has accepted it in time.
     #[serde(default)]
     pub nobody: bool,
+    #[serde(default)]
+    pub room: Option<String>,
+    /// At a hub: what the home has told of it. `device` is the home then.
+    #[serde(default)]
+    pub home: Option<HomeAlarm>,
+    /// The resident took it back, and it stays open.
+    #[serde(default)]
+    pub cancelled: bool,
+    /// The cause is over, and the alarm stays open.
+    #[serde(default)]
+    pub over: bool,
 }
 
 fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
     let home = alarm.raise.home.as_deref();
+    let label = labels.of(&alarm.raise.device);
     AlarmRow {
         id: alarm.id().clone(),
         lane: alarm.raise.lane,
         rung: alarm.rung(),
         rungs: alarm.steps.clone(),
         device: alarm.raise.device.clone(),
-        resident: home.and_then(|home| home.resident.clone()).or_else(|| labels.of(&alarm.raise.device).resident),
+        resident: home.and_then(|home| home.resident.clone()).or(label.resident),
         rule: alarm.raise.rule.clone(),
         cause: alarm.raise.cause.clone(),
         raised_at: alarm.raised_at,
@@ -83,6 +95,10 @@ fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
         count: alarm.count,
         handed_over: alarm.is_handed_over(),
         nobody: alarm.nobody,
+        room: home.and_then(|home| home.room.clone()).or(label.room),
+        home: home.cloned(),
+        cancelled: alarm.cancelled,
+        over: alarm.over,
     }
 }
 
@@ -106,8 +122,6 @@ pub fn show(state: &State, labels: &Labels, id: &AlarmId) -> Option<Value> {
     let mut shown = serde_json::to_value(row(alarm, labels)).ok()?;
     let more = json!({
         "rule_version": alarm.raise.rule_version,
-        "room": alarm.raise.home.as_ref().and_then(|home| home.room.clone()).or_else(|| labels.of(&alarm.raise.device).room),
-        "home": alarm.raise.home,
         "sv": alarm.raise.sv,
         "en": alarm.raise.en,
         "happened_at": alarm.raise.happened_at,
@@ -115,8 +129,6 @@ pub fn show(state: &State, labels: &Labels, id: &AlarmId) -> Option<Value> {
         "event": {"restart": alarm.raise.restart, "seq": alarm.raise.seq},
         "dty": format!("{:04}", alarm.raise.dty),
         "stc": format!("{:04}", alarm.raise.stc),
-        "cancelled": alarm.cancelled,
-        "over": alarm.over,
         "claimed_by": alarm.claimed_by,
         "closed_by": alarm.closed_by,
         "note": alarm.note,
