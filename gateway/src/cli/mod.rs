@@ -19,6 +19,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigError, Warning};
+use crate::demo::street::HOMES_MAX;
 
 /// The gateway in a care recipient's home: every event on disk before it is acknowledged, every alarm taken to a person.
 #[derive(Debug, Parser)]
@@ -36,9 +37,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Play an evening on this machine: gateway, alarm centre and devices, all on loopback
+    /// Play an evening, or a municipality, on this machine: gateways, alarm centre and devices, all on loopback
     #[command(
-        after_help = "Examples:\n  vaka demo\n  vaka demo --headless --for 30s --json\n  vaka demo --replay events.jsonl"
+        after_help = "Examples:\n  vaka demo\n  vaka demo --headless --for 30s --json\n  vaka demo --homes 12                 a hub and twelve homes\n  vaka demo --homes 3 --for 3m         long enough for a silent home to be told\n  vaka demo --replay events.jsonl"
     )]
     Demo(DemoArgs),
     /// Make a home: its authorities, identity, vaka.toml and an empty journal
@@ -83,6 +84,10 @@ pub struct DemoArgs {
     /// ({"t","sensor","on"}), Zigbee2MQTT ({"topic","payload"}) or `vaka journal export`
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
+    /// A municipality in place of the evening: a hub and so many homes (1 to 50), each a process of its own, all of
+    /// them pressing at once, and each part broken in turn. Some 4 MiB of memory and 3 MiB of disk for each home
+    #[arg(long, value_name = "N", conflicts_with = "replay", value_parser = clap::value_parser!(u8).range(1..=i64::from(HOMES_MAX)))]
+    pub homes: Option<u8>,
     /// Keep the temporary home and say where it is
     #[arg(long)]
     pub keep: bool,

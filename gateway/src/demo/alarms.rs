@@ -20,13 +20,21 @@ impl fmt::Display for AlarmTable<'_> {
         }
         let mut rows: Vec<&Value> = self.0.iter().collect();
         rows.sort_by_key(|row| row["raised_at"].as_i64());
-        writeln!(f, "{:<10} {:<10} {:<14} {:<10} rungs, each after it was stored", "lane", "device", "cause", "now")?;
+        let is_hub = rows.iter().any(|row| !row["home"].is_null());
+        let home = |name: &str| if is_hub { format!("{name:<10} ") } else { String::new() };
+        let after = "rungs, each after it was stored";
+        writeln!(f, "{:<10} {}{:<11} {:<10} {:<10} {after}", "lane", home("home"), "device", "cause", "now")?;
         for row in rows.iter().take(ROWS_SHOWN) {
             let text = |key: &str| row[key].as_str().unwrap_or("?").to_string();
             let times =
                 row["count"].as_u64().filter(|count| *count > 1).map_or(String::new(), |count| format!(" ×{count}"));
             let cause = format!("{}{times}", text("cause"));
-            writeln!(f, "{:<10} {:<10} {cause:<14} {:<10} {}", text("lane"), text("device"), text("rung"), rungs(row))?;
+            let (place, device) = match row["home"]["device"].as_str() {
+                Some(device) => (text("device"), device.to_owned()),
+                None => (String::new(), text("device")),
+            };
+            let (lane, now) = (text("lane"), text("rung"));
+            writeln!(f, "{lane:<10} {}{device:<11} {cause:<10} {now:<10} {}", home(&place), rungs(row))?;
         }
         if rows.len() > ROWS_SHOWN {
             writeln!(f, "and {} more", rows.len() - ROWS_SHOWN)?;
@@ -64,5 +72,13 @@ mod tests {
             {"rung": "stored", "at": 1100}, {"rung": "accepted", "at": 1105}]});
         let table = AlarmTable(&[row]).to_string();
         assert!(table.contains("button ×2") && table.ends_with("sent 2.0 ms, accepted 5.0 ms\n"), "{table}");
+    }
+
+    #[test]
+    fn a_hubs_rows_say_which_home() {
+        let row = json!({"lane": "life", "device": "home-07", "cause": "button", "rung": "stored", "raised_at": 1000, "rungs": [],
+            "home": {"device": "pendant-07"}});
+        let table = AlarmTable(&[row]).to_string();
+        assert!(table.lines().nth(1).is_some_and(|line| line.contains("home-07    pendant-07")), "{table}");
     }
 }

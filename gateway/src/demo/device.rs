@@ -67,17 +67,40 @@ impl Device {
 
     /// Something happened at `at` (UTC milliseconds). Waits while the outbox is full.
     pub async fn say_at(&self, event: Event, at: Option<i64>) -> Identity {
+        self.begin(event, at).await.identity().await
+    }
+
+    /// Something happens now; others may begin before this is through.
+    pub async fn begin_to_say(&self, event: Event) -> Begun {
+        self.begin(event, Some(SystemClock::new().now().wall_ms)).await
+    }
+
+    async fn begin(&self, event: Event, at: Option<i64>) -> Begun {
         let (number, told) = oneshot::channel();
         let sent = self.orders.send(Order { event, at, number }).await;
         debug_assert!(sent.is_ok(), "a device's task runs as long as its handle");
-        let seq = told.await.ok().flatten().unwrap_or(0);
-        Identity { device: self.id.clone(), restart: RESTART, seq }
+        Begun { device: self.id.clone(), told }
     }
 
     /// Says goodbye. What was not acknowledged is gone with it.
     pub async fn leave(self) {
         drop(self.orders);
         let _ = self.task.await;
+    }
+}
+
+/// What a device has begun to say.
+#[derive(Debug)]
+pub struct Begun {
+    device: DeviceId,
+    told: oneshot::Receiver<Option<u64>>,
+}
+
+impl Begun {
+    /// Its number, when the device's outbox has it.
+    pub async fn identity(self) -> Identity {
+        let seq = self.told.await.ok().flatten().unwrap_or(0);
+        Identity { device: self.device, restart: RESTART, seq }
     }
 }
 

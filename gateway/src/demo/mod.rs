@@ -1,6 +1,6 @@
 //! `vaka demo`: the whole system on this machine, with certificates of its own that are thrown away after.
 //!
-//! Enters: nothing, or a recording. Leaves: a timeline, and a summary that is read as a user would read it, from
+//! Enters: nothing, a recording, or how many homes a hub has. Leaves: a timeline, and a summary that is read as a user would read it, from
 //! `vaka journal export` and `vaka alarm list`. The gateway is a process of its own, so that kill -9 is one.
 //! Invariants: only 127.0.0.1 and free ports; every process and folder it made ends with it.
 
@@ -10,11 +10,14 @@ mod desk;
 mod device;
 mod evening;
 mod home;
-
 mod playback;
 pub mod replay;
+mod stage;
+pub mod street;
 mod summary;
+mod tally;
 mod teller;
+mod town;
 mod words;
 
 use std::collections::BTreeSet;
@@ -25,7 +28,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 use vaka_protocol::{Event, Rung};
 
 use crate::cli::{DemoArgs, Exit, Failure};
@@ -36,6 +38,7 @@ use evening::Evening;
 use home::{DemoError, Home};
 use playback::{DeviceTable, Played};
 use replay::Recording;
+use stage::{Ending, Folder};
 use summary::{Evidence, Summary, was_accepted};
 use teller::Teller;
 
@@ -58,19 +61,25 @@ pub fn run(args: DemoArgs) -> Result<Exit, Failure> {
         })?),
         None => None,
     };
-    let (mut home, centre_tls) = Home::make(args.keep).map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?;
+    let folder = Folder::make(args.keep).map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?;
+    // Where a play is cut short, its gateways end with it.
     let ended = runtime.block_on(async {
-        let centre = Centre::start(Some(&centre_tls)).await?;
+        let mut ending = Ending::listen();
         tokio::select! {
-            ended = play(&args, recording.as_ref(), &mut home, centre) => ended.map(Some),
-            () = told_to_end() => Ok(None),
+            ended = async {
+                match args.homes {
+                    Some(homes) => town::play(&args, homes, &folder).await,
+                    None => play(&args, recording.as_ref(), &folder).await,
+                }
+            } => ended.map(Some),
+            () = ending.told() => Ok(None),
         }
     });
     let outcome = match ended {
         Ok(Some(summary)) if summary.is_clean() => Ok(Exit::Ok),
         Ok(Some(_)) => {
-            home.keep();
-            eprintln!("vaka: {attempt}: something was lost or duplicated; {}", home.log_tail());
+            folder.keep();
+            eprintln!("vaka: {attempt}: something was lost or duplicated; {}", folder.log_tail());
             Ok(Exit::FoundWrong)
         }
         Ok(None) => {
@@ -78,13 +87,12 @@ pub fn run(args: DemoArgs) -> Result<Exit, Failure> {
             Ok(Exit::FoundWrong)
         }
         Err(error) => {
-            home.keep();
-            Err(Failure::new(Exit::Internal, attempt, error, home.log_tail()))
+            folder.keep();
+            Err(Failure::new(Exit::Internal, attempt, error, folder.log_tail()))
         }
     };
-    runtime.block_on(home.stop_gateway());
-    if home.is_kept() {
-        eprintln!("The home is kept in {}", home.dir().display());
+    if folder.is_kept() {
+        eprintln!("The home is kept in {}", folder.path().display());
     }
     outcome
 }
@@ -95,31 +103,11 @@ fn record(path: &Path) -> Result<Recording, DemoError> {
         .map_err(|e| DemoError::Recording { path: path.to_path_buf(), source: Box::new(e) })
 }
 
-/// Ctrl-C, or a supervisor's SIGTERM or SIGHUP.
-async fn told_to_end() {
-    async fn one(kind: SignalKind) {
-        match signal(kind) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            // Without it, the default action ends the demo.
-            Err(_) => std::future::pending().await,
-        }
-    }
-    tokio::select! {
-        () = one(SignalKind::interrupt()) => {}
-        () = one(SignalKind::terminate()) => {}
-        () = one(SignalKind::hangup()) => {}
-    }
-}
-
-async fn play(
-    args: &DemoArgs,
-    recording: Option<&Recording>,
-    home: &mut Home,
-    mut centre: Centre,
-) -> Result<Summary, DemoError> {
+async fn play(args: &DemoArgs, recording: Option<&Recording>, folder: &Folder) -> Result<Summary, DemoError> {
     let begun = Instant::now();
+    let (mut home, centre_tls) = Home::make(folder)?;
+    let home = &mut home;
+    let mut centre = Centre::start(Some(&centre_tls)).await?;
     home.point_to_centre(&centre.url())?;
     let desk = Arc::new(Desk::new(Teller::new(args.json, recording.is_none())));
     let mut evidence = Evidence::default();
@@ -132,13 +120,13 @@ async fn play(
             let mut evening = Evening::begin(home, &mut centre, desk.clone(), doors, pause, begun + args.duration);
             evening.play().await?;
             let in_outage = evening.end().await;
-            latencies(&desk, &in_outage, &mut evidence);
+            (evidence.latencies, evidence.outage_latencies) = latencies(&desk, &in_outage);
         }
         Some(recording) => {
             let cast = tokio::task::block_in_place(|| playback::enrol(home, recording, &desk))?;
             curtain_up(home, &centre, &desk).await?;
             played = playback::play(recording, cast, &desk).await?;
-            latencies(&desk, &BTreeSet::new(), &mut evidence);
+            (evidence.latencies, _) = latencies(&desk, &BTreeSet::new());
         }
     }
     settle(home).await?;
@@ -201,10 +189,12 @@ fn is_call(event: &Event) -> bool {
     matches!(event, Event::Button { .. } | Event::Fall { .. })
 }
 
-fn latencies(desk: &Desk, in_outage: &BTreeSet<Identity>, evidence: &mut Evidence) {
+/// From a call to its device hearing `accepted`: while everything worked, and in an outage.
+fn latencies(desk: &Desk, in_outage: &BTreeSet<Identity>) -> (Vec<Duration>, Vec<Duration>) {
+    let (mut well, mut out) = (Vec::new(), Vec::new());
     for (identity, said) in desk.facts().said.iter().filter(|(_, said)| is_call(&said.event)) {
         let Some(after) = said.rungs.get(&Rung::Accepted) else { continue };
-        let list = if in_outage.contains(identity) { &mut evidence.outage_latencies } else { &mut evidence.latencies };
-        list.push(*after);
+        if in_outage.contains(identity) { &mut out } else { &mut well }.push(*after);
     }
+    (well, out)
 }

@@ -64,8 +64,24 @@ pub struct Summary {
     pub call_to_accepted: Latency,
     pub call_to_accepted_in_outage: Latency,
     pub took_ms: u64,
+    /// Of a municipality alone.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub town: Option<TownFigures>,
     /// What is wrong, in words; empty if nothing.
     pub troubles: Vec<String>,
+}
+
+/// What there is to say of a hub and its homes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct TownFigures {
+    pub homes: usize,
+    /// Alarms of the homes that the hub has.
+    pub at_hub: usize,
+    /// Different alarm messages that the centre took, from the hub alone.
+    pub at_centre: usize,
+    /// Memory of all gateways together at the end, in KiB, and the hub's own share.
+    pub memory_kib: u64,
+    pub hub_memory_kib: u64,
 }
 
 impl Summary {
@@ -166,13 +182,18 @@ pub fn summarise(evidence: &Evidence) -> Summary {
     }
     let different: BTreeSet<_> = evidence.centre.iter().collect();
     out.retransmitted = evidence.centre.len() - different.len();
+    out.troubles = shortened(troubles);
+    out
+}
+
+/// The first of them, and how many more there are.
+pub fn shortened(mut troubles: Vec<String>) -> Vec<String> {
     let more = troubles.len().saturating_sub(TROUBLES_SHOWN);
     troubles.truncate(TROUBLES_SHOWN);
     if more > 0 {
         troubles.push(format!("and {more} more"));
     }
-    out.troubles = troubles;
-    out
+    troubles
 }
 
 /// True if some notice of the alarm was accepted, whatever came after.
@@ -226,7 +247,7 @@ fn identity(line: &Value) -> Option<Identity> {
     Some(Identity { device, restart: u32::try_from(line["restart"].as_u64()?).ok()?, seq: line["seq"].as_u64()? })
 }
 
-fn latency(all: &[Duration]) -> Latency {
+pub fn latency(all: &[Duration]) -> Latency {
     let mut sorted = all.to_vec();
     sorted.sort();
     let ms = |at: Option<&Duration>| at.map_or(0.0, |d| (d.as_secs_f64() * 10_000.0).round() / 10.0);
@@ -240,8 +261,24 @@ impl fmt::Display for Summary {
             0 => "–".to_string(),
             calls => format!("p50 {}, longest {} ({calls} calls)", time(latency.p50_ms), time(latency.max_ms)),
         };
-        writeln!(f, "  alarms raised      {:>6}", self.raised)?;
-        writeln!(f, "  accepted           {:>6}   by the alarm centre", self.accepted)?;
+        match &self.town {
+            None => {
+                writeln!(f, "  alarms raised      {:>6}", self.raised)?;
+                writeln!(f, "  accepted           {:>6}   by the alarm centre", self.accepted)?;
+            }
+            Some(town) => {
+                let (homes, at_hub) = (town.homes, town.at_hub);
+                let own = self.raised.saturating_sub(at_hub);
+                writeln!(f, "  homes              {homes:>6}")?;
+                write!(
+                    f,
+                    "  alarms raised      {:>6}   {at_hub} in the homes, each of them at the hub too",
+                    self.raised
+                )?;
+                writeln!(f, "{}", if own > 0 { format!("; {own} by the hub itself") } else { String::new() })?;
+                writeln!(f, "  accepted           {:>6}   by the alarm centre, through the hub", self.accepted)?;
+            }
+        }
         writeln!(f, "  lost               {:>6}", self.lost)?;
         writeln!(
             f,
@@ -256,6 +293,16 @@ impl fmt::Display for Summary {
         writeln!(f, "  call to accepted   {}", calls(&self.call_to_accepted))?;
         if self.call_to_accepted_in_outage.calls > 0 {
             writeln!(f, "  … during outages   {}", calls(&self.call_to_accepted_in_outage))?;
+        }
+        if let Some(town) = &self.town {
+            let mib = |kib: u64| kib as f64 / 1_024.0;
+            writeln!(
+                f,
+                "  memory             {:>6.0} MiB, all {} gateways; the hub {:.0} MiB of it",
+                mib(town.memory_kib),
+                town.homes + 1,
+                mib(town.hub_memory_kib)
+            )?;
         }
         write!(f, "  all of it took     {}", in_words(Duration::from_millis(self.took_ms)))?;
         for trouble in &self.troubles {

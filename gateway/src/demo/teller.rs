@@ -1,5 +1,6 @@
 //! The timeline as it is printed: for a reader, or as JSON lines for a machine. Colours on a terminal only.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,8 @@ pub struct Teller {
     detail: bool,
     /// What devices say is not told: they say much.
     hushed: AtomicBool,
+    /// A reader is told of these devices alone; a machine of all. None: all.
+    followed: Option<BTreeSet<String>>,
     /// Progress lines are for a terminal.
     progress: Option<Mutex<Instant>>,
 }
@@ -28,7 +31,16 @@ impl Teller {
     /// `detail`: the timeline; else headings, troubles and the end alone.
     pub fn new(json: bool, detail: bool) -> Self {
         let progress = std::io::stderr().is_terminal().then(|| Mutex::new(Instant::now()));
-        Self { json, detail, hushed: AtomicBool::new(false), progress }
+        Self { json, detail, hushed: AtomicBool::new(false), followed: None, progress }
+    }
+
+    /// For a reader, only these devices are told of line by line.
+    pub fn following(self, devices: BTreeSet<String>) -> Self {
+        Self { followed: (!self.json).then_some(devices), ..self }
+    }
+
+    fn is_followed(&self, who: &DeviceId) -> bool {
+        self.followed.as_ref().is_none_or(|followed| followed.contains(who.as_str()))
     }
 
     /// A new act of the play.
@@ -47,10 +59,9 @@ impl Teller {
     }
 
     pub fn say(&self, who: &DeviceId, what: &str) {
-        if self.hushed.load(Ordering::Relaxed) {
-            return;
+        if !self.hushed.load(Ordering::Relaxed) && self.is_followed(who) {
+            self.fact(who.as_str(), what, "36");
         }
-        self.fact(who.as_str(), what, "36");
     }
 
     /// The stage itself: gateway, alarm centre, staff.
@@ -60,7 +71,9 @@ impl Teller {
 
     /// Something for those who look closely.
     pub fn quiet(&self, who: &DeviceId, what: &str) {
-        self.fact(who.as_str(), what, "2");
+        if self.is_followed(who) {
+            self.fact(who.as_str(), what, "2");
+        }
     }
 
     pub fn trouble(&self, who: &DeviceId, what: &str) {
@@ -68,7 +81,7 @@ impl Teller {
     }
 
     pub fn rung(&self, who: &DeviceId, rung: Rung, after: Duration, shown: Option<Shown>) {
-        if !self.detail {
+        if !self.detail || !self.is_followed(who) {
             return;
         }
         let latency_ms = after.as_secs_f64() * 1_000.0;
@@ -93,7 +106,9 @@ impl Teller {
 
     /// The device shows something of its own accord.
     pub fn shown(&self, who: &DeviceId, shown: Shown) {
-        self.fact(who.as_str(), &words(shown), "33");
+        if self.is_followed(who) {
+            self.fact(who.as_str(), &words(shown), "33");
+        }
     }
 
     /// A line that overwrites itself, at most ten times a second.
