@@ -110,9 +110,13 @@ fn show(config: &Config, id: &str, json: bool) -> Result<Exit, Failure> {
     let zone = &config.gateway.time_zone;
     let time = |key: &str| local_time(found[key].as_i64().unwrap_or_default(), zone);
     print_line(&format!("{}  {}  {}", text("id"), text("lane"), text("rung")))?;
-    print_line(&format!("  {}\n  {}", text("sv"), text("en")))?;
+    print_line(&format!("  {}", text("sv")))?;
+    // A hub has the home's words in the home's language alone.
+    if text("en") != text("sv") {
+        print_line(&format!("  {}", text("en")))?;
+    }
     if let Ok(row) = serde_json::from_value::<AlarmRow>(found.clone()) {
-        print_line(&format!("  at {}: {}", place(&row), what(&row)))?;
+        print_line(&format!("  where: {}; what: {}", place(&row), what(&row)))?;
     }
     print_line(&format!(
         "  device {}, rule {} version {}, cause {}",
@@ -127,7 +131,7 @@ fn show(config: &Config, id: &str, json: bool) -> Result<Exit, Failure> {
         let at = local_time(rung["at"].as_i64().unwrap_or_default(), zone);
         let via = [part("receiver"), part("path"), part("detail")].into_iter().filter(|p| !p.is_empty());
         let via = via.collect::<Vec<_>>().join(", ");
-        print_line(&format!("  {at}  notice {}  {:<8}  {via}", rung["notice"], part("rung")))?;
+        print_line(format!("  {at}  notice {}  {:<8}  {via}", rung["notice"], part("rung")).trim_end())?;
     }
     if !text("note").is_empty() {
         print_line(&format!("  note: {}", text("note")))?;

@@ -92,7 +92,7 @@ pub fn run(args: DemoArgs) -> Result<Exit, Failure> {
         }
     };
     if folder.is_kept() {
-        eprintln!("The home is kept in {}", folder.path().display());
+        eprintln!("The demo's folder is kept: {}", folder.path().display());
     }
     outcome
 }
