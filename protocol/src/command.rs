@@ -44,6 +44,9 @@ pub enum Command {
         alarm: AlarmId,
         /// The rung that was reached.
         rung: Rung,
+        /// Nobody who has it can prove more by themselves: person not confirmed. Absent: false.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        last: bool,
     },
     /// What the resident shall see and hear; what is absent stays as it is.
     Feedback {

@@ -180,7 +180,7 @@ fn slot() -> impl Strategy<Value = Slot> {
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         (any::<u32>(), any::<u64>(), alarm_id(), one_of(Rung::ALL))
-            .prop_map(|(restart, seq, alarm, rung)| Command::Receipt { restart, seq, alarm, rung }),
+            .prop_map(|(restart, seq, alarm, rung)| Command::Receipt { restart, seq, alarm, rung, last: seq % 2 == 1 }),
         (option::of(one_of(Light::ALL)), option::of(one_of(Sound::ALL)), option::of(words()))
             .prop_map(|(light, sound, text)| Command::Feedback { light, sound, text }),
         vec(slot(), 0..=limits::SCHEDULE_SLOTS_MAX)

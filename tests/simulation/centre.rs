@@ -51,7 +51,8 @@ impl Centre {
         }
         let sent = || LinkEvent::Sent { attempt };
         let received = || LinkEvent::Received { attempt, detail: String::new() };
-        let accepted = |attempt| LinkEvent::Accepted { attempt, reference: reference.clone(), detail: String::new() };
+        let accepted =
+            |attempt| LinkEvent::Accepted { attempt, reference: reference.clone(), detail: String::new(), last: false };
         let lag_ms = 5 + rng.below(400);
         let fault = if faults { rng.below(14) } else { u64::MAX };
         match fault {

@@ -212,7 +212,8 @@ impl World {
             if let LinkEvent::Accepted { reference, detail, .. } = event
                 && self.rng.one_in(2)
             {
-                self.pending.insert(at, (centre, LinkEvent::Accepted { attempt: None, reference, detail }));
+                self.pending
+                    .insert(at, (centre, LinkEvent::Accepted { attempt: None, reference, detail, last: false }));
             }
         }
     }

@@ -18,7 +18,7 @@ fn locate(id: u64) -> CommandMessage {
 
 fn receipt(id: u64) -> CommandMessage {
     let alarm = AlarmId::try_from("a1").expect("a valid id");
-    CommandMessage::new(id, 1_000, Command::Receipt { restart: 1, seq: 1, alarm, rung: Rung::Accepted })
+    CommandMessage::new(id, 1_000, Command::Receipt { restart: 1, seq: 1, alarm, rung: Rung::Accepted, last: false })
 }
 
 fn answer(id: u64, outcome: Outcome) -> Judged {

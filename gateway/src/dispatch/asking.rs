@@ -294,7 +294,7 @@ impl<K: Asks> Link<K> {
                 match (result, late) {
                     (Ok(Proof::Accepted(detail)), _) => {
                         let attempt = (!late).then_some(attempt);
-                        self.tell(LinkEvent::Accepted { attempt, reference, detail }).await;
+                        self.tell(LinkEvent::Accepted { attempt, reference, detail, last: false }).await;
                         self.proven("an alarm was answered").await;
                     }
                     (Ok(Proof::Received(detail)), _) => {

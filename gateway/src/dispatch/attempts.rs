@@ -82,6 +82,8 @@ pub(crate) struct Reach {
 #[derive(Debug, Clone)]
 pub(crate) struct Way {
     pub name: Arc<str>,
+    /// Where it leads.
+    pub url: String,
     pub lost: bool,
 }
 
@@ -107,6 +109,10 @@ pub(crate) struct Ledger {
     alarms: BTreeMap<AlarmId, Alarm>,
     /// May start now: rank of the alarm, alarm, number.
     ready: BTreeMap<Lane, BTreeSet<(i64, AlarmId, u32)>>,
+    /// Those, and those that wait.
+    queued: BTreeMap<Lane, BTreeSet<(i64, AlarmId, u32)>>,
+    /// Under way everywhere at once, and a receiver has failed or is back: its next path is tried without waiting for the others.
+    more: BTreeSet<Key>,
     waiting: BTreeSet<(u64, Key)>,
     /// When the home is told that nobody has a notice.
     nobody: BTreeSet<(u64, Key)>,
@@ -130,6 +136,8 @@ impl Ledger {
             reach: BTreeMap::new(),
             alarms: BTreeMap::new(),
             ready: BTreeMap::new(),
+            queued: BTreeMap::new(),
+            more: BTreeSet::new(),
             waiting: BTreeSet::new(),
             nobody: BTreeSet::new(),
             attempts: BTreeMap::new(),
@@ -166,7 +174,7 @@ impl Ledger {
         if self.owed.get(&lane).is_some_and(|count| *count >= OWED_PER_LANE_MAX) {
             let is_news = self.overflowed.insert(lane);
             // A press now does not wait for sixteen thousand older ones: the last of them is let go for a while.
-            let last = self.ready.get(&lane).and_then(|ready| ready.last()).cloned();
+            let last = self.queued.get(&lane).and_then(|queued| queued.last()).cloned();
             match last.filter(|(rank, ..)| fresh_rank < *rank) {
                 Some((_, alarm, number)) => self.let_go(&(alarm, number)),
                 None => {
@@ -187,7 +195,8 @@ impl Ledger {
         let report = unrouted.then(|| no_route(&notice));
         *self.owed.entry(lane).or_default() += 1;
         self.references.insert(notice.reference.clone(), key.clone());
-        let nobody_at_ms = matches!(lane, Lane::Life | Lane::Care).then_some(now_ms + NOBODY_HAS_IT_MS);
+        let concerns_home = matches!(lane, Lane::Life | Lane::Care) && !notice.accepted;
+        let nobody_at_ms = concerns_home.then_some(now_ms.saturating_add(NOBODY_HAS_IT_MS));
         self.nobody.extend(nobody_at_ms.map(|at_ms| (at_ms, key.clone())));
         let owed = Owed {
             notice: Arc::new(notice),
@@ -203,6 +212,7 @@ impl Ledger {
         };
         if !unrouted {
             self.ready.entry(lane).or_default().insert((rank, key.0.clone(), key.1));
+            self.queued.entry(lane).or_default().insert((rank, key.0.clone(), key.1));
         }
         let alarm = self.alarms.entry(key.0).or_insert(Alarm { rank, notices: BTreeMap::new() });
         alarm.notices.insert(key.1, owed);
@@ -270,23 +280,39 @@ impl Ledger {
             }
             LinkEvent::Received { attempt, detail } => {
                 let key = self.attempts.get(&attempt).map(|a| a.key.clone());
-                let reports = self.tell(key.clone(), None, receiver, path, &[Rung::Sent, Rung::Received], detail);
-                if self.last_rung(receiver) == Rung::Received {
+                let ends = self.last_rung(receiver) == Rung::Received;
+                let goes_on = ends && key.as_ref().is_some_and(|key| self.can_prove_more(key));
+                let mut reports = self.tell(key.clone(), None, receiver, path, &[Rung::Sent, Rung::Received], detail);
+                if ends {
                     self.end_attempt(attempt);
-                    key.inspect(|key| self.finish(key));
+                    match key {
+                        Some(key) if goes_on => self.go_on(&key, receiver, now_ms),
+                        Some(key) => self.finish(&key),
+                        None => {}
+                    }
+                }
+                if goes_on {
+                    for report in &mut reports {
+                        if let Report::Rung { last, .. } = report {
+                            *last = false;
+                        }
+                    }
                 }
                 reports
             }
-            LinkEvent::Accepted { attempt, reference, detail } => {
+            LinkEvent::Accepted { attempt, reference, detail, last } => {
                 if let Some(attempt) = attempt {
                     self.end_attempt(attempt);
                 }
                 let key = self.references.get(&reference).cloned();
                 // An answer proves that the message came through, even where its 200 was lost.
                 let rungs = [Rung::Sent, Rung::Received, Rung::Accepted];
-                let reports = self.tell(key.clone(), Some(&reference), receiver, path, &rungs, detail);
+                let mut reports = self.tell(key.clone(), Some(&reference), receiver, path, &rungs, detail);
+                if last && let Some(Report::Rung { last, .. }) = reports.last_mut() {
+                    *last = true;
+                }
                 if let Some(key) = key {
-                    match self.claimed_deadline_ms(receiver, &key) {
+                    match self.claimed_deadline_ms(receiver, &key).filter(|_| !last) {
                         Some(deadline_ms) => self.hold(&key, receiver, now_ms.saturating_add(deadline_ms)),
                         None => self.finish(&key),
                     }
@@ -295,9 +321,17 @@ impl Ledger {
             }
             LinkEvent::Person { reference, act, by } => {
                 let known = self.references.get(&reference).or_else(|| self.past.get(&reference).map(|past| &past.key));
-                let Some((alarm, _)) = known.cloned() else { return Vec::new() };
-                self.settled(&alarm);
-                vec![Report::Person { alarm, act, by: format!("{receiver}: {by}") }]
+                let Some((alarm, notice)) = known.cloned() else { return Vec::new() };
+                let told: Vec<u32> =
+                    self.alarms.get(&alarm).map_or_else(Vec::new, |a| a.notices.keys().copied().collect());
+                told.iter()
+                    .filter(|number| **number <= notice)
+                    .for_each(|number| self.finish(&(alarm.clone(), *number)));
+                // What came after it was told is another call for that person too: it is told on.
+                if told.iter().any(|number| *number > notice) {
+                    return Vec::new();
+                }
+                vec![Report::Person { alarm, notice, act, by: format!("{receiver}: {by}") }]
             }
             LinkEvent::Failed { attempt, failure } => {
                 self.failed(attempt, &failure, now_ms);
@@ -323,8 +357,15 @@ impl Ledger {
                 break;
             }
             self.set_state(&key, State::Ready);
+            self.not_claimed(&key, now_ms);
         }
         let mut starts = Vec::new();
+        for key in std::mem::take(&mut self.more) {
+            if self.find(&key).is_some_and(|owed| owed.state == State::Flying && owed.rounds > 0) {
+                let targets = self.next_targets(&key);
+                self.start(&key, targets, &mut starts);
+            }
+        }
         let lanes: Vec<Lane> = self.ready.keys().copied().collect();
         for lane in lanes {
             while self.flying.get(&lane).copied().unwrap_or(0) < in_flight_max(lane) {
@@ -338,20 +379,65 @@ impl Ledger {
                     continue;
                 }
                 self.set_state(&key, State::Flying);
-                for (receiver, path) in targets {
-                    self.attempts_made += 1;
-                    let attempt = self.attempts_made;
-                    let Some(owed) = self.find_mut(&key) else { break };
-                    owed.attempts.insert(attempt);
-                    owed.tried.insert((receiver.clone(), path.clone()));
-                    let notice = owed.notice.clone();
-                    starts.push(Start { attempt, receiver: receiver.clone(), path: path.clone(), notice });
-                    *self.flying.entry(lane).or_default() += 1;
-                    self.attempts.insert(attempt, Attempt { lane, key: key.clone(), receiver, path });
-                }
+                self.start(&key, targets, &mut starts);
             }
         }
         starts
+    }
+
+    fn start(&mut self, key: &Key, targets: Vec<(String, Arc<str>)>, starts: &mut Vec<Start>) {
+        for (receiver, path) in targets {
+            self.attempts_made += 1;
+            let attempt = self.attempts_made;
+            let Some(owed) = self.find_mut(key) else { return };
+            owed.attempts.insert(attempt);
+            owed.tried.insert((receiver.clone(), path.clone()));
+            let notice = owed.notice.clone();
+            let lane = notice.lane;
+            starts.push(Start { attempt, receiver: receiver.clone(), path: path.clone(), notice });
+            *self.flying.entry(lane).or_default() += 1;
+            self.attempts.insert(attempt, Attempt { lane, key: key.clone(), receiver, path });
+        }
+    }
+
+    /// Accepted, and nobody has claimed it in time: everybody is told, and the home.
+    fn not_claimed(&mut self, key: &Key, now_ms: u64) {
+        let Some(owed) = self.find_mut(key).filter(|owed| owed.held && owed.rounds == 0) else { return };
+        (owed.rounds, owed.nobody_at_ms) = (1, Some(now_ms));
+        self.nobody.insert((now_ms, key.clone()));
+    }
+
+    /// Some receiver of the lane can prove more than that its transport took it.
+    fn can_prove_more(&self, key: &Key) -> bool {
+        let lane = self.find(key).map(|owed| owed.notice.lane);
+        lane.is_some_and(|lane| self.routes.of(lane).iter().any(|name| self.last_rung(name) > Rung::Received))
+    }
+
+    /// This receiver has done what it can; the alarm goes on to those who can prove more.
+    fn go_on(&mut self, key: &Key, receiver: &str, now_ms: u64) {
+        self.exclude(key, receiver);
+        if self.find(key).is_some_and(|owed| owed.attempts.is_empty()) {
+            self.next_round_or_receiver(key, now_ms);
+        }
+    }
+
+    /// Other paths that lead to the same address would end the same: the next one's turn.
+    fn exclude_same(&mut self, key: &Key, receiver: &str, path: &str) {
+        let Some(reach) = self.reach.get(receiver) else { return };
+        let url = reach.paths.iter().find(|way| *way.name == *path).map(|way| way.url.clone());
+        let same = reach.paths.iter().filter(|way| Some(&way.url) == url.as_ref());
+        let same: Vec<_> = same.map(|way| (receiver.to_owned(), way.name.clone())).collect();
+        if let Some(owed) = self.find_mut(key) {
+            owed.tried.extend(same);
+        }
+    }
+
+    /// Not tried again in this round, over none of its paths.
+    fn exclude(&mut self, key: &Key, receiver: &str) {
+        let ways = self.ways(receiver);
+        if let Some(owed) = self.find_mut(key) {
+            owed.tried.extend(ways.into_iter().map(|path| (receiver.to_owned(), path)));
+        }
     }
 
     /// Notices of life and care that nobody has taken in time: the home is told.
@@ -373,7 +459,9 @@ impl Ledger {
     fn next_targets(&self, key: &Key) -> Vec<(String, Arc<str>)> {
         let Some(owed) = self.find(key) else { return Vec::new() };
         let mut targets = Vec::new();
-        for receiver in self.routes.of(owed.notice.lane) {
+        let is_under_way =
+            |name: &String| owed.attempts.iter().any(|id| self.attempts.get(id).is_some_and(|a| a.receiver == *name));
+        for receiver in self.routes.of(owed.notice.lane).iter().filter(|name| !is_under_way(name)) {
             let untried =
                 self.ways(receiver).into_iter().find(|path| !owed.tried.contains(&(receiver.clone(), path.clone())));
             targets.extend(untried.map(|path| (receiver.clone(), path)));
@@ -393,10 +481,9 @@ impl Ledger {
 
     /// A receiver has it; the others are told when its people have not claimed it in time.
     fn hold(&mut self, key: &Key, receiver: &str, until_ms: u64) {
-        let ways = self.ways(receiver);
+        self.exclude(key, receiver);
         let Some(owed) = self.find_mut(key) else { return };
         owed.held = true;
-        owed.tried.extend(ways.into_iter().map(|path| (receiver.to_owned(), path)));
         let unheard = owed.nobody_at_ms.take();
         let is_flying = !owed.attempts.is_empty();
         if let Some(at_ms) = unheard {
@@ -439,23 +526,33 @@ impl Ledger {
     }
 
     fn failed(&mut self, attempt: u64, failure: &Failure, now_ms: u64) {
-        let Some(key) = self.end_attempt(attempt) else {
+        let Some((key, receiver, path)) = self.end_attempt(attempt) else {
             return;
         };
+        if failure.was_there() {
+            self.exclude_same(&key, &receiver, &path);
+        }
         let Some(owed) = self.find_mut(&key) else { return };
-        let lane = owed.notice.lane;
         owed.refused_by_all &= failure.is_permanent();
         if !owed.attempts.is_empty() {
+            // The others are still asked; this one's other path need not wait for them.
+            self.more.insert(key);
             return;
         }
+        self.next_round_or_receiver(&key, now_ms);
+    }
+
+    /// Nothing of it is under way any more: the next in this round, or a wait and the next round.
+    fn next_round_or_receiver(&mut self, key: &Key, now_ms: u64) {
+        let Some(lane) = self.find(key).map(|owed| owed.notice.lane) else { return };
         if self.routes.of(lane).is_empty() {
-            return self.set_state(&key, State::Unrouted);
+            return self.set_state(key, State::Unrouted);
         }
-        if !self.next_targets(&key).is_empty() {
-            return self.set_state(&key, State::Ready);
+        if !self.next_targets(key).is_empty() {
+            return self.set_state(key, State::Ready);
         }
         let max_ms = if lane == Lane::Life { self.pace.retry_life_ms_max } else { self.pace.retry_ms_max };
-        let Some((refused_by_all, before_ms)) = self.find(&key).map(|owed| (owed.refused_by_all, owed.wait_ms)) else {
+        let Some((refused_by_all, before_ms)) = self.find(key).map(|owed| (owed.refused_by_all, owed.wait_ms)) else {
             return;
         };
         let wait_ms = match refused_by_all {
@@ -463,27 +560,39 @@ impl Ledger {
             true => max_ms,
             false => next_wait_ms(&mut self.dice, before_ms, self.pace.retry_ms_min, max_ms),
         };
-        if let Some(owed) = self.find_mut(&key) {
+        if let Some(owed) = self.find_mut(key) {
             owed.tried.clear();
             owed.rounds = owed.rounds.saturating_add(1);
             (owed.refused_by_all, owed.wait_ms) = (true, wait_ms);
         }
-        self.set_state(&key, State::Waiting { until_ms: now_ms.saturating_add(wait_ms) });
+        self.set_state(key, State::Waiting { until_ms: now_ms.saturating_add(wait_ms) });
     }
 
     /// A receiver is there again: what waited for its turn need not wait longer.
     fn connected(&mut self, receiver: &str) {
+        let routed = |ledger: &Self, key: &Key| {
+            let lane = ledger.find(key).map(|owed| owed.notice.lane);
+            lane.is_some_and(|lane| ledger.routes.of(lane).iter().any(|name| name == receiver))
+        };
         let waiting: Vec<Key> = self.waiting.iter().map(|(_, key)| key.clone()).collect();
         for key in waiting {
-            let lane = self.find(&key).map(|owed| owed.notice.lane);
-            let is_held = self.find(&key).is_some_and(|owed| owed.held);
-            if !is_held && lane.is_some_and(|lane| self.routes.of(lane).iter().any(|name| name == receiver)) {
+            if !self.find(&key).is_some_and(|owed| owed.held) && routed(self, &key) {
                 self.set_state(&key, State::Ready);
             }
         }
+        // What everybody is being told at once need not wait for the slowest of them.
+        let flying: BTreeSet<Key> = self.attempts.values().map(|attempt| attempt.key.clone()).collect();
+        for key in flying {
+            let is_routed = routed(self, &key);
+            let Some(owed) = self.find_mut(&key).filter(|owed| is_routed && owed.rounds > 0 && !owed.held) else {
+                continue;
+            };
+            owed.tried.retain(|(name, _)| name != receiver);
+            self.more.insert(key);
+        }
     }
 
-    fn end_attempt(&mut self, attempt: u64) -> Option<Key> {
+    fn end_attempt(&mut self, attempt: u64) -> Option<(Key, String, Arc<str>)> {
         let ended = self.attempts.remove(&attempt)?;
         if let Some(count) = self.flying.get_mut(&ended.lane) {
             *count = count.saturating_sub(1);
@@ -491,7 +600,7 @@ impl Ledger {
         if let Some(owed) = self.find_mut(&ended.key) {
             owed.attempts.remove(&attempt);
         }
-        Some(ended.key)
+        Some((ended.key, ended.receiver, ended.path))
     }
 
     /// Reports of these rungs that have not been made yet for this notice at this receiver.

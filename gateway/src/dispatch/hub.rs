@@ -2,8 +2,8 @@
 //!
 //! Enters: orders. Leaves: link events. An alarm is an event `alarm` on our own topic there: its PUBACK means that it is on
 //! the hub's disk (`received`); `accepted`, `claimed` and `closed` come down as receipts, as to any device.
-//! Invariants: an event's identity is made from what it says, so that it stays the same through every try and restart; a
-//! connection never comes back (the client is made anew); a receipt is answered `done` only when its notice is known.
+//! Invariants: an event's identity is made from alarm, number and time, so that it stays the same through every try, restart and
+//! change of the configuration; a connection never comes back (the client is made anew); a receipt is answered `done` only when its notice is known.
 //! While another path is in use this one only proves that the hub answers.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -120,8 +120,8 @@ struct Link {
     /// Attempts that wait for room on the connection, most urgent first.
     unsent: VecDeque<u64>,
     known: Known,
-    /// Receipts that came before their notice was ordered again (after a restart): rung and command id, by number.
-    early: BTreeMap<u64, (Rung, u64)>,
+    /// Receipts that came before their notice was ordered again (after a restart): rung, whether it is the last, command id; by number.
+    early: BTreeMap<u64, (Rung, bool, u64)>,
 }
 
 impl Link {
@@ -261,8 +261,8 @@ impl Link {
         self.pending.insert(attempt, pending);
         self.unsent.push_back(attempt);
         self.dial_by(now);
-        if let Some((rung, id)) = self.early.remove(&seq) {
-            self.receipt(seq, rung, id).await;
+        if let Some((rung, last, id)) = self.early.remove(&seq) {
+            self.receipt(seq, rung, last, id).await;
         }
     }
 
@@ -273,11 +273,7 @@ impl Link {
         if self.unsent.is_empty() {
             return;
         }
-        let key = |attempt: &u64| {
-            let notice = &self.pending[attempt].notice;
-            let at = if notice.lane == Lane::Life { notice.happened_at.saturating_neg() } else { notice.happened_at };
-            (notice.lane, at, *attempt)
-        };
+        let key = |attempt: &u64| (self.pending[attempt].notice.turn(), *attempt);
         self.unsent.make_contiguous().sort_by_key(key);
         while link.in_flight() < usize::from(IN_FLIGHT_PER_CONNECTION_MAX)
             && let Some(attempt) = self.unsent.front()
@@ -329,7 +325,9 @@ impl Link {
             }
         };
         match message.command {
-            Command::Receipt { restart: RESTART, seq, rung, .. } => self.receipt(seq, rung, message.id).await,
+            Command::Receipt { restart: RESTART, seq, rung, last, .. } => {
+                self.receipt(seq, rung, last, message.id).await
+            }
             // Nothing else is for a gateway yet, and a receipt for another number is of no alarm of ours.
             Command::Receipt { .. } => self.done(message.id, Outcome::Done),
             _ => self.done(message.id, Outcome::Refused),
@@ -337,10 +335,10 @@ impl Link {
     }
 
     /// How far one of our alarms has come at the hub.
-    async fn receipt(&mut self, seq: u64, rung: Rung, id: u64) {
+    async fn receipt(&mut self, seq: u64, rung: Rung, last: bool, id: u64) {
         let Some(reference) = self.known.by_seq.get(&seq).cloned() else {
             // After a restart it may come before what it answers is ordered anew. Not answered: the hub keeps it.
-            self.early.insert(seq, (rung, id));
+            self.early.insert(seq, (rung, last, id));
             if self.early.len() > PAST_NOTICES_MAX {
                 self.early.pop_first();
             }
@@ -350,7 +348,7 @@ impl Link {
             let of_it = |p: &Pending| p.notice.reference == reference;
             let attempt = self.pending.iter().find(|(_, p)| of_it(p)).map(|(attempt, _)| *attempt);
             self.pending.retain(|_, p| !of_it(p));
-            self.tell(LinkEvent::Accepted { attempt, reference: reference.clone(), detail: String::new() }).await;
+            self.tell(LinkEvent::Accepted { attempt, reference: reference.clone(), detail: String::new(), last }).await;
         }
         let act = match rung {
             Rung::Claimed => Some(ActWhat::Claim),
@@ -411,7 +409,7 @@ async fn next_news(line: &mut Line) -> News {
     }
 }
 
-/// The event that tells a hub of a notice, and its number: from what it says, so that the same is the same after any restart.
+/// The event that tells a hub of a notice, and its number, which is the same after any restart.
 fn event(notice: &Notice, controller_id: &str, caller: Option<&str>) -> (u64, String) {
     let label = |text: &Option<String>| text.as_deref().map(Into::into);
     let controller_id = notice.controller_id.as_deref().unwrap_or(controller_id);
@@ -439,10 +437,9 @@ fn event(notice: &Notice, controller_id: &str, caller: Option<&str>) -> (u64, St
         controller_id: Some(controller_id).filter(|cid| !cid.is_empty()).map(Into::into),
         caller: notice.caller.as_deref().or(caller).map(Into::into),
     });
-    let said = encode_event_json(&message);
-    let number =
-        digest(&SHA256, said.as_bytes()).as_ref().iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
-    // JSON readers in other languages keep 53 bits.
+    // Of what no change of the configuration touches; JSON readers in other languages keep 53 bits.
+    let is = format!("{}/{}/{}", notice.alarm, notice.number, notice.happened_at);
+    let number = digest(&SHA256, is.as_bytes()).as_ref().iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
     let seq = number >> 11;
     message.restart = Some(RESTART);
     message.seq = Some(seq);
@@ -470,7 +467,7 @@ mod tests {
         let (seq, said) = event(&notice("a1", 1), "10149471", Some("tel:+4681234"));
         assert_eq!((seq, said.clone()), event(&notice("a1", 1), "10149471", Some("tel:+4681234")));
         assert!(said.contains(r#""number":1"#) && said.contains(r#""controller_id":"10149471""#), "{said}");
-        let others = [notice("a1", 2), notice("a2", 1), Notice { count: 2, ..notice("a1", 1) }];
+        let others = [notice("a1", 2), notice("a2", 1), Notice { happened_at: 2, ..notice("a1", 1) }];
         assert!(others.iter().all(|other| event(other, "10149471", None).0 != seq));
         assert!(seq < 1 << 53);
     }

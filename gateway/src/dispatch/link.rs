@@ -41,6 +41,8 @@ pub enum LinkEvent {
         attempt: Option<u64>,
         reference: String,
         detail: String,
+        /// Nobody behind the receiver will prove more either.
+        last: bool,
     },
     /// A person behind the receiver has claimed or closed the alarm that `reference` told of. Of kinds that can prove it.
     Person {
@@ -91,6 +93,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The receiver was reached, and the alarm came back from itself: another path to it would end the same.
+    pub fn was_there(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAccepted(_) | Self::Status { .. } | Self::Snu { .. } | Self::Login(_) | Self::Refused { .. }
+        )
+    }
+
     /// The same message will be refused there again: no hurry to repeat it. It is repeated all the same,
     /// because a refusal does not end an alarm and the receiver's configuration may be mended.
     pub fn is_permanent(&self) -> bool {

@@ -47,7 +47,7 @@ use self::backoff::Dice;
 use self::link::{LinkContext, LinkEvent, Order, Telling, Told};
 use self::routes::Routes;
 use self::scaip::mrq::Sender;
-use crate::clock::Clock;
+use crate::clock::{Clock, Confidence};
 use crate::journal::record::ActWhat;
 
 /// What a notice says of its alarm.
@@ -78,6 +78,10 @@ pub struct Notice {
     pub stc: u16,
     /// UTC milliseconds.
     pub happened_at: i64,
+    /// When its alarm happened.
+    pub alarm_at: i64,
+    /// Some receiver has accepted it already: it is told on only because that one's people have not claimed it.
+    pub accepted: bool,
     /// Known to be old already when it was stored.
     pub delayed: bool,
     /// How often it was pressed.
@@ -96,6 +100,14 @@ pub struct Notice {
     pub caller: Option<String>,
 }
 
+impl Notice {
+    /// Sorts what waits at a receiver: life first and of it the newest alarm, of the others the oldest; an alarm's notices in their order.
+    pub(crate) fn turn(&self) -> (Lane, i64, u32) {
+        let rank = if self.lane == Lane::Life { self.alarm_at.saturating_neg() } else { self.alarm_at };
+        (self.lane, rank, self.number)
+    }
+}
+
 /// What dispatch has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
@@ -112,7 +124,8 @@ pub enum Report {
         last: bool,
     },
     /// A person behind the receiver has claimed or closed the alarm.
-    Person { alarm: AlarmId, act: ActWhat, by: String },
+    /// It is of what was told up to `notice`: what came after is another call.
+    Person { alarm: AlarmId, notice: u32, act: ActWhat, by: String },
     /// A supervised path was lost, is back, or was judged for the first time.
     Path { receiver: String, path: String, up: bool, detail: String },
     /// Nobody has accepted this notice in time. It is tried on; the home is told.
@@ -375,7 +388,7 @@ impl Actor {
                 }
                 Report::Path { receiver, up: true, detail, .. } => tracing::info!(receiver, detail, "path up"),
                 Report::Path { receiver, detail, .. } => tracing::error!(receiver, detail, "path lost"),
-                Report::Person { alarm, by, act } => {
+                Report::Person { alarm, by, act, .. } => {
                     tracing::info!(alarm.id = %alarm, by, ?act, "a person has the alarm")
                 }
                 Report::Nobody { alarm, lane, .. } => {
@@ -432,7 +445,8 @@ impl Actor {
         let gone: Vec<LinkKey> =
             self.links.iter().filter(|(key, l)| !keeps(key, l)).map(|(key, _)| key.clone()).collect();
         let reach = |receiver: &ReceiverConfig| {
-            let ways = receiver.over_each_path().into_iter().map(|(name, _)| Way { name, lost: false });
+            let ways =
+                receiver.over_each_path().into_iter().map(|(name, over)| Way { name, url: over.url, lost: false });
             let claimed_deadline_ms = receiver.claimed_deadline_s.map(|s| u64::from(s) * 1_000);
             let reach = Reach { last_rung: receiver.kind.last_rung(), claimed_deadline_ms, paths: ways.collect() };
             (receiver.name.clone(), reach)
@@ -450,15 +464,25 @@ impl Actor {
         }
         let names: Vec<String> = self.config.receivers.iter().map(|r| r.name.clone()).collect();
         names.iter().for_each(|name| self.set_regimes(name));
-        self.routes = Routes::default();
-        self.reroute();
+        self.routes = self.routes_now();
+        let reports = self.ledger.reroute(self.routes.clone());
+        self.report(reports);
+    }
+
+    /// The routes that hold at this hour; all of them, in their order, where the hour is not known.
+    fn routes_now(&self) -> Routes {
+        let now = self.clock.now();
+        if now.confidence == Confidence::Floor {
+            return Routes::new(&self.config.routes);
+        }
+        let zone = self.config.time_zone().unwrap_or(jiff::tz::TimeZone::UTC);
+        let at = jiff::Timestamp::from_millisecond(now.wall_ms).unwrap_or_default();
+        Routes::at(&self.config.routes, zone.to_datetime(at))
     }
 
     /// Takes the routes that hold at this hour. What they do not change stays as it is.
     fn reroute(&mut self) {
-        let zone = self.config.time_zone().unwrap_or(jiff::tz::TimeZone::UTC);
-        let now = jiff::Timestamp::from_millisecond(self.clock.now().wall_ms).unwrap_or_default();
-        let routes = Routes::at(&self.config.routes, zone.to_datetime(now));
+        let routes = self.routes_now();
         if routes != self.routes {
             self.routes = routes.clone();
             let reports = self.ledger.reroute(routes);

@@ -47,7 +47,6 @@ impl Routes {
     }
 
     /// All routes, whatever the hour.
-    #[cfg(any(test, feature = "sim"))]
     pub fn new(routes: &[Route]) -> Self {
         Self::of_each(routes)
     }

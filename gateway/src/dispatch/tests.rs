@@ -28,6 +28,8 @@ pub(crate) fn notice(alarm: &str, number: u32) -> Notice {
         dty: 3,
         stc: 10,
         happened_at: AT,
+        alarm_at: AT,
+        accepted: false,
         delayed: false,
         count: 1,
         text: "Larmknapp".to_owned(),

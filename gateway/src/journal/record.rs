@@ -193,6 +193,9 @@ pub struct HomeAlarm {
     pub caller: Option<String>,
     /// How often it had come in the home.
     pub count: u32,
+    /// When it happened by the home's own clock, UTC milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said_at: Option<i64>,
 }
 
 /// Something that belongs to an alarm already open.

@@ -138,8 +138,8 @@ impl State {
     fn tell_devices(&mut self, header: &Header, changes: Vec<Change>, outcomes: &mut Vec<Outcome>) {
         for (index, change) in changes.into_iter().enumerate() {
             let (device, command) = match change {
-                Change::Receipt { device, alarm, restart, seq, rung } => {
-                    (device, Command::Receipt { restart, seq, alarm, rung })
+                Change::Receipt { device, alarm, restart, seq, rung, last } => {
+                    (device, Command::Receipt { restart, seq, alarm, rung, last })
                 }
                 Change::Feedback { device, text, good } => {
                     let (light, sound) = if good { (Light::Steady, Sound::Chime) } else { (Light::Flash, Sound::Warn) };

@@ -144,7 +144,7 @@ fn a_close_at_the_hub_is_of_that_alarm_alone_and_what_comes_after_it_raises_agai
     for round in 0..3 {
         hub.publish("gw-1", &told(10 + round, "a1", round as u32, "again", 1));
         let alarm = hub.alarms()[0].id().clone();
-        hub.report(Report::Person { alarm, act: ActWhat::Close, by: "anna".into() });
+        hub.report(Report::Person { alarm, notice: 9, act: ActWhat::Close, by: "anna".into() });
         assert_eq!(hub.alarms().len(), 0);
         hub.publish("gw-1", &told(20 + round, "a1", round as u32, "again", 1));
         assert_eq!(hub.alarms().len(), 0, "old news of a closed alarm");
@@ -159,7 +159,7 @@ fn a_home_that_has_lost_our_word_gets_it_again() {
     hub.publish("gw-1", &told(1, "a1", 0, "raise", 1));
     assert_eq!(hub.commands("gw-1").len(), 1, "stored");
     let alarm = hub.alarms()[0].id().clone();
-    hub.report(Report::Person { alarm, act: ActWhat::Claim, by: "anna".into() });
+    hub.report(Report::Person { alarm, notice: 9, act: ActWhat::Claim, by: "anna".into() });
     assert_eq!(hub.commands("gw-1").len(), 1, "claimed");
     hub.publish("gw-1", &told(1, "a1", 0, "raise", 1));
     let again = hub.commands("gw-1");
@@ -210,7 +210,7 @@ fn the_home_hears_that_nobody_has_its_alarm_and_hears_when_somebody_has() {
         let [CommandMessage { command: Command::Feedback { light, text: Some(text), .. }, .. }] = &said[..] else {
             panic!("{said:?}")
         };
-        assert_eq!((*light, text.as_str()), (Some(Light::Flash), "The alarm has not got through yet. We keep trying."));
+        assert_eq!((*light, text.as_str()), (Some(Light::Flash), "Nobody has taken the alarm yet. We keep trying."));
     }
     assert!(home.alarms()[0].nobody);
     // Once is enough, also where a restart has dispatch say it again.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
-use vaka_protocol::{AlarmId, Command, CommandMessage, DeviceId, Lane, Rung};
+use vaka_protocol::{AlarmId, Command, CommandMessage, DeviceId, Event, Lane, Rung};
 
 use super::fold::{Outcome, State};
 use super::homes::Homes;
@@ -29,7 +29,7 @@ use crate::journal::record::{
 };
 use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
-use crate::rules::alarms::Change;
+use crate::rules::alarms::{Alarm, Change};
 use crate::rules::{self, Happening, Home, Input as Judged};
 
 /// The fault that says that something is refused because the disk is short.
@@ -295,6 +295,8 @@ impl Keeper {
                 self.new_listeners.retain(|(_, new)| !new.same_channel(&replies));
                 if self.listening.get(&device).is_some_and(|current| current.same_channel(&replies)) {
                     self.listening.remove(&device);
+                    // However its connection ended: who presses there is heard by nobody from now.
+                    self.homes.heard(&device, false, self.clock.now().mono_ms);
                 }
             }
         }
@@ -333,7 +335,11 @@ impl Keeper {
         let conflict = match windows.judge(&device, enrolment, restart, seq, &payload) {
             _ if assigned => false,
             Verdict::New => false,
-            Verdict::Retransmission => return self.repeat_receipt(&device, restart, seq),
+            // A home's number stands for alarm and telling: other words under it are the same telling after a change of its config.
+            Verdict::Conflict if self.home.facts(&device).home => {
+                return self.repeat_receipt(&device, restart, seq, parsed);
+            }
+            Verdict::Retransmission => return self.repeat_receipt(&device, restart, seq, parsed),
             Verdict::Conflict => {
                 warn!(device.id = %device, "the device used number {restart}/{seq} for two different events: both are kept");
                 true
@@ -353,15 +359,27 @@ impl Keeper {
         let Record::Event(event) = &record else { return };
         self.restored.state.apply_event(&header, event, Some(parsed));
         self.judge(&header, rules::What::Event(happening(event, parsed)));
+        // Old news, or of an alarm that somebody has: it raised nothing here, and the home waits for an answer all the same.
+        if self.restored.state.alarms.rung_of(&event.device, restart, seq).is_none() {
+            self.repeat_receipt(&event.device, restart, seq, parsed);
+        }
     }
 
     /// A home says again what is stored here: it may have lost our word on it, so it gets that again, with no id to answer.
-    fn repeat_receipt(&mut self, device: &DeviceId, restart: u32, seq: u64) {
-        if !self.home.facts(device).home {
-            return;
-        }
-        let Some((alarm, rung)) = self.restored.state.alarms.rung_of(device, restart, seq) else { return };
-        let command = Command::Receipt { restart, seq, alarm: alarm.clone(), rung };
+    fn repeat_receipt(&mut self, device: &DeviceId, restart: u32, seq: u64, parsed: &Parsed) {
+        let told = parsed
+            .events
+            .iter()
+            .find_map(|event| if let Event::Alarm { alarm, .. } = event { Some(alarm) } else { None });
+        let Some(told) = told.filter(|_| self.home.facts(device).home) else { return };
+        let alarms = &self.restored.state.alarms;
+        let (alarm, rung, last) = match (alarms.rung_of(device, restart, seq), alarms.of_home(device, told)) {
+            (Some((alarm, rung)), of_home) => (alarm, rung, of_home.is_some_and(Alarm::is_handed_over)),
+            (None, Some(known)) => (known.id(), known.rung(), known.is_handed_over()),
+            // Only what was closed is forgotten.
+            (None, None) => (told, Rung::Closed, false),
+        };
+        let command = Command::Receipt { restart, seq, alarm: alarm.clone(), rung, last };
         let expires_at = self.clock.now().wall_ms + limits::RECEIPT_EXPIRES_MS;
         let message = Box::new(CommandMessage::new(0, expires_at, command));
         self.outcomes.push(Outcome::Command { device: device.clone(), message });
@@ -403,7 +421,13 @@ impl Keeper {
                     lane,
                 );
             }
-            Report::Person { alarm, act, by } => {
+            Report::Person { alarm, notice, act, by } => {
+                let known = self.restored.state.alarms.get(&alarm);
+                // Pressed again meanwhile, not yet told there: that call has nobody, and the act was not of it.
+                if known.is_some_and(|known| known.notices.iter().any(|later| later.number > notice)) {
+                    info!(alarm.id = %alarm, by, "a person's act of an earlier call; a later one is on its way");
+                    return;
+                }
                 let act = Act { alarm, act, by, note: String::new() };
                 // Said again by the receiver, or claimed here meanwhile: nothing new.
                 if let Ok(lane) = self.check_act(&act) {
@@ -617,7 +641,12 @@ impl Keeper {
         let Some(dispatcher) = &self.dispatcher else { return };
         let of_lane = self.restored.state.alarms.owed().filter(|(alarm, _)| alarm.raise.lane == lane);
         let mut owed: Vec<_> = of_lane.collect();
-        owed.sort_by_key(|(_, notice)| if lane == Lane::Life { -notice.happened_at } else { notice.happened_at });
+        // Of life the alarm with the newest call first; an alarm's notices always in their order.
+        let newest = |alarm: &Alarm| alarm.notices.iter().map(|notice| notice.happened_at).max().unwrap_or_default();
+        owed.sort_by_cached_key(|(alarm, notice)| {
+            let rank = if lane == Lane::Life { newest(alarm).saturating_neg() } else { alarm.raise.happened_at };
+            (rank, alarm.id().clone(), notice.number)
+        });
         for (alarm, notice) in owed {
             dispatcher.owe(view::notice(alarm, notice, &self.labels));
         }

@@ -208,6 +208,8 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         dty: raise.dty,
         stc: notice.stc,
         happened_at: notice.happened_at,
+        alarm_at: raise.happened_at,
+        accepted: notice.rung >= Rung::Accepted,
         delayed: notice.delayed,
         count: notice.count,
         text: if labels.english { raise.en.clone() } else { raise.sv.clone() },

@@ -79,7 +79,7 @@ pub enum Change {
     /// A receiver is to be told.
     Owed { alarm: AlarmId, notice: u32 },
     /// The device is to hear of this rung, for the event (restart, seq).
-    Receipt { device: DeviceId, alarm: AlarmId, restart: u32, seq: u64, rung: Rung },
+    Receipt { device: DeviceId, alarm: AlarmId, restart: u32, seq: u64, rung: Rung, last: bool },
     /// People at this device are to hear that an alarm has not got through, or (`good`) that it has.
     Feedback { device: DeviceId, text: String, good: bool },
     /// A person has it: nothing is owed to receivers any more.
@@ -173,6 +173,14 @@ impl Alarms {
         Some((id, notice.rung))
     }
 
+    /// The newest alarm here that is this one of that home, open or closed.
+    pub fn of_home(&self, home: &DeviceId, alarm: &AlarmId) -> Option<&Alarm> {
+        let is_it = |known: &&Alarm| {
+            known.raise.device == *home && known.raise.home.as_ref().is_some_and(|told| told.alarm == *alarm)
+        };
+        self.open.values().chain(&self.closed).filter(is_it).max_by_key(|known| known.raised_at)
+    }
+
     /// The newest open alarm of this device and cause.
     pub fn newest(&self, device: &DeviceId, cause: &str) -> Option<&Alarm> {
         self.newest.get(device)?.get(cause).and_then(|id| self.open.get(id))
@@ -226,14 +234,14 @@ impl Alarms {
         self.newest.entry(raise.device.clone()).or_default().insert(raise.cause.clone(), raise.alarm.clone());
         self.open.insert(raise.alarm.clone(), alarm);
         changes.push(Change::Owed { alarm: raise.alarm.clone(), notice: 0 });
-        changes.push(receipt(raise, raise.restart, raise.seq, Rung::Stored));
+        changes.push(receipt(raise, raise.restart, raise.seq, Rung::Stored, false));
     }
 
     pub fn apply_join(&mut self, join: &Join, at: i64, changes: &mut Vec<Change>) {
         let Some(alarm) = self.open.get_mut(&join.alarm) else { return };
         match join.what {
             JoinWhat::Again => {
-                alarm.count += 1;
+                alarm.count = alarm.count.saturating_add(1);
                 alarm.over = false;
             }
             JoinWhat::Cancel => alarm.cancelled = true,
@@ -262,7 +270,7 @@ impl Alarms {
         alarm.steps.push(stored(at, number));
         alarm.trim();
         changes.push(Change::Owed { alarm: join.alarm.clone(), notice: number });
-        changes.push(receipt(&alarm.raise, join.restart, join.seq, Rung::Stored));
+        changes.push(receipt(&alarm.raise, join.restart, join.seq, Rung::Stored, false));
     }
 
     pub fn apply_rung(&mut self, rung: &RungRecord, at: i64, changes: &mut Vec<Change>) {
@@ -284,9 +292,9 @@ impl Alarms {
             notice.handed_over = true;
         }
         if alarm.climb(rung.notice, step) && rung.rung > before {
-            changes.push(receipt(&alarm.raise, restart, seq, rung.rung));
+            changes.push(receipt(&alarm.raise, restart, seq, rung.rung, rung.last));
         }
-        if rung.rung >= Rung::Accepted || rung.last {
+        if rung.rung >= Rung::Accepted {
             alarm.somebody_has_it(changes);
         }
     }
@@ -322,7 +330,7 @@ impl Alarms {
         let newest = alarm.notices.last().map_or(0, |notice| notice.number);
         for notice in &mut alarm.notices {
             notice.rung = notice.rung.max(rung);
-            changes.push(receipt(&alarm.raise, notice.restart, notice.seq, rung));
+            changes.push(receipt(&alarm.raise, notice.restart, notice.seq, rung, false));
         }
         alarm.steps.push(Step {
             rung,
@@ -358,6 +366,6 @@ fn stored(at: i64, notice: u32) -> Step {
     Step { rung: Rung::Stored, at, notice, receiver: String::new(), path: String::new(), detail: String::new() }
 }
 
-fn receipt(raise: &Raise, restart: u32, seq: u64, rung: Rung) -> Change {
-    Change::Receipt { device: raise.device.clone(), alarm: raise.alarm.clone(), restart, seq, rung }
+fn receipt(raise: &Raise, restart: u32, seq: u64, rung: Rung, last: bool) -> Change {
+    Change::Receipt { device: raise.device.clone(), alarm: raise.alarm.clone(), restart, seq, rung, last }
 }

@@ -7,7 +7,7 @@
 use vaka_protocol::{DeviceId, Event, Lane, Telling};
 
 use super::alarms::{Alarm, Alarms};
-use super::trigger::{Cause, LINK_MONITOR, MALFUNCTION, RESTORAL, is_late, over, own, raise_or_join};
+use super::trigger::{Cause, LINK_MONITOR, MALFUNCTION, RESTORAL, Time, over, own, raise_or_join, time_of};
 use super::{Happening, Input, alarm_id, words};
 use crate::journal::record::{Decision, HomeAlarm, Join, JoinWhat, Raise, Silent};
 
@@ -66,16 +66,21 @@ fn cause<'a>(
 
 fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &Event) -> Option<Decision> {
     let Event::Alarm { alarm, number, what, count, stc, happened_at, delayed, .. } = event else { return None };
-    let happened_at = happened_at.filter(|at| *at <= input.recorded_at).unwrap_or(input.recorded_at);
-    let delayed = *delayed || is_late(happened_at, input.recorded_at);
-    let of_home = [happening.device.as_str(), alarm.as_ref()];
+    let said_at = *happened_at;
+    let Time { happened_at, delayed: is_late, suspect } = time_of(said_at, input.recorded_at);
+    let delayed = *delayed || is_late;
+    let enrolment = happening.enrolment.to_string();
+    let of_home = [happening.device.as_str(), &enrolment, alarm.as_ref()];
     // After a close here the home's next word on it is an alarm of its own; the newest of them counts.
     let (mut id, mut closed) = (alarm_id(NAME, &of_home), 0);
     while let Some(known) = alarms.get(&id) {
-        if *number <= known.told_up_to {
+        // A home made anew begins its numbers anew: raised at another time, it is another alarm.
+        let told_at = known.raise.home.as_ref().and_then(|told| told.said_at);
+        let is_another = *what == Telling::Raise && *number == 0 && told_at != said_at;
+        if *number <= known.told_up_to && !is_another {
             return None;
         }
-        if known.closed_by.is_none() {
+        if known.closed_by.is_none() && !is_another {
             return Some(Decision::Join(join(
                 known,
                 happening,
@@ -85,9 +90,15 @@ fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &E
             )));
         }
         closed += 1;
-        id = alarm_id(NAME, &[of_home[0], of_home[1], &format!("after {closed}")]);
+        id = alarm_id(NAME, &[of_home[0], of_home[1], of_home[2], &format!("after {closed}")]);
     }
-    Some(Decision::Raise(Box::new(Raise { alarm: id, delayed, happened_at, ..raise(happening, event)? })))
+    Some(Decision::Raise(Box::new(Raise {
+        alarm: id,
+        delayed,
+        happened_at,
+        clock_suspect: suspect,
+        ..raise(happening, event)?
+    })))
 }
 
 fn join(
@@ -129,6 +140,7 @@ fn raise(happening: &Happening<'_>, event: &Event) -> Option<Raise> {
         count,
         controller_id,
         caller,
+        happened_at,
         ..
     } = event
     else {
@@ -161,6 +173,7 @@ fn raise(happening: &Happening<'_>, event: &Event) -> Option<Raise> {
             controller_id: owned(controller_id),
             caller: owned(caller),
             count: *count,
+            said_at: *happened_at,
         })),
     })
 }

@@ -11,7 +11,7 @@ use crate::journal::record::{Decision, Nobody, Tell};
 
 /// (Swedish, English), of an alarm that nobody has accepted.
 const NOBODY: (&str, &str) =
-    ("Larmet har inte nått fram än. Vi försöker hela tiden.", "The alarm has not got through yet. We keep trying.");
+    ("Ingen har tagit emot larmet än. Vi försöker hela tiden.", "Nobody has taken the alarm yet. We keep trying.");
 /// As [`NOBODY`], once somebody has it.
 const SOMEBODY: (&str, &str) = ("Larmet är mottaget.", "The alarm has been received.");
 

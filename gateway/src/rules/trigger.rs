@@ -57,9 +57,9 @@ pub(super) struct Cause<'a> {
 
 #[derive(Clone, Copy)]
 pub(super) struct Time {
-    happened_at: i64,
-    delayed: bool,
-    suspect: bool,
+    pub happened_at: i64,
+    pub delayed: bool,
+    pub suspect: bool,
 }
 
 pub fn judge(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
@@ -323,15 +323,15 @@ pub(super) fn own<'a>(
 }
 
 /// What happened then is told later than a working path would have.
-pub(super) fn is_late(happened_at: i64, recorded_at: i64) -> bool {
-    recorded_at - happened_at > DELAYED_MS
+fn is_late(happened_at: i64, recorded_at: i64) -> bool {
+    recorded_at.saturating_sub(happened_at) > DELAYED_MS
 }
 
 /// A time in the future, or before this program could have been built, is not believed: reception counts instead.
-fn time_of(at: Option<i64>, recorded_at: i64) -> Time {
+pub(super) fn time_of(at: Option<i64>, recorded_at: i64) -> Time {
     match at {
         None => Time { happened_at: recorded_at, delayed: false, suspect: false },
-        Some(at) if at > recorded_at + FUTURE_TOLERANCE_MS || at < EARLIEST_TIME_MS => {
+        Some(at) if at > recorded_at.saturating_add(FUTURE_TOLERANCE_MS) || at < EARLIEST_TIME_MS => {
             Time { happened_at: recorded_at, delayed: false, suspect: true }
         }
         Some(at) => Time { happened_at: at, delayed: is_late(at, recorded_at), suspect: false },

@@ -243,7 +243,7 @@ pub fn events() -> Vec<EventMessage> {
 pub fn commands() -> Vec<CommandMessage> {
     let slot = |slot: &str, opens_at| Slot { slot: slot.into(), opens_at, closes_at: opens_at + 3_600_000 };
     [
-        Command::Receipt { restart: 7, seq: 42, alarm: alarm(), rung: Rung::Accepted },
+        Command::Receipt { restart: 7, seq: 42, alarm: alarm(), rung: Rung::Accepted, last: false },
         Command::Feedback {
             light: Some(Light::Steady),
             sound: Some(Sound::Chime),

@@ -120,7 +120,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
         None => Some(JOURNAL_SIZE_MIB),
     };
     let receivers = receivers::receivers(&mut c, &file);
-    let routes = routes::routes(&mut c, &file);
+    let routes = routes::routes(&mut c, &file, &receivers);
     let residents = devices::residents(&mut c, &file);
     let devices = devices::devices(&mut c, &file, gateway.as_ref(), &residents);
     let board = file.board.as_ref().map(|b| c.listen(&b.listen));

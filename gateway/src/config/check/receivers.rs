@@ -84,9 +84,12 @@ fn receiver(c: &mut Check<'_>, file: &file::File, whole: &Spanned<file::Receiver
         }
         made.claimed_deadline_s = c.number("claimed_deadline_s", seconds, 5, 86_400).map(|s| s as u32);
     }
-    if r.two_paths == Some(true) && made.paths.len() < 2 {
+    let mut ways: Vec<_> = made.paths.iter().map(|path| (&path.bind.address, &path.bind.interface, &path.url)).collect();
+    ways.sort();
+    ways.dedup();
+    if r.two_paths == Some(true) && ways.len() < 2 {
         let name = shown(&made.name);
-        c.warn(whole, format!("receiver `{name}` is promised two paths and has {}; add [[receiver.path]] for each, with `interface` or `address`", made.paths.len().max(1)));
+        c.warn(whole, format!("receiver `{name}` is promised two paths and has {}; add [[receiver.path]] for each, with `interface` or `address`", ways.len().max(1)));
     }
     Some(made)
 }

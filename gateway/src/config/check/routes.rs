@@ -27,7 +27,7 @@ const DAYS: &[(&str, Weekday)] = &[
     ("sunday", Weekday::Sunday),
 ];
 
-pub(super) fn routes(c: &mut Check<'_>, file: &file::File) -> Vec<Route> {
+pub(super) fn routes(c: &mut Check<'_>, file: &file::File, receivers: &[ReceiverConfig]) -> Vec<Route> {
     let names: Vec<&str> = file.receiver.iter().map(|r| r.get_ref().name.get_ref().as_str()).collect();
     let mut routes = Vec::new();
     for (route, whole) in file.route.iter().map(|whole| (whole.get_ref(), whole)) {
@@ -53,14 +53,14 @@ pub(super) fn routes(c: &mut Check<'_>, file: &file::File) -> Vec<Route> {
             c.wrong(name, format!("this [[route]] names the unknown receiver `{}`; {hint}", shown(name.get_ref())));
         }
         let to = route.to.iter().map(|name| name.get_ref().clone()).collect();
-        routes.push(Route { lanes, to, hours: hours(c, route) });
+        routes.push(Route { lanes, to, hours: hours(c, route, whole) });
     }
-    warn_of_gaps(c, file, &routes);
+    warn_of_gaps(c, file, &routes, receivers);
     routes
 }
 
 /// `days`, `from` and `until`: absent means every day, from midnight, until midnight.
-fn hours(c: &mut Check<'_>, route: &file::Route) -> Option<Hours> {
+fn hours(c: &mut Check<'_>, route: &file::Route, whole: &Spanned<file::Route>) -> Option<Hours> {
     if route.days.is_none() && route.from.is_none() && route.until.is_none() {
         return None;
     }
@@ -68,6 +68,9 @@ fn hours(c: &mut Check<'_>, route: &file::Route) -> Option<Hours> {
         None => DAYS.iter().map(|(_, day)| *day).collect(),
         Some(words) => words.iter().filter_map(|word| c.choice("day", word, DAYS)).collect(),
     };
+    if route.days.as_ref().is_some_and(Vec::is_empty) {
+        c.wrong(whole, "`days` names no day, so this [[route]] never holds; name one, or leave `days` out".to_owned());
+    }
     let from = route.from.as_ref().map_or(Time::midnight(), |word| time(c, "from", word));
     let until = route.until.as_ref().map_or(Time::midnight(), |word| time(c, "until", word));
     Some(Hours { days, from, until })
@@ -81,7 +84,7 @@ fn time(c: &mut Check<'_>, key: &str, word: &Text) -> Time {
 }
 
 /// A route that can lose an alarm is said loud; the gateway runs all the same.
-fn warn_of_gaps(c: &mut Check<'_>, file: &file::File, routes: &[Route]) {
+fn warn_of_gaps(c: &mut Check<'_>, file: &file::File, routes: &[Route], receivers: &[ReceiverConfig]) {
     if !file.receiver.is_empty() {
         match first_gap(routes, Lane::Life) {
             Some(_) if !routes.iter().any(|route| route.lanes.contains(&Lane::Life)) => c.warn_of_all(
@@ -95,6 +98,22 @@ fn warn_of_gaps(c: &mut Check<'_>, file: &file::File, routes: &[Route]) {
                 ));
             }
             None => {}
+        }
+    }
+    // An alarm that nobody can prove to have taken must not end the way of others.
+    for lane in [Lane::Life, Lane::Care] {
+        let to: Vec<&ReceiverConfig> =
+            routes.iter().filter(|route| route.lanes.contains(&lane)).flat_map(|route| &route.to).filter_map(|name| receivers.iter().find(|r| r.name == *name)).collect();
+        if !to.is_empty() && to.iter().all(|receiver| receiver.kind.last_rung() < vaka_protocol::Rung::Accepted) {
+            let lane = lane.as_str();
+            c.warn_of_all(&format!("lane `{lane}` goes to webhooks alone, which prove no more than that a server took it: NOBODY CONFIRMS; add a receiver that accepts alarms"));
+        }
+    }
+    if !file.receiver.is_empty() {
+        let unrouted: Vec<&str> = [Lane::Care, Lane::Technical].iter().filter(|lane| first_gap(routes, **lane).is_some()).map(|lane| lane.as_str()).collect();
+        if !unrouted.is_empty() && routes.iter().any(|route| route.lanes.contains(&Lane::Life)) {
+            let lanes = unrouted.join(", ");
+            c.warn_of_all(&format!("no [[route]] at all hours for {lanes}: such alarms are kept and shown here, and NOBODY OUTSIDE IS TOLD; add the lanes to a [[route]]"));
         }
     }
     for r in file.receiver.iter().map(Spanned::get_ref) {

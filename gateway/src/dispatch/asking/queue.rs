@@ -12,19 +12,17 @@ use super::Errand;
 
 /// Orders that wait for a place, most urgent first.
 #[derive(Debug, Default)]
-pub(super) struct Queue(BTreeMap<(Lane, i64, u64), Errand>);
+pub(super) struct Queue(BTreeMap<((Lane, i64, u32), u64), Errand>);
 
 impl Queue {
     pub fn put(&mut self, errand: Errand) {
-        let (lane, at) = (errand.notice.lane, errand.notice.happened_at);
-        let rank = if lane == Lane::Life { at.saturating_neg() } else { at };
-        self.0.insert((lane, rank, errand.attempt), errand);
+        self.0.insert((errand.notice.turn(), errand.attempt), errand);
     }
 
     /// The most urgent, if `free` places of which `for_life` are kept for life let it go.
     pub fn take(&mut self, free: usize, for_life: usize) -> Option<Errand> {
         let first = self.0.first_entry()?;
-        let kept = if first.key().0 == Lane::Life { 0 } else { for_life };
+        let kept = if first.key().0.0 == Lane::Life { 0 } else { for_life };
         (free > kept).then(|| first.remove())
     }
 
@@ -54,7 +52,7 @@ mod tests {
     use super::*;
 
     fn errand(attempt: u64, lane: Lane, happened_at: i64, received_by: Instant) -> Errand {
-        let notice = Arc::new(Notice { lane, happened_at, ..notice("a1", 1) });
+        let notice = Arc::new(Notice { lane, happened_at, alarm_at: happened_at, ..notice("a1", 1) });
         Errand { attempt, notice, received_by, accepted_by: received_by }
     }
 

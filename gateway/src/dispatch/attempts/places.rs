@@ -11,11 +11,12 @@ impl Ledger {
         };
         let before = std::mem::replace(&mut entry.rank, rank);
         for (number, owed) in &entry.notices {
-            if owed.state == State::Ready
-                && let Some(ready) = self.ready.get_mut(&owed.notice.lane)
-            {
-                ready.remove(&(before, alarm.clone(), *number));
-                ready.insert((rank, alarm.clone(), *number));
+            for places in [&mut self.ready, &mut self.queued] {
+                if let Some(places) = places.get_mut(&owed.notice.lane)
+                    && places.remove(&(before, alarm.clone(), *number))
+                {
+                    places.insert((rank, alarm.clone(), *number));
+                }
             }
         }
     }
@@ -29,6 +30,9 @@ impl Ledger {
             return;
         };
         owed.state = state;
+        if matches!(state, State::Ready | State::Waiting { .. }) {
+            self.queued.entry(owed.notice.lane).or_default().insert((alarm.rank, key.0.clone(), key.1));
+        }
         match state {
             State::Ready => {
                 self.ready.entry(owed.notice.lane).or_default().insert((alarm.rank, key.0.clone(), key.1));
@@ -48,6 +52,9 @@ impl Ledger {
         let Some(owed) = alarm.notices.get(&key.1) else {
             return;
         };
+        if let Some(queued) = self.queued.get_mut(&owed.notice.lane) {
+            queued.remove(&(alarm.rank, key.0.clone(), key.1));
+        }
         match owed.state {
             State::Ready => {
                 if let Some(ready) = self.ready.get_mut(&owed.notice.lane) {

@@ -30,6 +30,7 @@ fn accept(ledger: &mut Ledger, start: &Start) -> Vec<Rung> {
         attempt: Some(start.attempt),
         reference: start.notice.reference.clone(),
         detail: String::new(),
+        last: false,
     };
     rungs(ledger.happened(&start.receiver, "p", accepted, 0))
 }
@@ -132,8 +133,12 @@ fn each_rung_is_told_once_per_receiver_and_a_late_answer_too() {
     assert_eq!(accept(&mut ledger, &second), [Rung::Received, Rung::Accepted]);
     assert_eq!(ledger.owed_count(), 0);
     // The first receiver's answer comes an hour later, twice.
-    let late =
-        || LinkEvent::Accepted { attempt: None, reference: first.notice.reference.clone(), detail: "mre=1".into() };
+    let late = || LinkEvent::Accepted {
+        attempt: None,
+        reference: first.notice.reference.clone(),
+        detail: "mre=1".into(),
+        last: false,
+    };
     let told = ledger.happened("a", "p", late(), 3_600_000);
     assert!(
         matches!(&told[..], [Report::Rung { rung: Rung::Received, detail, .. }, Report::Rung { rung: Rung::Accepted, detail: mre, .. }] if detail.is_empty() && mre == "mre=1")
@@ -150,7 +155,12 @@ fn an_answer_after_the_deadline_ends_the_tries() {
     ledger.owe(notice("x", 1), 0);
     let start = ledger.start_ready(0).remove(0);
     fail(&mut ledger, &start, 0);
-    let late = LinkEvent::Accepted { attempt: None, reference: start.notice.reference.clone(), detail: String::new() };
+    let late = LinkEvent::Accepted {
+        attempt: None,
+        reference: start.notice.reference.clone(),
+        detail: String::new(),
+        last: false,
+    };
     assert_eq!(rungs(ledger.happened("a", "p", late, 5)), [Rung::Sent, Rung::Received, Rung::Accepted]);
     assert_eq!((ledger.next_due_ms(), ledger.owed_count()), (None, 0));
 }
@@ -197,7 +207,7 @@ fn a_press_now_takes_the_place_of_the_oldest_that_waits() {
 }
 
 fn reach(last_rung: Rung, paths: &[&str]) -> Reach {
-    let way = |name: &&str| Way { name: Arc::from(*name), lost: false };
+    let way = |name: &&str| Way { name: Arc::from(*name), url: name.to_string(), lost: false };
     Reach { last_rung, claimed_deadline_ms: None, paths: paths.iter().map(way).collect() }
 }
 

@@ -110,7 +110,7 @@ impl Link {
             }
         };
         self.numbers.lock().done(&reference);
-        self.tell(LinkEvent::Accepted { attempt, reference, detail }).await;
+        self.tell(LinkEvent::Accepted { attempt, reference, detail, last: false }).await;
         self.proven(now).await;
     }
 

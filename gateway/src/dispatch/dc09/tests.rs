@@ -113,7 +113,7 @@ impl Stage {
             let told = self.told.recv().await.expect("the link runs");
             let said = match told.event {
                 LinkEvent::Sent { .. } => continue,
-                LinkEvent::Accepted { attempt, reference, detail } => {
+                LinkEvent::Accepted { attempt, reference, detail, .. } => {
                     format!("accepted {} {reference}{detail}", attempt.map_or("late".to_owned(), |a| a.to_string()))
                 }
                 LinkEvent::Failed { attempt, failure } => {

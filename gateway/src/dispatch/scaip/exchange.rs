@@ -165,7 +165,7 @@ impl Link {
         match (snu, self.pending.contains_key(&reference)) {
             (0, _) => {
                 let attempt = self.pending.remove(&reference).map(|p| p.attempt);
-                self.tell(LinkEvent::Accepted { attempt, reference, detail }).await;
+                self.tell(LinkEvent::Accepted { attempt, reference, detail, last: false }).await;
             }
             (snu, true) => self.fail(&reference, Failure::Snu { snu }).await,
             (snu, false) => {
