@@ -65,7 +65,7 @@ fn cause<'a>(
 }
 
 fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &Event) -> Option<Decision> {
-    let Event::Alarm { alarm, number, what, count, stc, happened_at, delayed, .. } = event else { return None };
+    let Event::Alarm { alarm, number, what, count, stc, happened_at, delayed, text, .. } = event else { return None };
     let happened_at = happened_at.filter(|at| *at <= input.recorded_at).unwrap_or(input.recorded_at);
     let delayed = *delayed || is_late(happened_at, input.recorded_at);
     let of_home = [happening.device.as_str(), alarm.as_ref()];
@@ -76,13 +76,9 @@ fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &E
             return None;
         }
         if known.closed_by.is_none() {
-            return Some(Decision::Join(join(
-                known,
-                happening,
-                (*what, *number, *count),
-                stc.unwrap_or(0),
-                (happened_at, delayed),
-            )));
+            let words = Some(text.as_str().to_owned()).filter(|text| !text.is_empty() && *what != Telling::Again);
+            let join = join(known, happening, (*what, *number, *count), stc.unwrap_or(0), (happened_at, delayed));
+            return Some(Decision::Join(Join { words: words.map(|text| (text.clone(), text)), ..join }));
         }
         closed += 1;
         id = alarm_id(NAME, &[of_home[0], of_home[1], &format!("after {closed}")]);
@@ -111,6 +107,7 @@ fn join(
         delayed,
         notify: !known.is_claimed(),
         home: Some((number, count)),
+        words: None,
     }
 }
 
