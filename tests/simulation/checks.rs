@@ -119,13 +119,15 @@ impl World {
                 let (restart, seq) = match decision {
                     Decision::Raise(raise) => (raise.restart, raise.seq),
                     Decision::Join(join) => (join.restart, join.seq),
-                    Decision::Tell(tell) => panic!("an event decides nothing about reach: {tell:?}"),
+                    Decision::Tell(_) | Decision::Say(_) => {
+                        panic!("an event decides nothing about reach: {decision:?}")
+                    }
                 };
                 assert_eq!((restart, seq), (event.restart, event.seq), "a decision names another event than its cause");
                 let is_told = match decision {
                     Decision::Raise(_) => true,
                     Decision::Join(join) => join.notify && join.what == JoinWhat::Again,
-                    Decision::Tell(_) => false,
+                    Decision::Tell(_) | Decision::Say(_) => false,
                 };
                 *told.entry(identity(event)).or_default() += u32::from(is_told);
             }

@@ -18,11 +18,13 @@ mod kamailio;
 mod loop_disk;
 mod mosquitto;
 mod needs;
+pub mod netns;
 mod paho;
 mod ports;
 mod process;
 mod raw;
 mod receiver;
+mod relay;
 mod wait;
 
 pub use centre::{Centre, Mrq};
@@ -41,6 +43,7 @@ pub use ports::{free_port, is_listening};
 pub use process::Process;
 pub use raw::{RawMqtt, connect_packet, publish_packet, tls, tls_anonymous};
 pub use receiver::{Receiver, Told};
+pub use relay::{Relay, Way};
 pub use wait::{eventually, eventually_within};
 
 use std::path::{Path, PathBuf};

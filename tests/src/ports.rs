@@ -28,17 +28,20 @@ pub fn free_port() -> u16 {
     panic!("no free port between {FIRST} and {}", FIRST + COUNT);
 }
 
-/// True if a socket listens on that port of this machine. Read from the kernel: connecting would show in the log of what listens.
+/// True if a socket listens on that port of this machine, or of the network namespace this thread is in. Read from the kernel: connecting would show in the log of what listens.
 pub fn is_listening(port: u16) -> bool {
     const LISTEN: &str = "0A";
-    ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|file| std::fs::read_to_string(file).ok()).any(|table| {
-        table.lines().skip(1).any(|line| {
-            let mut fields = line.split_whitespace().skip(1);
-            let local = fields.next().unwrap_or_default();
-            let state = fields.nth(1).unwrap_or_default();
-            state == LISTEN && local.rsplit(':').next() == Some(format!("{port:04X}").as_str())
+    ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
+        .iter()
+        .filter_map(|file| std::fs::read_to_string(file).ok())
+        .any(|table| {
+            table.lines().skip(1).any(|line| {
+                let mut fields = line.split_whitespace().skip(1);
+                let local = fields.next().unwrap_or_default();
+                let state = fields.nth(1).unwrap_or_default();
+                state == LISTEN && local.rsplit(':').next() == Some(format!("{port:04X}").as_str())
+            })
         })
-    })
 }
 
 #[cfg(test)]

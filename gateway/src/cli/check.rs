@@ -140,19 +140,40 @@ fn disk(config: &Config) -> Line {
     Line { part: "disk", light, found }
 }
 
+/// Red: a receiver is reached over none of its paths. Yellow: one of several is lost, or not judged yet.
 fn paths(config: &Config, stat: &Value) -> Line {
-    let is_down = |name: &str| stat["paths"][name]["up"] == Value::Bool(false);
-    let unknown = |name: &str| stat["paths"][name].is_null();
-    let down: Vec<&str> = config.receivers.iter().map(|r| r.name.as_str()).filter(|name| is_down(name)).collect();
-    let silent: Vec<&str> = config.receivers.iter().map(|r| r.name.as_str()).filter(|name| unknown(name)).collect();
-    let (light, found) = if !down.is_empty() {
-        (Light::Red, format!("not reached: {}; alarms wait for them", down.join(", ")))
-    } else if !silent.is_empty() {
-        (Light::Yellow, format!("not heard yet: {}", silent.join(", ")))
-    } else {
-        (Light::Green, format!("{} receivers answer their heartbeats", config.receivers.len()))
+    let (mut cut_off, mut lost, mut unknown, mut count) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for receiver in &config.receivers {
+        let labels = receiver.path_labels();
+        let up = |label: &String| stat["paths"][&receiver.name][label]["up"].as_bool();
+        count += labels.len();
+        if labels.iter().all(|label| up(label) == Some(false)) {
+            cut_off.push(receiver.name.clone());
+            continue;
+        }
+        let of = |wished| labels.iter().filter(move |label| up(label) == wished);
+        let told = |label: &String| format!("{} over {label}", receiver.name);
+        lost.extend(of(Some(false)).map(told));
+        unknown.extend(of(None).map(told));
+    }
+    let mut found = Vec::new();
+    let mut say = |what: &str, names: &[String], then: &str| {
+        if !names.is_empty() {
+            found.push(format!("{what}: {}{then}", names.join(", ")));
+        }
     };
-    Line { part: "paths", light, found }
+    say("not reached", &cut_off, "; alarms wait for them");
+    say("lost", &lost, "; the receiver's other paths carry its alarms: have it mended");
+    say("not heard yet", &unknown, "");
+    let light = match (cut_off.is_empty(), found.is_empty()) {
+        (false, _) => Light::Red,
+        (true, false) => Light::Yellow,
+        (true, true) => Light::Green,
+    };
+    if found.is_empty() {
+        found.push(format!("{count} to {} receivers answer their heartbeats", config.receivers.len()));
+    }
+    Line { part: "paths", light, found: found.join(". ") }
 }
 
 fn connections(stat: &Value) -> Line {
@@ -180,4 +201,49 @@ fn owed(stat: &Value) -> Line {
     let open = stat["alarms_open"].as_u64().unwrap_or_default();
     let light = if owed > 0 { Light::Red } else { Light::Green };
     Line { part: "alarms", light, found: format!("{open} open, {owed} notices that no receiver has accepted") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::{PathConfig, ReceiverConfig, ReceiverKind};
+
+    fn config() -> Config {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = dir.path().join("vaka.toml");
+        std::fs::write(&file, "[gateway]\nid = \"gw-1\"\n[ingest]\nlisten = \"127.0.0.1:1\"\n").expect("written");
+        let (mut config, _) = Config::load(&file).expect("a config");
+        let way = |name: &str| PathConfig { name: name.into(), ..PathConfig::default() };
+        config.receivers = vec![
+            ReceiverConfig {
+                paths: vec![way("fibre"), way("mobile")],
+                ..ReceiverConfig::new("arc", ReceiverKind::Scaip, "sips:arc")
+            },
+            ReceiverConfig::new("plain", ReceiverKind::Scaip, "sips:plain"),
+        ];
+        config
+    }
+
+    fn light(fibre: Option<bool>, mobile: Option<bool>, plain: Option<bool>) -> (Light, String) {
+        let word = |up: Option<bool>| up.map_or(Value::Null, |up| serde_json::json!({"up": up}));
+        let arc = serde_json::json!({"fibre sips:arc": word(fibre), "mobile sips:arc": word(mobile)});
+        let stat = serde_json::json!({"paths": {"arc": arc, "plain": {"sips:plain": word(plain)}}});
+        let line = paths(&config(), &stat);
+        (line.light, line.found)
+    }
+
+    #[test]
+    fn paths_are_green_when_all_are_up_yellow_when_another_carries_on_and_red_when_a_receiver_is_cut_off() {
+        let (up, down) = (Some(true), Some(false));
+        assert_eq!(light(up, up, up), (Light::Green, "3 to 2 receivers answer their heartbeats".into()));
+        let (colour, found) = light(up, down, up);
+        assert!(colour == Light::Yellow && found.contains("arc over mobile sips:arc"), "{found}");
+        assert_eq!(light(down, up, up).0, Light::Yellow);
+        assert_eq!(light(up, None, up).0, Light::Yellow);
+        assert_eq!(light(down, None, up).0, Light::Yellow, "the second may still work");
+        let (colour, found) = light(down, down, up);
+        assert!(colour == Light::Red && found.starts_with("not reached: arc;"), "{found}");
+        assert_eq!(light(up, up, down).0, Light::Red, "the one path of a receiver");
+        assert_eq!(light(None, None, None).0, Light::Yellow);
+    }
 }

@@ -260,6 +260,11 @@ impl ReceiverConfig {
         self.paths.iter().map(over).collect()
     }
 
+    /// What each of its paths is called in records and reports, the primary first.
+    pub fn path_labels(&self) -> Vec<String> {
+        self.over_each_path().into_iter().map(|(label, _)| label.to_string()).collect()
+    }
+
     /// Its address asks for TLS.
     pub fn is_over_tls(&self) -> bool {
         match self.kind {

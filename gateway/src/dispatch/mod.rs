@@ -158,7 +158,7 @@ pub fn reference(alarm: &AlarmId, number: u32) -> String {
 pub type Reports = Arc<dyn Fn(Report) + Send + Sync>;
 
 enum Command {
-    Owe(Notice),
+    Owe(Box<Notice>),
     Settled(AlarmId),
     Reconfigure(DispatchConfig),
 }
@@ -227,7 +227,7 @@ impl Dispatcher {
 
     /// A notice to be told until it is accepted. Owing it again changes nothing.
     pub fn owe(&self, notice: Notice) {
-        self.command(Command::Owe(notice));
+        self.command(Command::Owe(Box::new(notice)));
     }
 
     /// A person has taken or closed the alarm: no further tries for its notices.
@@ -331,7 +331,7 @@ impl Actor {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Owe(notice) => {
-                let report = self.ledger.owe(notice, self.now_ms());
+                let report = self.ledger.owe(*notice, self.now_ms());
                 self.report(report);
             }
             Command::Settled(alarm) => {

@@ -32,7 +32,7 @@ impl Desk {
         let mut reports = Vec::new();
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                Command::Owe(notice) => reports.extend(self.ledger.owe(notice, now_ms)),
+                Command::Owe(notice) => reports.extend(self.ledger.owe(*notice, now_ms)),
                 Command::Settled(alarm) => {
                     self.ledger.settled(&alarm);
                     reports.extend(self.ledger.has_room());

@@ -3,6 +3,9 @@
 mod dc09;
 mod hostile;
 mod hub;
+pub(super) mod memory;
+mod outage;
+mod regime;
 pub(super) mod scripted;
 pub(super) mod tls;
 
@@ -97,9 +100,14 @@ impl Stage {
 
     /// Waits for a report; those before it are kept in `heard` too.
     pub async fn until(&mut self, wished: impl Fn(&Report) -> bool) -> Report {
+        self.until_within(Duration::from_secs(60), wished).await
+    }
+
+    /// [`Stage::until`], where the next report may take longer: on a paused clock.
+    pub async fn until_within(&mut self, limit: Duration, wished: impl Fn(&Report) -> bool) -> Report {
         loop {
-            let next = tokio::time::timeout(Duration::from_secs(60), self.reports.recv());
-            let report = next.await.expect("a report within a minute").expect("dispatch runs");
+            let next = tokio::time::timeout(limit, self.reports.recv());
+            let report = next.await.expect("a report in time").expect("dispatch runs");
             self.heard.push(report.clone());
             if wished(&report) {
                 return report;

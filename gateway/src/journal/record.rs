@@ -133,6 +133,7 @@ pub enum Decision {
     Raise(Box<Raise>),
     Join(Join),
     Tell(Tell),
+    Say(Say),
 }
 
 /// A device in the home says that nobody has an alarm yet; and says so when somebody has.
@@ -142,6 +143,15 @@ pub struct Tell {
     pub device: DeviceId,
     pub text: String,
     pub text_after: String,
+}
+
+/// A device in the home says how things stand, whatever alarm there is or is not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Say {
+    pub device: DeviceId,
+    pub text: String,
+    /// It is well again.
+    pub good: bool,
 }
 
 /// A new alarm.
@@ -214,6 +224,9 @@ pub struct Join {
     /// At a hub: the home's number of this telling, and how often it had come there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<(u32, u32)>,
+    /// (Swedish, English) of this telling, where they differ from the alarm's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

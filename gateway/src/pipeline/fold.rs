@@ -15,7 +15,7 @@ use crate::journal::Header;
 use crate::journal::record::{Decision, EventRecord, Record};
 use crate::limits::RECEIPT_EXPIRES_MS;
 use crate::rules::alarms::{Alarms, Change};
-use crate::rules::gateway_part;
+use crate::rules::{Paths, gateway_part};
 
 /// What is known of a device from its own records.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -39,18 +39,9 @@ pub struct State {
     pub commands: Commands,
     pub devices: BTreeMap<DeviceId, Seen>,
     pub refused: BTreeMap<Lane, u64>,
-    /// The newest word on each receiver's path.
+    /// The newest word on each path of each receiver.
     #[serde(default)]
-    pub paths: BTreeMap<String, Path>,
-}
-
-/// How a receiver is reached, as far as its heartbeat tells.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Path {
-    pub up: bool,
-    /// UTC milliseconds.
-    pub since: i64,
-    pub detail: String,
+    pub reach: Paths,
 }
 
 /// A change together with the command it means for a device, if any.
@@ -82,6 +73,11 @@ impl State {
                         Decision::Raise(raise) => self.alarms.apply_raise(raise, at, &mut changes),
                         Decision::Join(join) => self.alarms.apply_join(join, at, &mut changes),
                         Decision::Tell(tell) => self.alarms.apply_tell(tell, &mut changes),
+                        Decision::Say(say) => changes.push(Change::Feedback {
+                            device: say.device.clone(),
+                            text: say.text.clone(),
+                            good: say.good,
+                        }),
                     }
                 }
             }
@@ -94,10 +90,7 @@ impl State {
             }
             Record::Quarantine(quarantine) => self.seen(&quarantine.device, at).quarantined += 1,
             Record::Refusal(refusal) => *self.refused.entry(refusal.lane).or_default() += refusal.count,
-            Record::Path(path) => {
-                let said = Path { up: path.up, since: at, detail: path.detail.clone() };
-                self.paths.insert(path.receiver.clone(), said);
-            }
+            Record::Path(path) => self.reach.apply(path, header.seq, at),
             Record::Event(_) | Record::Boot(_) | Record::Fault(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
         }
         self.tell_devices(header, changes, outcomes);

@@ -37,7 +37,8 @@ fn device(name: &str) -> DeviceId {
 fn home() -> Home {
     let facts = |dty, speaks, home| DeviceFacts { dty, fixed: false, speaks, home };
     let devices = [("gw-1", facts(2, false, true)), ("p1", facts(3, false, false)), ("lamp", facts(48, true, false))];
-    Home { devices: devices.into_iter().map(|(name, facts)| (device(name), facts)).collect(), english: true }
+    let devices = devices.into_iter().map(|(name, facts)| (device(name), facts)).collect();
+    Home { devices, english: true, ..Home::default() }
 }
 
 impl Stage {

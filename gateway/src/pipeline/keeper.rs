@@ -555,7 +555,8 @@ impl Keeper {
 
     fn judge(&mut self, header: &Header, what: rules::What<'_>) {
         let input = Judged { cursor: header.seq, recorded_at: header.wall_ms, what };
-        let decisions = rules::step(&self.restored.state.alarms, &self.home, &input);
+        let state = &self.restored.state;
+        let decisions = rules::step(&state.alarms, &state.reach, &self.home, &input);
         let Some(lane) = decisions.iter().map(|decision| self.lane_of(decision)).min() else { return };
         self.append(Record::Decisions(Decisions { cursor: header.seq, decisions }), lane);
     }
@@ -564,7 +565,7 @@ impl Keeper {
         use crate::journal::record::Decision;
         match decision {
             Decision::Raise(raise) => raise.lane,
-            Decision::Tell(_) => Lane::Life,
+            Decision::Tell(_) | Decision::Say(_) => Lane::Life,
             Decision::Join(join) => {
                 self.restored.state.alarms.get(&join.alarm).map_or(Lane::Technical, |a| a.raise.lane)
             }

@@ -351,6 +351,11 @@ pub fn home(config: &Config) -> Home {
     Home {
         devices: config.devices.values().map(|device| (device.id.clone(), facts(device))).collect(),
         english: config.gateway.language == crate::config::Language::En,
+        life_paths: config
+            .receivers_for(vaka_protocol::Lane::Life)
+            .into_iter()
+            .map(|receiver| (receiver.name.clone(), receiver.path_labels()))
+            .collect(),
     }
 }
 

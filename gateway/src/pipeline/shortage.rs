@@ -45,7 +45,7 @@ struct Refused {
 /// What a record that can wait is about: a later one of the same replaces it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum About {
-    Path(String),
+    Path(String, String),
     Device(DeviceId),
 }
 
@@ -64,7 +64,7 @@ impl Shortage {
     /// True if this record is kept until there is room: presence and paths come and go for as long as the disk is full.
     pub fn postpones(&mut self, record: &Record, lane: Lane, room: &Room) -> bool {
         let about = match record {
-            Record::Path(path) => About::Path(path.receiver.clone()),
+            Record::Path(path) => About::Path(path.receiver.clone(), path.path.clone()),
             Record::Alive(alive) => About::Device(alive.device.clone()),
             _ => return false,
         };
@@ -193,5 +193,17 @@ mod tests {
         assert!(shortage.late(&room(true)).is_empty());
         assert_eq!(shortage.late(&room(false)), [(path(true), Lane::Technical)]);
         assert!(!shortage.postpones(&path(true), Lane::Technical, &room(false)));
+    }
+
+    #[test]
+    fn two_paths_of_one_receiver_are_two_things_to_say() {
+        let of = |path: &str, up| {
+            Record::Path(PathRecord { receiver: "r".into(), path: path.into(), up, detail: String::new() })
+        };
+        let mut shortage = Shortage::default();
+        for (path, up) in [("fibre sip:a", false), ("mobile sip:b", true)] {
+            assert!(shortage.postpones(&of(path, up), Lane::Technical, &room(true)));
+        }
+        assert_eq!(shortage.late(&room(false)).len(), 2);
     }
 }

@@ -1,5 +1,7 @@
 //! The pipeline without sockets: what the keeper does with inputs, and that the disk says the same as its memory.
 
+mod paths;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,6 +9,7 @@ use proptest::prelude::*;
 use tokio::sync::{mpsc, oneshot};
 use vaka_protocol::{DeviceId, Lane, Rung};
 
+use self::paths::{FIBRE, MOBILE, home_with_lamp};
 use super::keeper::{Ask, Input, Keeper};
 use super::restore;
 use super::view::{AlarmRow, Labels};
@@ -26,6 +29,7 @@ struct Bench {
     clock: Arc<ManualClock>,
     keeper: Option<Keeper>,
     roster: Roster,
+    home: Home,
 }
 
 fn device(name: &str) -> DeviceId {
@@ -39,18 +43,18 @@ impl Bench {
         let roster = Roster { devices: names.iter().map(listed).collect(), ..Roster::default() };
         let dir = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(ManualClock::new(1_795_000_000_000));
-        let mut bench = Self { dir, clock, keeper: None, roster };
+        let mut bench = Self { dir, clock, keeper: None, roster, home: Home::default() };
         bench.start();
         bench
     }
 
-    fn path(&self) -> &Path {
+    fn dir(&self) -> &Path {
         self.dir.path()
     }
 
     fn start(&mut self) {
-        let restored = restore::open(self.path(), SIZE_MAX_BYTES).expect("the journal opens");
-        let mut keeper = Keeper::new(restored, Home::default(), Labels::default(), self.clock.clone(), None);
+        let restored = restore::open(self.dir(), SIZE_MAX_BYTES).expect("the journal opens");
+        let mut keeper = Keeper::new(restored, self.home.clone(), Labels::default(), self.clock.clone(), None);
         keeper.begin();
         self.keeper = Some(keeper);
     }
@@ -122,13 +126,19 @@ impl Bench {
         }
     }
 
+    /// A path of the receiver is lost or back.
+    fn path(&mut self, receiver: &str, path: &str, up: bool) {
+        let (receiver, path, detail) = (receiver.to_owned(), path.to_owned(), String::new());
+        self.keeper().run_batch(&mut vec![Input::Report(Report::Path { receiver, path, up, detail })]);
+    }
+
     fn owed(&mut self) -> usize {
         self.keeper().state().alarms.owed().count()
     }
 
     /// What the disk folds to, and what memory holds, as bytes.
     fn disk_and_memory(&mut self) -> (Vec<u8>, Vec<u8>) {
-        let disk = restore::read_only(self.path()).expect("readable");
+        let disk = restore::read_only(self.dir()).expect("readable");
         let bytes = |state| minicbor_serde::to_vec(state).expect("serialises");
         let memory = bytes(self.keeper().state());
         (bytes(&disk), memory)
@@ -238,7 +248,7 @@ fn an_event_whose_decision_the_power_cut_took_is_judged_at_the_next_start() {
     let mut bench = Bench::new();
     bench.keeper = None;
     {
-        let (mut journal, _) = Journal::open(bench.path(), Options::default()).expect("opens");
+        let (mut journal, _) = Journal::open(bench.dir(), Options::default()).expect("opens");
         let payload = br#"{"v":1,"restart":1,"seq":1,"event":{"button":{}}}"#.to_vec();
         let event = EventRecord {
             device: device("p1"),
@@ -455,7 +465,7 @@ enum Step {
     Accept { which: usize },
     Claim { which: usize },
     Close { which: usize },
-    Path { up: bool },
+    Path { mobile: bool, up: bool },
     Later { ms: u64 },
     Kill,
     Stop,
@@ -483,7 +493,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..8_usize).prop_map(|which| Step::Accept { which }),
         1 => (0..8_usize).prop_map(|which| Step::Claim { which }),
         1 => (0..8_usize).prop_map(|which| Step::Close { which }),
-        1 => any::<bool>().prop_map(|up| Step::Path { up }),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(mobile, up)| Step::Path { mobile, up }),
         1 => (0..4_000_000_u64).prop_map(|ms| Step::Later { ms }),
         1 => Just(Step::Kill),
         1 => Just(Step::Stop),
@@ -498,6 +508,8 @@ proptest! {
     fn the_disk_says_what_memory_says(steps in prop::collection::vec(step(), 1..40)) {
         let names = ["p1", "p2", "bed"];
         let mut bench = Bench::new();
+        bench.home = home_with_lamp(&[("arc", &[FIBRE, MOBILE])]);
+        bench.kill_and_start();
         let mut alarms = std::collections::BTreeSet::new();
         for step in steps {
             match step {
@@ -524,10 +536,7 @@ proptest! {
                         let _ = bench.act(&row, ActWhat::Close, "anna");
                     }
                 }
-                Step::Path { up } => {
-                    let report = Report::Path { receiver: "larmcentral".into(), path: "tcp".into(), up, detail: String::new() };
-                    bench.keeper().run_batch(&mut vec![Input::Report(report)]);
-                }
+                Step::Path { mobile, up } => bench.path("arc", if mobile { MOBILE } else { FIBRE }, up),
                 Step::Later { ms } => bench.clock.advance(ms),
                 Step::Kill => bench.kill_and_start(),
                 Step::Stop => bench.stop_and_start(),

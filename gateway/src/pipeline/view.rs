@@ -140,6 +140,7 @@ pub fn show(state: &State, labels: &Labels, id: &AlarmId) -> Option<Value> {
             "restart": notice.restart,
             "seq": notice.seq,
             "delayed": notice.delayed,
+            "words": notice.words,
         })).collect::<Vec<_>>(),
     });
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
@@ -163,7 +164,7 @@ pub fn stat(restored: &Restored) -> Value {
     json!({
         "journal": {"bytes": journal.bytes, "segments": journal.segments, "first_seq": journal.first_seq, "next_seq": journal.next_seq},
         "replayed": restored.replayed,
-        "paths": state.paths,
+        "paths": state.reach,
         "alarms_open": state.alarms.open().count(),
         "notices_owed": state.alarms.owed().count(),
         "events": state.devices.values().map(|seen| seen.events).sum::<u64>(),
@@ -212,7 +213,10 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         accepted: notice.rung >= Rung::Accepted,
         delayed: notice.delayed,
         count: notice.count,
-        text: if labels.english { raise.en.clone() } else { raise.sv.clone() },
+        text: {
+            let (sv, en) = notice.words.as_ref().map_or((&raise.sv, &raise.en), |(sv, en)| (sv, en));
+            if labels.english { en.clone() } else { sv.clone() }
+        },
         test: raise.lane == Lane::Test,
         cause: raise.cause.clone(),
         resident: home.and_then(|home| home.resident.clone()).or(label.resident),

@@ -30,6 +30,9 @@ pub struct Notice {
     /// A receiver has it as far as that receiver can prove: nothing more is sent by itself.
     #[serde(default)]
     pub handed_over: bool,
+    /// (Swedish, English) in place of the alarm's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<(String, String)>,
 }
 
 /// One step of the ladder, with time and path.
@@ -215,6 +218,7 @@ impl Alarms {
             count: 1,
             rung: Rung::Stored,
             handed_over: false,
+            words: None,
         };
         let alarm = Alarm {
             raise: raise.clone(),
@@ -266,6 +270,7 @@ impl Alarms {
             count: alarm.count,
             rung: Rung::Stored,
             handed_over: false,
+            words: join.words.clone(),
         });
         alarm.steps.push(stored(at, number));
         alarm.trim();

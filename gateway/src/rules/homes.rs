@@ -65,7 +65,7 @@ fn cause<'a>(
 }
 
 fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &Event) -> Option<Decision> {
-    let Event::Alarm { alarm, number, what, count, stc, happened_at, delayed, .. } = event else { return None };
+    let Event::Alarm { alarm, number, what, count, stc, happened_at, delayed, text, .. } = event else { return None };
     let said_at = *happened_at;
     let Time { happened_at, delayed: is_late, suspect } = time_of(said_at, input.recorded_at);
     let delayed = *delayed || is_late;
@@ -75,19 +75,15 @@ fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &E
     let (mut id, mut closed) = (alarm_id(NAME, &of_home), 0);
     while let Some(known) = alarms.get(&id) {
         // A home made anew begins its numbers anew: raised at another time, it is another alarm.
-        let told_at = known.raise.home.as_ref().and_then(|told| told.said_at);
-        let is_another = *what == Telling::Raise && *number == 0 && told_at != said_at;
+        let first = known.raise.home.as_ref().filter(|told| told.number == 0);
+        let is_another = *what == Telling::Raise && *number == 0 && first.is_some_and(|told| told.said_at != said_at);
         if *number <= known.told_up_to && !is_another {
             return None;
         }
         if known.closed_by.is_none() && !is_another {
-            return Some(Decision::Join(join(
-                known,
-                happening,
-                (*what, *number, *count),
-                stc.unwrap_or(0),
-                (happened_at, delayed),
-            )));
+            let words = Some(text.as_str().to_owned()).filter(|text| !text.is_empty() && *what != Telling::Again);
+            let join = join(known, happening, (*what, *number, *count), stc.unwrap_or(0), (happened_at, delayed));
+            return Some(Decision::Join(Join { words: words.map(|text| (text.clone(), text)), ..join }));
         }
         closed += 1;
         id = alarm_id(NAME, &[of_home[0], of_home[1], of_home[2], &format!("after {closed}")]);
@@ -122,6 +118,7 @@ fn join(
         delayed,
         notify: !known.is_claimed(),
         home: Some((number, count)),
+        words: None,
     }
 }
 

@@ -15,6 +15,7 @@ use vaka_protocol::{AlarmId, DeviceId, Event};
 
 use crate::journal::record::{Decision, Fault, Nobody, PathRecord, Quarantine, Silent};
 use alarms::Alarms;
+pub use reach::Paths;
 
 /// What the rules know of a device beyond its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Home {
     pub devices: BTreeMap<DeviceId, DeviceFacts>,
     /// What people in the home are told is in English, not in Swedish.
     pub english: bool,
+    /// The receivers that are told of life alarms, each with the labels of its paths.
+    pub life_paths: BTreeMap<String, Vec<String>>,
 }
 
 impl Home {
@@ -83,14 +86,25 @@ pub struct Happening<'a> {
 }
 
 /// Judges one input. Every rule sees it; what they decide comes in a fixed order.
-pub fn step(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
+pub fn step(alarms: &Alarms, paths: &Paths, home: &Home, input: &Input<'_>) -> Vec<Decision> {
     match input.what {
         What::Nobody(nobody) => reach::judge(alarms, home, nobody),
+        What::Path(path) => {
+            let mut decisions = trigger::judge(alarms, paths, home, input);
+            decisions.extend(reach::path(paths, home, input.cursor, path));
+            decisions
+        }
         What::Silent(silent) => homes::silent(alarms, input, silent),
         What::Back(device) if home.facts(device).home => homes::back(alarms, input, device),
         What::Back(_) => Vec::new(),
-        _ => trigger::judge(alarms, home, input),
+        _ => trigger::judge(alarms, paths, home, input),
     }
+}
+
+/// The name of a path, from the label under which dispatch tells of it: "fibre sip:…", or the address alone where a receiver
+/// has but one path.
+pub fn path_name(label: &str) -> Option<&str> {
+    label.rsplit_once(' ').map(|(name, _)| name)
 }
 
 /// The gateway's own parts stand in the list of alarms under a name, like devices.

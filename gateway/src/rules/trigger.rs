@@ -9,8 +9,9 @@ use vaka_protocol::{DeviceId, DoseOutcome, Event, Lane, SCAIP_UNAUTHORISED};
 
 use super::alarms::{Alarm, Alarms};
 use super::homes;
-use super::words::{self, Words};
-use super::{DeviceFacts, Happening, Home, Input, What, alarm_id, gateway_part};
+use super::reach::Paths;
+use super::words::{self, Said, Words};
+use super::{DeviceFacts, Happening, Home, Input, What, alarm_id, gateway_part, path_name};
 use crate::journal::record::{Decision, Join, JoinWhat, Raise};
 use crate::limits::{ASSIGNED_RESTART, DELAYED_MS, EARLIEST_TIME_MS, FUTURE_TOLERANCE_MS};
 
@@ -43,7 +44,7 @@ pub(super) struct Cause<'a> {
     pub lane: Lane,
     dty: u16,
     stc: u16,
-    words: Words,
+    words: Said,
     /// In place of the words: what the device itself says.
     pub text: Option<String>,
     /// What the alarm's id is made from, beside device and name.
@@ -62,7 +63,7 @@ pub(super) struct Time {
     pub suspect: bool,
 }
 
-pub fn judge(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
+pub fn judge(alarms: &Alarms, paths: &Paths, home: &Home, input: &Input<'_>) -> Vec<Decision> {
     match input.what {
         What::Event(happening) => judge_event(alarms, home, input, &happening),
         What::Quarantine(quarantine) => {
@@ -78,9 +79,18 @@ pub fn judge(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
         }
         What::Path(path) => {
             let Some(device) = gateway_part(&path.receiver) else { return Vec::new() };
-            let words = if path.up { words::PATH_BACK } else { words::PATH_LOST };
-            let stc = if path.up { IP_RESTORED } else { IP_FAILURE };
-            let cause = own(input, &device, "path".into(), LINK_MONITOR, stc, words);
+            // Two paths of one receiver are two causes: each is lost and back by itself.
+            let name = path_name(&path.path);
+            let cause = name.map_or_else(|| "path".to_owned(), |name| format!("path {name}"));
+            let (stc, words) = match path.up {
+                true => {
+                    let outage_ms =
+                        paths.get(&path.receiver, &path.path).and_then(|known| known.lasted_ms(input.cursor));
+                    (IP_RESTORED, words::path_back(&path.receiver, name, outage_ms))
+                }
+                false => (IP_FAILURE, words::path_lost(&path.receiver, name)),
+            };
+            let cause = own(input, &device, cause, LINK_MONITOR, stc, words);
             if path.up { over(alarms, cause) } else { vec![raise_or_join(alarms, cause)] }
         }
         What::Fault(fault) => {
@@ -102,13 +112,13 @@ pub fn judge(alarms: &Alarms, home: &Home, input: &Input<'_>) -> Vec<Decision> {
 fn judge_event(alarms: &Alarms, home: &Home, input: &Input<'_>, happening: &Happening<'_>) -> Vec<Decision> {
     let facts = home.facts(happening.device);
     let time = time_of(happening.at, input.recorded_at);
-    let cause = |name: &str, lane, dty, stc, words| Cause {
+    let cause = |name: &str, lane, dty, stc, words: Words| Cause {
         device: happening.device,
         name: name.to_owned(),
         lane,
         dty,
         stc,
-        words,
+        words: words.into(),
         text: None,
         // A conflicting event is another cause under the same identity: its own record makes it one.
         key: [
@@ -259,8 +269,8 @@ fn raise(alarms: &Alarms, cause: Cause<'_>) -> Decision {
         happened_at: cause.time.happened_at,
         delayed: cause.time.delayed,
         clock_suspect: cause.time.suspect,
-        sv: cause.text.clone().unwrap_or_else(|| cause.words.0.to_owned()),
-        en: cause.text.unwrap_or_else(|| cause.words.1.to_owned()),
+        sv: cause.text.clone().unwrap_or_else(|| cause.words.sv.into_owned()),
+        en: cause.text.unwrap_or_else(|| cause.words.en.into_owned()),
         home: None,
     }))
 }
@@ -283,6 +293,11 @@ fn join(alarm: &Alarm, cause: &Cause<'_>, what: JoinWhat) -> Decision {
         delayed: cause.time.delayed,
         notify: is_news && !alarm.is_claimed(),
         home: None,
+        words: (what != JoinWhat::Again).then(|| {
+            let text = cause.text.clone();
+            let owned = |word: &str| text.clone().unwrap_or_else(|| word.to_owned());
+            (owned(&cause.words.sv), owned(&cause.words.en))
+        }),
     })
 }
 
@@ -304,7 +319,7 @@ pub(super) fn own<'a>(
     name: String,
     dty: u16,
     stc: u16,
-    words: Words,
+    words: impl Into<Said>,
 ) -> Cause<'a> {
     Cause {
         device,
@@ -312,7 +327,7 @@ pub(super) fn own<'a>(
         lane: Lane::Technical,
         dty,
         stc,
-        words,
+        words: words.into(),
         text: None,
         key: [input.cursor.to_string(), String::new(), String::new()],
         cursor: input.cursor,

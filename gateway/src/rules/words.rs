@@ -1,9 +1,29 @@
 //! What is said of an event, in Swedish and English: short sentences that a relative understands.
 
+use std::borrow::Cow;
+
 use vaka_protocol::{DoseOutcome, Event, Press};
 
 /// (Swedish, English).
 pub type Words = (&'static str, &'static str);
+/// As [`Words`], where names or numbers may be part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    pub sv: Cow<'static, str>,
+    pub en: Cow<'static, str>,
+}
+
+impl From<Words> for Said {
+    fn from((sv, en): Words) -> Said {
+        Said { sv: sv.into(), en: en.into() }
+    }
+}
+
+impl From<(String, String)> for Said {
+    fn from((sv, en): (String, String)) -> Said {
+        Said { sv: sv.into(), en: en.into() }
+    }
+}
 
 pub fn of(event: &Event) -> Words {
     match event {
@@ -59,9 +79,6 @@ pub const HEALTH_GOOD: Words = ("Allt i hemmet fungerar igen.", "Everything in t
 pub const TASK: Words = ("Någon behöver komma till hemmet.", "Somebody has to come to the home.");
 pub const QUARANTINE: Words =
     ("Enheten sände något som inte gick att läsa.", "The device sent what could not be read.");
-pub const PATH_LOST: Words = ("Larmmottagaren nås inte.", "The receiver cannot be reached.");
-pub const PATH_BACK: Words = ("Larmmottagaren nås igen.", "The receiver can be reached again.");
-
 /// What the gateway found wrong, or well again.
 pub fn of_fault(name: &str, active: bool) -> Words {
     match (name, active) {
@@ -75,5 +92,79 @@ pub fn of_fault(name: &str, active: bool) -> Words {
         ("connections-full", false) => ("Gatewayen kan ta emot enheter igen.", "The gateway can serve devices again."),
         (_, true) => ("Något är fel i gatewayen.", "Something is wrong in the gateway."),
         (_, false) => ("Felet i gatewayen är över.", "The fault in the gateway is over."),
+    }
+}
+
+/// A path to a receiver is lost. What matters comes first: a SCAIP receiver shows 32 characters.
+pub fn path_lost(receiver: &str, path: Option<&str>) -> Said {
+    let said = match path {
+        Some(path) => (format!("Avbrott på {path} till {receiver}."), format!("No way over {path} to {receiver}.")),
+        None => (format!("{receiver} nås inte."), format!("{receiver} cannot be reached.")),
+    };
+    said.into()
+}
+
+/// As [`path_lost`]: it is back, after so long where that is known.
+pub fn path_back(receiver: &str, path: Option<&str>, outage_ms: Option<i64>) -> Said {
+    let (after_sv, after_en) = match outage_ms.map(lasting) {
+        Some((sv, en)) => (format!(" efter {sv}"), format!(" after {en}")),
+        None => Default::default(),
+    };
+    let (sv, en) = match path {
+        Some(path) => (format!("{path} åter"), format!("{path} back")),
+        None => ("Åter".to_owned(), "Back".to_owned()),
+    };
+    let (again_sv, again_en) = (format!("{receiver} nås igen"), format!("{receiver} is reached again"));
+    (format!("{sv}{after_sv}: {again_sv}."), format!("{en}{after_en}: {again_en}.")).into()
+}
+
+/// A span of time in its two largest units: "1 timme 5 minuter", "1 hour 5 minutes".
+pub fn lasting(ms: i64) -> (String, String) {
+    const UNITS: [(i64, [&str; 4]); 4] = [
+        (86_400, ["dygn", "dygn", "day", "days"]),
+        (3_600, ["timme", "timmar", "hour", "hours"]),
+        (60, ["minut", "minuter", "minute", "minutes"]),
+        (1, ["sekund", "sekunder", "second", "seconds"]),
+    ];
+    let mut rest_s = ms.max(0) / 1_000;
+    let (mut sv, mut en) = (Vec::new(), Vec::new());
+    for (seconds, names) in UNITS {
+        let count = rest_s / seconds;
+        rest_s %= seconds;
+        let is_last = !sv.is_empty();
+        if count > 0 || (seconds == 1 && !is_last) {
+            let many = usize::from(count != 1);
+            sv.push(format!("{count} {}", names[many]));
+            en.push(format!("{count} {}", names[2 + many]));
+        }
+        // Nothing below the second unit: "2 days", not "2 days 4 seconds".
+        if is_last {
+            break;
+        }
+    }
+    (sv.join(" "), en.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_told_in_their_two_largest_units() {
+        let said = |s: i64| lasting(s * 1_000).0;
+        assert_eq!([said(-1), said(0), said(1), said(59)], ["0 sekunder", "0 sekunder", "1 sekund", "59 sekunder"]);
+        assert_eq!([said(60), said(3_599), said(3_600)], ["1 minut", "59 minuter 59 sekunder", "1 timme"]);
+        assert_eq!([said(3_900), said(90_000), said(172_804)], ["1 timme 5 minuter", "1 dygn 1 timme", "2 dygn"]);
+        assert_eq!(lasting(93_784_000).1, "1 day 2 hours");
+    }
+
+    #[test]
+    fn a_path_is_told_by_its_name_and_how_long_it_was_away() {
+        assert_eq!(path_lost("larmcentral", Some("fibre")).sv, "Avbrott på fibre till larmcentral.");
+        assert_eq!(path_lost("larmcentral", None).en, "larmcentral cannot be reached.");
+        let back = path_back("larmcentral", Some("fibre"), Some(720_000));
+        assert_eq!(back.sv, "fibre åter efter 12 minuter: larmcentral nås igen.");
+        assert_eq!(back.en, "fibre back after 12 minutes: larmcentral is reached again.");
+        assert_eq!(path_back("larmcentral", None, None).sv, "Åter: larmcentral nås igen.");
     }
 }

@@ -84,7 +84,8 @@ fn receiver(c: &mut Check<'_>, file: &file::File, whole: &Spanned<file::Receiver
         }
         made.claimed_deadline_s = c.number("claimed_deadline_s", seconds, 5, 86_400).map(|s| s as u32);
     }
-    let mut ways: Vec<_> = made.paths.iter().map(|path| (&path.bind.address, &path.bind.interface, &path.url)).collect();
+    let mut ways: Vec<_> =
+        made.paths.iter().map(|path| (&path.bind.address, &path.bind.interface, &path.url)).collect();
     ways.sort();
     ways.dedup();
     if r.two_paths == Some(true) && ways.len() < 2 {

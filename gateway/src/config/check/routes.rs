@@ -102,15 +102,23 @@ fn warn_of_gaps(c: &mut Check<'_>, file: &file::File, routes: &[Route], receiver
     }
     // An alarm that nobody can prove to have taken must not end the way of others.
     for lane in [Lane::Life, Lane::Care] {
-        let to: Vec<&ReceiverConfig> =
-            routes.iter().filter(|route| route.lanes.contains(&lane)).flat_map(|route| &route.to).filter_map(|name| receivers.iter().find(|r| r.name == *name)).collect();
+        let to: Vec<&ReceiverConfig> = routes
+            .iter()
+            .filter(|route| route.lanes.contains(&lane))
+            .flat_map(|route| &route.to)
+            .filter_map(|name| receivers.iter().find(|r| r.name == *name))
+            .collect();
         if !to.is_empty() && to.iter().all(|receiver| receiver.kind.last_rung() < vaka_protocol::Rung::Accepted) {
             let lane = lane.as_str();
             c.warn_of_all(&format!("lane `{lane}` goes to webhooks alone, which prove no more than that a server took it: NOBODY CONFIRMS; add a receiver that accepts alarms"));
         }
     }
     if !file.receiver.is_empty() {
-        let unrouted: Vec<&str> = [Lane::Care, Lane::Technical].iter().filter(|lane| first_gap(routes, **lane).is_some()).map(|lane| lane.as_str()).collect();
+        let unrouted: Vec<&str> = [Lane::Care, Lane::Technical]
+            .iter()
+            .filter(|lane| first_gap(routes, **lane).is_some())
+            .map(|lane| lane.as_str())
+            .collect();
         if !unrouted.is_empty() && routes.iter().any(|route| route.lanes.contains(&Lane::Life)) {
             let lanes = unrouted.join(", ");
             c.warn_of_all(&format!("no [[route]] at all hours for {lanes}: such alarms are kept and shown here, and NOBODY OUTSIDE IS TOLD; add the lanes to a [[route]]"));

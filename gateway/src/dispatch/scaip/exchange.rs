@@ -8,7 +8,7 @@ use super::super::link::{Failure, LinkEvent};
 use super::super::sip::digest::challenge;
 use super::super::sip::{Message, Start, write};
 use super::mrs::Mrs;
-use super::{CONTENT_TYPE, HEARTBEATS_KEPT, Link, Transaction, mrq};
+use super::{CONTENT_TYPE, Dial, HEARTBEATS_KEPT, Link, Transaction, mrq};
 use crate::limits::HEARTBEAT_MISSES_MAX;
 
 impl Link {
@@ -176,12 +176,19 @@ impl Link {
 
     pub(super) async fn heartbeat_missed(&mut self, id: u64, why: &str) {
         self.missed(why).await;
+        let now = Instant::now();
         let Some(open) = self.connections.get_mut(&id) else {
             return;
         };
         open.heartbeats_missed += 1;
-        if open.heartbeats_missed >= HEARTBEAT_MISSES_MAX {
+        // Left alone for hours, as a second path is: the network may have forgotten the connection, and a new one tells at once.
+        let left_alone = self.context.heartbeat(false) * (HEARTBEAT_MISSES_MAX + 1);
+        let is_forgotten = open.heard_at.is_some_and(|heard_at| now.duration_since(heard_at) > left_alone);
+        if is_forgotten || open.heartbeats_missed >= HEARTBEAT_MISSES_MAX {
             self.closed(id, why).await;
+        }
+        if is_forgotten {
+            self.dial = Dial::After(now);
         }
     }
 

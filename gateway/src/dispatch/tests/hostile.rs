@@ -89,7 +89,7 @@ fn reference_of(message: &Message) -> String {
 }
 
 /// The centre's own MESSAGE with its answer, written by hand so that it owes nothing to the gateway's writer.
-fn mrs(reference: &str, snu: u32, more: &str) -> Vec<u8> {
+pub(super) fn mrs(reference: &str, snu: u32, more: &str) -> Vec<u8> {
     let body = format!("<mrs><ref>{reference}</ref><snu>{snu}</snu>{more}</mrs>\r\n");
     format!(
         "MESSAGE sip:gw SIP/2.0\r\nv: SIP/2.0/TCP proxy;branch=z9hG4bKp\r\nVia: SIP/2.0/TCP centre;branch=z9hG4bKc\r\n\
