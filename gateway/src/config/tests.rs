@@ -52,7 +52,7 @@ fn errors_name_line_key_and_fix() {
         (device("id = \"P 1\"\nkind = \"pendant\""), "v.toml:7: `id`: `P 1` is not an id; use a-z, 0-9 and -, 1 to 32 characters".into()),
         (receiver("[[route]]\nlanes = [\"live\"]\nto = [\"lc\"]"), "v.toml:11: unknown lane `live`; did you mean `life`? known: life, care, technical, telemetry, test".into()),
         (receiver("[[route]]\nlanes = [\"telemetry\"]\nto = [\"lc\"]"), "v.toml:11: `telemetry` stays in the home: a scaip receiver takes alarms only; remove it from `lanes`".into()),
-        (receiver("[[route]]\nlanes = [\"life\"]\nto = [\"ld\"]"), "v.toml:12: this [[route]] names the unknown receiver `ld`; did you mean `lc`?".into()),
+        (receiver("[[route]]\nlanes = [\"life\", \"care\", \"technical\"]\nto = [\"ld\"]"), "v.toml:12: this [[route]] names the unknown receiver `ld`; did you mean `lc`?".into()),
         (receiver("[[route]]\nlanes = []\nto = [\"lc\"]"), "v.toml:10: `lanes` of this [[route]] is empty; name at least one".into()),
         (HEAD.replace("\"gw-1\"", "\"gw-1\"\nrole = \"huose\""), "v.toml:3: unknown role `huose`; did you mean `house`? known: home, house, hub".into()),
         (HEAD.replace("\"gw-1\"", "\"gw-1\"\nlanguage = \"fi\""), "v.toml:3: unknown language `fi`; known: sv, en".into()),
@@ -77,8 +77,8 @@ fn errors_name_line_key_and_fix() {
         (receiver("[[receiver.path]]\nname = \"a\"\n[[receiver.path]]\nname = \"a\""), "v.toml:6: receiver `lc`: two of its paths are called `a`; give each its own name".into()),
         (receiver("").replace("scaip", "hub"), "v.toml:6: receiver `lc`: `sip:127.0.0.1:5060;transport=tcp` is no hub: write `mqtts:HOST:PORT`".into()),
         (receiver("pin = \"0000000000000000000000000000000000000000000000000000000000000000\"").replace("scaip", "hub").replace("sip:127.0.0.1:5060;transport=tcp", "mqtts:hub"), "v.toml:6: receiver `lc`: a hub knows this gateway by its certificate: write the `cert` and `key` that `vaka device add … --kind gateway` made there".into()),
-        (receiver("[[route]]\nlanes = [\"life\"]\nto = [\"lc\"]\ndays = [\"moonday\"]"), "v.toml:13: unknown day `moonday`; did you mean `monday`? known: monday, tuesday, wednesday, thursday, friday, saturday, sunday".into()),
-        (receiver("[[route]]\nlanes = [\"life\"]\nto = [\"lc\"]\nfrom = \"25:00\""), "v.toml:13: `from`: expected a local time such as \"22:00\", found `25:00`".into()),
+        (receiver("[[route]]\nlanes = [\"life\", \"care\", \"technical\"]\nto = [\"lc\"]\ndays = [\"moonday\"]"), "v.toml:13: unknown day `moonday`; did you mean `monday`? known: monday, tuesday, wednesday, thursday, friday, saturday, sunday".into()),
+        (receiver("[[route]]\nlanes = [\"life\", \"care\", \"technical\"]\nto = [\"lc\"]\nfrom = \"25:00\""), "v.toml:13: `from`: expected a local time such as \"22:00\", found `25:00`".into()),
         // Devices.
         (device("id = \"p1\"\nkind = \"pendant\"\n[[device]]\nid = \"p1\"\nkind = \"lock\""), "v.toml:10: there is already a device `p1` in line 6; give each its own id".into()),
         (device("id = \"gw-1\"\nkind = \"pendant\""), "v.toml:7: `gw-1` is the gateway's own id; give the device another".into()),
@@ -119,7 +119,7 @@ fn warnings_are_loud() {
         "v.toml: no [[route]] for the lane `life`: LIFE ALARMS GO TO NOBODY; add lanes = [\"life\"] and to = [...]";
     assert_eq!(unrouted, [life, "v.toml:7: no [[route]] leads to receiver `lc`"]);
 
-    let route = "[[route]]\nlanes = [\"life\"]\nto = [\"lc\"]";
+    let route = "[[route]]\nlanes = [\"life\", \"care\", \"technical\"]\nto = [\"lc\"]";
     assert_eq!(parse(&receiver(route)).unwrap().1, [""; 0]);
     let blind = receiver(route).replace("sip:127.0.0.1:5060;transport=tcp", "sips:lc.example:5061");
     let untrusted =
@@ -136,14 +136,14 @@ fn warnings_are_loud() {
 
 #[test]
 fn a_route_or_a_path_that_can_lose_an_alarm_is_said_loud() {
-    let by_day = "[[route]]\nlanes = [\"life\"]\nto = [\"lc\"]\nfrom = \"07:00\"\nuntil = \"22:00\"\n";
+    let by_day = "[[route]]\nlanes = [\"care\", \"technical\"]\nto = [\"lc\"]\n[[route]]\nlanes = [\"life\"]\nto = [\"lc\"]\nfrom = \"07:00\"\nuntil = \"22:00\"\n";
     let gap = "v.toml: no [[route]] for the lane `life` on monday from 00:00: LIFE ALARMS GO TO NOBODY THEN; add a [[route]] \
         without days and hours as the last";
     assert_eq!(parse(&receiver(by_day)).unwrap().1, [gap]);
     let by_night = by_day.replace("07:00", "x").replace("22:00", "07:00").replace('x', "22:00");
     assert_eq!(parse(&receiver(&format!("{by_day}{by_night}"))).unwrap().1, [""; 0]);
 
-    let route = "[[route]]\nlanes = [\"life\"]\nto = [\"lc\"]";
+    let route = "[[route]]\nlanes = [\"life\", \"care\", \"technical\"]\nto = [\"lc\"]";
     let paths = "two_paths = true\n[[receiver.path]]\nname = \"fibre\"\ninterface = \"eth0\"\n";
     let alone = "v.toml:6: receiver `lc` is promised two paths and has 1; add [[receiver.path]] for each, with `interface` or `address`";
     assert_eq!(parse(&receiver(&format!("{paths}{route}"))).unwrap().1, [alone]);

@@ -124,7 +124,7 @@ mod tests {
 
     const HEAD: &str = "[gateway]\nid = \"gw-1\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n\
         [[device]]\nid = \"p1\"\nkind = \"pendant\"\n[[device]]\nid = \"bed-1\"\nkind = \"bed-sensor\"\n\
-        [[route]]\nlanes = [\"life\"]\nto = [\"arc\"]\n[[receiver]]\nname = \"arc\"\nkind = \"dc09\"\n";
+        [[route]]\nlanes = [\"life\", \"care\", \"technical\"]\nto = [\"arc\"]\n[[receiver]]\nname = \"arc\"\nkind = \"dc09\"\n";
 
     fn parse(more: &str) -> Result<(Config, Vec<String>), Vec<String>> {
         match Config::parse(format!("{HEAD}{more}\n").as_bytes(), Path::new("v.toml")) {
