@@ -159,6 +159,10 @@ pub const SNAPSHOT_RECORDS_MAX: u64 = 100_000;
 /// Longer: a disk that something else fills is noticed by a write that fails, which the reserve then takes.
 pub const ROOM_MS: u64 = 250;
 
+/// A pause between two batches after which the room on the disk is looked up again, in milliseconds. Longer: what another program has
+/// filled meanwhile is noticed a batch later.
+pub const ROOM_PAUSE_MS: u64 = 5;
+
 /// Longest wait of a commit for company, in microseconds, where several devices send at once: one sync for all of them
 /// writes 630 bytes an event to the flash at 16 devices, one for each half 1,050. A lone device's event and a press never wait. Source: measured.
 pub const GATHER_US: u64 = 300;

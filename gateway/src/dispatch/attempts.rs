@@ -382,6 +382,7 @@ impl Ledger {
                 self.start(&key, targets, &mut starts);
             }
         }
+        starts.sort_by_key(|start| start.notice.lane);
         starts
     }
 

@@ -119,6 +119,8 @@ pub struct Keeper {
     pub(super) room: Room,
     /// When that was looked up, in monotonic milliseconds; `None`: it has to be again.
     room_at_ms: Option<u64>,
+    /// When the last batch was taken, in monotonic milliseconds.
+    batch_at_ms: u64,
     shortage: Shortage,
     pub(super) shares: Shares,
     /// Devices that listen from this batch on: what they are owed is sent after its commit.
@@ -152,6 +154,7 @@ impl Keeper {
             outcomes: Vec::new(),
             room: Room::default(),
             room_at_ms: None,
+            batch_at_ms: 0,
             shortage: Shortage::default(),
             shares: Shares::default(),
             new_listeners: Vec::new(),
@@ -236,10 +239,12 @@ impl Keeper {
         self.commit();
     }
 
-    /// Asking the file system costs as much as storing five events. Where room is short it is asked for every batch.
+    /// Asking the file system costs as much as storing five events: not done between batches that follow each other closely.
+    /// Where room is short, and after a pause, it is asked.
     fn look_for_room(&mut self) {
         let now_ms = self.clock.now().mono_ms;
-        let fresh = self.room_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < limits::ROOM_MS);
+        let is_busy = now_ms.saturating_sub(std::mem::replace(&mut self.batch_at_ms, now_ms)) < limits::ROOM_PAUSE_MS;
+        let fresh = is_busy && self.room_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < limits::ROOM_MS);
         let ample = self.room == Room::default() && self.restored.journal.reserve() != Reserve::Gone;
         if !(fresh && ample) {
             self.room = self.restored.room();
