@@ -217,7 +217,8 @@ pub const PAST_NOTICES_MAX: usize = 1_024;
 /// Shortest wait before a notice is tried anew at its first receiver, in milliseconds; the waits grow with jitter from here.
 pub const RETRY_MS_MIN: u64 = 1_000;
 
-/// Longest such wait for the lane life, in milliseconds: also how soon a path that is back is used while a life alarm waits.
+/// Longest such wait for the lane life where a receiver refuses, in milliseconds; a third of it where none is reached: so soon is a
+/// path that is back used while a life alarm waits.
 /// Source: our choice; accepted in at most 10 s on average over a working path (EN 50136 practice).
 pub const RETRY_LIFE_MS_MAX: u64 = 3_000;
 

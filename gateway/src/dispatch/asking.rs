@@ -209,7 +209,7 @@ impl<K: Asks> Link<K> {
         if let Line::Down { why, probe_at } = &mut self.line {
             if urgent {
                 // However long the path has been down, a life alarm has it tried at the shortest wait.
-                *probe_at = (*probe_at).min(self.probed_at + Duration::from_millis(self.context.pace.retry_ms_min));
+                *probe_at = (*probe_at).min(self.probed_at + Duration::from_millis(self.context.pace.hurry_ms()));
             }
             let failure = Failure::NotConnected(why.clone());
             return self.tell(LinkEvent::Failed { attempt, failure }).await;

@@ -552,14 +552,18 @@ impl Ledger {
         if !self.next_targets(key).is_empty() {
             return self.set_state(key, State::Ready);
         }
-        let max_ms = if lane == Lane::Life { self.pace.retry_life_ms_max } else { self.pace.retry_ms_max };
+        let (min_ms, max_ms, refused_ms) = match lane {
+            // A path that is back is used within a second while a life alarm waits; who refuses it is left alone longer.
+            Lane::Life => (self.pace.hurry_ms(), self.pace.retry_life_ms_max / 3, self.pace.retry_life_ms_max),
+            _ => (self.pace.retry_ms_min, self.pace.retry_ms_max, self.pace.retry_ms_max),
+        };
         let Some((refused_by_all, before_ms)) = self.find(key).map(|owed| (owed.refused_by_all, owed.wait_ms)) else {
             return;
         };
         let wait_ms = match refused_by_all {
             // Repeating at once what everybody refused helps nobody.
-            true => max_ms,
-            false => next_wait_ms(&mut self.dice, before_ms, self.pace.retry_ms_min, max_ms),
+            true => refused_ms,
+            false => next_wait_ms(&mut self.dice, before_ms, min_ms, max_ms),
         };
         if let Some(owed) = self.find_mut(key) {
             owed.tried.clear();

@@ -241,7 +241,7 @@ impl Link {
         let Order { attempt, notice } = order;
         if matches!(self.line, Line::Down { .. }) && self.redial_ms > 0 {
             if notice.lane == Lane::Life {
-                self.dial_by(self.dialled_at + Duration::from_millis(self.context.pace.retry_ms_min));
+                self.dial_by(self.dialled_at + Duration::from_millis(self.context.pace.hurry_ms()));
             }
             let failure = Failure::NotConnected(self.refusal.clone());
             return self.tell(LinkEvent::Failed { attempt, failure }).await;

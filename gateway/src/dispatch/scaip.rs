@@ -247,7 +247,7 @@ impl Link {
     /// A life alarm waits: the receiver is dialled again at the shortest wait, however long the path has been down.
     fn hurry(&mut self) {
         if let Dial::After(at) = self.dial {
-            let soonest = self.dialled_at + Duration::from_millis(self.context.pace.retry_ms_min);
+            let soonest = self.dialled_at + Duration::from_millis(self.context.pace.hurry_ms());
             self.dial = Dial::After(at.min(soonest));
         }
     }

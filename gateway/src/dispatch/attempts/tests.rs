@@ -94,7 +94,7 @@ fn the_next_receiver_is_tried_at_once_and_everybody_together_after_a_wait() {
         waits.push(due_ms - now_ms);
         now_ms = due_ms;
     }
-    assert!(waits.iter().all(|w| (10..=100).contains(w)), "{waits:?}");
+    assert!(waits.iter().all(|w| (2..=33).contains(w)), "{waits:?}");
 }
 
 #[test]
