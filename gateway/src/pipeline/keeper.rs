@@ -363,9 +363,9 @@ impl Keeper {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         let Record::Event(event) = &record else { return };
         self.restored.state.apply_event(&header, event, Some(parsed));
-        self.judge(&header, rules::What::Event(happening(event, parsed)));
+        let is_told = self.judge(&header, rules::What::Event(happening(event, parsed)));
         // Old news, or of an alarm that somebody has: it raised nothing here, and the home waits for an answer all the same.
-        if self.restored.state.alarms.rung_of(&event.device, restart, seq).is_none() {
+        if !is_told {
             self.repeat_receipt(&event.device, restart, seq, parsed);
         }
     }
@@ -543,12 +543,24 @@ impl Keeper {
 
     fn judge_record(&mut self, header: &Header, record: &Record) {
         match record {
-            Record::Quarantine(quarantine) => self.judge(header, rules::What::Quarantine(quarantine)),
-            Record::Path(path) => self.judge(header, rules::What::Path(path)),
-            Record::Fault(fault) => self.judge(header, rules::What::Fault(fault)),
-            Record::Nobody(nobody) => self.judge(header, rules::What::Nobody(nobody)),
-            Record::Silent(silent) => self.judge(header, rules::What::Silent(silent)),
-            Record::Alive(alive) if alive.online => self.judge(header, rules::What::Back(&alive.device)),
+            Record::Quarantine(quarantine) => {
+                self.judge(header, rules::What::Quarantine(quarantine));
+            }
+            Record::Path(path) => {
+                self.judge(header, rules::What::Path(path));
+            }
+            Record::Fault(fault) => {
+                self.judge(header, rules::What::Fault(fault));
+            }
+            Record::Nobody(nobody) => {
+                self.judge(header, rules::What::Nobody(nobody));
+            }
+            Record::Silent(silent) => {
+                self.judge(header, rules::What::Silent(silent));
+            }
+            Record::Alive(alive) if alive.online => {
+                self.judge(header, rules::What::Back(&alive.device));
+            }
             Record::Event(event) => {
                 if let Ok(parsed) = crate::ingest::payload::read(&event.payload, event.via.as_ref()) {
                     self.judge(header, rules::What::Event(happening(event, &parsed)));
@@ -558,12 +570,21 @@ impl Keeper {
         }
     }
 
-    fn judge(&mut self, header: &Header, what: rules::What<'_>) {
+    /// True if a receiver is told of it.
+    fn judge(&mut self, header: &Header, what: rules::What<'_>) -> bool {
+        use crate::journal::record::Decision;
         let input = Judged { cursor: header.seq, recorded_at: header.wall_ms, what };
         let state = &self.restored.state;
         let decisions = rules::step(&state.alarms, &state.reach, &self.home, &input);
-        let Some(lane) = decisions.iter().map(|decision| self.lane_of(decision)).min() else { return };
+        let Some(lane) = decisions.iter().map(|decision| self.lane_of(decision)).min() else { return false };
+        let told = |decision: &Decision| match decision {
+            Decision::Raise(_) => true,
+            Decision::Join(join) => join.notify,
+            _ => false,
+        };
+        let is_told = decisions.iter().any(told);
         self.append(Record::Decisions(Decisions { cursor: header.seq, decisions }), lane);
+        is_told
     }
 
     fn lane_of(&self, decision: &crate::journal::record::Decision) -> Lane {
