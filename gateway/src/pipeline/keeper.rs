@@ -342,9 +342,9 @@ impl Keeper {
             Verdict::New => false,
             // A home's number stands for alarm and telling: other words under it are the same telling after a change of its config.
             Verdict::Conflict if self.home.facts(&device).home => {
-                return self.repeat_receipt(&device, restart, seq, parsed);
+                return self.repeat_receipt(&device, enrolment, restart, seq, parsed);
             }
-            Verdict::Retransmission => return self.repeat_receipt(&device, restart, seq, parsed),
+            Verdict::Retransmission => return self.repeat_receipt(&device, enrolment, restart, seq, parsed),
             Verdict::Conflict => {
                 warn!(device.id = %device, "the device used number {restart}/{seq} for two different events: both are kept");
                 true
@@ -366,23 +366,34 @@ impl Keeper {
         let is_told = self.judge(&header, rules::What::Event(happening(event, parsed)));
         // Old news, or of an alarm that somebody has: it raised nothing here, and the home waits for an answer all the same.
         if !is_told {
-            self.repeat_receipt(&event.device, restart, seq, parsed);
+            self.repeat_receipt(&event.device, enrolment, restart, seq, parsed);
         }
     }
 
     /// A home says again what is stored here: it may have lost our word on it, so it gets that again, with no id to answer.
-    fn repeat_receipt(&mut self, device: &DeviceId, restart: u32, seq: u64, parsed: &Parsed) {
+    fn repeat_receipt(&mut self, device: &DeviceId, enrolment: u32, restart: u32, seq: u64, parsed: &Parsed) {
         let told = parsed
             .events
             .iter()
             .find_map(|event| if let Event::Alarm { alarm, .. } = event { Some(alarm) } else { None });
         let Some(told) = told.filter(|_| self.home.facts(device).home) else { return };
-        let alarms = &self.restored.state.alarms;
-        let (alarm, rung, last) = match (alarms.rung_of(device, restart, seq), alarms.of_home(device, told)) {
-            (Some((alarm, rung)), of_home) => (alarm, rung, of_home.is_some_and(Alarm::is_handed_over)),
-            (None, Some(known)) => (known.id(), known.rung(), known.is_handed_over()),
+        let happening = Happening {
+            device,
+            enrolment,
+            restart,
+            seq,
+            at: parsed.at,
+            events: &parsed.events,
+            unknown: &parsed.unknown,
+            conflict: false,
+        };
+        let (alarm, rung, last) = match rules::homes::find(&self.restored.state.alarms, &happening, told) {
+            Some(known) => {
+                let own = known.notices.iter().find(|notice| (notice.restart, notice.seq) == (restart, seq));
+                (known.id(), own.map_or(known.rung(), |notice| notice.rung), known.is_handed_over())
+            }
             // Only what was closed is forgotten.
-            (None, None) => (told, Rung::Closed, false),
+            None => (told, Rung::Closed, false),
         };
         let command = Command::Receipt { restart, seq, alarm: alarm.clone(), rung, last };
         let expires_at = self.clock.now().wall_ms + limits::RECEIPT_EXPIRES_MS;

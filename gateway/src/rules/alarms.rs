@@ -168,22 +168,6 @@ impl Alarms {
         self.closed.iter()
     }
 
-    /// The alarm that an event of a device has raised or joined, and how far its notice has come.
-    pub fn rung_of(&self, device: &DeviceId, restart: u32, seq: u64) -> Option<(&AlarmId, Rung)> {
-        let all = self.open.values().chain(&self.closed).filter(|alarm| alarm.raise.device == *device);
-        let mut notices = all.flat_map(|alarm| alarm.notices.iter().map(move |notice| (alarm.id(), notice)));
-        let (id, notice) = notices.find(|(_, notice)| (notice.restart, notice.seq) == (restart, seq))?;
-        Some((id, notice.rung))
-    }
-
-    /// The newest alarm here that is this one of that home, open or closed.
-    pub fn of_home(&self, home: &DeviceId, alarm: &AlarmId) -> Option<&Alarm> {
-        let is_it = |known: &&Alarm| {
-            known.raise.device == *home && known.raise.home.as_ref().is_some_and(|told| told.alarm == *alarm)
-        };
-        self.open.values().chain(&self.closed).filter(is_it).max_by_key(|known| known.raised_at)
-    }
-
     /// The newest open alarm of this device and cause.
     pub fn newest(&self, device: &DeviceId, cause: &str) -> Option<&Alarm> {
         self.newest.get(device)?.get(cause).and_then(|id| self.open.get(id))

@@ -4,7 +4,7 @@
 //! Invariants: (home, alarm) is one alarm here, however often it is told; old news changes nothing; what comes after a
 //! person has closed it here is a new alarm, so that no clear from above ever mutes a home.
 
-use vaka_protocol::{DeviceId, Event, Lane, Telling};
+use vaka_protocol::{AlarmId, DeviceId, Event, Lane, Telling};
 
 use super::alarms::{Alarm, Alarms};
 use super::trigger::{Cause, LINK_MONITOR, MALFUNCTION, RESTORAL, Time, over, own, raise_or_join, time_of};
@@ -62,6 +62,22 @@ fn cause<'a>(
     let mut cause = own(input, happening.device, name, LINK_MONITOR, stc, said);
     (cause.lane, cause.restart, cause.seq) = (lane, happening.restart, happening.seq);
     cause
+}
+
+/// The alarm here that this telling of a home belongs to: the one that has the event itself, else the newest of that home's alarm.
+pub fn find<'a>(alarms: &'a Alarms, happening: &Happening<'_>, alarm: &AlarmId) -> Option<&'a Alarm> {
+    let enrolment = happening.enrolment.to_string();
+    let of_home = [happening.device.as_str(), &enrolment, alarm.as_ref()];
+    let (mut id, mut closed, mut newest) = (alarm_id(NAME, &of_home), 0, None);
+    while let Some(known) = alarms.get(&id) {
+        if known.notices.iter().any(|notice| (notice.restart, notice.seq) == (happening.restart, happening.seq)) {
+            return Some(known);
+        }
+        newest = Some(known);
+        closed += 1;
+        id = alarm_id(NAME, &[of_home[0], of_home[1], of_home[2], &format!("after {closed}")]);
+    }
+    newest
 }
 
 fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &Event) -> Option<Decision> {

@@ -4,7 +4,7 @@
 //! what explains it. State changes only when the decision comes back as a record (`alarms`), so a restart is a replay.
 
 pub mod alarms;
-mod homes;
+pub mod homes;
 mod reach;
 pub mod trigger;
 mod words;
