@@ -45,10 +45,19 @@ struct Owed {
     /// Everybody in this round refused it for good.
     refused_by_all: bool,
     told: BTreeSet<(String, Rung)>,
-    /// Accepted by a receiver whose people are still to claim it.
-    held: bool,
+    /// Receivers that have accepted it and whose people are still to claim it: not told again meanwhile.
+    held_by: BTreeSet<String>,
+    /// Until when their people have to. None: nobody holds it, or the time is over.
+    claim_by_ms: Option<u64>,
     /// When the home is told that nobody has it. None: it was told, or does not concern it.
     nobody_at_ms: Option<u64>,
+}
+
+impl Owed {
+    /// This receiver is to be told of it as soon as it is there.
+    fn waits_for(&self, receiver: &str, now_ms: u64) -> bool {
+        !self.held_by.contains(receiver) && self.claim_by_ms.is_none_or(|by_ms| by_ms <= now_ms)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,19 +180,17 @@ impl Ledger {
         let key = (notice.alarm.clone(), notice.number);
         let at = notice.happened_at;
         let fresh_rank = if lane == Lane::Life { at.saturating_neg() } else { at };
+        let mut report = None;
         if self.owed.get(&lane).is_some_and(|count| *count >= OWED_PER_LANE_MAX) {
             let is_news = self.overflowed.insert(lane);
             // A press now does not wait for sixteen thousand older ones: the last of them is let go for a while.
             let last = self.queued.get(&lane).and_then(|queued| queued.last()).cloned();
             match last.filter(|(rank, ..)| fresh_rank < *rank) {
-                Some((_, alarm, number)) => self.let_go(&(alarm, number)),
-                None => {
-                    let detail = format!(
-                        "{OWED_PER_LANE_MAX} notices of lane {} wait already; the rest wait in the journal",
-                        lane.as_str()
-                    );
-                    return is_news.then(|| unserved(&notice, detail));
+                Some((_, alarm, number)) => {
+                    let gone = self.take_out(&(alarm, number)).filter(|_| is_news);
+                    report = gone.map(|gone| lane_is_full(&gone.notice));
                 }
+                None => return is_news.then(|| lane_is_full(&notice)),
             }
         }
         let mut rank = self.alarms.get(&key.0).map_or(fresh_rank, |alarm| alarm.rank);
@@ -192,7 +199,9 @@ impl Ledger {
             rank = fresh_rank;
         }
         let unrouted = self.routes.of(lane).is_empty();
-        let report = unrouted.then(|| no_route(&notice));
+        if unrouted {
+            report = Some(no_route(&notice));
+        }
         *self.owed.entry(lane).or_default() += 1;
         self.references.insert(notice.reference.clone(), key.clone());
         let concerns_home = matches!(lane, Lane::Life | Lane::Care) && !notice.accepted;
@@ -207,7 +216,8 @@ impl Ledger {
             wait_ms: 0,
             refused_by_all: true,
             told: BTreeSet::new(),
-            held: false,
+            held_by: BTreeSet::new(),
+            claim_by_ms: None,
             nobody_at_ms,
         };
         if !unrouted {
@@ -338,7 +348,7 @@ impl Ledger {
                 Vec::new()
             }
             LinkEvent::Connected => {
-                self.connected(receiver);
+                self.connected(receiver, now_ms);
                 Vec::new()
             }
             LinkEvent::Certificate { ended } => vec![Report::Certificate { receiver: receiver.to_owned(), ended }],
@@ -401,10 +411,14 @@ impl Ledger {
         }
     }
 
-    /// Accepted, and nobody has claimed it in time: everybody is told, and the home.
+    /// Accepted, and nobody has claimed it in time: everybody else is told, and the home.
     fn not_claimed(&mut self, key: &Key, now_ms: u64) {
-        let Some(owed) = self.find_mut(key).filter(|owed| owed.held && owed.rounds == 0) else { return };
-        (owed.rounds, owed.nobody_at_ms) = (1, Some(now_ms));
+        let Some(owed) = self.find_mut(key).filter(|owed| owed.claim_by_ms.is_some_and(|by_ms| by_ms <= now_ms)) else {
+            return;
+        };
+        owed.claim_by_ms = None;
+        owed.tried.clear();
+        (owed.rounds, owed.nobody_at_ms) = (owed.rounds.max(1), Some(now_ms));
         self.nobody.insert((now_ms, key.clone()));
     }
 
@@ -462,7 +476,8 @@ impl Ledger {
         let mut targets = Vec::new();
         let is_under_way =
             |name: &String| owed.attempts.iter().any(|id| self.attempts.get(id).is_some_and(|a| a.receiver == *name));
-        for receiver in self.routes.of(owed.notice.lane).iter().filter(|name| !is_under_way(name)) {
+        let is_asked = |name: &&String| !is_under_way(name) && !owed.held_by.contains(*name);
+        for receiver in self.routes.of(owed.notice.lane).iter().filter(is_asked) {
             let untried =
                 self.ways(receiver).into_iter().find(|path| !owed.tried.contains(&(receiver.clone(), path.clone())));
             targets.extend(untried.map(|path| (receiver.clone(), path)));
@@ -482,9 +497,9 @@ impl Ledger {
 
     /// A receiver has it; the others are told when its people have not claimed it in time.
     fn hold(&mut self, key: &Key, receiver: &str, until_ms: u64) {
-        self.exclude(key, receiver);
         let Some(owed) = self.find_mut(key) else { return };
-        owed.held = true;
+        owed.held_by.insert(receiver.to_owned());
+        owed.claim_by_ms = Some(until_ms);
         let unheard = owed.nobody_at_ms.take();
         let is_flying = !owed.attempts.is_empty();
         if let Some(at_ms) = unheard {
@@ -495,10 +510,11 @@ impl Ledger {
         }
     }
 
-    /// Everybody was told and nobody claims: once more, after a wait. A receiver knows by the reference what it has already.
+    /// Everybody has accepted it and nobody claims: once more, after a wait. A receiver knows by the reference what it has already.
     fn begin_again(&mut self, key: &Key, now_ms: u64) {
         let Some(owed) = self.find_mut(key) else { return };
         owed.tried.clear();
+        owed.held_by.clear();
         let wait_ms = claimed_deadline_ms(owed.notice.lane).unwrap_or(RETRY_MS_MAX);
         self.set_state(key, State::Waiting { until_ms: now_ms.saturating_add(wait_ms) });
     }
@@ -549,6 +565,10 @@ impl Ledger {
         if self.routes.of(lane).is_empty() {
             return self.set_state(key, State::Unrouted);
         }
+        if let Some(until_ms) = self.find(key).and_then(|owed| owed.claim_by_ms).filter(|by_ms| *by_ms > now_ms) {
+            // Somebody has it: the others are asked when its people have not claimed it in time.
+            return self.set_state(key, State::Waiting { until_ms });
+        }
         if !self.next_targets(key).is_empty() {
             return self.set_state(key, State::Ready);
         }
@@ -574,14 +594,14 @@ impl Ledger {
     }
 
     /// A receiver is there again: what waited for its turn need not wait longer.
-    fn connected(&mut self, receiver: &str) {
+    fn connected(&mut self, receiver: &str, now_ms: u64) {
         let routed = |ledger: &Self, key: &Key| {
             let lane = ledger.find(key).map(|owed| owed.notice.lane);
             lane.is_some_and(|lane| ledger.routes.of(lane).iter().any(|name| name == receiver))
         };
         let waiting: Vec<Key> = self.waiting.iter().map(|(_, key)| key.clone()).collect();
         for key in waiting {
-            if !self.find(&key).is_some_and(|owed| owed.held) && routed(self, &key) {
+            if self.find(&key).is_some_and(|owed| owed.waits_for(receiver, now_ms)) && routed(self, &key) {
                 self.set_state(&key, State::Ready);
             }
         }
@@ -589,9 +609,8 @@ impl Ledger {
         let flying: BTreeSet<Key> = self.attempts.values().map(|attempt| attempt.key.clone()).collect();
         for key in flying {
             let is_routed = routed(self, &key);
-            let Some(owed) = self.find_mut(&key).filter(|owed| is_routed && owed.rounds > 0 && !owed.held) else {
-                continue;
-            };
+            let is_meant = |owed: &&mut Owed| is_routed && owed.rounds > 0 && owed.waits_for(receiver, now_ms);
+            let Some(owed) = self.find_mut(&key).filter(is_meant) else { continue };
             owed.tried.retain(|(name, _)| name != receiver);
             self.more.insert(key);
         }
@@ -655,11 +674,6 @@ impl Ledger {
         }
     }
 
-    /// Forgets a notice that is not under way. The journal owes it still.
-    fn let_go(&mut self, key: &Key) {
-        self.take_out(key);
-    }
-
     fn take_out(&mut self, key: &Key) -> Option<Owed> {
         self.unplace(key);
         let alarm = self.alarms.get_mut(&key.0)?;
@@ -688,6 +702,11 @@ impl Ledger {
     fn find_mut(&mut self, key: &Key) -> Option<&mut Owed> {
         self.alarms.get_mut(&key.0)?.notices.get_mut(&key.1)
     }
+}
+
+fn lane_is_full(notice: &Notice) -> Report {
+    let lane = notice.lane.as_str();
+    unserved(notice, format!("{OWED_PER_LANE_MAX} notices of lane {lane} wait already; the rest wait in the journal"))
 }
 
 fn no_route(notice: &Notice) -> Report {

@@ -7,6 +7,7 @@ pub(super) mod memory;
 mod outage;
 mod regime;
 pub(super) mod scripted;
+pub(super) mod strangers;
 pub(super) mod tls;
 
 use std::sync::Mutex;

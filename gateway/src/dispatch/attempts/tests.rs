@@ -199,7 +199,8 @@ fn a_press_now_takes_the_place_of_the_oldest_that_waits() {
     for n in 0..OWED_PER_LANE_MAX as i64 {
         assert_eq!(ledger.owe(at(&format!("a{n}"), 1, Lane::Life, n), 0), None);
     }
-    assert_eq!(ledger.owe(at("now", 1, Lane::Life, i64::MAX), 0), None);
+    let told = ledger.owe(at("now", 1, Lane::Life, i64::MAX), 0);
+    assert!(matches!(told, Some(Report::Unserved { alarm, .. }) if alarm.as_ref() == "a0"), "who gave way");
     assert_eq!(ledger.owed_count(), OWED_PER_LANE_MAX);
     assert_eq!(names(&ledger.start_ready(0))[0], "now/1@a");
     assert_eq!(ledger.owe(at("older", 1, Lane::Life, -1), 0), None, "the overflow of the lane was told already");
@@ -291,6 +292,27 @@ fn a_receiver_that_was_there_is_not_asked_again_over_its_other_path() {
 }
 
 #[test]
+fn a_hub_that_accepts_while_all_are_asked_gives_its_people_their_time() {
+    let mut ledger = ledger(&[Lane::Life], &["hub", "centre"]);
+    ledger.set_reach([("hub".to_owned(), reach(Rung::Closed, &["p"]))].into());
+    ledger.owe(notice("x", 1), 0);
+    for _ in 0..2 {
+        let start = ledger.start_ready(0).remove(0);
+        fail(&mut ledger, &start, 0);
+    }
+    let due_ms = ledger.next_due_ms().unwrap();
+    let together = ledger.start_ready(due_ms);
+    assert_eq!(names(&together), ["x/1@hub", "x/1@centre"]);
+    accept(&mut ledger, &together[0]);
+    fail(&mut ledger, &together[1], due_ms);
+    ledger.happened("centre", "p", LinkEvent::Connected, due_ms);
+    assert!(ledger.start_ready(due_ms).is_empty(), "somebody has it");
+    let by_ms = ledger.next_due_ms().unwrap();
+    assert_eq!(names(&ledger.start_ready(by_ms)), ["x/1@centre"]);
+    assert_eq!(ledger.nobody_has(by_ms).len(), 1, "nobody claimed it");
+}
+
+#[test]
 fn while_all_are_asked_one_that_is_back_does_not_wait_for_the_slowest() {
     let mut ledger = ledger(&[Lane::Life], &["a", "b"]);
     ledger.owe(notice("x", 1), 0);
@@ -344,6 +366,20 @@ fn what_a_hub_accepts_and_nobody_claims_goes_to_the_next_receiver() {
     let told = ledger.happened("hub", "p", claimed, 180_001);
     assert!(matches!(&told[..], [Report::Person { by, .. }] if by == "hub: anna"));
     assert_eq!(ledger.owed_count(), 0);
+    // Neither the hub is told again meanwhile, nor the centre asked less often for it.
+    ledger.owe(notice("y", 1), 200_000);
+    let start = ledger.start_ready(200_000).remove(0);
+    accept(&mut ledger, &start);
+    let mut now_ms = 380_000;
+    for _ in 0..5 {
+        let starts = ledger.start_ready(now_ms);
+        assert_eq!(names(&starts), ["y/1@centre"]);
+        fail(&mut ledger, &starts[0], now_ms);
+        let wait_ms = ledger.waiting.first().unwrap().0 - now_ms;
+        assert!(wait_ms <= PACE.retry_life_ms_max, "{wait_ms}");
+        now_ms += wait_ms;
+    }
+    ledger.settled(&"y".parse().unwrap());
     // A test waits for nobody's claim.
     ledger.owe(at("t", 1, Lane::Test, 0), 0);
     let test = ledger.start_ready(200_000).remove(0);

@@ -8,10 +8,10 @@ use vaka_protocol::Lane;
 
 use super::super::config::{ReceiverConfig, ReceiverKind};
 use super::super::tests::scripted::{Line, Peer};
+use super::super::tests::strangers::{TAKEN_BY_GOOD, with_backup};
 use super::super::tests::{self, Stage, config, notice};
 use super::super::{Notice, NoticeWhat, Report};
 use super::*;
-use crate::demo::centre::{Centre, CentreTls};
 
 const PASSWORD: &str = "hxp4x9nnwxjatv8";
 
@@ -90,15 +90,6 @@ async fn alarm(peer: &Peer) -> Asked {
         asked.answer("pingresponse", 0).await;
     }
 }
-
-/// A stage with the scripted peer first and a good centre of another kind second.
-async fn with_backup(first: ReceiverConfig) -> (Stage, Centre) {
-    let centre = Centre::start(None).await.unwrap();
-    let stage = Stage::new(config(vec![first, tests::patient("good", &centre.url())]));
-    (stage, centre)
-}
-
-const TAKEN_BY_GOOD: [&str; 3] = ["sent@good", "received@good", "accepted@good"];
 
 #[tokio::test]
 async fn an_alarm_is_accepted_by_status_0_and_told_once() {

@@ -4,10 +4,10 @@ mod over_tls;
 
 use super::super::config::{ReceiverConfig, ReceiverKind};
 use super::super::tests::scripted::{Line, Peer};
+use super::super::tests::strangers::{TAKEN_BY_GOOD, with_backup};
 use super::super::tests::{self, Stage, config, notice};
 use super::super::{Notice, Report};
 use super::*;
-use crate::demo::centre::{Centre, CentreTls};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -69,19 +69,10 @@ async fn alarm(line: &mut Line) -> Request {
     }
 }
 
-/// A stage with the scripted peer first and a good centre of another kind second.
-async fn with_backup(first: ReceiverConfig) -> (Stage, Centre) {
-    let centre = Centre::start(None).await.unwrap();
-    let stage = Stage::new(config(vec![first, tests::patient("good", &centre.url())]));
-    (stage, centre)
-}
-
 async fn received(stage: &mut Stage, alarm: &str) -> Report {
     let of = |r: &Report| matches!(r, Report::Rung { alarm: a, rung: vaka_protocol::Rung::Received, .. } if a.as_ref() == alarm);
     stage.until(of).await
 }
-
-const TAKEN_BY_GOOD: [&str; 3] = ["sent@good", "received@good", "accepted@good"];
 
 #[tokio::test]
 async fn any_2xx_is_received_and_then_the_alarm_is_handed_over() {
