@@ -328,3 +328,18 @@ pub const DC09_LATE_CONNECTIONS_MAX: usize = 2;
 /// How long after a DC-09 connection stands its path is proven by a heartbeat, in milliseconds: one message is under way at a time, and
 /// the alarms that waited for the connection go first. Longer: a path that works is known as such later.
 pub const DC09_PROOF_AFTER_MS: u64 = 100;
+
+/// A device that sends what had waited is done when nothing delayed has come from it for this long, in milliseconds: until then the
+/// care rules do not judge, or a bed left and entered again during an outage would be an alarm between two packets.
+/// Longer: an absence that lasts is told later by as much. Source: our choice; some fifty round trips over a mobile network.
+pub const CATCH_UP_QUIET_MS: i64 = 10_000;
+
+/// Longest such wait, in milliseconds: a device whose clock is slow looks late with every event, and must not keep the rules waiting.
+pub const CATCH_UP_MS_MAX: i64 = 120_000;
+
+/// Rounds of judging one person at one moment: a decision may make another due (care, then life). Beyond: at the next event or a second later.
+pub const JUDGE_ROUNDS_MAX: usize = 8;
+
+/// Settled causes of the care rules that are remembered. Beyond: the oldest is forgotten. Each is a rule, a person and a kind of cause,
+/// so only configs changed for years make so many. About 100 bytes each.
+pub const SETTLED_MAX: usize = 8_192;

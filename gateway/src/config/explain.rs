@@ -6,7 +6,7 @@
 use super::nearest;
 
 /// Tables and keys that the design names and this version does not have.
-const LATER_TABLES: &[&str] = &["night", "fence", "dose", "camera"];
+const LATER_TABLES: &[&str] = &["camera"];
 const LATER_BOARD_KEYS: &[&str] = &["host", "cert", "key"];
 
 /// The line (from 1) in which `offset` stands.

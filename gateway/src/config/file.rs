@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::check::care;
+
 type Text = Spanned<String>;
 type Number = Spanned<i64>;
 
@@ -25,6 +27,19 @@ pub(super) struct File {
     pub device: Vec<Spanned<Device>>,
     #[serde(default)]
     pub resident: Vec<Resident>,
+    /// What is agreed for whoever has no table of their own.
+    pub night: Option<Spanned<care::night::Table>>,
+    pub presence: Option<Spanned<care::presence::Table>>,
+    #[serde(default)]
+    pub fence: Vec<Spanned<care::place::Table>>,
+    #[serde(default)]
+    pub dose: Vec<Spanned<care::dose::Table>>,
+    #[serde(default)]
+    pub reminder: Vec<Spanned<care::reminder::Table>>,
+    #[serde(default)]
+    pub threshold: Vec<Spanned<care::vital::Table>>,
+    pub silence: Option<Spanned<care::silence::Table>>,
+    pub power: Option<Spanned<care::power::Table>>,
     pub board: Option<Listen>,
     pub metrics: Option<Listen>,
 }
@@ -122,6 +137,7 @@ pub(super) struct Device {
     pub via: Option<Text>,
     pub address: Option<Text>,
     pub fixed: Option<bool>,
+    pub exit: Option<Spanned<bool>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -129,6 +145,8 @@ pub(super) struct Device {
 pub(super) struct Resident {
     pub id: Text,
     pub phone: Option<Text>,
+    pub night: Option<Spanned<care::night::Table>>,
+    pub presence: Option<Spanned<care::presence::Table>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -17,11 +17,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{DeviceId, Lane};
 
 pub use crate::dispatch::{ReceiverConfig, ReceiverKind, Route};
+use crate::rules::care::agreed::Agreed;
 pub use kind::{DeviceKind, UnknownKind};
 
 /// Disk the journal may use when nothing is configured, in MiB. Source: DESIGN §5.
@@ -127,6 +129,8 @@ pub struct Device {
     pub address: Option<String>,
     /// Its button is mounted (SCAIP 0004), not carried (0003). `fixed-trigger` unless the file says otherwise.
     pub fixed: bool,
+    /// A door that leads out of the home.
+    pub exit: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -151,6 +155,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     pub devices: BTreeMap<DeviceId, Device>,
     pub residents: BTreeMap<String, Resident>,
+    /// What the care rules go by.
+    pub agreed: Arc<Agreed>,
     /// Absent: no board listens.
     pub board: Option<SocketAddr>,
     /// Absent: no metrics listen.

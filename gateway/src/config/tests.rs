@@ -34,8 +34,7 @@ fn errors_name_line_key_and_fix() {
         (format!("{HEAD}[journal]\nsize = 5"), "v.toml:7: unknown key `size` in [journal]; did you mean `size_max_mib`?".into()),
         (format!("{HEAD}[journal]\ncolour = 5"), "v.toml:7: unknown key `colour` in [journal]; known: dir, size_max_mib".into()),
         (format!("{HEAD}[[devise]]\nid = \"p1\""), "v.toml:6: unknown table `devise`; did you mean `device`?".into()),
-        (format!("{HEAD}[night]\nfrom = \"22:00\""), "v.toml:6: `night` is not yet supported by this version of vaka; remove it".into()),
-        (format!("{HEAD}[[dose]]\nslot = 1"), "v.toml:6: `dose` is not yet supported by this version of vaka; remove it".into()),
+        (format!("{HEAD}[[camera]]\nid = \"c1\""), "v.toml:6: `camera` is not yet supported by this version of vaka; remove it".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\nhost = \"x\""), "v.toml:8: `host` in [board] is not yet supported by this version of vaka; remove it".into()),
         ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, journal, receiver, route, device, resident, board, metrics".into()),
         // Missing and mistyped.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
+use vaka_protocol::{AlarmId, Command, DeviceId, Lane, Rung};
 
 /// What a record is about; the number stands in the header and never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,6 +134,89 @@ pub enum Decision {
     Join(Join),
     Tell(Tell),
     Say(Say),
+    Note(Box<Note>),
+    Send(Box<SendCommand>),
+}
+
+/// What an automatic step rests on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Basis {
+    /// Whom it is about: an id, never a name. Absent: the home itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident: Option<String>,
+    /// Kind of cause, the rule's name first, e.g. `night r1 absence`. With `upto`: this cause and all before it are settled.
+    pub key: String,
+    /// Grows with each cause of that kind: a record's number, or the UTC milliseconds of what was planned.
+    pub upto: i64,
+    /// What was seen, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<Evidence>,
+    /// What was agreed: the name of each setting and its value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agreed: Vec<(String, String)>,
+    /// (Swedish, English): what would have made the step unnecessary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prevented: Option<(String, String)>,
+    /// A visit that has to be made until then, UTC milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<i64>,
+}
+
+/// One thing that was seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Sequence number of the record; 0 where it is that there is none.
+    pub record: u64,
+    pub device: DeviceId,
+    /// UTC milliseconds.
+    pub at: i64,
+    /// In the protocol's words, e.g. `bed empty`.
+    pub what: String,
+}
+
+/// What an automatic step found, where no alarm comes of it: a look-in that was made, a dose taken, a person who is out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    pub rule: String,
+    pub rule_version: u16,
+    /// A short stable word, e.g. `round-done`.
+    pub what: String,
+    /// Which one of those planned; empty where nothing is planned.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub slot: String,
+    pub sv: String,
+    pub en: String,
+    pub basis: Basis,
+}
+
+/// A command that a rule sends to a device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SendCommand {
+    pub rule: String,
+    pub rule_version: u16,
+    pub device: DeviceId,
+    /// UTC milliseconds: from when on it must not be carried out.
+    pub expires_at: i64,
+    #[serde(with = "as_on_the_wire")]
+    pub command: Command,
+    pub sv: String,
+    pub en: String,
+    pub basis: Basis,
+}
+
+/// A command is kept in the one form that stays the same from version to version: that of the wire.
+mod as_on_the_wire {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+    use vaka_protocol::{Command, CommandMessage, decode_command, encode_command_json};
+
+    pub fn serialize<S: Serializer>(command: &Command, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&encode_command_json(&CommandMessage::new(0, 0, command.clone())))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Command, D::Error> {
+        let text = String::deserialize(from)?;
+        decode_command(text.as_bytes()).map(|message| message.command).map_err(de::Error::custom)
+    }
 }
 
 /// A device in the home says that nobody has an alarm yet; and says so when somebody has.
@@ -179,6 +262,9 @@ pub struct Raise {
     pub clock_suspect: bool,
     pub sv: String,
     pub en: String,
+    /// What it rests on, where the event alone does not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Box<Basis>>,
     /// The home that tells of it, at a hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<Box<HomeAlarm>>,

@@ -15,6 +15,9 @@ use crate::journal::Header;
 use crate::journal::record::{Decision, EventRecord, Record};
 use crate::limits::RECEIPT_EXPIRES_MS;
 use crate::rules::alarms::{Alarms, Change};
+use crate::rules::care::moment::At;
+use crate::rules::care::{Care, Sight};
+use crate::rules::trigger::time_of;
 use crate::rules::{Paths, gateway_part};
 
 /// What is known of a device from its own records.
@@ -42,6 +45,8 @@ pub struct State {
     /// The newest word on each path of each receiver.
     #[serde(default)]
     pub reach: Paths,
+    #[serde(default)]
+    pub care: Care,
 }
 
 /// A change together with the command it means for a device, if any.
@@ -69,7 +74,14 @@ impl State {
         match record {
             Record::Decisions(decisions) => {
                 for decision in &decisions.decisions {
+                    self.care.apply(decision);
                     match decision {
+                        Decision::Note(_) => {}
+                        Decision::Send(send) => {
+                            let index = changes.len();
+                            let (device, command) = (send.device.clone(), send.command.clone());
+                            self.issue(header, index, device, send.expires_at, command, outcomes);
+                        }
                         Decision::Raise(raise) => self.alarms.apply_raise(raise, at, &mut changes),
                         Decision::Join(join) => self.alarms.apply_join(join, at, &mut changes),
                         Decision::Tell(tell) => self.alarms.apply_tell(tell, &mut changes),
@@ -87,6 +99,7 @@ impl State {
             Record::Alive(alive) => {
                 let seen = self.seen(&alive.device, at);
                 seen.online = alive.online;
+                self.care.alive(&alive.device, alive.online, recorded(header));
             }
             Record::Quarantine(quarantine) => self.seen(&quarantine.device, at).quarantined += 1,
             Record::Refusal(refusal) => *self.refused.entry(refusal.lane).or_default() += refusal.count,
@@ -110,6 +123,18 @@ impl State {
             if let Event::Done { id, .. } = event_read {
                 self.commands.done(&event.device, *id);
             }
+            let recorded = recorded(header);
+            let time = time_of(parsed.at, header.wall_ms);
+            self.care.see(&Sight {
+                device: &event.device,
+                restart: event.restart,
+                seq: event.seq,
+                event: event_read,
+                at: At::happened(recorded, time.happened_at),
+                recorded,
+                delayed: time.delayed,
+                suspect: time.suspect,
+            });
         }
     }
 
@@ -161,4 +186,9 @@ impl State {
         self.commands.issue(&device, message.clone(), header.wall_ms);
         outcomes.push(Outcome::Command { device, message: Box::new(message) });
     }
+}
+
+fn recorded(header: &Header) -> At {
+    let mono_ms = i64::try_from(header.mono_ms).unwrap_or(i64::MAX);
+    At { wall_ms: header.wall_ms, mono_ms, boot: header.boot, record: header.seq }
 }

@@ -18,7 +18,7 @@ use super::homes::Homes;
 use super::restore::{self, Restored};
 use super::shortage::{Room, Shortage};
 use super::view::{self, AlarmRow, Labels};
-use crate::clock::Clock;
+use crate::clock::{Clock, Confidence};
 use crate::dispatch::{Dispatcher, Report};
 use crate::ingest::inbox::Rank;
 use crate::ingest::quota::Shares;
@@ -30,6 +30,9 @@ use crate::journal::record::{
 use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
 use crate::rules::alarms::{Alarm, Change};
+use crate::rules::care::Watch;
+use crate::rules::care::agreed::Agreed;
+use crate::rules::care::moment::Moment;
 use crate::rules::{self, Happening, Home, Input as Judged};
 
 /// The fault that says that something is refused because the disk is short.
@@ -85,6 +88,7 @@ pub enum Ask {
     Home {
         home: Home,
         labels: Labels,
+        agreed: Arc<Agreed>,
     },
     /// Something in the gateway is wrong, or well again.
     Fault(Fault),
@@ -132,6 +136,8 @@ pub struct Keeper {
     stopping: Arc<AtomicBool>,
     /// For which this gateway is the hub.
     homes: Homes,
+    /// When to look at whom by the care rules.
+    watch: Watch,
 }
 
 impl Keeper {
@@ -162,12 +168,20 @@ impl Keeper {
             unrepeatable: Vec::new(),
             stopping: Arc::new(AtomicBool::new(false)),
             homes: Homes::default(),
+            watch: Watch::default(),
         }
+    }
+
+    /// With what was agreed with the people who live here; without it nothing is judged by time.
+    pub fn agree(&mut self, agreed: Arc<Agreed>) {
+        self.watch = Watch::new(agreed);
     }
 
     /// How long nothing has to be done if nothing comes.
     pub fn patience(&self) -> Duration {
-        let wait_ms = self.homes.wait_ms(self.clock.now().mono_ms).unwrap_or(u64::MAX);
+        let mono_ms = self.clock.now().mono_ms;
+        let waits_ms = [self.homes.wait_ms(mono_ms), self.watch.wait_ms(mono_ms)];
+        let wait_ms = waits_ms.into_iter().flatten().min().unwrap_or(u64::MAX);
         Duration::from_millis(wait_ms.min(limits::IDLE_MS))
     }
 
@@ -180,6 +194,21 @@ impl Keeper {
         for (device, for_s) in self.homes.due(self.clock.now().mono_ms) {
             warn!(device.id = %device, for_s, "a home is silent");
             self.append_unrepeatable(Record::Silent(Silent { device, for_s }), Lane::Technical);
+        }
+    }
+
+    /// What the care rules decide at this moment. Each decision is folded in before the next is looked for.
+    fn watch_over(&mut self) {
+        let at = self.clock.now();
+        let boot = self.restored.boot();
+        let sure = at.confidence != Confidence::Floor;
+        let now = Moment { wall_ms: at.wall_ms, mono_ms: at.mono_ms, boot, sure };
+        loop {
+            let state = &self.restored.state;
+            let decisions = self.watch.due(&state.care, &state.alarms, &self.home, now);
+            let Some(lane) = decisions.iter().map(|decision| self.lane_of(decision)).min() else { return };
+            // No record is their input but the passing of time: each says itself what it rests on.
+            self.append(Record::Decisions(Decisions { cursor: 0, decisions }), lane);
         }
     }
 
@@ -197,6 +226,7 @@ impl Keeper {
         self.watch_homes();
         self.tell_start();
         self.go_on_with_floods();
+        self.watch_over();
         self.commit();
         self.owe_everything();
     }
@@ -227,6 +257,8 @@ impl Keeper {
         }
         self.tell_disk_is_short();
         self.tell_silent_homes();
+        // What has come due by now was so before what this batch brings.
+        self.watch_over();
         let mut stops = false;
         for input in batch.drain(..) {
             stops |= matches!(input, Input::Stop);
@@ -293,7 +325,9 @@ impl Keeper {
             }
             What::Alive { online } => {
                 self.homes.heard(&device, online, self.clock.now().mono_ms);
+                self.watch.stirred(&device);
                 self.append_unrepeatable(Record::Alive(Alive { device, online }), lane);
+                self.watch_over();
             }
             What::Listening(replies) => self.new_listeners.push((device, replies)),
             What::Deaf(replies) => {
@@ -364,6 +398,10 @@ impl Keeper {
         let Record::Event(event) = &record else { return };
         self.restored.state.apply_event(&header, event, Some(parsed));
         let is_told = self.judge(&header, rules::What::Event(happening(event, parsed)));
+        for read in &parsed.events {
+            self.watch.heard(&event.device, read);
+        }
+        self.watch_over();
         // Old news, or of an alarm that somebody has: it raised nothing here, and the home waits for an answer all the same.
         if !is_told {
             self.repeat_receipt(&event.device, enrolment, restart, seq, parsed);
@@ -447,7 +485,9 @@ impl Keeper {
                 let act = Act { alarm, act, by, note: String::new() };
                 // Said again by the receiver, or claimed here meanwhile: nothing new.
                 if let Ok(lane) = self.check_act(&act) {
+                    let alarm = act.alarm.clone();
                     self.append_unrepeatable(Record::Act(act), lane);
+                    self.stir(&alarm);
                 }
             }
             Report::Path { receiver, path, up, detail } => {
@@ -487,13 +527,15 @@ impl Keeper {
                 Ok(lane) => {
                     let alarm = act.alarm.clone();
                     self.append(Record::Act(act), lane);
+                    self.stir(&alarm);
                     self.answers.push(Answer::Person(alarm, reply));
                 }
             },
-            Ask::Home { home, labels } => {
+            Ask::Home { home, labels, agreed } => {
                 self.home = home;
                 self.labels = labels;
                 self.watch_homes();
+                self.agree(agreed);
             }
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
             Ask::Damaged { records, found } => {
@@ -503,6 +545,14 @@ impl Keeper {
                     self.append_unrepeatable(Record::Fault(fault), Lane::Technical);
                 }
             }
+        }
+    }
+
+    /// A person has done something about an alarm: its rule may have something to say.
+    fn stir(&mut self, alarm: &AlarmId) {
+        if let Some(known) = self.restored.state.alarms.get(alarm) {
+            self.watch.stirred(&known.raise.device);
+            self.watch_over();
         }
     }
 
@@ -603,6 +653,9 @@ impl Keeper {
         match decision {
             Decision::Raise(raise) => raise.lane,
             Decision::Tell(_) | Decision::Say(_) => Lane::Life,
+            // Medicine and reminders are as much care as an alarm about them.
+            Decision::Send(_) => Lane::Care,
+            Decision::Note(_) => Lane::Telemetry,
             Decision::Join(join) => {
                 self.restored.state.alarms.get(&join.alarm).map_or(Lane::Technical, |a| a.raise.lane)
             }
@@ -728,6 +781,8 @@ impl Keeper {
     /// As at a start; then what nobody would say again, and that the commit failed.
     fn start_anew(&mut self, unrepeatable: &[(Record, Lane)]) -> Result<(), restore::RestoreError> {
         restore::reopen(&mut self.restored)?;
+        // What was decided is no longer: everybody is looked at anew.
+        self.agree(self.watch.agreed().clone());
         self.tell_start();
         let fault = |active| Fault { fault: "commit-failed".into(), device: None, detail: String::new(), active };
         let told = [(Record::Fault(fault(true)), Lane::Technical), (Record::Fault(fault(false)), Lane::Technical)];

@@ -41,6 +41,7 @@ use crate::ingest::{Intake, Submission};
 use crate::journal::record::Fault;
 use crate::limits;
 use crate::provision;
+use crate::rules::care::agreed::Agreed;
 use crate::rules::{DeviceFacts, Home};
 use keeper::{Ask, Input, Keeper};
 use restore::RestoreError;
@@ -127,8 +128,9 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         Arc::new(move |report: Report| inbox.put([(true, Input::Report(report))]))
     };
     let dispatcher = Dispatcher::start(dispatch_config(&config)?, clock.clone(), reports, shutdown.clone());
-    let keeper =
+    let mut keeper =
         Keeper::new(restored, home(&config), Labels::from_config(&config), clock.clone(), Some(dispatcher.clone()));
+    keeper.agree(config.agreed.clone());
     let stopping = keeper.stopping();
     let keeper = spawn_keeper(keeper, inbox.clone())?;
     spawn_verify(config.journal.dir.clone(), inbox.clone());
@@ -159,7 +161,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
             _ = &mut keeper_ended => return Err(RunError::KeeperDied),
             _ = hangup.recv() => match reload(&path, &config, clock.clone()) {
                 Ok(fresh) => {
-                    inbox.put([(true, Input::Ask(Ask::Home { home: fresh.home, labels: fresh.labels }))]);
+                    inbox.put([(true, Input::Ask(Ask::Home { home: fresh.home, labels: fresh.labels, agreed: fresh.agreed }))]);
                     dispatcher.reconfigure(fresh.dispatch);
                     roster_changes.send_replace(fresh.roster);
                     tls_changes.send_replace(fresh.tls);
@@ -263,6 +265,7 @@ fn spawn_verify(dir: PathBuf, inbox: Arc<Inbox<Input>>) {
 struct Fresh {
     home: Home,
     labels: Labels,
+    agreed: Arc<Agreed>,
     dispatch: DispatchConfig,
     roster: Arc<Roster>,
     tls: Arc<rustls::ServerConfig>,
@@ -279,6 +282,7 @@ fn reload(path: &std::path::Path, running: &Config, clock: Arc<SystemClock>) -> 
     Ok(Fresh {
         home: home(&config),
         labels: Labels::from_config(&config),
+        agreed: config.agreed.clone(),
         dispatch: dispatch_config(&config)?,
         roster: Arc::new(roster(&config)?),
         tls: provision::tls::server_config(&config, clock)?,

@@ -186,6 +186,11 @@ impl Restored {
         self.opened.newest_wall_ms
     }
 
+    /// Number of this opening of the journal: the boot under which it is written now.
+    pub fn boot(&self) -> u32 {
+        self.opened.boot
+    }
+
     pub fn append(&mut self, record: &Record, lane: Lane, clock: &dyn Clock) -> Header {
         keeper::append(&mut self.journal, self.opened.boot, record, lane, clock)
     }

@@ -177,6 +177,7 @@ fn raise(happening: &Happening<'_>, event: &Event) -> Option<Raise> {
         clock_suspect: false,
         sv: text.0.to_owned(),
         en: text.1.to_owned(),
+        basis: None,
         home: Some(Box::new(HomeAlarm {
             alarm: alarm.clone(),
             number: *number,

@@ -4,6 +4,7 @@
 //! what explains it. State changes only when the decision comes back as a record (`alarms`), so a restart is a replay.
 
 pub mod alarms;
+pub mod care;
 pub mod homes;
 mod reach;
 pub mod trigger;

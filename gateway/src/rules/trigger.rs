@@ -57,7 +57,7 @@ pub(super) struct Cause<'a> {
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Time {
+pub(crate) struct Time {
     pub happened_at: i64,
     pub delayed: bool,
     pub suspect: bool,
@@ -271,6 +271,7 @@ fn raise(alarms: &Alarms, cause: Cause<'_>) -> Decision {
         clock_suspect: cause.time.suspect,
         sv: cause.text.clone().unwrap_or_else(|| cause.words.sv.into_owned()),
         en: cause.text.unwrap_or_else(|| cause.words.en.into_owned()),
+        basis: None,
         home: None,
     }))
 }
@@ -343,7 +344,7 @@ fn is_late(happened_at: i64, recorded_at: i64) -> bool {
 }
 
 /// A time in the future, or before this program could have been built, is not believed: reception counts instead.
-pub(super) fn time_of(at: Option<i64>, recorded_at: i64) -> Time {
+pub(crate) fn time_of(at: Option<i64>, recorded_at: i64) -> Time {
     match at {
         None => Time { happened_at: recorded_at, delayed: false, suspect: false },
         Some(at) if at > recorded_at.saturating_add(FUTURE_TOLERANCE_MS) || at < EARLIEST_TIME_MS => {

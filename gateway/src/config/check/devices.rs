@@ -97,8 +97,12 @@ pub(super) fn devices(
         starts.insert(id.clone(), whole.span().start);
         let text = |word: &Option<Text>| word.as_ref().map(|w| w.get_ref().clone());
         let fixed = d.fixed.unwrap_or(kind == DeviceKind::FixedTrigger);
+        if let Some(exit) = d.exit.as_ref().filter(|exit| *exit.get_ref() && kind != DeviceKind::DoorSensor) {
+            c.wrong(exit, format!("`exit` is for a door-sensor, and `{id}` is a {kind}; remove it"));
+        }
+        let exit = d.exit.as_ref().is_some_and(|exit| *exit.get_ref());
         let (room, resident, address) = (text(&d.room), text(&d.resident), text(&d.address));
-        devices.insert(id.clone(), Device { id, kind, room, resident, via, address, fixed });
+        devices.insert(id.clone(), Device { id, kind, room, resident, via, address, fixed, exit });
     }
     let ids: Vec<&str> = devices.keys().map(AsRef::as_ref).collect();
     for d in file.device.iter().map(Spanned::get_ref) {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: goes on after a complaint, so that one run names everything that is wrong.
 
+pub(super) mod care;
 mod dc09;
 mod devices;
 mod receivers;
@@ -11,6 +12,7 @@ mod webhook;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::Spanned;
 use vaka_protocol::DeviceId;
@@ -21,7 +23,7 @@ use super::*;
 type Text = Spanned<String>;
 
 /// What is collected on the way: complaints, warnings, and where we are.
-struct Check<'t> {
+pub(in crate::config) struct Check<'t> {
     text: &'t str,
     file: &'t Path,
     home: PathBuf,
@@ -123,12 +125,14 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
     let routes = routes::routes(&mut c, &file, &receivers);
     let residents = devices::residents(&mut c, &file);
     let devices = devices::devices(&mut c, &file, gateway.as_ref(), &residents);
+    let agreed = gateway.as_ref().map(|gateway| care::agreed(&mut c, &file, gateway, &devices, &residents));
     let board = file.board.as_ref().map(|b| c.listen(&b.listen));
     let metrics = file.metrics.as_ref().map(|m| c.listen(&m.listen));
 
     let journal_dir = home.join(dir);
     match (gateway, listen, tls_min, size, c.wrong.is_empty()) {
         (Some(gateway), Some(listen), Some(tls_min), Some(size_max_mib), true) => {
+            let agreed = Arc::new(agreed.unwrap_or_default());
             c.warnings.sort_by_key(|finding| finding.line);
             let config = Config {
                 file: absolute,
@@ -140,6 +144,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
                 routes,
                 devices,
                 residents,
+                agreed,
                 board: board.flatten(),
                 metrics: metrics.flatten(),
             };

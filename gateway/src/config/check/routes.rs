@@ -17,7 +17,7 @@ const LANES: &[(&str, Lane)] = &[
     ("test", Lane::Test),
 ];
 
-const DAYS: &[(&str, Weekday)] = &[
+pub(super) const DAYS: &[(&str, Weekday)] = &[
     ("monday", Weekday::Monday),
     ("tuesday", Weekday::Tuesday),
     ("wednesday", Weekday::Wednesday),
@@ -76,7 +76,7 @@ fn hours(c: &mut Check<'_>, route: &file::Route, whole: &Spanned<file::Route>) -
     Some(Hours { days, from, until })
 }
 
-fn time(c: &mut Check<'_>, key: &str, word: &Text) -> Time {
+pub(super) fn time(c: &mut Check<'_>, key: &str, word: &Text) -> Time {
     Time::strptime("%H:%M", word.get_ref()).unwrap_or_else(|_| {
         c.wrong(word, format!("`{key}`: expected a local time such as \"22:00\", found `{}`", shown(word.get_ref())));
         Time::midnight()

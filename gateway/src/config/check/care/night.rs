@@ -1,0 +1,20 @@
+//! [night] and [resident.night]: the night, as agreed.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Check;
+use crate::rules::care::night::Night;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Table {}
+
+/// The home's table, each key replaced by the resident's own. None: not agreed.
+pub(in crate::config) fn night(
+    _c: &mut Check<'_>,
+    home: Option<&Spanned<Table>>,
+    own: Option<&Spanned<Table>>,
+) -> Option<Night> {
+    own.or(home).map(|_| Night {})
+}

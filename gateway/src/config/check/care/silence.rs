@@ -1,0 +1,20 @@
+//! [silence].
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Check;
+use crate::config::Device;
+use crate::rules::care::silence::Supervision;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Table {}
+
+pub(in crate::config) fn supervision(
+    _c: &mut Check<'_>,
+    _table: Option<&Spanned<Table>>,
+    _device: &Device,
+) -> Supervision {
+    Supervision::default()
+}

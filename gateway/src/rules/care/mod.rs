@@ -1,0 +1,144 @@
+//! The care rules: what is judged by time, by agreement, and by what has not happened.
+//!
+//! Enters: events as they are recorded, and the passing of time. Leaves: decisions, each with what it rests on.
+//! State = facts (what the sensors said, whatever is agreed) and what is settled (each cause decided once): both are folds of
+//! the journal, so a restart neither forgets nor repeats. What is due is found anew from both at any moment: there is no timer
+//! to lose. [`Watch`] knows when to look next; it is made anew from the agreement at every start.
+//! Absent: I/O, a clock, any way to close an alarm.
+
+pub mod agreed;
+pub mod dose;
+pub mod facts;
+pub mod moment;
+pub mod night;
+mod out;
+pub mod place;
+pub mod power;
+pub mod presence;
+pub mod rehearsal;
+pub mod reminder;
+mod settled;
+pub mod silence;
+pub mod vital;
+pub mod watch;
+pub mod when;
+
+use serde::{Deserialize, Serialize};
+use vaka_protocol::{DeviceId, Event};
+
+use super::Home;
+use super::alarms::Alarms;
+use crate::journal::record::Decision;
+use agreed::{Agreed, Person};
+use facts::Facts;
+use moment::{At, Moment};
+pub use out::{Finding, Out, Subject, alarm_of, key, seen, seen_at};
+pub use settled::Settled;
+pub use watch::Watch;
+
+/// One event, as the care rules see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'a> {
+    pub device: &'a DeviceId,
+    pub restart: u32,
+    pub seq: u64,
+    pub event: &'a Event,
+    /// When it happened, by the best clock known: never after it was recorded.
+    pub at: At,
+    pub recorded: At,
+    /// It came later than over a working path.
+    pub delayed: bool,
+    /// The device's clock cannot be right.
+    pub suspect: bool,
+}
+
+/// All that the care rules remember.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Care {
+    #[serde(default)]
+    pub facts: Facts,
+    #[serde(default)]
+    pub settled: Settled,
+    #[serde(default)]
+    pub night: night::Nights,
+    #[serde(default)]
+    pub presence: presence::Presences,
+    #[serde(default)]
+    pub place: place::Places,
+    #[serde(default)]
+    pub dose: dose::Doses,
+    #[serde(default)]
+    pub vital: vital::Vitals,
+}
+
+/// What a rule may look at.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    pub care: &'a Care,
+    pub alarms: &'a Alarms,
+    pub home: &'a Home,
+    pub agreed: &'a Agreed,
+    pub now: Moment,
+}
+
+impl Care {
+    /// Folds an event in: what is remembered of it does not depend on what is agreed.
+    pub fn see(&mut self, sight: &Sight<'_>) {
+        self.facts.see(sight);
+        self.night.see(sight);
+        self.presence.see(sight);
+        self.place.see(sight);
+        self.dose.see(sight);
+        self.vital.see(sight);
+    }
+
+    pub fn alive(&mut self, device: &DeviceId, online: bool, recorded: At) {
+        self.facts.alive(device, online, recorded);
+    }
+
+    /// Folds a decision in.
+    pub fn apply(&mut self, decision: &Decision) {
+        let basis = match decision {
+            Decision::Raise(raise) => raise.basis.as_deref(),
+            Decision::Note(note) => Some(&note.basis),
+            Decision::Send(send) => Some(&send.basis),
+            Decision::Join(_) | Decision::Tell(_) | Decision::Say(_) => None,
+        };
+        if let Some(basis) = basis {
+            self.settled.settle(&basis.key, basis.upto);
+        }
+        self.night.apply(decision);
+        self.presence.apply(decision);
+        self.dose.apply(decision);
+    }
+}
+
+/// Judges one person's agreement at this moment.
+fn judge_person(view: View<'_>, person: &Person) -> Out {
+    let mut out = Out::default();
+    let waits_ms = person.devices.iter().filter_map(|device| view.care.facts.get(device)).map(|d| d.waits_ms(view.now));
+    if let Some(wait_ms) = waits_ms.max().filter(|wait_ms| *wait_ms > 0) {
+        out.look_in(wait_ms);
+        return out;
+    }
+    night::judge(view, person, &mut out);
+    presence::judge(view, person, &mut out);
+    place::judge(view, person, &mut out);
+    dose::judge(view, person, &mut out);
+    reminder::judge(view, person, &mut out);
+    vital::judge(view, person, &mut out);
+    out
+}
+
+/// Judges what is nobody's alone: every device's silence and power.
+fn judge_home(view: View<'_>) -> Out {
+    let mut out = Out::default();
+    silence::judge(view, &mut out);
+    power::judge(view, &mut out);
+    out
+}
+
+/// The event may make something due sooner than was known: judged at once. Everything else only puts off what is due.
+fn hurries(event: &Event) -> bool {
+    !matches!(event, Event::Motion {} | Event::Temperature { .. } | Event::Alive {} | Event::Done { .. })
+}

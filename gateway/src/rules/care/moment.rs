@@ -1,0 +1,53 @@
+//! When something happened and how long ago, on two clocks: the wall's, which may be set, and the machine's, which only runs.
+//!
+//! Invariant: how long something has lasted is measured on the running clock within one boot, so that a clock that is set
+//! neither hurries an alarm nor keeps it waiting. Across boots the wall clock is all there is.
+
+use serde::{Deserialize, Serialize};
+
+/// This moment, as the rules are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// UTC milliseconds.
+    pub wall_ms: i64,
+    /// Monotonic milliseconds within `boot`.
+    pub mono_ms: u64,
+    pub boot: u32,
+    /// The wall clock is not known to be wrong.
+    pub sure: bool,
+}
+
+/// When something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct At {
+    /// UTC milliseconds.
+    #[serde(rename = "w")]
+    pub wall_ms: i64,
+    /// On the machine's clock of `boot`; below zero: before it ran.
+    #[serde(rename = "m")]
+    pub mono_ms: i64,
+    #[serde(rename = "b")]
+    pub boot: u32,
+    /// Sequence number of the record that tells of it: grows with every record.
+    #[serde(rename = "r")]
+    pub record: u64,
+}
+
+impl Moment {
+    /// How long ago, in milliseconds; never below 0.
+    pub fn age_ms(&self, at: &At) -> i64 {
+        let age = match at.boot == self.boot {
+            true => i64::try_from(self.mono_ms).unwrap_or(i64::MAX).saturating_sub(at.mono_ms),
+            false => self.wall_ms.saturating_sub(at.wall_ms),
+        };
+        age.max(0)
+    }
+}
+
+impl At {
+    /// Recorded at `recorded`, and happened `happened_ms` (UTC milliseconds) by the best clock known.
+    pub fn happened(recorded: At, happened_ms: i64) -> At {
+        let earlier_ms = recorded.wall_ms.saturating_sub(happened_ms);
+        At { wall_ms: happened_ms, mono_ms: recorded.mono_ms.saturating_sub(earlier_ms), ..recorded }
+    }
+}

@@ -1,0 +1,144 @@
+//! The rules run against a story instead of a home: what would have been decided, and when.
+//!
+//! Enters: what is agreed, and what happens at which time. Leaves: every decision with its moment. The same fold, the same rules
+//! and the same watch as in the gateway; only the journal is missing, so that a year passes in seconds.
+
+use std::sync::Arc;
+
+use vaka_protocol::{AlarmId, DeviceId, Event};
+
+use super::agreed::Agreed;
+use super::moment::{At, Moment};
+use super::{Care, Sight, Watch};
+use crate::journal::record::{Act, ActWhat, Decision};
+use crate::limits::ASSIGNED_RESTART;
+use crate::rules::alarms::{Alarms, Change};
+use crate::rules::trigger::time_of;
+use crate::rules::{Happening, Home, Input, Paths, What, step};
+
+/// A home in a story.
+pub struct Rehearsal {
+    pub alarms: Alarms,
+    pub care: Care,
+    home: Home,
+    watch: Watch,
+    now: Moment,
+    record: u64,
+    /// What was decided: UTC milliseconds, and the decision.
+    pub log: Vec<(i64, Decision)>,
+}
+
+impl Rehearsal {
+    /// Begins at `start_ms`, UTC milliseconds.
+    pub fn new(agreed: Arc<Agreed>, home: Home, start_ms: i64) -> Self {
+        let now = Moment { wall_ms: start_ms, mono_ms: 0, boot: 1, sure: true };
+        let watch = Watch::new(agreed);
+        let (alarms, care) = (Alarms::default(), Care::default());
+        let mut rehearsal = Rehearsal { alarms, care, home, watch, now, record: 1, log: Vec::new() };
+        rehearsal.decide();
+        rehearsal
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.now.wall_ms
+    }
+
+    /// Time passes until `at_ms`; what becomes due on the way is decided when it does.
+    pub fn until(&mut self, at_ms: i64) {
+        while self.now.wall_ms < at_ms {
+            let left_ms = u64::try_from(at_ms - self.now.wall_ms).unwrap_or(0);
+            let wait_ms = self.watch.wait_ms(self.now.mono_ms).unwrap_or(u64::MAX).clamp(1, left_ms);
+            self.now.mono_ms += wait_ms;
+            self.now.wall_ms += i64::try_from(wait_ms).unwrap_or(i64::MAX);
+            self.decide();
+        }
+    }
+
+    /// Something happens now and is recorded at once.
+    pub fn event(&mut self, device: &DeviceId, event: &Event) {
+        self.late(device, event, None);
+    }
+
+    /// Something is recorded now that happened `at` (UTC milliseconds) by the device's clock.
+    pub fn late(&mut self, device: &DeviceId, event: &Event, at: Option<i64>) {
+        let recorded = self.recorded();
+        let time = time_of(at, recorded.wall_ms);
+        let (restart, seq) = (ASSIGNED_RESTART, recorded.record);
+        let (delayed, suspect) = (time.delayed, time.suspect);
+        let at_best = At::happened(recorded, time.happened_at);
+        self.care.see(&Sight { device, restart, seq, event, at: at_best, recorded, delayed, suspect });
+        let events = std::slice::from_ref(event);
+        let happening = Happening { device, enrolment: 1, restart, seq, at, events, unknown: &[], conflict: false };
+        let what = What::Event(happening);
+        let input = Input { cursor: recorded.record, recorded_at: recorded.wall_ms, what };
+        let decisions = step(&self.alarms, &Paths::default(), &self.home, &input);
+        self.fold(decisions);
+        self.watch.heard(device, event);
+        self.decide();
+    }
+
+    /// The device comes or goes.
+    pub fn alive(&mut self, device: &DeviceId, online: bool) {
+        let recorded = self.recorded();
+        self.care.alive(device, online, recorded);
+        self.watch.stirred(device);
+        self.decide();
+    }
+
+    /// A person closes an alarm.
+    pub fn close(&mut self, alarm: &AlarmId) {
+        let act = Act { alarm: alarm.clone(), act: ActWhat::Close, by: "staff".into(), note: String::new() };
+        let device = self.alarms.get(alarm).map(|alarm| alarm.raise.device.clone());
+        self.alarms.apply_act(&act, self.now.wall_ms, &mut Vec::<Change>::new());
+        device.iter().for_each(|device| self.watch.stirred(device));
+        self.decide();
+    }
+
+    /// The process ends and starts again at once: what is not in the fold is gone.
+    ///
+    /// # Panics
+    /// If the fold does not survive being written and read.
+    pub fn restart(&mut self) {
+        let bytes = minicbor_serde::to_vec((&self.alarms, &self.care)).expect("a fold is written");
+        (self.alarms, self.care) = minicbor_serde::from_slice(&bytes).expect("and read again");
+        self.now = Moment { mono_ms: 0, boot: self.now.boot + 1, ..self.now };
+        self.watch = Watch::new(self.watch.agreed().clone());
+        self.decide();
+    }
+
+    /// Another agreement holds from now.
+    pub fn agree(&mut self, agreed: Arc<Agreed>) {
+        self.watch = Watch::new(agreed);
+        self.decide();
+    }
+
+    fn recorded(&mut self) -> At {
+        self.record += 1;
+        let Moment { wall_ms, mono_ms, boot, .. } = self.now;
+        At { wall_ms, mono_ms: i64::try_from(mono_ms).unwrap_or(i64::MAX), boot, record: self.record }
+    }
+
+    fn decide(&mut self) {
+        loop {
+            let decisions = self.watch.due(&self.care, &self.alarms, &self.home, self.now);
+            if decisions.is_empty() {
+                return;
+            }
+            self.fold(decisions);
+        }
+    }
+
+    fn fold(&mut self, decisions: Vec<Decision>) {
+        let mut changes = Vec::new();
+        for decision in decisions {
+            match &decision {
+                Decision::Raise(raise) => self.alarms.apply_raise(raise, self.now.wall_ms, &mut changes),
+                Decision::Join(join) => self.alarms.apply_join(join, self.now.wall_ms, &mut changes),
+                Decision::Tell(_) | Decision::Say(_) | Decision::Note(_) | Decision::Send(_) => {}
+            }
+            self.care.apply(&decision);
+            self.record += 1;
+            self.log.push((self.now.wall_ms, decision));
+        }
+    }
+}
