@@ -11,6 +11,7 @@ pub mod dispatch;
 pub mod ingest;
 pub mod journal;
 pub mod limits;
+pub mod notice;
 pub mod pipeline;
 pub mod provision;
 pub mod rules;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use vaka_protocol::{AlarmId, Rung};
 
@@ -126,6 +127,7 @@ fn show(config: &Config, id: &str, json: bool) -> Result<Exit, Failure> {
         text("cause")
     ))?;
     print_line(&format!("  happened {}, raised {}", time("happened_at"), time("raised_at")))?;
+    print_why(&found, zone)?;
     for rung in found["rungs"].as_array().into_iter().flatten() {
         let part = |key: &str| rung[key].as_str().unwrap_or_default();
         let at = local_time(rung["at"].as_i64().unwrap_or_default(), zone);
@@ -137,6 +139,30 @@ fn show(config: &Config, id: &str, json: bool) -> Result<Exit, Failure> {
         print_line(&format!("  note: {}", text("note")))?;
     }
     Ok(Exit::Ok)
+}
+
+/// From what it was raised, what was agreed, and what would have made it unnecessary.
+fn print_why(found: &Value, zone: &TimeZone) -> Result<(), Failure> {
+    let why = &found["why"];
+    for seen in why["seen"].as_array().into_iter().flatten() {
+        let at = local_time(seen["at"].as_i64().unwrap_or_default(), zone);
+        let part = |key: &str| seen[key].as_str().unwrap_or_default();
+        let record = seen["record"].as_u64().filter(|record| *record > 0);
+        let record = record.map(|record| format!(" (record {record})")).unwrap_or_default();
+        print_line(&format!("  seen    {at}  {}  {}{record}", part("device"), part("what")))?;
+    }
+    for (name, value) in why["agreed"].as_object().into_iter().flatten() {
+        print_line(&format!("  agreed  {name} = {}", value.as_str().unwrap_or_default()))?;
+    }
+    if let Some(due_at) = found["due_at"].as_i64() {
+        print_line(&format!("  somebody has to be there before {}", local_time(due_at, zone)))?;
+    }
+    for language in ["sv", "en"] {
+        if let Some(text) = why["prevented"][language].as_str() {
+            print_line(&format!("  {text}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn act(config: &Config, id: &str, act: ActWhat, by: Option<String>, note: String) -> Result<Exit, Failure> {

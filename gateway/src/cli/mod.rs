@@ -8,6 +8,7 @@ pub mod check_config;
 pub mod device;
 pub mod init;
 pub mod journal;
+pub mod resident;
 pub mod run;
 
 use std::fmt;
@@ -56,6 +57,9 @@ pub enum Command {
     /// List alarms, take one, close one
     #[command(subcommand)]
     Alarm(AlarmCommand),
+    /// What a resident is told of the equipment
+    #[command(subcommand)]
+    Resident(resident::ResidentCommand),
     /// Look into the journal
     #[command(subcommand)]
     Journal(JournalCommand),

@@ -13,6 +13,7 @@ use crate::config::{Config, Language};
 use crate::dispatch::{self, NoticeWhat};
 use crate::ingest::session::Hall;
 use crate::journal::record::{HomeAlarm, JoinWhat};
+use crate::rules;
 use crate::rules::alarms::{Alarm, Notice, Step};
 
 /// What the config says of a device, for people: never part of the fold.
@@ -75,10 +76,14 @@ pub struct AlarmRow {
     /// The cause is over, and the alarm stays open.
     #[serde(default)]
     pub over: bool,
+    /// Somebody has to be there until then, UTC milliseconds.
+    #[serde(default)]
+    pub due_at: Option<i64>,
 }
 
 fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
     let home = alarm.raise.home.as_deref();
+    let basis = alarm.raise.basis.as_deref();
     let label = labels.of(&alarm.raise.device);
     AlarmRow {
         id: alarm.id().clone(),
@@ -86,7 +91,7 @@ fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
         rung: alarm.rung(),
         rungs: alarm.steps.clone(),
         device: alarm.raise.device.clone(),
-        resident: home.and_then(|home| home.resident.clone()).or(label.resident),
+        resident: whose(alarm, label.resident),
         rule: alarm.raise.rule.clone(),
         cause: alarm.raise.cause.clone(),
         raised_at: alarm.raised_at,
@@ -99,7 +104,15 @@ fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
         home: home.cloned(),
         cancelled: alarm.cancelled,
         over: alarm.over,
+        due_at: basis.and_then(|basis| basis.due_at),
     }
+}
+
+/// Whom it is about: as a home says, as the rule says, else whose device it is.
+fn whose(alarm: &Alarm, of_device: Option<String>) -> Option<String> {
+    let home = alarm.raise.home.as_deref();
+    let basis = alarm.raise.basis.as_deref();
+    home.and_then(|home| home.resident.clone()).or_else(|| basis.and_then(|basis| basis.resident.clone())).or(of_device)
 }
 
 pub fn row_of(state: &State, labels: &Labels, id: &AlarmId) -> Option<AlarmRow> {
@@ -127,6 +140,7 @@ pub fn show(state: &State, labels: &Labels, id: &AlarmId) -> Option<Value> {
         "happened_at": alarm.raise.happened_at,
         "clock_suspect": alarm.raise.clock_suspect,
         "event": {"restart": alarm.raise.restart, "seq": alarm.raise.seq},
+        "why": why(alarm),
         "dty": format!("{:04}", alarm.raise.dty),
         "stc": format!("{:04}", alarm.raise.stc),
         "claimed_by": alarm.claimed_by,
@@ -147,6 +161,22 @@ pub fn show(state: &State, labels: &Labels, id: &AlarmId) -> Option<Value> {
         shown.extend(more);
     }
     Some(shown)
+}
+
+/// What the alarm rests on: what was seen, what was agreed, and what would have made it unnecessary.
+fn why(alarm: &Alarm) -> Value {
+    let raise = &alarm.raise;
+    let Some(basis) = raise.basis.as_deref() else {
+        let (sv, en) = rules::prevented_by(raise.lane);
+        let event = json!({"device": raise.device, "at": raise.happened_at, "what": raise.cause, "restart": raise.restart, "seq": raise.seq});
+        return json!({"seen": [event], "agreed": {}, "prevented": {"sv": sv, "en": en}});
+    };
+    let prevented = basis.prevented.as_ref();
+    json!({
+        "seen": basis.seen,
+        "agreed": basis.agreed.iter().cloned().collect::<BTreeMap<_, _>>(),
+        "prevented": prevented.map(|(sv, en)| json!({"sv": sv, "en": en})),
+    })
 }
 
 fn what_word(what: JoinWhat) -> &'static str {
@@ -219,7 +249,7 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         },
         test: raise.lane == Lane::Test,
         cause: raise.cause.clone(),
-        resident: home.and_then(|home| home.resident.clone()).or(label.resident),
+        resident: whose(alarm, label.resident),
         home: home.map(|_| raise.device.clone()),
         controller_id: home.and_then(|home| home.controller_id.clone()),
         caller: home.and_then(|home| home.caller.clone()),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use vaka_protocol::{DoseOutcome, Event, Press};
+use vaka_protocol::{DoseOutcome, Event, Lane, Press};
 
 /// (Swedish, English).
 pub type Words = (&'static str, &'static str);
@@ -79,6 +79,21 @@ pub const HEALTH_GOOD: Words = ("Allt i hemmet fungerar igen.", "Everything in t
 pub const TASK: Words = ("Någon behöver komma till hemmet.", "Somebody has to come to the home.");
 pub const QUARANTINE: Words =
     ("Enheten sände något som inte gick att läsa.", "The device sent what could not be read.");
+/// What would have made an alarm unnecessary that needs no agreement.
+pub fn prevented_by(lane: Lane) -> Words {
+    match lane {
+        Lane::Life => (
+            "Det här larmar alltid och genast. Ingenting kan ställas in som hindrar det.",
+            "This always raises an alarm at once. Nothing can be set that stops it.",
+        ),
+        Lane::Test => ("Det är ett prov. Ingen behöver göra något.", "It is a test. Nobody has to do anything."),
+        Lane::Care | Lane::Technical | Lane::Telemetry => (
+            "Larmet kommer när enheten säger till. Det kan inte ställas in.",
+            "The alarm comes when the device says so. It cannot be set.",
+        ),
+    }
+}
+
 /// What the gateway found wrong, or well again.
 pub fn of_fault(name: &str, active: bool) -> Words {
     match (name, active) {

@@ -97,7 +97,8 @@ pub(super) fn agreed(
         }
     }
     let mut known = BTreeMap::new();
-    for device in devices.values() {
+    // A home's gateway is watched by its own rule.
+    for device in devices.values().filter(|device| device.kind != DeviceKind::Gateway) {
         let named = whose(device, residents).and_then(|id| people.iter().position(|person| person.id == id));
         // What nobody is named for is the only person's; where several live it is everybody's and nobody's.
         let owner = named.or((people.len() == 1 && device.resident.is_none()).then_some(0));
