@@ -77,11 +77,11 @@ impl State {
                     self.care.apply(decision);
                     match decision {
                         Decision::Note(_) => {}
-                        Decision::Send(send) => {
-                            let index = changes.len();
-                            let (device, command) = (send.device.clone(), send.command.clone());
-                            self.issue(header, index, device, send.expires_at, command, outcomes);
-                        }
+                        Decision::Send(send) => changes.push(Change::Command {
+                            device: send.device.clone(),
+                            expires_at: send.expires_at,
+                            command: Box::new(send.command.clone()),
+                        }),
                         Decision::Raise(raise) => self.alarms.apply_raise(raise, at, &mut changes),
                         Decision::Join(join) => self.alarms.apply_join(join, at, &mut changes),
                         Decision::Tell(tell) => self.alarms.apply_tell(tell, &mut changes),
@@ -155,21 +155,23 @@ impl State {
     /// Each rung is a command to the device whose event it answers; what the home is to see and hear is one too.
     fn tell_devices(&mut self, header: &Header, changes: Vec<Change>, outcomes: &mut Vec<Outcome>) {
         for (index, change) in changes.into_iter().enumerate() {
-            let (device, command) = match change {
+            let in_an_hour = header.wall_ms + RECEIPT_EXPIRES_MS;
+            let (device, expires_at, command) = match change {
+                Change::Command { device, expires_at, command } => (device, expires_at, *command),
                 Change::Receipt { device, alarm, restart, seq, rung, last } => {
-                    (device, Command::Receipt { restart, seq, alarm, rung, last })
+                    (device, in_an_hour, Command::Receipt { restart, seq, alarm, rung, last })
                 }
                 Change::Feedback { device, text, good } => {
                     let (light, sound) = if good { (Light::Steady, Sound::Chime) } else { (Light::Flash, Sound::Warn) };
                     let text = Some(text.as_str().into());
-                    (device, Command::Feedback { light: Some(light), sound: Some(sound), text })
+                    (device, in_an_hour, Command::Feedback { light: Some(light), sound: Some(sound), text })
                 }
                 Change::Owed { .. } | Change::Settled { .. } => {
                     outcomes.push(Outcome::Change(change));
                     continue;
                 }
             };
-            self.issue(header, index, device, header.wall_ms + RECEIPT_EXPIRES_MS, command, outcomes);
+            self.issue(header, index, device, expires_at, command, outcomes);
         }
     }
 

@@ -704,7 +704,7 @@ impl Keeper {
                     dispatcher.settled(&alarm);
                 }
             }
-            Outcome::Change(Change::Receipt { .. } | Change::Feedback { .. }) => {}
+            Outcome::Change(Change::Receipt { .. } | Change::Feedback { .. } | Change::Command { .. }) => {}
             Outcome::Command { device, message } => {
                 if let Some(to) = self.listening.get(&device) {
                     let seen = self.restored.state.devices.get(&device);

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
+use vaka_protocol::{AlarmId, Command, DeviceId, Lane, Rung};
 
 use crate::journal::record::{Act, ActWhat, Join, JoinWhat, Raise, RungRecord, Tell};
 use crate::limits::{CLOSED_ALARMS_KEPT, NOTICES_PER_ALARM_MAX};
@@ -77,7 +77,7 @@ pub struct Alarm {
 }
 
 /// What a record changed that somebody outside has to hear of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// A receiver is to be told.
     Owed { alarm: AlarmId, notice: u32 },
@@ -87,6 +87,8 @@ pub enum Change {
     Feedback { device: DeviceId, text: String, good: bool },
     /// A person has it: nothing is owed to receivers any more.
     Settled { alarm: AlarmId },
+    /// A rule sends a command that must not be carried out from `expires_at` on (UTC milliseconds).
+    Command { device: DeviceId, expires_at: i64, command: Box<Command> },
 }
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]

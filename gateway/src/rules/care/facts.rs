@@ -1,7 +1,8 @@
 //! What the sensors have said last: facts that do not depend on what is agreed, so that a new agreement holds at once.
 //!
 //! Enters: events, as they happened and were recorded; that a device came or went. Leaves: for each device its newest word.
-//! Invariant: old news (an event that happened before what is known) changes no state; it still shows that the device is heard.
+//! Invariant: old news (an event that happened before what is known, and whose number is lower) changes no state; it still shows
+//! that the device is heard. A device's numbers say more than its clock: what has a higher number is news, whatever the clock says.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use vaka_protocol::{DeviceId, Event};
 
 use super::Sight;
 use super::moment::{At, Moment};
-use crate::limits::{CATCH_UP_MS_MAX, CATCH_UP_QUIET_MS};
+use crate::limits::{ASSIGNED_RESTART, CATCH_UP_MS_MAX, CATCH_UP_QUIET_MS};
 
 /// Something that is one way or the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +66,9 @@ pub struct Device {
     /// A member of staff held a tag to it.
     #[serde(default)]
     pub staff: Option<At>,
+    /// The highest (restart, seq) of its own numbers.
+    #[serde(default)]
+    number: (u32, u64),
     /// It sends what had waited: since when, and the newest of it, as recorded.
     #[serde(default)]
     catching_up: Option<(At, At)>,
@@ -101,32 +105,42 @@ impl Facts {
 
 impl Device {
     fn see(&mut self, sight: &Sight<'_>) {
-        let at = sight.at;
         self.heard = Some(sight.recorded);
         self.catching_up = match (sight.delayed, self.catching_up) {
-            (true, Some((since, last))) if sight.recorded.mono_ms - last.mono_ms < CATCH_UP_QUIET_MS => {
-                Some((since, sight.recorded))
-            }
+            (true, Some((since, last))) if Self::goes_on(&last, &sight.recorded) => Some((since, sight.recorded)),
             (true, _) => Some((sight.recorded, sight.recorded)),
             (false, known) => known,
         };
+        let number = (sight.restart, sight.seq);
+        // Numbers that the gateway assigned say only in which order events came, as the records do.
+        let is_news = sight.restart == ASSIGNED_RESTART || number > self.number;
+        if is_news && sight.restart != ASSIGNED_RESTART {
+            self.number = number;
+        }
+        let news = News { at: sight.at, recorded: sight.recorded, is_news };
         match sight.event {
-            Event::Bed { occupied } => turn(&mut self.bed, *occupied, at),
-            Event::Chair { occupied } => turn(&mut self.chair, *occupied, at),
-            Event::Mat { pressed } => turn(&mut self.mat, *pressed, at),
-            Event::Door { open } => turn(&mut self.door, *open, at),
-            Event::Mains { on } => turn(&mut self.mains, *on, at),
-            Event::Privacy { on } => turn(&mut self.privacy, *on, at),
-            Event::Battery { percent, low } if self.battery.is_none_or(|known| known.at.wall_ms <= at.wall_ms) => {
-                self.battery = Some(Battery { percent: *percent, low: *low, at });
+            Event::Bed { occupied } => news.turn(&mut self.bed, *occupied),
+            Event::Chair { occupied } => news.turn(&mut self.chair, *occupied),
+            Event::Mat { pressed } => news.turn(&mut self.mat, *pressed),
+            Event::Door { open } => news.turn(&mut self.door, *open),
+            Event::Mains { on } => news.turn(&mut self.mains, *on),
+            Event::Privacy { on } => news.turn(&mut self.privacy, *on),
+            Event::Battery { percent, low } => {
+                if let Some(at) = news.after(self.battery.map(|known| known.at)) {
+                    self.battery = Some(Battery { percent: *percent, low: *low, at });
+                }
             }
-            Event::Motion {} => newer(&mut self.motion, at),
-            Event::Staff { .. } => newer(&mut self.staff, at),
+            Event::Motion {} => news.newer(&mut self.motion),
+            Event::Staff { .. } => news.newer(&mut self.staff),
             _ => {}
         }
         if is_activity(sight.event) {
-            newer(&mut self.activity, at);
+            news.newer(&mut self.activity);
         }
+    }
+
+    fn goes_on(last: &At, recorded: &At) -> bool {
+        last.boot == recorded.boot && recorded.mono_ms - last.mono_ms < CATCH_UP_QUIET_MS
     }
 
     /// Judging waits so long for what this device still has to say, in milliseconds: it is sending what had waited, and what it
@@ -158,17 +172,103 @@ pub fn is_activity(event: &Event) -> bool {
     )
 }
 
-fn turn(switch: &mut Option<Switch>, on: bool, at: At) {
-    match switch {
-        Some(known) if at.wall_ms < known.said.wall_ms => {}
-        Some(known) if known.on == on => known.said = at,
-        Some(known) => *known = Switch { on, since: at, said: at, other: Some(known.said) },
-        None => *switch = Some(Switch { on, since: at, said: at, other: None }),
+/// An event against what is known.
+struct News {
+    at: At,
+    recorded: At,
+    /// It comes after everything its device has said.
+    is_news: bool,
+}
+
+impl News {
+    /// When it happened, if it did after what is `known`; `None`: old news.
+    fn after(&self, known: Option<At>) -> Option<At> {
+        match known {
+            Some(known) if self.at.is_before(&known) && !self.is_news => None,
+            // Said after it and stamped before it: the device's clock was set back, and is not believed.
+            Some(known) if self.at.is_before(&known) => Some(self.recorded),
+            _ => Some(self.at),
+        }
+    }
+
+    fn turn(&self, switch: &mut Option<Switch>, on: bool) {
+        let Some(at) = self.after(switch.map(|known| known.said)) else { return };
+        match switch {
+            Some(known) if known.on == on => known.said = at,
+            Some(known) => *known = Switch { on, since: at, said: at, other: Some(known.said) },
+            None => *switch = Some(Switch { on, since: at, said: at, other: None }),
+        }
+    }
+
+    fn newer(&self, known: &mut Option<At>) {
+        if let Some(at) = self.after(*known) {
+            *known = Some(at);
+        }
     }
 }
 
-fn newer(known: &mut Option<At>, at: At) {
-    if known.is_none_or(|known| known.wall_ms <= at.wall_ms) {
-        *known = Some(at);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000;
+
+    /// The bed's events: (number, occupied, happened and recorded in minutes of one boot).
+    fn bed(events: &[((u32, u64), bool, i64, i64)]) -> Switch {
+        let device: DeviceId = "bed-1".try_into().unwrap();
+        let mut facts = Facts::default();
+        for (record, ((restart, seq), occupied, happened, recorded)) in events.iter().enumerate() {
+            let at = |minutes: i64| At {
+                wall_ms: 1_800_000_000_000 + minutes * MINUTE,
+                mono_ms: minutes * MINUTE,
+                boot: 1,
+                record: record as u64,
+            };
+            let recorded = at(*recorded);
+            let event = Event::Bed { occupied: *occupied };
+            facts.see(&Sight {
+                device: &device,
+                restart: *restart,
+                seq: *seq,
+                event: &event,
+                at: At { record: recorded.record, ..at(*happened) },
+                recorded,
+                delayed: happened != &recorded.mono_ms,
+                suspect: false,
+            });
+        }
+        facts.get(&device).and_then(|device| device.bed).unwrap()
+    }
+
+    #[test]
+    fn a_lower_number_that_happened_before_is_old_news() {
+        let left_then_late = bed(&[((1, 1), true, 0, 0), ((1, 3), false, 30, 30), ((1, 2), true, 20, 31)]);
+        assert!(!left_then_late.on && left_then_late.since.mono_ms == 30 * MINUTE);
+    }
+
+    #[test]
+    fn a_higher_number_is_news_whatever_the_devices_clock_says() {
+        let set_back = bed(&[((1, 1), true, 60, 60), ((1, 2), false, 5, 70)]);
+        assert!(!set_back.on, "the bed is empty though the stamp is older");
+        assert_eq!(set_back.since.mono_ms, 70 * MINUTE, "and since it was said, not for an hour");
+    }
+
+    #[test]
+    fn a_device_that_lost_its_numbers_is_believed_from_its_first_word() {
+        let forgot = bed(&[((7, 900), true, 60, 60), ((0, 0), false, 70, 70)]);
+        assert!(!forgot.on && forgot.since.mono_ms == 70 * MINUTE);
+    }
+
+    #[test]
+    fn without_numbers_the_order_of_arrival_counts() {
+        let set_back = bed(&[((ASSIGNED_RESTART, 1), true, 60, 60), ((ASSIGNED_RESTART, 2), false, 5, 70)]);
+        assert!(!set_back.on && set_back.since.mono_ms == 70 * MINUTE);
+    }
+
+    #[test]
+    fn the_same_word_again_keeps_since() {
+        let again = bed(&[((1, 1), true, 0, 0), ((1, 2), false, 10, 10), ((1, 3), false, 15, 15)]);
+        assert_eq!((again.since.mono_ms, again.said.mono_ms), (10 * MINUTE, 15 * MINUTE));
+        assert_eq!(again.other.map(|at| at.mono_ms), Some(0));
     }
 }

@@ -45,6 +45,14 @@ impl Moment {
 }
 
 impl At {
+    /// On the running clock where both are of one boot, else on the wall's.
+    pub fn is_before(&self, other: &At) -> bool {
+        match self.boot == other.boot {
+            true => self.mono_ms < other.mono_ms,
+            false => self.wall_ms < other.wall_ms,
+        }
+    }
+
     /// Recorded at `recorded`, and happened `happened_ms` (UTC milliseconds) by the best clock known.
     pub fn happened(recorded: At, happened_ms: i64) -> At {
         let earlier_ms = recorded.wall_ms.saturating_sub(happened_ms);
