@@ -71,6 +71,11 @@ impl Crowd {
         crowd
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How many of them are `connected`, `busy` or `failed`.
     pub fn count(&self, what: &str) -> u64 {
         self.connected[what].as_u64().unwrap_or_else(|| panic!("no {what} in {}", self.connected))
@@ -79,6 +84,11 @@ impl Crowd {
     /// The longest time from a device's connection to its first event's PUBACK, in milliseconds.
     pub fn slowest_first_ms(&self) -> f64 {
         self.connected["first_ms"].as_f64().unwrap_or_default()
+    }
+
+    /// The same from a device's first try to connect, with all that were turned away.
+    pub fn slowest_back_ms(&self) -> f64 {
+        self.connected["back_ms"].as_f64().unwrap_or_default()
     }
 
     /// Panics unless all of them are connected.
