@@ -329,3 +329,15 @@ pub const DC09_LATE_CONNECTIONS_MAX: usize = 2;
 /// How long after a DC-09 connection stands its path is proven by a heartbeat, in milliseconds: one message is under way at a time, and
 /// the alarms that waited for the connection go first. Longer: a path that works is known as such later.
 pub const DC09_PROOF_AFTER_MS: u64 = 100;
+
+/// What people in a home did, for one hub that has not heard it yet. Beyond: the oldest is let go and logged; that alarm stays open at the
+/// hub until somebody closes it there. About 300 bytes each. Source: our choice; weeks of a busy home without its hub.
+pub const ACTS_OWED_MAX: usize = 4_096;
+
+/// Things beside alarms that one receiver is sent at once. More: an alarm's answer waits behind theirs on the same connection;
+/// fewer: what waited through an outage takes longer.
+pub const PARCELS_IN_FLIGHT_MAX: usize = 4;
+
+/// Longest wait for a hub to take something beside alarms, in milliseconds. Beyond: its connection is made anew. Long, because a busy hub
+/// takes alarms first. Source: our choice.
+pub const PARCEL_MS_MAX: u64 = 120_000;

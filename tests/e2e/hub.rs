@@ -114,3 +114,43 @@ fn a_hub_that_dies_and_comes_back_loses_nothing_and_raises_nothing_twice() {
     let raised = hub.records("decisions").iter().filter(|record| record.to_string().contains("\"homes\"")).count();
     assert_eq!(raised, 1, "raised once");
 }
+
+#[test]
+fn what_people_in_the_home_do_is_known_at_the_hub_also_when_it_was_away() {
+    if lacks(&["sipp", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let hub = hub(centre.port);
+    let home = home_of(&hub, "gw-0007");
+    let mut upstairs = Gateway::start(&hub);
+    let mut downstairs = Gateway::start(&home);
+    press_at(&home, &downstairs, 1);
+    let accepted = downstairs.wait_alarm("accepted at the home", |row| row["rung"] == "accepted");
+    home.vaka(&["alarm", "claim", id_of(&accepted), "--by", "anna"]).ok();
+    let there = upstairs.wait_alarm("claimed at the hub", |row| row["rung"] == "claimed");
+    let shown = hub.vaka(&["alarm", "show", id_of(&there), "--json"]).ok().rows().remove(0);
+    assert_eq!(shown["claimed_by"], "gw-0007: anna", "{shown}");
+    // Closed while the hub is away; then the home is away too.
+    upstairs.kill();
+    home.vaka(&["alarm", "close", id_of(&accepted), "--by", "anna"]).ok();
+    downstairs.kill();
+    upstairs.restart();
+    assert_eq!(hub.alarms_not_technical().len(), 1, "the hub has not heard of it yet");
+    downstairs.restart();
+    let is_empty = || hub.alarms_not_technical().is_empty().then_some(());
+    eventually("closed at the hub", || upstairs.tail(), is_empty);
+    // The next press is an alarm again. Closed while the home's gateway stands still, it is told at its start.
+    press_at(&home, &downstairs, 2);
+    let again = downstairs.wait_alarm("a second alarm, accepted", |row| row["rung"] == "accepted");
+    assert_ne!(again["id"], accepted["id"]);
+    assert_eq!(hub.alarms_not_technical().len(), 1);
+    downstairs.kill();
+    home.vaka(&["alarm", "close", id_of(&again), "--by", "bo"]).ok();
+    downstairs.restart();
+    eventually("closed at the hub too", || upstairs.tail(), is_empty);
+    let by_the_home = |record: &&serde_json::Value| record["by"].as_str().is_some_and(|by| by.starts_with("gw-0007: "));
+    let acts: Vec<_> = hub.records("act").iter().filter(by_the_home).map(|act| act["act"].clone()).collect();
+    assert_eq!(acts, ["claim", "close", "close"], "each once, however often it was told");
+    assert_eq!(centre.wait_alarms(2).len(), 2);
+}

@@ -430,7 +430,7 @@ impl World {
         let (by, note) = ("anna".to_owned(), String::new());
         self.say(|| format!("{act:?} {alarm}"));
         let Some(gateway) = &self.gateway else { return };
-        gateway.inbox.put([(true, Input::Ask(Ask::Act { act: Act { alarm, act, by, note }, reply }))]);
+        gateway.inbox.put([(true, Input::Ask(Ask::Act { act: Act::new(alarm, act, by, note), reply }))]);
     }
 
     /// Nothing is on its way and nothing is owed.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use vaka_protocol::{Command, CommandMessage, DeviceId, Event, Lane, Light, Sound};
 
 use super::commands::Commands;
+use super::passing::Passing;
 use crate::ingest::window::Windows;
 use crate::ingest::{Encoding, Parsed, payload};
 use crate::journal::Header;
@@ -42,12 +43,17 @@ pub struct State {
     /// The newest word on each path of each receiver.
     #[serde(default)]
     pub reach: Paths,
+    /// What people here did and a hub has not heard yet.
+    #[serde(default)]
+    pub passing: Passing,
 }
 
 /// A change together with the command it means for a device, if any.
 #[derive(Debug)]
 pub enum Outcome {
     Change(Change),
+    /// Hubs are to hear of the act in the record of this number.
+    Pass(u64),
     /// Carried along, not looked up later: a higher rung in the same batch takes its place among what is still owed,
     /// but a device that listens hears every rung.
     Command {
@@ -83,7 +89,13 @@ impl State {
             }
             Record::Nobody(nobody) => self.alarms.apply_nobody(&nobody.alarm),
             Record::Rung(rung) => self.alarms.apply_rung(rung, at, &mut changes),
-            Record::Act(act) => self.alarms.apply_act(act, at, &mut changes),
+            Record::Act(act) => {
+                if self.passing.apply_act(header, act, &self.alarms) {
+                    outcomes.push(Outcome::Pass(header.seq));
+                }
+                self.alarms.apply_act(act, at, &mut changes);
+            }
+            Record::Told(told) => self.passing.apply_told(told),
             Record::Alive(alive) => {
                 let seen = self.seen(&alive.device, at);
                 seen.online = alive.online;

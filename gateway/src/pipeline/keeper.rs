@@ -109,10 +109,10 @@ enum Answer {
 
 pub struct Keeper {
     pub(super) restored: Restored,
-    home: Home,
+    pub(super) home: Home,
     labels: Labels,
     pub(super) clock: Arc<dyn Clock>,
-    dispatcher: Option<Dispatcher>,
+    pub(super) dispatcher: Option<Dispatcher>,
     listening: BTreeMap<DeviceId, Replies>,
     answers: Vec<Answer>,
     outcomes: Vec<Outcome>,
@@ -197,6 +197,7 @@ impl Keeper {
         self.watch_homes();
         self.tell_start();
         self.go_on_with_floods();
+        self.forget_receivers();
         self.commit();
         self.owe_everything();
     }
@@ -364,6 +365,7 @@ impl Keeper {
         let Record::Event(event) = &record else { return };
         self.restored.state.apply_event(&header, event, Some(parsed));
         let is_told = self.judge(&header, rules::What::Event(happening(event, parsed)));
+        self.act_for_homes(&happening(event, parsed));
         // Old news, or of an alarm that somebody has: it raised nothing here, and the home waits for an answer all the same.
         if !is_told {
             self.repeat_receipt(&event.device, enrolment, restart, seq, parsed);
@@ -375,7 +377,11 @@ impl Keeper {
         let told = parsed
             .events
             .iter()
-            .find_map(|event| if let Event::Alarm { alarm, .. } = event { Some(alarm) } else { None });
+            .find_map(|event| match event {
+                // Of what its own people did a home waits for no answer.
+                Event::Alarm { alarm, rung, .. } if *rung < Rung::Claimed => Some(alarm),
+                _ => None,
+            });
         let Some(told) = told.filter(|_| self.home.facts(device).home) else { return };
         let happening = Happening {
             device,
@@ -444,15 +450,16 @@ impl Keeper {
                     info!(alarm.id = %alarm, by, "a person's act of an earlier call; a later one is on its way");
                     return;
                 }
-                let act = Act { alarm, act, by, note: String::new() };
+                let act = Act::new(alarm, act, by, String::new());
                 // Said again by the receiver, or claimed here meanwhile: nothing new.
                 if let Ok(lane) = self.check_act(&act) {
-                    self.append_unrepeatable(Record::Act(act), lane);
+                    self.append_unrepeatable(Record::Act(self.with_hubs(act, lane)), lane);
                 }
             }
             Report::Path { receiver, path, up, detail } => {
                 self.append_unrepeatable(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
             }
+            Report::Parcel { receiver, id } => self.parcel_taken(receiver, id),
             Report::Room { lane } => self.owe_lane(lane),
             Report::Nobody { alarm, notice, lane } => {
                 let record = Record::Nobody(Nobody { alarm, notice });
@@ -486,7 +493,7 @@ impl Keeper {
                 }
                 Ok(lane) => {
                     let alarm = act.alarm.clone();
-                    self.append(Record::Act(act), lane);
+                    self.append(Record::Act(self.with_hubs(act, lane)), lane);
                     self.answers.push(Answer::Person(alarm, reply));
                 }
             },
@@ -494,6 +501,7 @@ impl Keeper {
                 self.home = home;
                 self.labels = labels;
                 self.watch_homes();
+                self.forget_receivers();
             }
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
             Ask::Damaged { records, found } => {
@@ -506,7 +514,7 @@ impl Keeper {
         }
     }
 
-    fn check_act(&self, act: &Act) -> Result<Lane, String> {
+    pub(super) fn check_act(&self, act: &Act) -> Result<Lane, String> {
         let Some(alarm) = self.restored.state.alarms.get(&act.alarm) else {
             return Err(format!("there is no alarm {}; `vaka alarm list --all` shows those there are", act.alarm));
         };
@@ -536,7 +544,7 @@ impl Keeper {
     }
 
     /// As [`Keeper::append`], judged, and kept until the commit: its sender says it once.
-    fn append_unrepeatable(&mut self, record: Record, lane: Lane) {
+    pub(super) fn append_unrepeatable(&mut self, record: Record, lane: Lane) {
         if self.shortage.postpones(&record, lane, &self.room) {
             return;
         }
@@ -546,7 +554,7 @@ impl Keeper {
     }
 
     /// Appends a record and folds it in.
-    fn append(&mut self, record: Record, lane: Lane) -> Header {
+    pub(super) fn append(&mut self, record: Record, lane: Lane) -> Header {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         self.restored.state.apply(&header, &record, &mut self.outcomes);
         header
@@ -575,6 +583,7 @@ impl Keeper {
             Record::Event(event) => {
                 if let Ok(parsed) = crate::ingest::payload::read(&event.payload, event.via.as_ref()) {
                     self.judge(header, rules::What::Event(happening(event, &parsed)));
+                    self.act_for_homes(&happening(event, &parsed));
                 }
             }
             _ => {}
@@ -652,6 +661,7 @@ impl Keeper {
                 }
             }
             Outcome::Change(Change::Receipt { .. } | Change::Feedback { .. }) => {}
+            Outcome::Pass(act) => self.pass_on(act),
             Outcome::Command { device, message } => {
                 if let Some(to) = self.listening.get(&device) {
                     let seen = self.restored.state.devices.get(&device);
@@ -671,6 +681,7 @@ impl Keeper {
     }
 
     fn owe_everything(&self) {
+        self.pass_on_everything();
         Lane::ALL.iter().for_each(|lane| self.owe_lane(*lane));
     }
 

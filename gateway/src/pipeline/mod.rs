@@ -13,6 +13,7 @@ mod homes;
 #[cfg(test)]
 mod hub_tests;
 pub mod keeper;
+mod passing;
 pub mod restore;
 mod shortage;
 #[cfg(test)]
@@ -31,7 +32,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, DeviceKind};
-use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, Report, webhook};
+use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, ReceiverKind, Report, webhook};
 use crate::ingest::inbox::Inbox;
 use crate::ingest::listener::{self, DoorCounts};
 use crate::ingest::roster::{Listed, Peer, Roster};
@@ -356,7 +357,14 @@ pub fn home(config: &Config) -> Home {
             .into_iter()
             .map(|receiver| (receiver.name.clone(), receiver.path_labels()))
             .collect(),
+        hubs: vaka_protocol::Lane::ALL.iter().map(|lane| (*lane, hubs(config, *lane))).collect(),
     }
+}
+
+/// The hubs that a lane's alarms are told to.
+fn hubs(config: &Config, lane: vaka_protocol::Lane) -> Vec<String> {
+    let is_hub = |receiver: &&ReceiverConfig| receiver.kind == ReceiverKind::Hub;
+    config.receivers_for(lane).into_iter().filter(is_hub).map(|receiver| receiver.name.clone()).collect()
 }
 
 /// SCAIP device type of a device's kind. Source: the public code tables of SCAIP implementations.

@@ -315,11 +315,15 @@ impl Alarms {
         if !act.note.is_empty() {
             alarm.note.clone_from(&act.note);
         }
+        alarm.told_up_to = alarm.told_up_to.max(act.told_up_to.unwrap_or(0));
         // A person answers for the whole alarm: every event of it hears so.
         let newest = alarm.notices.last().map_or(0, |notice| notice.number);
         for notice in &mut alarm.notices {
             notice.rung = notice.rung.max(rung);
-            changes.push(receipt(&alarm.raise, notice.restart, notice.seq, rung, false));
+            // A home knows what its own people did.
+            if act.told_up_to.is_none() {
+                changes.push(receipt(&alarm.raise, notice.restart, notice.seq, rung, false));
+            }
         }
         alarm.steps.push(Step {
             rung,

@@ -11,7 +11,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use vaka_protocol::{AlarmId, DeviceId, Event};
+use vaka_protocol::{AlarmId, DeviceId, Event, Lane};
 
 use crate::journal::record::{Decision, Fault, Nobody, PathRecord, Quarantine, Silent};
 use alarms::Alarms;
@@ -38,6 +38,8 @@ pub struct Home {
     pub english: bool,
     /// The receivers that are told of life alarms, each with the labels of its paths.
     pub life_paths: BTreeMap<String, Vec<String>>,
+    /// By lane, the receivers that are hubs: they hear what people here do with an alarm.
+    pub hubs: BTreeMap<Lane, Vec<String>>,
 }
 
 impl Home {

@@ -215,6 +215,7 @@ pub fn events() -> Vec<EventMessage> {
             what: Telling::Raise,
             controller_id: None,
             caller: None,
+            by: None,
         },
         Event::Task {
             task: "t1".into(),
