@@ -278,6 +278,10 @@ pub const fn claimed_deadline_ms(lane: vaka_protocol::Lane) -> Option<u64> {
 /// lost primary path is known (EN 50136 practice, DESIGN §7): supervision must live upstream.
 pub const HOME_SILENT_MS: u64 = 90_000;
 
+/// After a person has closed the alarm of a home's silence and it stays silent, it is told again, in milliseconds. Shorter: who repairs it
+/// closes the same alarm over and over; longer: whoever presses there is heard by nobody, and nobody is reminded. Source: our choice.
+pub const HOME_SILENT_AGAIN_MS: u64 = 60 * 60 * 1_000;
+
 /// Longest time between two proofs of a second path while the first one works, in seconds. EN 50136 practice asks for 5 hours;
 /// half an hour less leaves room for a proof that has to be tried again.
 pub const STANDBY_TEST_S: u32 = 16_200;

@@ -15,7 +15,7 @@ use crate::dispatch::{ParcelId, Report};
 use crate::ingest::roster::{Listed, Peer, Roster};
 use crate::ingest::{Submission, ToSession, What, admission};
 use crate::journal::record::{Act, ActWhat};
-use crate::limits::HOME_SILENT_MS;
+use crate::limits::{HOME_SILENT_AGAIN_MS, HOME_SILENT_MS};
 use crate::rules::alarms::Alarm;
 use crate::rules::{DeviceFacts, Home};
 
@@ -369,4 +369,29 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_home_that_stays_silent_is_told_again_after_its_alarm_was_closed() {
+    let mut hub = Stage::new();
+    hub.pass(HOME_SILENT_MS);
+    for round in 0..2 {
+        assert_eq!(hub.causes(), [("silent", 1, false)], "round {round}");
+        let close = |hub: &mut Stage| {
+            let alarm = hub.alarms()[0].id().clone();
+            hub.report(Report::Person { alarm, notice: 9, act: ActWhat::Close, by: "anna".into() });
+        };
+        close(&mut hub);
+        hub.pass(HOME_SILENT_AGAIN_MS - 1);
+        assert_eq!(hub.causes(), [], "round {round}");
+        hub.pass(1);
+    }
+    // While it stands open it is told no more; and once the home is back, a close is the end of it.
+    hub.pass(HOME_SILENT_AGAIN_MS * 3);
+    assert_eq!(hub.causes(), [("silent", 1, false)]);
+    hub.note("gw-1", What::Alive { online: true });
+    let alarm = hub.alarms()[0].id().clone();
+    hub.report(Report::Person { alarm, notice: 9, act: ActWhat::Close, by: "anna".into() });
+    hub.pass(HOME_SILENT_AGAIN_MS * 3);
+    assert_eq!(hub.causes(), []);
 }

@@ -656,6 +656,9 @@ impl Keeper {
         match outcome {
             Outcome::Change(Change::Owed { alarm, notice }) => self.owe(&alarm, notice),
             Outcome::Change(Change::Settled { alarm }) => {
+                if let Some(home) = self.restored.state.alarms.get(&alarm).and_then(rules::homes::silence_closed) {
+                    self.homes.closed(home, self.clock.now().mono_ms);
+                }
                 if let Some(dispatcher) = &self.dispatcher {
                     dispatcher.settled(&alarm);
                 }

@@ -68,6 +68,12 @@ pub fn silent(alarms: &Alarms, input: &Input<'_>, silent: &Silent) -> Vec<Decisi
     if is_told { Vec::new() } else { vec![raise_or_join(alarms, cause)] }
 }
 
+/// The home whose silence this alarm was, where a person has closed it.
+pub fn silence_closed(alarm: &Alarm) -> Option<&DeviceId> {
+    let of_silence = alarm.closed_by.is_some() && alarm.raise.cause == SILENT;
+    of_silence.then_some(&alarm.raise.device)
+}
+
 /// A home is there again.
 pub fn back(alarms: &Alarms, input: &Input<'_>, device: &DeviceId) -> Vec<Decision> {
     over(alarms, own(input, device, SILENT.to_owned(), LINK_MONITOR, RESTORAL, words::HOME_BACK))
