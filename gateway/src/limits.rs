@@ -345,3 +345,10 @@ pub const PARCELS_IN_FLIGHT_MAX: usize = 4;
 /// Longest wait for a hub to take something beside alarms, in milliseconds. Beyond: its connection is made anew. Long, because a busy hub
 /// takes alarms first. Source: our choice.
 pub const PARCEL_MS_MAX: u64 = 120_000;
+
+/// Longest time between two words of a home to its hub on how it is, in milliseconds. Shorter: a hub of 2,000 homes stores more of
+/// them than of alarms. That a home lives is known from its connection. Source: our choice.
+pub const HEALTH_INTERVAL_MS: u64 = 6 * 60 * 60 * 1_000;
+
+/// Shortest time between two of them, in milliseconds. Shorter: a battery that is low and good in turn is told each time. Source: our choice.
+pub const HEALTH_PAUSE_MS: u64 = 5_000;

@@ -154,3 +154,29 @@ fn what_people_in_the_home_do_is_known_at_the_hub_also_when_it_was_away() {
     assert_eq!(acts, ["claim", "close", "close"], "each once, however often it was told");
     assert_eq!(centre.wait_alarms(2).len(), 2);
 }
+
+#[test]
+fn how_the_home_is_is_seen_at_the_hub() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let hub = Home::init();
+    hub.edit(|config| config["gateway"]["role"] = value("hub"));
+    let home = home_of(&hub, "gw-0007");
+    let upstairs = Gateway::start(&hub);
+    let downstairs = Gateway::start(&home);
+    let health = || hub.vaka(&["journal", "stat", "--json"]).ok().rows().remove(0)["running"]["homes"]["gw-0007"].clone();
+    let is = |what: &str, ok: bool| {
+        let wanted = || Some(health()).filter(|health| health["ok"] == ok);
+        eventually(what, || upstairs.tail(), wanted)
+    };
+    is("well at first", true);
+    let low = r#"{"v":1,"restart":1,"seq":1,"event":{"battery":{"percent":5,"low":true}}}"#;
+    assert_eq!(mosquitto_pub(&home, "p1", MqttVersion::V5, "vaka/v1/p1/event", low).code, 0);
+    downstairs.wait_alarm("the battery is low", |row| row["cause"] == "battery");
+    let said = is("not well", false);
+    assert_eq!((&said["faults"], &said["text"]), (&1.into(), &"p1: Batteriet behöver bytas.".into()), "{said}");
+    // The technical alarm itself is there, and no second one for the same.
+    upstairs.wait_alarm("the battery at the hub", |row| row["cause"] == "battery" && row["device"] == "gw-0007");
+    assert!(!hub.alarms().iter().any(|row| row["cause"] == "health"), "{:?}", hub.alarms());
+}

@@ -19,7 +19,7 @@ use vaka_protocol::{
 use super::backoff::{Dice, next_wait_ms};
 use super::link::{Failure, LinkContext, LinkEvent, Order, Regime};
 use super::supervision::Supervision;
-use super::{HomeAct, Notice, NoticeWhat, Parcel, ParcelId, ParcelWhat, stream, tls};
+use super::{HealthWord, HomeAct, Notice, NoticeWhat, Parcel, ParcelId, ParcelWhat, stream, tls};
 use crate::journal::record::ActWhat;
 use crate::limits::{IN_FLIGHT_PER_CONNECTION_MAX, PARCEL_MS_MAX, PAST_NOTICES_MAX, PATH_STABLE_MS};
 use crate::uplink::{Door, Link as Uplink, News};
@@ -289,6 +289,7 @@ impl Link {
         };
         let payload = match &parcel.what {
             ParcelWhat::Act(act) => of_act(act),
+            ParcelWhat::Health(word) => of_health(word),
         };
         self.parcels_sent += 1;
         if !link.publish(self.parcels_sent, topic::event(&self.device).as_str(), payload.into_bytes()) {
@@ -516,6 +517,13 @@ fn of_act(act: &HomeAct) -> String {
     message.restart = Some(RESTART);
     message.seq = Some(number_of(&format!("{}/{}/{}/{}", act.alarm, act.number, act.alarm_at, rung.as_str())));
     encode_event_json(&message)
+}
+
+/// The event that tells a hub how this gateway is. Without a number: told twice it says the same.
+fn of_health(word: &HealthWord) -> String {
+    let text = word.text.as_str().into();
+    let event = Event::Health { lane: word.lane, ok: word.faults == 0, faults: word.faults, text };
+    encode_event_json(&EventMessage { at: Some(word.at), ..EventMessage::new(event) })
 }
 
 /// A number made from what is said. JSON readers in other languages keep 53 bits.

@@ -41,7 +41,7 @@ pub use self::backoff::Pace;
 pub use self::config::{Bind, ConfigError, DispatchConfig, PathConfig, ReceiverConfig, ReceiverKind};
 pub use self::counts::{Counts, Sums};
 pub use self::link::{Failure, Regime};
-pub use self::parcels::{HomeAct, Parcel, ParcelId, ParcelWhat};
+pub use self::parcels::{HealthWord, HomeAct, Parcel, ParcelId, ParcelWhat};
 pub use self::routes::{Hours, Route, first_gap};
 
 use self::attempts::{Ledger, Reach, Way};

@@ -1,4 +1,4 @@
-//! What a receiver is told beside alarms: acts of people in the home, one receiver each, until that one has it.
+//! What a receiver is told beside alarms: what people in the home did, how the home is. Each until its one receiver has it.
 //!
 //! Enters: parcels, what became of them, receivers that are there again. Leaves: what to carry now. Pure: time comes in as milliseconds.
 //! Invariants: few are under way at once, so that an alarm never waits behind them; what failed is tried again, the oldest first,
@@ -28,11 +28,27 @@ pub struct Parcel {
 pub enum ParcelId {
     /// Number of the act's record.
     Act(u64),
+    /// Counts up: a newer one stands in place of an older.
+    Health(u64),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum ParcelWhat {
     Act(HomeAct),
+    Health(HealthWord),
+}
+
+/// How this gateway is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthWord {
+    /// Open technical faults.
+    pub faults: u32,
+    /// In plain words.
+    pub text: String,
+    /// `technical` raises at the hub, `telemetry` is shown there.
+    pub lane: Lane,
+    /// UTC milliseconds.
+    pub at: i64,
 }
 
 /// What a person in the home did with an alarm that a hub knows.
@@ -90,6 +106,10 @@ impl Parcels {
     /// Again changes nothing.
     pub fn pass(&mut self, parcel: Parcel) {
         let queue = self.queues.entry(parcel.receiver.clone()).or_default();
+        if let ParcelId::Health(_) = parcel.id {
+            let Queue { waiting, flying, .. } = queue;
+            waiting.retain(|id, _| !matches!(id, ParcelId::Health(_)) || flying.contains_key(id));
+        }
         queue.waiting.entry(parcel.id).or_insert_with(|| Arc::new(parcel));
     }
 

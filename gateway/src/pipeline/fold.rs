@@ -28,6 +28,21 @@ pub struct Seen {
     pub encoding: Encoding,
     pub events: u64,
     pub quarantined: u64,
+    /// A home's newest word on how it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Box<HomeHealth>>,
+}
+
+/// How a home is, as it told its hub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HomeHealth {
+    pub ok: bool,
+    /// Things that do not do what they should.
+    pub faults: u32,
+    /// In plain words.
+    pub text: String,
+    /// UTC milliseconds, by the home's clock where it has one.
+    pub at: i64,
 }
 
 /// Everything the gateway knows, rebuilt from the journal at any time.
@@ -119,8 +134,18 @@ impl State {
         let Some(parsed) = parsed else { return };
         seen.encoding = parsed.encoding;
         for event_read in &parsed.events {
-            if let Event::Done { id, .. } = event_read {
-                self.commands.done(&event.device, *id);
+            match event_read {
+                Event::Done { id, .. } => self.commands.done(&event.device, *id),
+                Event::Health { ok, faults, text, .. } => {
+                    let at = parsed.at.unwrap_or(header.wall_ms);
+                    let said = HomeHealth { ok: *ok, faults: *faults, text: text.as_str().to_owned(), at };
+                    let seen = self.seen(&event.device, header.wall_ms);
+                    // One that was late says nothing about now.
+                    if seen.health.as_ref().is_none_or(|known| known.at <= at) {
+                        seen.health = Some(Box::new(said));
+                    }
+                }
+                _ => {}
             }
         }
     }

@@ -395,3 +395,31 @@ fn a_home_that_stays_silent_is_told_again_after_its_alarm_was_closed() {
     hub.pass(HOME_SILENT_AGAIN_MS * 3);
     assert_eq!(hub.causes(), []);
 }
+
+#[test]
+fn how_a_home_is_stands_at_the_hub_and_is_an_alarm_only_where_nothing_else_is() {
+    let mut hub = Stage::new();
+    let said = |at: i64, lane: &str, ok: bool, text: &str| {
+        format!(
+            r#"{{"v":1,"at":{at},"event":{{"health":{{"lane":"{lane}","ok":{ok},"faults":{},"text":"{text}"}}}}}}"#,
+            u8::from(!ok)
+        )
+    };
+    hub.publish("gw-1", &said(AT + 2, "telemetry", false, "p1: Batteriet"));
+    // Late: it says nothing about now.
+    hub.publish("gw-1", &said(AT + 1, "telemetry", true, ""));
+    let shown = |hub: &Stage| {
+        let health = hub.keeper.state().devices[&device("gw-1")].health.clone().expect("it has said so");
+        (health.ok, health.faults, health.text)
+    };
+    assert_eq!(shown(&hub), (false, 1, "p1: Batteriet".to_owned()));
+    assert_eq!(hub.causes(), [], "its technical alarm comes here by itself");
+    let mut hub = hub.restart();
+    assert_eq!(shown(&hub).1, 1);
+    hub.publish("gw-1", &said(AT + 3, "technical", false, "p1: Batteriet"));
+    hub.publish("gw-1", &said(AT + 4, "technical", false, "p1: Batteriet"));
+    assert_eq!(hub.causes(), [("health", 2, false)]);
+    hub.publish("gw-1", &said(AT + 5, "technical", true, ""));
+    assert_eq!(hub.causes(), [("health", 2, true)]);
+    assert_eq!(shown(&hub), (true, 0, String::new()));
+}

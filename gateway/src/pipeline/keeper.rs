@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use vaka_protocol::{AlarmId, Command, CommandMessage, DeviceId, Event, Lane, Rung};
 
 use super::fold::{Outcome, State};
+use super::health::Health;
 use super::homes::Homes;
 use super::restore::{self, Restored};
 use super::shortage::{Room, Shortage};
@@ -132,6 +133,7 @@ pub struct Keeper {
     stopping: Arc<AtomicBool>,
     /// For which this gateway is the hub.
     homes: Homes,
+    pub(super) health: Health,
 }
 
 impl Keeper {
@@ -162,12 +164,14 @@ impl Keeper {
             unrepeatable: Vec::new(),
             stopping: Arc::new(AtomicBool::new(false)),
             homes: Homes::default(),
+            health: Health::default(),
         }
     }
 
     /// How long nothing has to be done if nothing comes.
     pub fn patience(&self) -> Duration {
-        let wait_ms = self.homes.wait_ms(self.clock.now().mono_ms).unwrap_or(u64::MAX);
+        let homes = self.homes.wait_ms(self.clock.now().mono_ms);
+        let wait_ms = homes.into_iter().chain(self.health_wait_ms()).min().unwrap_or(u64::MAX);
         Duration::from_millis(wait_ms.min(limits::IDLE_MS))
     }
 
@@ -238,6 +242,7 @@ impl Keeper {
             self.append(record, lane);
         }
         self.commit();
+        self.tell_health();
     }
 
     /// Asking the file system costs as much as storing five events: not done between batches that follow each other closely.

@@ -9,6 +9,7 @@ pub mod export;
 mod failure_tests;
 mod floods;
 pub mod fold;
+mod health;
 mod homes;
 #[cfg(test)]
 mod hub_tests;

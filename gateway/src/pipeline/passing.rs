@@ -100,6 +100,8 @@ impl Keeper {
             ParcelId::Act(act) => {
                 self.append_unrepeatable(Record::Told(Told { receiver, acts: vec![act] }), Lane::Technical);
             }
+            // Told anew at every start.
+            ParcelId::Health(_) => {}
         }
     }
 

@@ -95,6 +95,9 @@ pub struct Alarms {
     closed: VecDeque<Alarm>,
     /// The newest open alarm of a device and cause: the one that a repeated cause may join.
     newest: BTreeMap<DeviceId, BTreeMap<String, AlarmId>>,
+    /// Changes of technical alarms in this process: whoever sums them up sees that there is something new.
+    #[serde(skip)]
+    technical_changes: u64,
 }
 
 impl Alarm {
@@ -187,10 +190,16 @@ impl Alarms {
         })
     }
 
+    /// Changes whenever a technical alarm does.
+    pub fn technical_changes(&self) -> u64 {
+        self.technical_changes
+    }
+
     pub fn apply_raise(&mut self, raise: &Raise, at: i64, changes: &mut Vec<Change>) {
         if self.get(&raise.alarm).is_some() {
             return; // Derived ids: a replay cannot raise twice.
         }
+        self.technical_changes += u64::from(raise.lane == Lane::Technical);
         let notice = Notice {
             number: 0,
             what: None,
@@ -227,6 +236,7 @@ impl Alarms {
 
     pub fn apply_join(&mut self, join: &Join, at: i64, changes: &mut Vec<Change>) {
         let Some(alarm) = self.open.get_mut(&join.alarm) else { return };
+        self.technical_changes += u64::from(alarm.raise.lane == Lane::Technical);
         match join.what {
             JoinWhat::Again => {
                 alarm.count = alarm.count.saturating_add(1);
@@ -304,6 +314,7 @@ impl Alarms {
 
     pub fn apply_act(&mut self, act: &Act, at: i64, changes: &mut Vec<Change>) {
         let Some(alarm) = self.open.get_mut(&act.alarm) else { return };
+        self.technical_changes += u64::from(alarm.raise.lane == Lane::Technical);
         let rung = match act.act {
             ActWhat::Claim => Rung::Claimed,
             ActWhat::Close => Rung::Closed,

@@ -30,6 +30,8 @@ pub fn judge(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, even
             cause.text = Some(text.as_str().to_owned()).filter(|text| !text.is_empty());
             if *open { vec![raise_or_join(alarms, cause)] } else { over(alarms, cause) }
         }
+        // Its technical alarms come here themselves: state that is shown, and no second alarm of the same.
+        Event::Health { lane: Lane::Telemetry, .. } => Vec::new(),
         Event::Health { ok, text, .. } => {
             let (stc, said) = if *ok { (RESTORAL, words::HEALTH_GOOD) } else { (MALFUNCTION, words::HEALTH_BAD) };
             let mut cause = cause(input, happening, "health".to_owned(), Lane::Technical, stc, said);
