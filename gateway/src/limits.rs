@@ -352,3 +352,25 @@ pub const HEALTH_INTERVAL_MS: u64 = 6 * 60 * 60 * 1_000;
 
 /// Shortest time between two of them, in milliseconds. Shorter: a battery that is low and good in turn is told each time. Source: our choice.
 pub const HEALTH_PAUSE_MS: u64 = 5_000;
+
+/// Telemetry events a second that one receiver is sent. More: after a town's outage a hub of 2,000 homes gets more at once than it can
+/// store; fewer: a home with one event a second is longer in catching up than the outage lasted. A day's outage of such a home is made up in 6 hours.
+/// Source: our choice.
+pub const TELEMETRY_PER_S: u64 = 5;
+
+/// Telemetry events read off the journal at once for one receiver. Larger: more memory for each; smaller: the journal is read more often.
+pub const STREAM_WINDOW_EVENTS: usize = 64;
+
+/// Shortest time between two readings of the journal for one receiver, in milliseconds: telemetry waits for company so long. Shorter: the
+/// segment being written, at most 8 MiB, is read again for each event.
+pub const STREAM_PAUSE_MS: u64 = 5_000;
+
+/// Telemetry events that a receiver has taken before that is written down. More: as many are sent once more after a restart, and told
+/// apart there by their number; fewer: more records for the same.
+pub const STREAM_SAVE_EVENTS: u64 = 64;
+
+/// Longest time until it is written down, in milliseconds; and records that may be read once more after a restart.
+pub const STREAM_SAVE_MS: u64 = 60_000;
+
+/// Records without telemetry that a start may go over again for one receiver. More: a slower start of its stream; fewer: more records that say nothing.
+pub const STREAM_SAVE_RECORDS: u64 = 65_536;

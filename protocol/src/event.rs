@@ -27,6 +27,9 @@ pub struct EventMessage {
     /// When it happened, UTC milliseconds since 1970; absent: the device has no clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<i64>,
+    /// From a home to a hub: the home's device that it is of. Absent: of the sender itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<DeviceId>,
     /// What happened.
     pub event: Event,
 }
@@ -34,7 +37,7 @@ pub struct EventMessage {
 impl EventMessage {
     /// A message that only says what happened.
     pub fn new(event: Event) -> Self {
-        Self { v: crate::VERSION, restart: None, seq: None, uptime_ms: None, at: None, event }
+        Self { v: crate::VERSION, restart: None, seq: None, uptime_ms: None, at: None, of: None, event }
     }
 
     /// `(restart, seq)` if the device gave both; else the gateway assigns them.

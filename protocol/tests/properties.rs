@@ -169,9 +169,18 @@ fn event_message() -> impl Strategy<Value = EventMessage> {
         option::of(any::<u64>()),
         option::of(any::<u64>()),
         option::of(any::<i64>()),
+        option::of(device()),
         prop_oneof![plain_event(), detailed_event(), home_event()],
     )
-        .prop_map(|(restart, seq, uptime_ms, at, event)| EventMessage { v: 1, restart, seq, uptime_ms, at, event })
+        .prop_map(|(restart, seq, uptime_ms, at, of, event)| EventMessage {
+            v: 1,
+            restart,
+            seq,
+            uptime_ms,
+            at,
+            of,
+            event,
+        })
 }
 
 fn slot() -> impl Strategy<Value = Slot> {

@@ -180,3 +180,60 @@ fn how_the_home_is_is_seen_at_the_hub() {
     upstairs.wait_alarm("the battery at the hub", |row| row["cause"] == "battery" && row["device"] == "gw-0007");
     assert!(!hub.alarms().iter().any(|row| row["cause"] == "health"), "{:?}", hub.alarms());
 }
+
+#[test]
+fn telemetry_goes_to_the_hub_by_its_own_route_and_loses_and_doubles_nothing() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let hub = Home::init();
+    hub.edit(|config| config["gateway"]["role"] = value("hub"));
+    let home = home_of(&hub, "gw-0007");
+    home.device("t1", "thermometer");
+    let mut upstairs = Gateway::start(&hub);
+    let mut downstairs = Gateway::start(&home);
+    let measure = |range: std::ops::Range<u64>| {
+        for seq in range {
+            let event = format!(r#"{{"v":1,"restart":1,"seq":{seq},"event":{{"temperature":{{"centi_c":{seq}}}}}}}"#);
+            assert_eq!(mosquitto_pub(&home, "t1", MqttVersion::V5, "vaka/v1/t1/event", &event).code, 0);
+        }
+    };
+    // Nobody has agreed to it yet.
+    measure(1..3);
+    home.edit(|config| {
+        let mut route = toml_edit::Table::new();
+        route["lanes"] = value(toml_edit::Array::from_iter(["telemetry"]));
+        route["to"] = value(toml_edit::Array::from_iter(["kommun"]));
+        config["route"].as_array_of_tables_mut().expect("routes").push(route);
+    });
+    downstairs.kill();
+    downstairs.restart();
+    let position = r#"{"v":1,"restart":1,"seq":900,"event":{"position":{"lat_e7":593293235,"lon_e7":180685808}}}"#;
+    assert_eq!(mosquitto_pub(&home, "t1", MqttVersion::V5, "vaka/v1/t1/event", position).code, 0);
+    let told = || {
+        let of_home = hub.records("event").into_iter().filter(|record| record["of"] == "t1");
+        of_home.map(|record| record["event"]["temperature"]["centi_c"].as_u64().expect("a temperature")).collect::<Vec<_>>()
+    };
+    let until = |what: &str, count: usize| {
+        eventually(what, || downstairs_tail(&home), || (told().len() >= count).then_some(()));
+    };
+    measure(3..5);
+    until("what was measured after the route was made", 2);
+    // The hub is away, then the home too: the journal keeps it.
+    upstairs.kill();
+    measure(5..9);
+    press_at(&home, &downstairs, 1);
+    downstairs.kill();
+    upstairs.restart();
+    downstairs.restart();
+    downstairs.wait_alarm("the press at the hub", |row| row["rung"] == "received" || row["rung"] == "accepted");
+    until("what was measured while the hub was away", 6);
+    measure(9..10);
+    until("and what came then", 7);
+    assert_eq!(told(), (3..10).collect::<Vec<_>>(), "in order, each once, and no position");
+    assert!(hub.alarms().iter().all(|row| row["cause"] == "button"), "{:?}", hub.alarms());
+}
+
+fn downstairs_tail(home: &Home) -> String {
+    home.vaka(&["journal", "stat", "--json"]).stdout
+}

@@ -19,7 +19,7 @@ use vaka_protocol::{
 use super::backoff::{Dice, next_wait_ms};
 use super::link::{Failure, LinkContext, LinkEvent, Order, Regime};
 use super::supervision::Supervision;
-use super::{HealthWord, HomeAct, Notice, NoticeWhat, Parcel, ParcelId, ParcelWhat, stream, tls};
+use super::{HealthWord, HomeAct, Notice, NoticeWhat, Parcel, ParcelId, ParcelWhat, TelemetryWord, stream, tls};
 use crate::journal::record::ActWhat;
 use crate::limits::{IN_FLIGHT_PER_CONNECTION_MAX, PARCEL_MS_MAX, PAST_NOTICES_MAX, PATH_STABLE_MS};
 use crate::uplink::{Door, Link as Uplink, News};
@@ -290,6 +290,7 @@ impl Link {
         let payload = match &parcel.what {
             ParcelWhat::Act(act) => of_act(act),
             ParcelWhat::Health(word) => of_health(word),
+            ParcelWhat::Telemetry(word) => of_telemetry(word),
         };
         self.parcels_sent += 1;
         if !link.publish(self.parcels_sent, topic::event(&self.device).as_str(), payload.into_bytes()) {
@@ -524,6 +525,17 @@ fn of_health(word: &HealthWord) -> String {
     let text = word.text.as_str().into();
     let event = Event::Health { lane: word.lane, ok: word.faults == 0, faults: word.faults, text };
     encode_event_json(&EventMessage { at: Some(word.at), ..EventMessage::new(event) })
+}
+
+/// An event of a device here, as its hub stores it: ours, and of that device.
+fn of_telemetry(word: &TelemetryWord) -> String {
+    encode_event_json(&EventMessage {
+        restart: Some(word.stream),
+        seq: Some(word.number()),
+        at: Some(word.at),
+        of: Some(word.device.clone()),
+        ..EventMessage::new(word.event.clone())
+    })
 }
 
 /// A number made from what is said. JSON readers in other languages keep 53 bits.

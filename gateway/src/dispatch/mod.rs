@@ -41,7 +41,7 @@ pub use self::backoff::Pace;
 pub use self::config::{Bind, ConfigError, DispatchConfig, PathConfig, ReceiverConfig, ReceiverKind};
 pub use self::counts::{Counts, Sums};
 pub use self::link::{Failure, Regime};
-pub use self::parcels::{HealthWord, HomeAct, Parcel, ParcelId, ParcelWhat};
+pub use self::parcels::{HealthWord, HomeAct, Parcel, ParcelId, ParcelWhat, TelemetryWord};
 pub use self::routes::{Hours, Route, first_gap};
 
 use self::attempts::{Ledger, Reach, Way};
@@ -505,7 +505,9 @@ impl Actor {
             (receiver.name.clone(), reach)
         };
         self.ledger.set_reach(config.receivers.iter().map(reach).collect());
-        self.parcels.set_receivers(config.receivers.iter().map(|r| (r.name.clone(), r.kind)).collect());
+        let telemetry = config.routes.iter().filter(|route| route.lanes.contains(&Lane::Telemetry));
+        let telemetry = telemetry.flat_map(|route| &route.to).collect();
+        self.parcels.set_receivers(config.receivers.iter().map(|r| (r.name.clone(), r.kind)).collect(), &telemetry);
         self.config = config;
         for key in gone {
             self.links.remove(&key);

@@ -25,6 +25,7 @@ pub enum Kind {
     Nobody = 12,
     Silent = 13,
     Told = 20,
+    Carried = 21,
 }
 
 /// One record's body.
@@ -44,6 +45,7 @@ pub enum Record {
     Nobody(Nobody),
     Silent(Silent),
     Told(Told),
+    Carried(Carried),
 }
 
 /// The process started: everything after has this boot's monotonic time.
@@ -293,6 +295,26 @@ pub struct Told {
     pub acts: Vec<u64>,
 }
 
+/// How far the telemetry for a receiver has come. The first of a stream begins it, with what is stored from then on.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Carried {
+    pub receiver: String,
+    /// UTC seconds of its beginning: tells a stream from an earlier one to the same receiver.
+    pub stream: u32,
+    /// The receiver has all up to this record, or it is lost.
+    #[serde(default)]
+    pub up_to: u64,
+    /// Events that it took since the last record of the stream.
+    #[serde(default)]
+    pub count: u64,
+    /// Events that were removed before they could be sent.
+    #[serde(default)]
+    pub lost: u64,
+    /// No route leads there any more.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ended: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActWhat {
@@ -366,6 +388,7 @@ impl Record {
             Record::Nobody(_) => Kind::Nobody,
             Record::Silent(_) => Kind::Silent,
             Record::Told(_) => Kind::Told,
+            Record::Carried(_) => Kind::Carried,
         }
     }
 
@@ -391,6 +414,7 @@ impl Record {
             Record::Nobody(body) => put(body, out),
             Record::Silent(body) => put(body, out),
             Record::Told(body) => put(body, out),
+            Record::Carried(body) => put(body, out),
         }
     }
 
@@ -414,6 +438,7 @@ impl Record {
             12 => Record::Nobody(get(kind, body)?),
             13 => Record::Silent(get(kind, body)?),
             20 => Record::Told(get(kind, body)?),
+            21 => Record::Carried(get(kind, body)?),
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
         })
     }

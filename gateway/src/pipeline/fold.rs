@@ -10,6 +10,7 @@ use vaka_protocol::{Command, CommandMessage, DeviceId, Event, Lane, Light, Sound
 
 use super::commands::Commands;
 use super::passing::Passing;
+use super::streams::Streams;
 use crate::ingest::window::Windows;
 use crate::ingest::{Encoding, Parsed, payload};
 use crate::journal::Header;
@@ -61,6 +62,9 @@ pub struct State {
     /// What people here did and a hub has not heard yet.
     #[serde(default)]
     pub passing: Passing,
+    /// Telemetry that receivers are still to get.
+    #[serde(default)]
+    pub streams: Streams,
 }
 
 /// A change together with the command it means for a device, if any.
@@ -111,6 +115,7 @@ impl State {
                 self.alarms.apply_act(act, at, &mut changes);
             }
             Record::Told(told) => self.passing.apply_told(told),
+            Record::Carried(carried) => self.streams.apply(header.seq, carried),
             Record::Alive(alive) => {
                 let seen = self.seen(&alive.device, at);
                 seen.online = alive.online;
@@ -133,6 +138,7 @@ impl State {
         seen.events += 1;
         let Some(parsed) = parsed else { return };
         seen.encoding = parsed.encoding;
+        self.streams.count(parsed);
         for event_read in &parsed.events {
             match event_read {
                 Event::Done { id, .. } => self.commands.done(&event.device, *id),

@@ -18,6 +18,7 @@ use super::health::Health;
 use super::homes::Homes;
 use super::restore::{self, Restored};
 use super::shortage::{Room, Shortage};
+use super::streams::{Desk, Window};
 use super::view::{self, AlarmRow, Labels};
 use crate::clock::Clock;
 use crate::dispatch::{Dispatcher, Report};
@@ -89,6 +90,8 @@ pub enum Ask {
     },
     /// Something in the gateway is wrong, or well again.
     Fault(Fault),
+    /// Telemetry that was read off the journal beside the keeper.
+    Window(Window),
     /// What reading the whole journal beside the keeper has found.
     Damaged {
         records: u64,
@@ -134,6 +137,7 @@ pub struct Keeper {
     /// For which this gateway is the hub.
     homes: Homes,
     pub(super) health: Health,
+    pub(super) streams: Desk,
 }
 
 impl Keeper {
@@ -165,13 +169,14 @@ impl Keeper {
             stopping: Arc::new(AtomicBool::new(false)),
             homes: Homes::default(),
             health: Health::default(),
+            streams: Desk::default(),
         }
     }
 
     /// How long nothing has to be done if nothing comes.
     pub fn patience(&self) -> Duration {
         let homes = self.homes.wait_ms(self.clock.now().mono_ms);
-        let wait_ms = homes.into_iter().chain(self.health_wait_ms()).min().unwrap_or(u64::MAX);
+        let wait_ms = homes.into_iter().chain(self.health_wait_ms()).chain(self.streams_wait_ms()).min().unwrap_or(u64::MAX);
         Duration::from_millis(wait_ms.min(limits::IDLE_MS))
     }
 
@@ -202,6 +207,7 @@ impl Keeper {
         self.tell_start();
         self.go_on_with_floods();
         self.forget_receivers();
+        self.begin_streams();
         self.commit();
         self.owe_everything();
     }
@@ -241,8 +247,10 @@ impl Keeper {
         for (record, lane) in self.shortage.refusals(&self.room, &self.shares, stops) {
             self.append(record, lane);
         }
+        self.save_streams();
         self.commit();
         self.tell_health();
+        self.read_streams();
     }
 
     /// Asking the file system costs as much as storing five events: not done between batches that follow each other closely.
@@ -397,6 +405,7 @@ impl Keeper {
             events: &parsed.events,
             unknown: &parsed.unknown,
             conflict: false,
+            of: parsed.of.as_ref(),
         };
         let (alarm, rung, last) = match rules::homes::find(&self.restored.state.alarms, &happening, told) {
             Some(known) => {
@@ -507,7 +516,9 @@ impl Keeper {
                 self.labels = labels;
                 self.watch_homes();
                 self.forget_receivers();
+                self.begin_streams();
             }
+            Ask::Window(window) => self.take_window(window),
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
             Ask::Damaged { records, found } => {
                 info!(journal.records = records, "the whole journal has been read");
@@ -544,7 +555,7 @@ impl Keeper {
             Ask::Stat { reply } => {
                 let _ = reply.send(view::stat(&self.restored));
             }
-            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) | Ask::Damaged { .. } => {}
+            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) | Ask::Window(_) | Ask::Damaged { .. } => {}
         }
     }
 
@@ -722,6 +733,7 @@ impl Keeper {
             }
         }
         self.shortage.failed();
+        self.streams.forget();
         self.room_at_ms = None;
         let unrepeatable = std::mem::take(&mut self.unrepeatable);
         while !self.stopping.load(Ordering::Acquire) {
@@ -768,6 +780,7 @@ fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed) -> Happening<'a> {
         events: &parsed.events,
         unknown: &parsed.unknown,
         conflict: event.conflict,
+        of: parsed.of.as_ref(),
     }
 }
 

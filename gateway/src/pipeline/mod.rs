@@ -18,6 +18,9 @@ mod passing;
 pub mod restore;
 mod shortage;
 #[cfg(test)]
+mod stream_tests;
+pub mod streams;
+#[cfg(test)]
 mod tests;
 pub mod view;
 
@@ -129,9 +132,13 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         Arc::new(move |report: Report| inbox.put([(true, Input::Report(report))]))
     };
     let dispatcher = Dispatcher::start(dispatch_config(&config)?, clock.clone(), reports, shutdown.clone());
-    let keeper =
+    let mut keeper =
         Keeper::new(restored, home(&config), Labels::from_config(&config), clock.clone(), Some(dispatcher.clone()));
     let stopping = keeper.stopping();
+    keeper.read_streams_with(streams::spawn_reader(config.journal.dir.clone(), {
+        let inbox = inbox.clone();
+        move |window| inbox.put([(false, Input::Ask(Ask::Window(window)))])
+    }));
     let keeper = spawn_keeper(keeper, inbox.clone())?;
     spawn_verify(config.journal.dir.clone(), inbox.clone());
 
@@ -358,6 +365,10 @@ pub fn home(config: &Config) -> Home {
             .into_iter()
             .map(|receiver| (receiver.name.clone(), receiver.path_labels()))
             .collect(),
+        telemetry: {
+            let to = config.receivers_for(vaka_protocol::Lane::Telemetry);
+            to.into_iter().map(|receiver| receiver.name.clone()).collect()
+        },
         hubs: vaka_protocol::Lane::ALL.iter().map(|lane| (*lane, hubs(config, *lane))).collect(),
     }
 }

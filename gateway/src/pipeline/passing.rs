@@ -102,6 +102,7 @@ impl Keeper {
             }
             // Told anew at every start.
             ParcelId::Health(_) => {}
+            ParcelId::Telemetry(record, index) => self.telemetry_taken(&receiver, record, index),
         }
     }
 

@@ -169,6 +169,7 @@ pub fn stat(restored: &Restored) -> Value {
         "notices_owed": state.alarms.owed().count(),
         "acts_owed": state.passing.counts(),
         "homes": homes(state),
+        "telemetry_owed": state.streams.counts(),
         "events": state.devices.values().map(|seen| seen.events).sum::<u64>(),
         "quarantined": state.devices.values().map(|seen| seen.quarantined).sum::<u64>(),
         "refused": state.refused.iter().map(|(lane, count)| (lane.as_str(), count)).collect::<BTreeMap<_, _>>(),
