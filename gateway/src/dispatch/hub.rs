@@ -7,7 +7,7 @@
 //! While another path is in use this one only proves that the hub answers.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
@@ -67,6 +67,8 @@ pub(crate) async fn run(context: LinkContext) {
         early: BTreeMap::new(),
         parcels: BTreeMap::new(),
         parcels_sent: PARCELS_FROM,
+        shown: tls::Shown::default(),
+        certificate_ended: None,
     };
     link.run().await;
 }
@@ -129,6 +131,10 @@ struct Link {
     /// Beside alarms, under way: by the number of its publish, and when it has to be there.
     parcels: BTreeMap<u64, (ParcelId, Instant)>,
     parcels_sent: u64,
+    /// What the hub's verifier saw: the connection itself is the client's.
+    shown: tls::Shown,
+    /// When the hub's certificate ended: UTC seconds.
+    certificate_ended: Option<i64>,
 }
 
 impl Link {
@@ -195,7 +201,7 @@ impl Link {
 
     async fn dial(&mut self, now: Instant) {
         self.dialled_at = now;
-        match tls::client(&self.context.config) {
+        match tls::client_showing(&self.context.config, self.shown.clone()) {
             Ok(tls) => {
                 let door = Door {
                     host: self.host.clone(),
@@ -216,13 +222,22 @@ impl Link {
         self.dialled_at = now;
         let wall_ms = self.context.clock.now().wall_ms;
         match stream::open(&self.context.config, &self.host, self.port, true, wall_ms).await {
-            Ok(_) => {
+            Ok(opened) => {
+                self.certificate(opened.expired_at_s).await;
                 self.redial_ms = 0;
                 self.path_is_up("the hub answers").await;
                 let wait = self.context.heartbeat(true);
                 self.line = Line::Down { dial_at: Instant::now() + wait };
             }
             Err(error) => self.lost(&error.to_string()).await,
+        }
+    }
+
+    /// A certificate that ended with the pinned key is used, and told.
+    async fn certificate(&mut self, ended: Option<i64>) {
+        if self.certificate_ended != ended {
+            self.certificate_ended = ended;
+            self.tell(LinkEvent::Certificate { ended }).await;
         }
     }
 
@@ -329,6 +344,9 @@ impl Link {
                 if let Line::Opening(link) = before {
                     self.line = Line::Up { link, since: Instant::now() };
                 }
+                let wall_ms = self.context.clock.now().wall_ms;
+                let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner).take();
+                self.certificate(shown.and_then(|certificate| tls::expired(&certificate, wall_ms))).await;
                 self.path_is_up("connected").await;
                 self.tell(LinkEvent::Connected).await;
             }

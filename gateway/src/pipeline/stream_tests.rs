@@ -64,17 +64,29 @@ impl Stage {
     }
 
     fn publish(&mut self, event: &str) {
+        let input = self.input(event);
+        self.keeper.run_batch(&mut vec![input]);
+    }
+
+    fn input(&mut self, event: &str) -> Input {
         self.published += 1;
         let device = DeviceId::try_from("d1").expect("an id");
         let roster = Roster { devices: [(device.clone(), Listed { bridge: false })].into(), ..Roster::default() };
         let peer = Peer { device, enrolment: 1, serial: String::new() };
         let payload = format!(r#"{{"v":1,"restart":1,"seq":{},"event":{event}}}"#, self.published);
         let admitted = admission::admit(&peer, &roster, "vaka/v1/d1/event", payload.into_bytes());
-        self.keeper.run_batch(&mut vec![Input::Submission(admitted.submission)]);
+        Input::Submission(admitted.submission)
     }
 
     fn warm(&mut self, range: std::ops::Range<i32>) {
-        range.for_each(|centi_c| self.publish(&format!(r#"{{"temperature":{{"centi_c":{centi_c}}}}}"#)));
+        let event = |centi_c: i32| format!(r#"{{"temperature":{{"centi_c":{centi_c}}}}}"#);
+        let all: Vec<Input> = range.map(|centi_c| self.input(&event(centi_c))).collect();
+        let mut all = all.into_iter().peekable();
+        // The first by itself, then fifty to a commit: segments are closed between commits.
+        self.keeper.run_batch(&mut all.by_ref().take(1).collect());
+        while all.peek().is_some() {
+            self.keeper.run_batch(&mut all.by_ref().take(50).collect());
+        }
     }
 
     fn route(&mut self, home: Home) {
@@ -93,10 +105,10 @@ impl Stage {
     }
 
     fn take(&mut self, got: &[Got]) {
-        for (_, record, _) in got {
-            let id = ParcelId::Telemetry(*record, 0);
-            self.keeper.run_batch(&mut vec![Input::Report(Report::Parcel { receiver: "hub".into(), id })]);
-        }
+        let taken = |(_, record, _): &Got| {
+            Input::Report(Report::Parcel { receiver: "hub".into(), id: ParcelId::Telemetry(*record, 0) })
+        };
+        self.keeper.run_batch(&mut got.iter().map(taken).collect());
     }
 
     fn owed_and_lost(&self) -> Option<(u64, u64)> {

@@ -93,3 +93,26 @@ async fn a_hub_that_is_none_or_somebody_else_is_told_nothing() {
     let pinned = ReceiverConfig { ca: None, pins: vec![other.pin.clone()], ..hub(&right, centre.address()) };
     is_overtaken(pinned).await;
 }
+
+#[tokio::test]
+async fn an_ended_certificate_with_the_pinned_key_is_used_and_told() {
+    let house = house("127.0.0.1", true);
+    let acceptor = tokio_rustls::TlsAcceptor::from(crate::demo::centre::server_config(&house.centre).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = acceptor.accept(stream).await.unwrap();
+        let mut bytes = [0; 512];
+        let _ = stream.read(&mut bytes).await;
+        // CONNACK of MQTT 5: no session, success, no properties.
+        stream.write_all(&[0x20, 3, 0, 0, 0]).await.unwrap();
+        while matches!(stream.read(&mut bytes).await, Ok(1..)) {}
+    });
+    let pinned = ReceiverConfig { ca: None, pins: vec![house.pin.clone()], ..hub(&house, address) };
+    let mut stage = Stage::new(config(vec![pinned]));
+    stage.path("hub", true).await;
+    // 2020-01-01.
+    let told = |r: &&Report| matches!(r, Report::Certificate { ended: Some(1_577_836_800), .. });
+    assert_eq!(stage.heard.iter().filter(told).count(), 1, "{:?}", stage.heard);
+}
