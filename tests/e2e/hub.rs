@@ -165,7 +165,8 @@ fn how_the_home_is_is_seen_at_the_hub() {
     let home = home_of(&hub, "gw-0007");
     let upstairs = Gateway::start(&hub);
     let downstairs = Gateway::start(&home);
-    let health = || hub.vaka(&["journal", "stat", "--json"]).ok().rows().remove(0)["running"]["homes"]["gw-0007"].clone();
+    let health =
+        || hub.vaka(&["journal", "stat", "--json"]).ok().rows().remove(0)["running"]["homes"]["gw-0007"].clone();
     let is = |what: &str, ok: bool| {
         let wanted = || Some(health()).filter(|health| health["ok"] == ok);
         eventually(what, || upstairs.tail(), wanted)
@@ -212,7 +213,9 @@ fn telemetry_goes_to_the_hub_by_its_own_route_and_loses_and_doubles_nothing() {
     assert_eq!(mosquitto_pub(&home, "t1", MqttVersion::V5, "vaka/v1/t1/event", position).code, 0);
     let told = || {
         let of_home = hub.records("event").into_iter().filter(|record| record["of"] == "t1");
-        of_home.map(|record| record["event"]["temperature"]["centi_c"].as_u64().expect("a temperature")).collect::<Vec<_>>()
+        of_home
+            .map(|record| record["event"]["temperature"]["centi_c"].as_u64().expect("a temperature"))
+            .collect::<Vec<_>>()
     };
     let until = |what: &str, count: usize| {
         eventually(what, || downstairs_tail(&home), || (told().len() >= count).then_some(()));

@@ -6,6 +6,8 @@
 //! change of the configuration; a connection never comes back (the client is made anew); a receipt is answered `done` only when its notice is known.
 //! While another path is in use this one only proves that the hub answers.
 
+mod beside;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -19,7 +21,7 @@ use vaka_protocol::{
 use super::backoff::{Dice, next_wait_ms};
 use super::link::{Failure, LinkContext, LinkEvent, Order, Regime};
 use super::supervision::Supervision;
-use super::{HealthWord, HomeAct, Notice, NoticeWhat, Parcel, ParcelId, ParcelWhat, TelemetryWord, stream, tls};
+use super::{Notice, NoticeWhat, Parcel, ParcelId, ParcelWhat, stream, tls};
 use crate::journal::record::ActWhat;
 use crate::limits::{IN_FLIGHT_PER_CONNECTION_MAX, PARCEL_MS_MAX, PAST_NOTICES_MAX, PATH_STABLE_MS};
 use crate::uplink::{Door, Link as Uplink, News};
@@ -303,9 +305,9 @@ impl Link {
             return self.tell(LinkEvent::Parcel { id, taken }).await;
         };
         let payload = match &parcel.what {
-            ParcelWhat::Act(act) => of_act(act),
-            ParcelWhat::Health(word) => of_health(word),
-            ParcelWhat::Telemetry(word) => of_telemetry(word),
+            ParcelWhat::Act(act) => beside::of_act(act),
+            ParcelWhat::Health(word) => beside::of_health(word),
+            ParcelWhat::Telemetry(word) => beside::of_telemetry(word),
         };
         self.parcels_sent += 1;
         if !link.publish(self.parcels_sent, topic::event(&self.device).as_str(), payload.into_bytes()) {
@@ -354,7 +356,8 @@ impl Link {
             News::Acked { number, refused } if number >= PARCELS_FROM => {
                 if let Some((id, _)) = self.parcels.remove(&number) {
                     let refusal = |reason| Failure::Refused { detail: format!("MQTT {reason:?}"), permanent: false };
-                    self.tell(LinkEvent::Parcel { id, taken: refused.map_or(Ok(()), |reason| Err(refusal(reason))) }).await;
+                    self.tell(LinkEvent::Parcel { id, taken: refused.map_or(Ok(()), |reason| Err(refusal(reason))) })
+                        .await;
                 }
             }
             News::Acked { number: attempt, refused: None } => {
@@ -402,6 +405,14 @@ impl Link {
             }
             return;
         };
+        // On the hub's disk: known so also while the PUBACK waits behind that of telemetry.
+        let taken = |p: &&mut Pending| p.notice.reference == reference && !p.received;
+        for (attempt, pending) in
+            self.pending.iter_mut().filter_map(|(attempt, p)| Some(p).filter(taken).map(|p| (*attempt, p)))
+        {
+            pending.received = true;
+            self.context.telling.tell(LinkEvent::Received { attempt, detail: String::new() }).await;
+        }
         if rung >= Rung::Accepted {
             let of_it = |p: &Pending| p.notice.reference == reference;
             let attempt = self.pending.iter().find(|(_, p)| of_it(p)).map(|(attempt, _)| *attempt);
@@ -504,56 +515,6 @@ fn event(notice: &Notice, controller_id: &str, caller: Option<&str>) -> (u64, St
     message.restart = Some(RESTART);
     message.seq = Some(seq);
     (seq, encode_event_json(&message))
-}
-
-/// The event that tells a hub what a person here did with an alarm: always the same for the same act.
-fn of_act(act: &HomeAct) -> String {
-    let rung = match act.act {
-        ActWhat::Claim => Rung::Claimed,
-        ActWhat::Close => Rung::Closed,
-    };
-    let mut message = EventMessage::new(Event::Alarm {
-        alarm: act.alarm.clone(),
-        lane: act.lane,
-        rung,
-        device: None,
-        resident: None,
-        room: None,
-        cause: act.cause.as_str().into(),
-        happened_at: Some(act.alarm_at),
-        delayed: false,
-        count: 1,
-        dty: None,
-        stc: None,
-        text: Default::default(),
-        number: act.number,
-        what: Telling::Raise,
-        controller_id: None,
-        caller: None,
-        by: Some(act.by.as_str().into()),
-    });
-    message.at = Some(act.at);
-    message.restart = Some(RESTART);
-    message.seq = Some(number_of(&format!("{}/{}/{}/{}", act.alarm, act.number, act.alarm_at, rung.as_str())));
-    encode_event_json(&message)
-}
-
-/// The event that tells a hub how this gateway is. Without a number: told twice it says the same.
-fn of_health(word: &HealthWord) -> String {
-    let text = word.text.as_str().into();
-    let event = Event::Health { lane: word.lane, ok: word.faults == 0, faults: word.faults, text };
-    encode_event_json(&EventMessage { at: Some(word.at), ..EventMessage::new(event) })
-}
-
-/// An event of a device here, as its hub stores it: ours, and of that device.
-fn of_telemetry(word: &TelemetryWord) -> String {
-    encode_event_json(&EventMessage {
-        restart: Some(word.stream),
-        seq: Some(word.number()),
-        at: Some(word.at),
-        of: Some(word.device.clone()),
-        ..EventMessage::new(word.event.clone())
-    })
 }
 
 /// A number made from what is said. JSON readers in other languages keep 53 bits.

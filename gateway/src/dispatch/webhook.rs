@@ -94,7 +94,10 @@ impl Asks for Webhook {
 
     async fn parcel(&self, parcel: &Parcel, until: Instant, progress: &Progress) -> Result<(), Failure> {
         let ParcelWhat::Telemetry(word) = &parcel.what else {
-            return Err(Failure::Refused { detail: "a webhook is told alarms and telemetry alone".to_owned(), permanent: true });
+            return Err(Failure::Refused {
+                detail: "a webhook is told alarms and telemetry alone".to_owned(),
+                permanent: true,
+            });
         };
         if self.left_alone_until(Lane::Telemetry).is_some_and(|until| Instant::now() < until) {
             let detail = "it asked to be left alone for a while (Retry-After)".to_owned();

@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{
-    CommandMessage, DeviceId, Event, Lane, decode_event, encode_command_cbor, encode_command_json, limits::MESSAGE_BYTES_MAX,
+    CommandMessage, DeviceId, Event, Lane, decode_event, encode_command_cbor, encode_command_json,
+    limits::MESSAGE_BYTES_MAX,
 };
 
 use super::adapter::{Presses, zigbee2mqtt};

@@ -176,7 +176,8 @@ impl Keeper {
     /// How long nothing has to be done if nothing comes.
     pub fn patience(&self) -> Duration {
         let homes = self.homes.wait_ms(self.clock.now().mono_ms);
-        let wait_ms = homes.into_iter().chain(self.health_wait_ms()).chain(self.streams_wait_ms()).min().unwrap_or(u64::MAX);
+        let wait_ms =
+            homes.into_iter().chain(self.health_wait_ms()).chain(self.streams_wait_ms()).min().unwrap_or(u64::MAX);
         Duration::from_millis(wait_ms.min(limits::IDLE_MS))
     }
 
@@ -387,14 +388,11 @@ impl Keeper {
 
     /// A home says again what is stored here: it may have lost our word on it, so it gets that again, with no id to answer.
     fn repeat_receipt(&mut self, device: &DeviceId, enrolment: u32, restart: u32, seq: u64, parsed: &Parsed) {
-        let told = parsed
-            .events
-            .iter()
-            .find_map(|event| match event {
-                // Of what its own people did a home waits for no answer.
-                Event::Alarm { alarm, rung, .. } if *rung < Rung::Claimed => Some(alarm),
-                _ => None,
-            });
+        let told = parsed.events.iter().find_map(|event| match event {
+            // Of what its own people did a home waits for no answer.
+            Event::Alarm { alarm, rung, .. } if *rung < Rung::Claimed => Some(alarm),
+            _ => None,
+        });
         let Some(told) = told.filter(|_| self.home.facts(device).home) else { return };
         let happening = Happening {
             device,

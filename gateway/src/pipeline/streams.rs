@@ -19,9 +19,7 @@ use crate::dispatch::{Parcel, ParcelId, ParcelWhat, TelemetryWord};
 use crate::ingest::{Parsed, payload};
 use crate::journal::record::{Carried, Fault, Record};
 use crate::journal::{Entry, ReadError, reader};
-use crate::limits::{
-    STREAM_PAUSE_MS, STREAM_SAVE_EVENTS, STREAM_SAVE_MS, STREAM_SAVE_RECORDS, STREAM_WINDOW_EVENTS,
-};
+use crate::limits::{STREAM_PAUSE_MS, STREAM_SAVE_EVENTS, STREAM_SAVE_MS, STREAM_SAVE_RECORDS, STREAM_WINDOW_EVENTS};
 
 /// What may leave the home as telemetry. Position never does (DESIGN §5, §8); what devices and gateways say to each other, and what homes
 /// tell a hub, is nobody else's; what is an alarm goes as one.
