@@ -77,9 +77,11 @@ fn attempt(event: &LinkEvent) -> Option<(u64, bool)> {
         LinkEvent::Sent { attempt } | LinkEvent::Received { attempt, .. } => Some((*attempt, false)),
         LinkEvent::Failed { attempt, .. } => Some((*attempt, true)),
         LinkEvent::Accepted { attempt, .. } => attempt.map(|attempt| (attempt, true)),
-        LinkEvent::Connected | LinkEvent::Path { .. } | LinkEvent::Certificate { .. } | LinkEvent::Person { .. } => {
-            None
-        }
+        LinkEvent::Connected
+        | LinkEvent::Path { .. }
+        | LinkEvent::Certificate { .. }
+        | LinkEvent::Person { .. }
+        | LinkEvent::Parcel { .. } => None,
     }
 }
 

@@ -399,20 +399,12 @@ async fn telemetry_is_told_with_an_id_of_its_own_until_it_is_taken_and_takes_no_
     received(&mut stage, "a1").await;
     line.say("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n").await;
     // The same again, over whichever connection; then it is taken.
-    let taken = async {
-        loop {
-            tokio::select! {
-                request = any(&mut line) => {
-                    assert_eq!(request.expect("telemetry").header("webhook-id"), "telemetry-gw-1-7-42-0");
-                    break line.say(OK).await;
-                }
-                request = any(&mut beside) => {
-                    assert_eq!(request.expect("telemetry").header("webhook-id"), "telemetry-gw-1-7-42-0");
-                    break beside.say(OK).await;
-                }
-            }
-        }
+    let again = |request: Option<Request>| request.expect("telemetry").header("webhook-id").to_owned();
+    let (id_again, over) = tokio::select! {
+        request = any(&mut line) => (again(request), &mut line),
+        request = any(&mut beside) => (again(request), &mut beside),
     };
-    taken.await;
+    assert_eq!(id_again, "telemetry-gw-1-7-42-0");
+    over.say(OK).await;
     stage.until(|report| *report == Report::Parcel { receiver: "c".into(), id }).await;
 }
