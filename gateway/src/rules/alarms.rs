@@ -95,8 +95,8 @@ pub struct Alarms {
     closed: VecDeque<Alarm>,
     /// The newest open alarm of a device and cause: the one that a repeated cause may join.
     newest: BTreeMap<DeviceId, BTreeMap<String, AlarmId>>,
-    /// Changes of technical alarms in this process: whoever sums them up sees that there is something new.
-    #[serde(skip)]
+    /// Counts the changes of technical alarms: whoever sums them up sees that there is something new.
+    #[serde(default)]
     technical_changes: u64,
 }
 
