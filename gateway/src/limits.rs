@@ -278,6 +278,10 @@ pub const fn claimed_deadline_ms(lane: vaka_protocol::Lane) -> Option<u64> {
 /// lost primary path is known (EN 50136 practice, DESIGN §7): supervision must live upstream.
 pub const HOME_SILENT_MS: u64 = 90_000;
 
+/// After a person has closed the alarm of a home's silence and it stays silent, it is told again, in milliseconds. Shorter: who repairs it
+/// closes the same alarm over and over; longer: whoever presses there is heard by nobody, and nobody is reminded. Source: our choice.
+pub const HOME_SILENT_AGAIN_MS: u64 = 60 * 60 * 1_000;
+
 /// Longest time between two proofs of a second path while the first one works, in seconds. EN 50136 practice asks for 5 hours;
 /// half an hour less leaves room for a proof that has to be tried again.
 pub const STANDBY_TEST_S: u32 = 16_200;
@@ -344,3 +348,43 @@ pub const JUDGE_ROUNDS_MAX: usize = 8;
 /// Settled causes of the care rules that are remembered. Beyond: the oldest is forgotten. Each is a rule, a person and a kind of cause,
 /// so only configs changed for years make so many. About 100 bytes each.
 pub const SETTLED_MAX: usize = 8_192;
+/// What people in a home did, for one hub that has not heard it yet. Beyond: the oldest is let go and logged; that alarm stays open at the
+/// hub until somebody closes it there. About 300 bytes each. Source: our choice; weeks of a busy home without its hub.
+pub const ACTS_OWED_MAX: usize = 4_096;
+
+/// Things beside alarms that one receiver is sent at once. More: an alarm's answer waits behind theirs on the same connection;
+/// fewer: what waited through an outage takes longer.
+pub const PARCELS_IN_FLIGHT_MAX: usize = 4;
+
+/// Longest wait for a hub to take something beside alarms, in milliseconds. Beyond: its connection is made anew. Long, because a busy hub
+/// takes alarms first. Source: our choice.
+pub const PARCEL_MS_MAX: u64 = 120_000;
+
+/// Longest time between two words of a home to its hub on how it is, in milliseconds. Shorter: a hub of 2,000 homes stores more of
+/// them than of alarms. That a home lives is known from its connection. Source: our choice.
+pub const HEALTH_INTERVAL_MS: u64 = 6 * 60 * 60 * 1_000;
+
+/// Shortest time between two of them, in milliseconds. Shorter: a battery that is low and good in turn is told each time. Source: our choice.
+pub const HEALTH_PAUSE_MS: u64 = 5_000;
+
+/// Telemetry events a second that one receiver is sent. More: after a town's outage a hub of 2,000 homes gets more at once than it can
+/// store; fewer: a home with one event a second is longer in catching up than the outage lasted. A day's outage of such a home is made up in 6 hours.
+/// Source: our choice.
+pub const TELEMETRY_PER_S: u64 = 5;
+
+/// Telemetry events read off the journal at once for one receiver. Larger: more memory for each; smaller: the journal is read more often.
+pub const STREAM_WINDOW_EVENTS: usize = 64;
+
+/// Shortest time between two readings of the journal for one receiver, in milliseconds: telemetry waits for company so long. Shorter: the
+/// segment being written, at most 8 MiB, is read again for each event.
+pub const STREAM_PAUSE_MS: u64 = 5_000;
+
+/// Telemetry events that a receiver has taken before that is written down. More: as many are sent once more after a restart, and told
+/// apart there by their number; fewer: more records for the same.
+pub const STREAM_SAVE_EVENTS: u64 = 64;
+
+/// Longest time until it is written down, in milliseconds; and records that may be read once more after a restart.
+pub const STREAM_SAVE_MS: u64 = 60_000;
+
+/// Records without telemetry that a start may go over again for one receiver. More: a slower start of its stream; fewer: more records that say nothing.
+pub const STREAM_SAVE_RECORDS: u64 = 65_536;

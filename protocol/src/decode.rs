@@ -11,6 +11,8 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess};
 
 use crate::command::{Command, CommandMessage};
 use crate::event::{Event, EventMessage};
+use crate::fields;
+use crate::id::DeviceId;
 use crate::limits::DECODE_BYTES_MAX;
 use crate::reader::{Head, MessageSeed, Parts, Subject, Trace};
 use crate::text::Name;
@@ -106,7 +108,8 @@ pub enum DecodeError {
 /// Reads an event: CBOR or (feature `json`) JSON, told apart by the first byte.
 pub fn decode_event(bytes: &[u8]) -> Result<EventMessage, DecodeError> {
     let (v, head, event) = decode::<EventHead, Event>(bytes)?;
-    Ok(EventMessage { v, restart: head.restart, seq: head.seq, uptime_ms: head.uptime_ms, at: head.at, event })
+    let EventHead { restart, seq, uptime_ms, at, of } = head;
+    Ok(EventMessage { v, restart, seq, uptime_ms, at, of, event })
 }
 
 /// Reads a command: CBOR or (feature `json`) JSON, told apart by the first byte.
@@ -124,6 +127,7 @@ struct EventHead {
     seq: Option<u64>,
     uptime_ms: Option<u64>,
     at: Option<i64>,
+    of: Option<DeviceId>,
 }
 
 impl Head for EventHead {
@@ -133,6 +137,8 @@ impl Head for EventHead {
             "seq" => self.seq = map.next_value()?,
             "uptime_ms" => self.uptime_ms = map.next_value()?,
             "at" => self.at = map.next_value()?,
+            // Whatever else stands there is no reason to lose the event.
+            "of" => self.of = map.next_value::<fields::MaybeId>()?.0,
             _ => return Ok(false),
         }
         Ok(true)

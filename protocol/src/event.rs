@@ -27,6 +27,9 @@ pub struct EventMessage {
     /// When it happened, UTC milliseconds since 1970; absent: the device has no clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<i64>,
+    /// From a home to a hub: the home's device that it is of. Absent: of the sender itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<DeviceId>,
     /// What happened.
     pub event: Event,
 }
@@ -34,7 +37,7 @@ pub struct EventMessage {
 impl EventMessage {
     /// A message that only says what happened.
     pub fn new(event: Event) -> Self {
-        Self { v: crate::VERSION, restart: None, seq: None, uptime_ms: None, at: None, event }
+        Self { v: crate::VERSION, restart: None, seq: None, uptime_ms: None, at: None, of: None, event }
     }
 
     /// `(restart, seq)` if the device gave both; else the gateway assigns them.
@@ -234,14 +237,14 @@ pub enum Event {
     },
     /// A test of the whole way to the receiver.
     Test {},
-    /// From a home to a hub: an alarm and how far it has come. Sent again when a rung is reached.
+    /// From a home to a hub: an alarm, each telling of it, and that a person in the home has it.
     Alarm {
         /// The alarm.
         alarm: AlarmId,
         /// Its lane. Absent or unknown: life.
         #[serde(default = "fields::life", deserialize_with = "fields::lane_or_life")]
         lane: Lane,
-        /// Its highest rung in the home. Absent or unknown: stored.
+        /// `claimed` or `closed`: a person in the home did so, and nothing is raised. Absent, unknown or lower: it is told of.
         #[serde(default = "stored", deserialize_with = "fields::rung_or_stored")]
         rung: Rung,
         /// The device that raised it.
@@ -286,6 +289,9 @@ pub enum Event {
         /// SCAIP `crd`: where the resident is called back, `tel:+46…`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         caller: Option<Label>,
+        /// Who claimed or closed it, where `rung` says so: a person in the home did, and the hub need not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Label>,
     },
     /// From a home to a hub: somebody must come, e.g. because a look-in cannot be made.
     Task {

@@ -2,8 +2,9 @@
 
 use core::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, Unexpected};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 
+use crate::id::DeviceId;
 use crate::words::Lane;
 
 pub(crate) fn yes() -> bool {
@@ -74,5 +75,66 @@ fn within<E: Error>(value: i32, least: i32, most: i32, unit: &str) -> Result<i32
         Ok(value)
     } else {
         Err(E::invalid_value(Unexpected::Signed(value.into()), &Range(least, most, unit)))
+    }
+}
+
+/// A device id, or whatever else stands in its place: then nothing.
+pub(crate) struct MaybeId(pub Option<DeviceId>);
+
+impl<'de> Deserialize<'de> for MaybeId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MaybeIdVisitor)
+    }
+}
+
+struct MaybeIdVisitor;
+
+impl<'de> Visitor<'de> for MaybeIdVisitor {
+    type Value = MaybeId;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a device id")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<MaybeId, E> {
+        Ok(MaybeId(DeviceId::try_from(text).ok()))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<MaybeId, E> {
+        Ok(MaybeId(None))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<MaybeId, E> {
+        Ok(MaybeId(None))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<MaybeId, E> {
+        Ok(MaybeId(None))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<MaybeId, E> {
+        Ok(MaybeId(None))
+    }
+
+    fn visit_bytes<E>(self, _: &[u8]) -> Result<MaybeId, E> {
+        Ok(MaybeId(None))
+    }
+
+    fn visit_none<E>(self) -> Result<MaybeId, E> {
+        Ok(MaybeId(None))
+    }
+
+    fn visit_unit<E>(self) -> Result<MaybeId, E> {
+        Ok(MaybeId(None))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<MaybeId, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(MaybeId(None))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<MaybeId, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(MaybeId(None))
     }
 }

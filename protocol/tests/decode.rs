@@ -160,3 +160,17 @@ fn cbor_errors_name_the_field_too() {
     assert_eq!(read.event, Event::Button { press: Press::Short });
     assert_eq!(decode_event(&[b'{'; 20_000]), Err(DecodeError::TooLong { what: "event", bytes: 20_000 }));
 }
+
+#[test]
+fn whose_event_it_is_is_read_and_what_is_no_id_there_loses_nothing() {
+    let of = |value: &str| {
+        let json = format!(r#"{{"v":1,"of":{value},"event":{{"button":{{}}}}}}"#);
+        let message = decode_event(json.as_bytes()).unwrap_or_else(|e| panic!("{json}: {e}"));
+        assert_eq!(message.event.name(), "button");
+        message.of.map(|device| device.to_string())
+    };
+    assert_eq!(of(r#""bed-1""#).as_deref(), Some("bed-1"));
+    for nothing in [r#""""#, r#""My Button!""#, "null", "true", "-1", "7", "1.5", "[[1,{}]]", r#"{"a":{"b":[1]}}"#] {
+        assert_eq!(of(nothing), None, "{nothing}");
+    }
+}

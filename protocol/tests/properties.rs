@@ -110,13 +110,13 @@ fn home_event() -> impl Strategy<Value = Event> {
         (
             (alarm_id(), lane(), one_of(Rung::ALL), option::of(device()), option::of(label()), option::of(label())),
             (label(), at(), any::<bool>(), any::<u32>(), option::of(any::<u16>()), option::of(any::<u16>()), words()),
-            (any::<u32>(), one_of(Telling::ALL), option::of(label()), option::of(label())),
+            (any::<u32>(), one_of(Telling::ALL), option::of(label()), option::of(label()), option::of(label())),
         )
             .prop_map(
                 |(
                     (alarm, lane, rung, device, resident, room),
                     (cause, happened_at, delayed, count, dty, stc, text),
-                    (number, what, controller_id, caller),
+                    (number, what, controller_id, caller, by),
                 )| {
                     Event::Alarm {
                         alarm,
@@ -136,6 +136,7 @@ fn home_event() -> impl Strategy<Value = Event> {
                         what,
                         controller_id,
                         caller,
+                        by,
                     }
                 }
             ),
@@ -168,9 +169,18 @@ fn event_message() -> impl Strategy<Value = EventMessage> {
         option::of(any::<u64>()),
         option::of(any::<u64>()),
         option::of(any::<i64>()),
+        option::of(device()),
         prop_oneof![plain_event(), detailed_event(), home_event()],
     )
-        .prop_map(|(restart, seq, uptime_ms, at, event)| EventMessage { v: 1, restart, seq, uptime_ms, at, event })
+        .prop_map(|(restart, seq, uptime_ms, at, of, event)| EventMessage {
+            v: 1,
+            restart,
+            seq,
+            uptime_ms,
+            at,
+            of,
+            event,
+        })
 }
 
 fn slot() -> impl Strategy<Value = Slot> {

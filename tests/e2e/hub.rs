@@ -114,3 +114,129 @@ fn a_hub_that_dies_and_comes_back_loses_nothing_and_raises_nothing_twice() {
     let raised = hub.records("decisions").iter().filter(|record| record.to_string().contains("\"homes\"")).count();
     assert_eq!(raised, 1, "raised once");
 }
+
+#[test]
+fn what_people_in_the_home_do_is_known_at_the_hub_also_when_it_was_away() {
+    if lacks(&["sipp", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let hub = hub(centre.port);
+    let home = home_of(&hub, "gw-0007");
+    let mut upstairs = Gateway::start(&hub);
+    let mut downstairs = Gateway::start(&home);
+    press_at(&home, &downstairs, 1);
+    let accepted = downstairs.wait_alarm("accepted at the home", |row| row["rung"] == "accepted");
+    home.vaka(&["alarm", "claim", id_of(&accepted), "--by", "anna"]).ok();
+    let there = upstairs.wait_alarm("claimed at the hub", |row| row["rung"] == "claimed");
+    let shown = hub.vaka(&["alarm", "show", id_of(&there), "--json"]).ok().rows().remove(0);
+    assert_eq!(shown["claimed_by"], "gw-0007: anna", "{shown}");
+    // Closed while the hub is away; then the home is away too.
+    upstairs.kill();
+    home.vaka(&["alarm", "close", id_of(&accepted), "--by", "anna"]).ok();
+    downstairs.kill();
+    upstairs.restart();
+    assert_eq!(hub.alarms_not_technical().len(), 1, "the hub has not heard of it yet");
+    downstairs.restart();
+    let is_empty = || hub.alarms_not_technical().is_empty().then_some(());
+    eventually("closed at the hub", || upstairs.tail(), is_empty);
+    // The next press is an alarm again. Closed while the home's gateway stands still, it is told at its start.
+    press_at(&home, &downstairs, 2);
+    let again = downstairs.wait_alarm("a second alarm, accepted", |row| row["rung"] == "accepted");
+    assert_ne!(again["id"], accepted["id"]);
+    assert_eq!(hub.alarms_not_technical().len(), 1);
+    downstairs.kill();
+    home.vaka(&["alarm", "close", id_of(&again), "--by", "bo"]).ok();
+    downstairs.restart();
+    eventually("closed at the hub too", || upstairs.tail(), is_empty);
+    let by_the_home = |record: &&serde_json::Value| record["by"].as_str().is_some_and(|by| by.starts_with("gw-0007: "));
+    let acts: Vec<_> = hub.records("act").iter().filter(by_the_home).map(|act| act["act"].clone()).collect();
+    assert_eq!(acts, ["claim", "close", "close"], "each once, however often it was told");
+    assert_eq!(centre.wait_alarms(2).len(), 2);
+}
+
+#[test]
+fn how_the_home_is_is_seen_at_the_hub() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let hub = Home::init();
+    hub.edit(|config| config["gateway"]["role"] = value("hub"));
+    let home = home_of(&hub, "gw-0007");
+    let upstairs = Gateway::start(&hub);
+    let downstairs = Gateway::start(&home);
+    let health =
+        || hub.vaka(&["journal", "stat", "--json"]).ok().rows().remove(0)["running"]["homes"]["gw-0007"].clone();
+    let is = |what: &str, ok: bool| {
+        let wanted = || Some(health()).filter(|health| health["ok"] == ok);
+        eventually(what, || upstairs.tail(), wanted)
+    };
+    is("well at first", true);
+    let low = r#"{"v":1,"restart":1,"seq":1,"event":{"battery":{"percent":5,"low":true}}}"#;
+    assert_eq!(mosquitto_pub(&home, "p1", MqttVersion::V5, "vaka/v1/p1/event", low).code, 0);
+    downstairs.wait_alarm("the battery is low", |row| row["cause"] == "battery");
+    let said = is("not well", false);
+    assert_eq!((&said["faults"], &said["text"]), (&1.into(), &"p1: Batteriet behöver bytas.".into()), "{said}");
+    // The technical alarm itself is there, and no second one for the same.
+    upstairs.wait_alarm("the battery at the hub", |row| row["cause"] == "battery" && row["device"] == "gw-0007");
+    assert!(!hub.alarms().iter().any(|row| row["cause"] == "health"), "{:?}", hub.alarms());
+}
+
+#[test]
+fn telemetry_goes_to_the_hub_by_its_own_route_and_loses_and_doubles_nothing() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let hub = Home::init();
+    hub.edit(|config| config["gateway"]["role"] = value("hub"));
+    let home = home_of(&hub, "gw-0007");
+    home.device("t1", "thermometer");
+    let mut upstairs = Gateway::start(&hub);
+    let mut downstairs = Gateway::start(&home);
+    let measure = |range: std::ops::Range<u64>| {
+        for seq in range {
+            let event = format!(r#"{{"v":1,"restart":1,"seq":{seq},"event":{{"temperature":{{"centi_c":{seq}}}}}}}"#);
+            assert_eq!(mosquitto_pub(&home, "t1", MqttVersion::V5, "vaka/v1/t1/event", &event).code, 0);
+        }
+    };
+    // Nobody has agreed to it yet.
+    measure(1..3);
+    home.edit(|config| {
+        let mut route = toml_edit::Table::new();
+        route["lanes"] = value(toml_edit::Array::from_iter(["telemetry"]));
+        route["to"] = value(toml_edit::Array::from_iter(["kommun"]));
+        config["route"].as_array_of_tables_mut().expect("routes").push(route);
+    });
+    downstairs.kill();
+    downstairs.restart();
+    let position = r#"{"v":1,"restart":1,"seq":900,"event":{"position":{"lat_e7":593293235,"lon_e7":180685808}}}"#;
+    assert_eq!(mosquitto_pub(&home, "t1", MqttVersion::V5, "vaka/v1/t1/event", position).code, 0);
+    let told = || {
+        let of_home = hub.records("event").into_iter().filter(|record| record["of"] == "t1");
+        of_home
+            .map(|record| record["event"]["temperature"]["centi_c"].as_u64().expect("a temperature"))
+            .collect::<Vec<_>>()
+    };
+    let until = |what: &str, count: usize| {
+        eventually(what, || downstairs_tail(&home), || (told().len() >= count).then_some(()));
+    };
+    measure(3..5);
+    until("what was measured after the route was made", 2);
+    // The hub is away, then the home too: the journal keeps it.
+    upstairs.kill();
+    measure(5..9);
+    press_at(&home, &downstairs, 1);
+    downstairs.kill();
+    upstairs.restart();
+    downstairs.restart();
+    downstairs.wait_alarm("the press at the hub", |row| row["rung"] == "received" || row["rung"] == "accepted");
+    until("what was measured while the hub was away", 6);
+    measure(9..10);
+    until("and what came then", 7);
+    assert_eq!(told(), (3..10).collect::<Vec<_>>(), "in order, each once, and no position");
+    assert!(hub.alarms().iter().all(|row| row["cause"] == "button"), "{:?}", hub.alarms());
+}
+
+fn downstairs_tail(home: &Home) -> String {
+    home.vaka(&["journal", "stat", "--json"]).stdout
+}

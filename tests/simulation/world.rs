@@ -77,9 +77,11 @@ fn attempt(event: &LinkEvent) -> Option<(u64, bool)> {
         LinkEvent::Sent { attempt } | LinkEvent::Received { attempt, .. } => Some((*attempt, false)),
         LinkEvent::Failed { attempt, .. } => Some((*attempt, true)),
         LinkEvent::Accepted { attempt, .. } => attempt.map(|attempt| (attempt, true)),
-        LinkEvent::Connected | LinkEvent::Path { .. } | LinkEvent::Certificate { .. } | LinkEvent::Person { .. } => {
-            None
-        }
+        LinkEvent::Connected
+        | LinkEvent::Path { .. }
+        | LinkEvent::Certificate { .. }
+        | LinkEvent::Person { .. }
+        | LinkEvent::Parcel { .. } => None,
     }
 }
 
@@ -430,7 +432,7 @@ impl World {
         let (by, note) = ("anna".to_owned(), String::new());
         self.say(|| format!("{act:?} {alarm}"));
         let Some(gateway) = &self.gateway else { return };
-        gateway.inbox.put([(true, Input::Ask(Ask::Act { act: Act { alarm, act, by, note }, reply }))]);
+        gateway.inbox.put([(true, Input::Ask(Ask::Act { act: Act::new(alarm, act, by, note), reply }))]);
     }
 
     /// Nothing is on its way and nothing is owed.

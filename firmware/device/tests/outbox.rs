@@ -22,8 +22,15 @@ fn names<const N: usize>(outbox: &Outbox<N>) -> Vec<String> {
 fn a_message_has_its_number_its_time_and_stays_until_acknowledged() {
     let mut outbox = Outbox::<ROOM>::new(7);
     assert_eq!(outbox.put(press(), 10, Some(1_000)), Some(1));
-    let expected =
-        EventMessage { v: 1, restart: Some(7), seq: Some(1), uptime_ms: Some(10), at: Some(1_000), event: press() };
+    let expected = EventMessage {
+        v: 1,
+        restart: Some(7),
+        seq: Some(1),
+        uptime_ms: Some(10),
+        at: Some(1_000),
+        of: None,
+        event: press(),
+    };
     assert_eq!(outbox.iter().collect::<Vec<_>>(), [&expected]);
     assert!(!outbox.acked(2));
     assert!(outbox.acked(1));

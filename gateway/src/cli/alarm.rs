@@ -174,7 +174,7 @@ fn act(config: &Config, id: &str, act: ActWhat, by: Option<String>, note: String
     let request = Request::Act { alarm: alarm.clone(), act, by: by.clone(), note: note.clone() };
     let answer = match control::request(&config.journal.dir, &request) {
         Some(answer) => answer,
-        None => on_the_journal(config, Act { alarm, act, by, note }, &attempt)?,
+        None => on_the_journal(config, Act::new(alarm, act, by, note), &attempt)?,
     };
     let row: Value = answer.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?;
     print_line(&format!(

@@ -68,6 +68,9 @@ fn stat(dir: &Path, json: bool) -> Result<Exit, Failure> {
     for line in running.iter().flat_map(|stat| receivers(&stat["receivers"])) {
         print_line(&line)?;
     }
+    for line in running.iter().flat_map(|stat| homes(&stat["homes"])) {
+        print_line(&line)?;
+    }
     print_line(if running.is_some() { "A gateway is running on it." } else { "No gateway is running on it." })?;
     Ok(Exit::Ok)
 }
@@ -81,6 +84,20 @@ fn receivers(sums: &serde_json::Value) -> Vec<String> {
         counts.map(|(what, count)| format!("{} {count}", what.replace('_', " "))).collect::<Vec<_>>().join(", ")
     };
     each.map(|(name, (path, counts))| format!("  {name} over {path}: {}", said(counts))).collect()
+}
+
+/// At a hub: how each home says it is, one line each.
+fn homes(homes: &serde_json::Value) -> Vec<String> {
+    let said = |(home, health): (&String, &serde_json::Value)| {
+        let there = if health["online"] == true { "" } else { ", not connected" };
+        match health["ok"] == true {
+            true => format!("  {home}: well{there}"),
+            false => {
+                format!("  {home}: {} faults{there}: {}", health["faults"], health["text"].as_str().unwrap_or_default())
+            }
+        }
+    };
+    homes.as_object().into_iter().flatten().map(said).collect()
 }
 
 fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {

@@ -50,7 +50,7 @@ fn errors_name_line_key_and_fix() {
         (device("id = \"p1\"\nkind = \"zzzzzzzz\""), format!("v.toml:8: unknown device kind `zzzzzzzz`; {kinds}")),
         (device("id = \"P 1\"\nkind = \"pendant\""), "v.toml:7: `id`: `P 1` is not an id; use a-z, 0-9 and -, 1 to 32 characters".into()),
         (receiver("[[route]]\nlanes = [\"live\"]\nto = [\"lc\"]"), "v.toml:11: unknown lane `live`; did you mean `life`? known: life, care, technical, telemetry, test".into()),
-        (receiver("[[route]]\nlanes = [\"telemetry\"]\nto = [\"lc\"]"), "v.toml:11: `telemetry` stays in the home: a scaip receiver takes alarms only; remove it from `lanes`".into()),
+        (receiver("[[route]]\nlanes = [\"telemetry\"]\nto = [\"lc\"]"), "v.toml:11: `telemetry` goes to a hub or a webhook only, and `lc` is of kind scaip; give it a [[route]] of its own, or remove it from `lanes`".into()),
         (receiver("[[route]]\nlanes = [\"life\", \"care\", \"technical\"]\nto = [\"ld\"]"), "v.toml:12: this [[route]] names the unknown receiver `ld`; did you mean `lc`?".into()),
         (receiver("[[route]]\nlanes = []\nto = [\"lc\"]"), "v.toml:10: `lanes` of this [[route]] is empty; name at least one".into()),
         (HEAD.replace("\"gw-1\"", "\"gw-1\"\nrole = \"huose\""), "v.toml:3: unknown role `huose`; did you mean `house`? known: home, house, hub".into()),

@@ -20,6 +20,7 @@ use self::queue::Queue;
 use super::Notice;
 use super::backoff::{Dice, next_wait_ms};
 use super::link::{Failure, LinkContext, LinkEvent, Order};
+use super::parcels::{Parcel, ParcelId};
 use super::supervision::Supervision;
 use crate::limits::{LATE_EXCHANGES_MAX, PATH_STABLE_MS};
 
@@ -35,6 +36,12 @@ pub(crate) trait Asks: Send + Sync + 'static {
 
     /// Proves by `until` that the receiver is there; with what a person should know of it, often nothing.
     fn beat(&self, until: Instant, progress: &Progress) -> impl Future<Output = Result<String, Failure>> + Send;
+
+    /// Brings something beside alarms there by `until`. Of kinds that take any.
+    fn parcel(&self, _: &Parcel, _: Instant, _: &Progress) -> impl Future<Output = Result<(), Failure>> + Send {
+        let detail = "it takes alarms only".to_owned();
+        std::future::ready(Err(Failure::Refused { detail, permanent: true }))
+    }
 
     /// False: the path is judged by alarms alone, and [`Asks::beat`] only looks for a receiver that was lost.
     fn has_heartbeat(&self) -> bool {
@@ -69,6 +76,7 @@ enum Step {
 enum Done {
     Alarm(u64, Result<Proof, Failure>),
     Beat(Result<String, Failure>),
+    Parcel(ParcelId, Result<(), Failure>),
 }
 
 /// Where an exchange tells how far it is.
@@ -184,6 +192,7 @@ impl<K: Asks> Link<K> {
                     Some(order) => self.take_up(order).await,
                     None => return,
                 },
+                Some(parcel) = self.context.parcels.recv() => self.carry(parcel).await,
                 Ok(()) = self.context.regime.changed() => self.beat_due = Instant::now(),
                 () = tokio::time::sleep_until(due) => {}
             }
@@ -218,6 +227,18 @@ impl<K: Asks> Link<K> {
         let within = |ms: u32| now + Duration::from_millis(ms.into());
         let (received_by, accepted_by) = (within(config.received_deadline_ms), within(config.accepted_deadline_ms));
         self.queue.put(Errand { attempt, notice, received_by, accepted_by });
+    }
+
+    /// Beside the alarms' places, so that it takes none of them.
+    async fn carry(&mut self, parcel: Arc<Parcel>) {
+        let id = parcel.id;
+        if let Line::Down { why, .. } = &self.line {
+            let taken = Err(Failure::NotConnected(why.clone()));
+            return self.tell(LinkEvent::Parcel { id, taken }).await;
+        }
+        let until = Instant::now() + Duration::from_millis(self.context.config.received_deadline_ms.into());
+        let (kind, progress) = (self.kind.clone(), self.progress(None));
+        self.running.spawn(async move { Done::Parcel(id, kind.parcel(&parcel, until, &progress).await) });
     }
 
     fn start(&mut self) {
@@ -288,6 +309,8 @@ impl<K: Asks> Link<K> {
                     Err(failure) => self.missed(&failure.to_string()).await,
                 }
             }
+            // What it says of the path, the next alarm or heartbeat says too.
+            Done::Parcel(id, taken) => self.tell(LinkEvent::Parcel { id, taken }).await,
             Done::Alarm(attempt, result) => {
                 let Some(Under { reference, late, .. }) = self.under.remove(&attempt) else { return };
                 self.late.retain(|known| *known != attempt);

@@ -352,6 +352,8 @@ impl Ledger {
                 Vec::new()
             }
             LinkEvent::Certificate { ended } => vec![Report::Certificate { receiver: receiver.to_owned(), ended }],
+            // Another ledger's.
+            LinkEvent::Parcel { .. } => Vec::new(),
             LinkEvent::Path { up, detail } => {
                 let ways = self.reach.get_mut(receiver).into_iter().flat_map(|reach| &mut reach.paths);
                 ways.filter(|way| *way.name == *path).for_each(|way| way.lost = !up);

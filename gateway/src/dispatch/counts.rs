@@ -34,6 +34,8 @@ fn name(event: &LinkEvent) -> Option<&'static str> {
         // After its deadline, or once more.
         LinkEvent::Accepted { attempt: None, .. } => "accepted_late",
         LinkEvent::Person { .. } => "person",
+        LinkEvent::Parcel { taken: Ok(()), .. } => "parcel_taken",
+        LinkEvent::Parcel { taken: Err(_), .. } => "parcel_failed",
         LinkEvent::Connected => "connected",
         LinkEvent::Path { up: true, .. } => "path_up",
         LinkEvent::Path { up: false, .. } => "path_lost",

@@ -6,8 +6,10 @@
 //! change of the configuration; a connection never comes back (the client is made anew); a receipt is answered `done` only when its notice is known.
 //! While another path is in use this one only proves that the hub answers.
 
+mod beside;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
@@ -19,15 +21,17 @@ use vaka_protocol::{
 use super::backoff::{Dice, next_wait_ms};
 use super::link::{Failure, LinkContext, LinkEvent, Order, Regime};
 use super::supervision::Supervision;
-use super::{Notice, NoticeWhat, stream, tls};
+use super::{Notice, NoticeWhat, Parcel, ParcelId, ParcelWhat, stream, tls};
 use crate::journal::record::ActWhat;
-use crate::limits::{IN_FLIGHT_PER_CONNECTION_MAX, PAST_NOTICES_MAX, PATH_STABLE_MS};
+use crate::limits::{IN_FLIGHT_PER_CONNECTION_MAX, PARCEL_MS_MAX, PAST_NOTICES_MAX, PATH_STABLE_MS};
 use crate::uplink::{Door, Link as Uplink, News};
 
 /// The `restart` of every event towards a hub: a gateway's events are numbered by what they say, not by its boots.
 const RESTART: u32 = 0;
 /// Number of a publish that no order waits for.
 const NO_ORDER: u64 = 0;
+/// Numbers of publishes from here on carry no alarm.
+const PARCELS_FROM: u64 = 1 << 63;
 
 /// Host and port of `mqtts:HOST[:PORT]`.
 pub fn address(url: &str) -> Option<(String, u16)> {
@@ -63,6 +67,10 @@ pub(crate) async fn run(context: LinkContext) {
         unsent: VecDeque::new(),
         known: Known::default(),
         early: BTreeMap::new(),
+        parcels: BTreeMap::new(),
+        parcels_sent: PARCELS_FROM,
+        shown: tls::Shown::default(),
+        certificate_ended: None,
     };
     link.run().await;
 }
@@ -122,6 +130,13 @@ struct Link {
     known: Known,
     /// Receipts that came before their notice was ordered again (after a restart): rung, whether it is the last, command id; by number.
     early: BTreeMap<u64, (Rung, bool, u64)>,
+    /// Beside alarms, under way: by the number of its publish, and when it has to be there.
+    parcels: BTreeMap<u64, (ParcelId, Instant)>,
+    parcels_sent: u64,
+    /// What the hub's verifier saw: the connection itself is the client's.
+    shown: tls::Shown,
+    /// When the hub's certificate ended: UTC seconds.
+    certificate_ended: Option<i64>,
 }
 
 impl Link {
@@ -133,6 +148,7 @@ impl Link {
                     Some(order) => self.take_up(order).await,
                     None => return,
                 },
+                Some(parcel) = self.context.parcels.recv() => self.carry(&parcel).await,
                 news = next_news(&mut self.line) => self.hear(news).await,
                 // A path that is needed now is opened now; one that is not is left.
                 Ok(()) = self.context.regime.changed() => self.dial_by(Instant::now()),
@@ -151,7 +167,8 @@ impl Link {
         let far = Instant::now() + Duration::from_secs(3_600);
         let dial = if let Line::Down { dial_at } = self.line { dial_at } else { far };
         let orders = self.pending.values().map(|p| if p.received { p.accepted_by } else { p.received_by });
-        orders.chain([dial]).min().unwrap_or(far)
+        let parcels = self.parcels.values().map(|(_, by)| *by);
+        orders.chain(parcels).chain([dial]).min().unwrap_or(far)
     }
 
     async fn keep_time(&mut self, now: Instant) {
@@ -168,13 +185,14 @@ impl Link {
             };
             self.tell(LinkEvent::Failed { attempt, failure }).await;
         }
+        is_stuck |= self.parcels.values().any(|(_, by)| now >= *by);
         if is_stuck && !matches!(self.line, Line::Down { .. }) {
             // A client that gets nothing through is not waited for: it is made anew.
-            self.lost("an alarm was not taken in time").await;
+            self.lost("something was not taken in time").await;
             self.dial_by(now);
         }
         if !self.is_needed() && matches!(self.line, Line::Up { .. }) {
-            self.leave(now);
+            self.leave(now).await;
         }
         if let Line::Down { dial_at } = self.line
             && now >= dial_at
@@ -185,7 +203,7 @@ impl Link {
 
     async fn dial(&mut self, now: Instant) {
         self.dialled_at = now;
-        match tls::client(&self.context.config) {
+        match tls::client_showing(&self.context.config, self.shown.clone()) {
             Ok(tls) => {
                 let door = Door {
                     host: self.host.clone(),
@@ -206,13 +224,22 @@ impl Link {
         self.dialled_at = now;
         let wall_ms = self.context.clock.now().wall_ms;
         match stream::open(&self.context.config, &self.host, self.port, true, wall_ms).await {
-            Ok(_) => {
+            Ok(opened) => {
+                self.certificate(opened.expired_at_s).await;
                 self.redial_ms = 0;
                 self.path_is_up("the hub answers").await;
                 let wait = self.context.heartbeat(true);
                 self.line = Line::Down { dial_at: Instant::now() + wait };
             }
             Err(error) => self.lost(&error.to_string()).await,
+        }
+    }
+
+    /// A certificate that ended with the pinned key is used, and told.
+    async fn certificate(&mut self, ended: Option<i64>) {
+        if self.certificate_ended != ended {
+            self.certificate_ended = ended;
+            self.tell(LinkEvent::Certificate { ended }).await;
         }
     }
 
@@ -223,9 +250,13 @@ impl Link {
     }
 
     /// The connection is not needed any more.
-    fn leave(&mut self, now: Instant) {
+    async fn leave(&mut self, now: Instant) {
         let before = std::mem::replace(&mut self.line, Line::Down { dial_at: now + self.context.heartbeat(true) });
         if let Line::Up { link, .. } = before {
+            // What was under way beside alarms goes over the other path.
+            for (id, _) in std::mem::take(&mut self.parcels).into_values() {
+                self.tell(LinkEvent::Parcel { id, taken: Err(Failure::LinkStopped) }).await;
+            }
             tokio::spawn(link.close());
         }
     }
@@ -266,6 +297,26 @@ impl Link {
         }
     }
 
+    /// Something beside alarms. Where there is no connection it fails: whoever has more to tell opens one.
+    async fn carry(&mut self, parcel: &Parcel) {
+        let id = parcel.id;
+        let Line::Up { link, .. } = &mut self.line else {
+            let taken = Err(Failure::NotConnected(self.refusal.clone()));
+            return self.tell(LinkEvent::Parcel { id, taken }).await;
+        };
+        let payload = match &parcel.what {
+            ParcelWhat::Act(act) => beside::of_act(act),
+            ParcelWhat::Health(word) => beside::of_health(word),
+            ParcelWhat::Telemetry(word) => beside::of_telemetry(word),
+        };
+        self.parcels_sent += 1;
+        if !link.publish(self.parcels_sent, topic::event(&self.device).as_str(), payload.into_bytes()) {
+            let taken = Err(Failure::NotConnected("the connection has no room now".to_owned()));
+            return self.tell(LinkEvent::Parcel { id, taken }).await;
+        }
+        self.parcels.insert(self.parcels_sent, (id, Instant::now() + Duration::from_millis(PARCEL_MS_MAX)));
+    }
+
     /// Hands over what the connection has room for, most urgent first, the newest of life before the others.
     fn send_waiting(&mut self) {
         let Line::Up { link, .. } = &mut self.line else { return };
@@ -295,10 +346,20 @@ impl Link {
                 if let Line::Opening(link) = before {
                     self.line = Line::Up { link, since: Instant::now() };
                 }
+                let wall_ms = self.context.clock.now().wall_ms;
+                let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner).take();
+                self.certificate(shown.and_then(|certificate| tls::expired(&certificate, wall_ms))).await;
                 self.path_is_up("connected").await;
                 self.tell(LinkEvent::Connected).await;
             }
             News::Acked { number: NO_ORDER, .. } => {}
+            News::Acked { number, refused } if number >= PARCELS_FROM => {
+                if let Some((id, _)) = self.parcels.remove(&number) {
+                    let refusal = |reason| Failure::Refused { detail: format!("MQTT {reason:?}"), permanent: false };
+                    self.tell(LinkEvent::Parcel { id, taken: refused.map_or(Ok(()), |reason| Err(refusal(reason))) })
+                        .await;
+                }
+            }
             News::Acked { number: attempt, refused: None } => {
                 if let Some(pending) = self.pending.get_mut(&attempt) {
                     pending.received = true;
@@ -344,6 +405,14 @@ impl Link {
             }
             return;
         };
+        // On the hub's disk: known so also while the PUBACK waits behind that of telemetry.
+        let taken = |p: &&mut Pending| p.notice.reference == reference && !p.received;
+        for (attempt, pending) in
+            self.pending.iter_mut().filter_map(|(attempt, p)| Some(p).filter(taken).map(|p| (*attempt, p)))
+        {
+            pending.received = true;
+            self.context.telling.tell(LinkEvent::Received { attempt, detail: String::new() }).await;
+        }
         if rung >= Rung::Accepted {
             let of_it = |p: &Pending| p.notice.reference == reference;
             let attempt = self.pending.iter().find(|(_, p)| of_it(p)).map(|(attempt, _)| *attempt);
@@ -392,6 +461,9 @@ impl Link {
             let failure = if was_up { Failure::Closed(why) } else { Failure::NotConnected(why) };
             self.tell(LinkEvent::Failed { attempt, failure }).await;
         }
+        for (id, _) in std::mem::take(&mut self.parcels).into_values() {
+            self.tell(LinkEvent::Parcel { id, taken: Err(Failure::Closed(why.to_owned())) }).await;
+        }
         if self.supervision.missed() {
             self.tell(LinkEvent::Path { up: false, detail: why.to_owned() }).await;
         }
@@ -436,14 +508,19 @@ fn event(notice: &Notice, controller_id: &str, caller: Option<&str>) -> (u64, St
         },
         controller_id: Some(controller_id).filter(|cid| !cid.is_empty()).map(Into::into),
         caller: notice.caller.as_deref().or(caller).map(Into::into),
+        by: None,
     });
-    // Of what no change of the configuration touches; JSON readers in other languages keep 53 bits.
-    let is = format!("{}/{}/{}", notice.alarm, notice.number, notice.happened_at);
-    let number = digest(&SHA256, is.as_bytes()).as_ref().iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
-    let seq = number >> 11;
+    // Of what no change of the configuration touches.
+    let seq = number_of(&format!("{}/{}/{}", notice.alarm, notice.number, notice.happened_at));
     message.restart = Some(RESTART);
     message.seq = Some(seq);
     (seq, encode_event_json(&message))
+}
+
+/// A number made from what is said. JSON readers in other languages keep 53 bits.
+fn number_of(is: &str) -> u64 {
+    let number = digest(&SHA256, is.as_bytes()).as_ref().iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+    number >> 11
 }
 
 #[cfg(test)]

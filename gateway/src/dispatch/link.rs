@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::backoff::Pace;
 use super::config::{ReceiverConfig, ReceiverKind};
+use super::parcels::{Parcel, ParcelId};
 use super::{Notice, scaip::mrq::Sender};
 use super::{dc09, hub, scaip, sos_access, webhook};
 use crate::clock::Clock;
@@ -53,6 +54,11 @@ pub enum LinkEvent {
     Failed {
         attempt: u64,
         failure: Failure,
+    },
+    /// Something beside alarms was taken, or not.
+    Parcel {
+        id: ParcelId,
+        taken: Result<(), Failure>,
     },
     /// A new connection stands: what waits may be tried now.
     Connected,
@@ -170,6 +176,8 @@ pub(crate) struct LinkContext {
     pub pace: Pace,
     /// Bounded by the lanes' windows: the dispatcher never has more under way.
     pub orders: mpsc::UnboundedReceiver<Order>,
+    /// Few at a time. Of kinds that take any; the others are never sent one.
+    pub parcels: mpsc::UnboundedReceiver<Arc<Parcel>>,
     /// May change at any time.
     pub regime: watch::Receiver<Regime>,
     pub telling: Telling,

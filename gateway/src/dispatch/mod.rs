@@ -16,6 +16,7 @@ mod counts;
 pub mod dc09;
 pub mod hub;
 mod link;
+pub mod parcels;
 mod routes;
 pub mod scaip;
 #[cfg(feature = "sim")]
@@ -40,11 +41,13 @@ pub use self::backoff::Pace;
 pub use self::config::{Bind, ConfigError, DispatchConfig, PathConfig, ReceiverConfig, ReceiverKind};
 pub use self::counts::{Counts, Sums};
 pub use self::link::{Failure, Regime};
+pub use self::parcels::{HealthWord, HomeAct, Parcel, ParcelId, ParcelWhat, TelemetryWord};
 pub use self::routes::{Hours, Route, first_gap};
 
 use self::attempts::{Ledger, Reach, Way};
 use self::backoff::Dice;
 use self::link::{LinkContext, LinkEvent, Order, Telling, Told};
+use self::parcels::{Carry, Parcels};
 use self::routes::Routes;
 use self::scaip::mrq::Sender;
 use crate::clock::{Clock, Confidence};
@@ -132,6 +135,8 @@ pub enum Report {
     Nobody { alarm: AlarmId, notice: u32, lane: Lane },
     /// A receiver known by its pinned key shows a certificate that has ended (UTC seconds), or a good one again.
     Certificate { receiver: String, ended: Option<i64> },
+    /// The receiver has what it was told beside alarms.
+    Parcel { receiver: String, id: ParcelId },
     /// What the lane owes beyond what dispatch could hold may be owed again.
     Room { lane: Lane },
     /// Nobody is being told of this notice: no route, or too many wait. It stays owed in the journal.
@@ -160,6 +165,7 @@ pub type Reports = Arc<dyn Fn(Report) + Send + Sync>;
 enum Command {
     Owe(Box<Notice>),
     Settled(AlarmId),
+    Pass(Box<Parcel>),
     Reconfigure(DispatchConfig),
 }
 
@@ -196,6 +202,7 @@ impl Dispatcher {
         let ledger = Ledger::new(Routes::default(), pace, Dice::fresh());
         let actor = Actor {
             ledger,
+            parcels: Parcels::new(pace, Dice::fresh()),
             clock,
             reports,
             pace,
@@ -235,6 +242,11 @@ impl Dispatcher {
         self.command(Command::Settled(alarm.clone()));
     }
 
+    /// Something for one receiver beside alarms, until it has it. Passing it again changes nothing.
+    pub fn pass(&self, parcel: Parcel) {
+        self.command(Command::Pass(Box::new(parcel)));
+    }
+
     /// New receivers and routes. Receivers that stay as they were keep their connections; what is owed takes the new routes.
     pub fn reconfigure(&self, config: DispatchConfig) {
         self.command(Command::Reconfigure(config));
@@ -254,6 +266,7 @@ struct RunningLink {
     sender: (String, Option<String>, String),
     generation: u64,
     orders: mpsc::UnboundedSender<Order>,
+    parcels: mpsc::UnboundedSender<Arc<Parcel>>,
     regime: watch::Sender<Regime>,
     /// None: not judged yet.
     up: Option<bool>,
@@ -268,6 +281,7 @@ impl Drop for RunningLink {
 
 struct Actor {
     ledger: Ledger,
+    parcels: Parcels,
     clock: Arc<dyn Clock>,
     reports: Reports,
     pace: Pace,
@@ -295,7 +309,8 @@ impl Actor {
         minute.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.start_ready();
-            let due = self.ledger.next_due_ms().map(|ms| self.started + Duration::from_millis(ms));
+            let due = self.ledger.next_due_ms().into_iter().chain(self.parcels.next_due_ms(self.now_ms())).min();
+            let due = due.map(|ms| self.started + Duration::from_millis(ms));
             let wait = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due).await,
@@ -339,6 +354,7 @@ impl Actor {
                 let room = self.ledger.has_room();
                 self.report(room);
             }
+            Command::Pass(parcel) => self.parcels.pass(*parcel),
             Command::Reconfigure(config) => self.reconfigure(config),
         }
     }
@@ -358,6 +374,19 @@ impl Actor {
             _ => {}
         }
         self.counts.add(&told.receiver, &told.path, &told.event);
+        match told.event {
+            LinkEvent::Parcel { id, ref taken } => {
+                if let Err(failure) = taken {
+                    tracing::debug!(receiver = &*told.receiver, %failure, ?id, "not taken; it is tried again");
+                }
+                if self.parcels.ended(&told.receiver, id, taken.is_ok(), self.now_ms()) {
+                    self.report([Report::Parcel { receiver: told.receiver.to_string(), id }]);
+                }
+                return;
+            }
+            LinkEvent::Connected => self.parcels.connected(&told.receiver),
+            _ => {}
+        }
         let is_path = matches!(told.event, LinkEvent::Path { .. });
         let reports = self.ledger.happened(&told.receiver, &told.path, told.event, self.now_ms());
         self.report(reports);
@@ -404,6 +433,7 @@ impl Actor {
                 Report::Certificate { receiver, ended: None } => {
                     tracing::info!(receiver, "the receiver's certificate is good again")
                 }
+                Report::Parcel { receiver, id } => tracing::debug!(receiver, ?id, "the receiver has it"),
                 Report::Room { lane } => tracing::info!(lane = lane.as_str(), "there is room for what had to wait"),
                 Report::Unserved { alarm, lane, detail, .. } => {
                     tracing::error!(alarm.id = %alarm, lane = lane.as_str(), detail, "nobody is being told");
@@ -419,7 +449,7 @@ impl Actor {
             let now_ms = self.now_ms();
             let starts = self.ledger.start_ready(now_ms);
             if starts.is_empty() {
-                return;
+                return self.start_parcels(now_ms);
             }
             for start in starts {
                 let order = Order { attempt: start.attempt, notice: start.notice };
@@ -432,6 +462,29 @@ impl Actor {
                 }
             }
         }
+    }
+
+    /// After the alarms.
+    fn start_parcels(&mut self, now_ms: u64) {
+        for Carry { receiver, parcel } in self.parcels.start_ready(now_ms) {
+            let id = parcel.id;
+            let taken = self.path_in_use(&receiver).is_some_and(|key| {
+                self.parcels.started(&receiver, id, &key.1);
+                self.links.get(&key).is_some_and(|link| link.parcels.send(parcel).is_ok())
+            });
+            if !taken {
+                self.parcels.ended(&receiver, id, false, now_ms);
+            }
+        }
+    }
+
+    /// The first path of a receiver that is not known to be lost; the first of all where every one is.
+    fn path_in_use(&self, receiver: &str) -> Option<LinkKey> {
+        let config = self.config.receivers.iter().find(|config| config.name == receiver)?;
+        let keys: Vec<LinkKey> =
+            config.over_each_path().into_iter().map(|(path, _)| (receiver.to_owned(), path)).collect();
+        let is_lost = |key: &LinkKey| self.links.get(key).is_none_or(|link| link.up == Some(false));
+        keys.iter().find(|key| !is_lost(key)).or(keys.first()).cloned()
     }
 
     fn reconfigure(&mut self, config: DispatchConfig) {
@@ -452,10 +505,14 @@ impl Actor {
             (receiver.name.clone(), reach)
         };
         self.ledger.set_reach(config.receivers.iter().map(reach).collect());
+        let telemetry = config.routes.iter().filter(|route| route.lanes.contains(&Lane::Telemetry));
+        let telemetry = telemetry.flat_map(|route| &route.to).collect();
+        self.parcels.set_receivers(config.receivers.iter().map(|r| (r.name.clone(), r.kind)).collect(), &telemetry);
         self.config = config;
         for key in gone {
             self.links.remove(&key);
             self.ledger.link_stopped(&key.0, &key.1, self.now_ms());
+            self.parcels.link_stopped(&key.0, &key.1, self.now_ms());
         }
         for (key, over) in wanted {
             if !self.links.contains_key(&key) {
@@ -500,6 +557,7 @@ impl Actor {
         }
         self.generations += 1;
         let (orders, queue) = mpsc::unbounded_channel();
+        let (parcels, parcel_queue) = mpsc::unbounded_channel();
         let (regime, regimes) = watch::channel(Regime::Active);
         let telling =
             Telling { receiver: name.into(), path, generation: self.generations, events: self.events.clone() };
@@ -513,6 +571,7 @@ impl Actor {
             clock: self.clock.clone(),
             pace: self.pace,
             orders: queue,
+            parcels: parcel_queue,
             regime: regimes,
             telling,
         };
@@ -522,7 +581,7 @@ impl Actor {
         });
         let sender = (self.config.controller_id.clone(), self.config.caller.clone(), self.config.time_zone.clone());
         let generation = self.generations;
-        let running = RunningLink { config: receiver, sender, generation, orders, regime, up: None, task };
+        let running = RunningLink { config: receiver, sender, generation, orders, parcels, regime, up: None, task };
         self.links.insert(key, running);
     }
 
@@ -538,6 +597,7 @@ impl Actor {
         let (receiver, path) = (key.0.clone(), key.1.to_string());
         self.report([Report::Path { receiver, path, up: false, detail }]);
         self.ledger.link_stopped(&key.0, &key.1, self.now_ms());
+        self.parcels.link_stopped(&key.0, &key.1, self.now_ms());
         self.start_link(key.clone(), link.config.clone(), Duration::from_millis(self.pace.retry_ms_min));
         self.set_regimes(&key.0);
     }

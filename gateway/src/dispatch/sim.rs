@@ -37,6 +37,8 @@ impl Desk {
                     self.ledger.settled(&alarm);
                     reports.extend(self.ledger.has_room());
                 }
+                // The simulated receivers are told alarms alone.
+                Command::Pass(_) => {}
                 Command::Reconfigure(config) => reports.extend(self.ledger.reroute(Routes::new(&config.routes))),
             }
         }

@@ -5,7 +5,7 @@
 //! connection, so that a renewed certificate needs no restart.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::digest::{SHA256, digest};
 use rustls::client::WebPkiServerVerifier;
@@ -109,8 +109,16 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
+/// The certificate that a pinned receiver showed last, for whoever does not get at the connection itself.
+pub type Shown = Arc<Mutex<Option<CertificateDer<'static>>>>;
+
 /// What to dial with.
 pub fn client(config: &ReceiverConfig) -> Result<Arc<ClientConfig>, TlsError> {
+    client_showing(config, Shown::default())
+}
+
+/// [`client`], which leaves in `shown` what a pinned receiver has shown. (One that a CA vouches for has not ended.)
+pub fn client_showing(config: &ReceiverConfig, shown: Shown) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = provider();
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let builder = if config.pins.is_empty() {
@@ -120,7 +128,8 @@ pub fn client(config: &ReceiverConfig) -> Result<Arc<ClientConfig>, TlsError> {
             .map_err(|e| file_error(ca, "CA certificates", &e))?;
         builder.dangerous().with_custom_certificate_verifier(verifier)
     } else {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned::new(&config.pins, provider)?))
+        let pinned = Pinned { shown, ..Pinned::new(&config.pins, provider)? };
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned))
     };
     let client = match identity(config)? {
         Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
@@ -190,16 +199,19 @@ fn file_error(path: &Path, what: &'static str, reason: &dyn std::fmt::Display) -
 struct Pinned {
     pins: Vec<Pin>,
     provider: Arc<CryptoProvider>,
+    shown: Shown,
 }
 
 impl Pinned {
     fn new(pins: &[String], provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        Ok(Self { pins: pins.iter().map(|p| Pin::parse(p)).collect::<Result<_, _>>()?, provider })
+        let pins = pins.iter().map(|p| Pin::parse(p)).collect::<Result<_, _>>()?;
+        Ok(Self { pins, provider, shown: Shown::default() })
     }
 
     fn judge(&self, certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
         let pin = Pin::of(certificate).ok_or(rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
         if self.pins.contains(&pin) {
+            *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificate.clone().into_owned());
             return Ok(());
         }
         Err(rustls::Error::General(format!("its key has the pin {}, which is not configured", pin.hex())))

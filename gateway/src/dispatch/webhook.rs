@@ -21,6 +21,7 @@ use self::config::Target;
 use self::post::{Answer, Client};
 use super::asking::{self, Asks, Errand, Progress, Proof};
 use super::link::{Failure, LinkContext};
+use super::parcels::{Parcel, ParcelWhat};
 use super::scaip::mrq::Sender;
 use super::sip::write::token;
 use crate::clock::Clock;
@@ -89,6 +90,22 @@ impl Asks for Webhook {
             }
             Some(failure) => Err(failure),
         }
+    }
+
+    async fn parcel(&self, parcel: &Parcel, until: Instant, progress: &Progress) -> Result<(), Failure> {
+        let ParcelWhat::Telemetry(word) = &parcel.what else {
+            return Err(Failure::Refused {
+                detail: "a webhook is told alarms and telemetry alone".to_owned(),
+                permanent: true,
+            });
+        };
+        if self.left_alone_until(Lane::Telemetry).is_some_and(|until| Instant::now() < until) {
+            let detail = "it asked to be left alone for a while (Retry-After)".to_owned();
+            return Err(Failure::Refused { detail, permanent: false });
+        }
+        let id = format!("telemetry-{}-{}-{}-{}", self.own.gateway, word.stream, word.record, word.index);
+        let answer = self.post(&id, body::telemetry(&self.own.gateway, word), until, progress).await?;
+        answer.refusal().map_or(Ok(()), Err)
     }
 
     fn has_heartbeat(&self) -> bool {

@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{
-    CommandMessage, Event, Lane, decode_event, encode_command_cbor, encode_command_json, limits::MESSAGE_BYTES_MAX,
+    CommandMessage, DeviceId, Event, Lane, decode_event, encode_command_cbor, encode_command_json,
+    limits::MESSAGE_BYTES_MAX,
 };
 
 use super::adapter::{Presses, zigbee2mqtt};
@@ -46,6 +47,8 @@ pub struct Parsed {
     pub unknown: Vec<(String, String)>,
     /// Behind a bridge: what the bridge calls the device.
     pub source: Option<String>,
+    /// From a home: the home's device that it is of.
+    pub of: Option<DeviceId>,
 }
 
 impl Parsed {
@@ -75,6 +78,7 @@ pub fn read(payload: &[u8], via: Option<&Via>) -> Result<Parsed, Unreadable> {
             events: adapted.events,
             unknown: adapted.unknown,
             source: Some(adapted.source),
+            of: None,
         });
     }
     let message = decode_event(payload).map_err(|e| Unreadable(e.to_string()))?;
@@ -86,5 +90,6 @@ pub fn read(payload: &[u8], via: Option<&Via>) -> Result<Parsed, Unreadable> {
         events: vec![message.event],
         unknown: Vec::new(),
         source: None,
+        of: message.of,
     })
 }

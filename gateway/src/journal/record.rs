@@ -24,6 +24,8 @@ pub enum Kind {
     Fault = 11,
     Nobody = 12,
     Silent = 13,
+    Told = 20,
+    Carried = 21,
 }
 
 /// One record's body.
@@ -42,6 +44,8 @@ pub enum Record {
     Fault(Fault),
     Nobody(Nobody),
     Silent(Silent),
+    Told(Told),
+    Carried(Carried),
 }
 
 /// The process started: everything after has this boot's monotonic time.
@@ -354,6 +358,47 @@ pub struct Act {
     pub by: String,
     #[serde(default)]
     pub note: String,
+    /// Hubs that know the alarm and are to hear of this: names of receivers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tell: Vec<String>,
+    /// At a hub: done in the home, after its telling of this number. What was told up to there is no news any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_up_to: Option<u32>,
+}
+
+impl Act {
+    /// What a person does here.
+    pub fn new(alarm: AlarmId, act: ActWhat, by: String, note: String) -> Self {
+        Self { alarm, act, by, note, tell: Vec::new(), told_up_to: None }
+    }
+}
+
+/// A hub has heard what people in the home did, or is no receiver any more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    pub receiver: String,
+    /// Sequence numbers of the [`Act`]s.
+    pub acts: Vec<u64>,
+}
+
+/// How far the telemetry for a receiver has come. The first of a stream begins it, with what is stored from then on.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Carried {
+    pub receiver: String,
+    /// UTC seconds of its beginning: tells a stream from an earlier one to the same receiver.
+    pub stream: u32,
+    /// The receiver has all up to this record, or it is lost.
+    #[serde(default)]
+    pub up_to: u64,
+    /// Events that it took since the last record of the stream.
+    #[serde(default)]
+    pub count: u64,
+    /// Events that were removed before they could be sent.
+    #[serde(default)]
+    pub lost: u64,
+    /// No route leads there any more.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ended: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -428,6 +473,8 @@ impl Record {
             Record::Fault(_) => Kind::Fault,
             Record::Nobody(_) => Kind::Nobody,
             Record::Silent(_) => Kind::Silent,
+            Record::Told(_) => Kind::Told,
+            Record::Carried(_) => Kind::Carried,
         }
     }
 
@@ -452,6 +499,8 @@ impl Record {
             Record::Fault(body) => put(body, out),
             Record::Nobody(body) => put(body, out),
             Record::Silent(body) => put(body, out),
+            Record::Told(body) => put(body, out),
+            Record::Carried(body) => put(body, out),
         }
     }
 
@@ -474,6 +523,8 @@ impl Record {
             11 => Record::Fault(get(kind, body)?),
             12 => Record::Nobody(get(kind, body)?),
             13 => Record::Silent(get(kind, body)?),
+            20 => Record::Told(get(kind, body)?),
+            21 => Record::Carried(get(kind, body)?),
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
         })
     }

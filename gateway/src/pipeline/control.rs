@@ -109,7 +109,7 @@ async fn ask(request: Request, inbox: &Inbox<Input>, hall: &Hall, dispatcher: &D
         }
         Request::Act { alarm, act, by, note } => {
             let (reply, answer) = oneshot::channel();
-            put(Ask::Act { act: Act { alarm, act, by, note }, reply });
+            put(Ask::Act { act: Act::new(alarm, act, by, note), reply });
             serde_json::to_value(answer.await.map_err(gone)??).map_err(|e| e.to_string())
         }
         Request::Stat => {

@@ -1,7 +1,8 @@
 //! A journal record as a JSON line: what `vaka journal export` and `tail` print, and what leaves the house with its data.
 //!
 //! Keys: `record` (sequence number in the journal), `kind`, `lane`, `boot`, `recorded_at` (UTC ms), then the record's
-//! own. An event carries `device`, `enrolment`, `restart`, `seq`, `at` if its device has a clock, and `event` as sent.
+//! own. An event carries `device`, `enrolment`, `restart`, `seq`, `at` if its device has a clock, at a hub `of` if it is of a home's
+//! device, and `event` as sent.
 
 use serde_json::{Map, Value, json};
 use vaka_protocol::{Lane, decode_event, encode_event_json};
@@ -49,6 +50,8 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Fault(body) => ("fault", plain(body)),
         Record::Nobody(body) => ("nobody", plain(body)),
         Record::Silent(body) => ("silent", plain(body)),
+        Record::Told(body) => ("told", plain(body)),
+        Record::Carried(body) => ("carried", plain(body)),
     }
 }
 
@@ -79,7 +82,7 @@ fn event_fields(event: &EventRecord) -> Value {
             .and_then(|message| serde_json::from_str(&encode_event_json(&message)).ok())
             .unwrap_or_default(),
     };
-    for key in ["at", "uptime_ms", "event"] {
+    for key in ["at", "uptime_ms", "of", "event"] {
         if let Some(value) = sent.get(key) {
             map.insert(key.into(), value.clone());
         }

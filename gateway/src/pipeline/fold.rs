@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use vaka_protocol::{Command, CommandMessage, DeviceId, Event, Lane, Light, Sound};
 
 use super::commands::Commands;
+use super::passing::Passing;
+use super::streams::Streams;
 use crate::ingest::window::Windows;
 use crate::ingest::{Encoding, Parsed, payload};
 use crate::journal::Header;
@@ -30,6 +32,21 @@ pub struct Seen {
     pub encoding: Encoding,
     pub events: u64,
     pub quarantined: u64,
+    /// A home's newest word on how it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Box<HomeHealth>>,
+}
+
+/// How a home is, as it told its hub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HomeHealth {
+    pub ok: bool,
+    /// Things that do not do what they should.
+    pub faults: u32,
+    /// In plain words.
+    pub text: String,
+    /// UTC milliseconds, by the home's clock where it has one.
+    pub at: i64,
 }
 
 /// Everything the gateway knows, rebuilt from the journal at any time.
@@ -47,12 +64,20 @@ pub struct State {
     pub reach: Paths,
     #[serde(default)]
     pub care: Care,
+    /// What people here did and a hub has not heard yet.
+    #[serde(default)]
+    pub passing: Passing,
+    /// Telemetry that receivers are still to get.
+    #[serde(default)]
+    pub streams: Streams,
 }
 
 /// A change together with the command it means for a device, if any.
 #[derive(Debug)]
 pub enum Outcome {
     Change(Change),
+    /// Hubs are to hear of the act in the record of this number.
+    Pass(u64),
     /// Carried along, not looked up later: a higher rung in the same batch takes its place among what is still owed,
     /// but a device that listens hears every rung.
     Command {
@@ -95,7 +120,14 @@ impl State {
             }
             Record::Nobody(nobody) => self.alarms.apply_nobody(&nobody.alarm),
             Record::Rung(rung) => self.alarms.apply_rung(rung, at, &mut changes),
-            Record::Act(act) => self.alarms.apply_act(act, at, &mut changes),
+            Record::Act(act) => {
+                if self.passing.apply_act(header, act, &self.alarms) {
+                    outcomes.push(Outcome::Pass(header.seq));
+                }
+                self.alarms.apply_act(act, at, &mut changes);
+            }
+            Record::Told(told) => self.passing.apply_told(told),
+            Record::Carried(carried) => self.streams.apply(header.seq, carried),
             Record::Alive(alive) => {
                 let seen = self.seen(&alive.device, at);
                 seen.online = alive.online;
@@ -119,9 +151,24 @@ impl State {
         seen.events += 1;
         let Some(parsed) = parsed else { return };
         seen.encoding = parsed.encoding;
+        self.streams.count(parsed);
         for event_read in &parsed.events {
-            if let Event::Done { id, .. } = event_read {
-                self.commands.done(&event.device, *id);
+            match event_read {
+                Event::Done { id, .. } => self.commands.done(&event.device, *id),
+                Event::Health { ok, faults, text, .. } => {
+                    let at = parsed.at.unwrap_or(header.wall_ms);
+                    let said = HomeHealth { ok: *ok, faults: *faults, text: text.as_str().to_owned(), at };
+                    let seen = self.seen(&event.device, header.wall_ms);
+                    // One that was late says nothing about now.
+                    if seen.health.as_ref().is_none_or(|known| known.at <= at) {
+                        seen.health = Some(Box::new(said));
+                    }
+                }
+                _ => {}
+            }
+            // What a home passes on of its devices is that home's to judge.
+            if parsed.of.is_some() {
+                continue;
             }
             let recorded = recorded(header);
             let time = time_of(parsed.at, header.wall_ms);

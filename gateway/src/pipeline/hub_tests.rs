@@ -7,15 +7,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use vaka_protocol::{Command, CommandMessage, DeviceId, Lane, Light, Rung};
 
-use super::keeper::{Input, Keeper};
+use super::keeper::{Ask, Input, Keeper};
 use super::restore;
 use super::view::Labels;
 use crate::clock::ManualClock;
-use crate::dispatch::Report;
+use crate::dispatch::{ParcelId, Report};
 use crate::ingest::roster::{Listed, Peer, Roster};
 use crate::ingest::{Submission, ToSession, What, admission};
-use crate::journal::record::ActWhat;
-use crate::limits::HOME_SILENT_MS;
+use crate::journal::record::{Act, ActWhat};
+use crate::limits::{HOME_SILENT_AGAIN_MS, HOME_SILENT_MS};
 use crate::rules::alarms::Alarm;
 use crate::rules::{DeviceFacts, Home};
 
@@ -49,22 +49,26 @@ impl Stage {
             devices: home().devices.keys().map(|id| (id.clone(), Listed { bridge: false })).collect(),
             ..Roster::default()
         };
-        let keeper = Self::open(&dir, &clock);
+        let keeper = Self::open(&dir, &clock, home());
         Self { dir, clock, keeper, roster, heard: BTreeMap::new() }
     }
 
-    fn open(dir: &tempfile::TempDir, clock: &Arc<ManualClock>) -> Keeper {
+    fn open(dir: &tempfile::TempDir, clock: &Arc<ManualClock>, home: Home) -> Keeper {
         let restored = restore::open(dir.path(), 64 * 1024 * 1024).expect("the journal opens");
-        let mut keeper = Keeper::new(restored, home(), Labels::default(), clock.clone(), None);
+        let mut keeper = Keeper::new(restored, home, Labels::default(), clock.clone(), None);
         keeper.begin();
         keeper
     }
 
     /// As after a kill, on the same disk.
     fn restart(self) -> Self {
+        self.restart_as(home())
+    }
+
+    fn restart_as(self, home: Home) -> Self {
         let Self { dir, clock, keeper, roster, .. } = self;
         drop(keeper);
-        let keeper = Self::open(&dir, &clock);
+        let keeper = Self::open(&dir, &clock, home);
         Self { dir, clock, keeper, roster, heard: BTreeMap::new() }
     }
 
@@ -237,4 +241,193 @@ fn the_home_hears_that_nobody_has_its_alarm_and_hears_when_somebody_has() {
         "{said:?}"
     );
     assert!(!home.alarms()[0].nobody && home.alarms()[0].is_handed_over());
+}
+
+/// What the home says of its person's act, as [`told`].
+fn acted(seq: u64, alarm: &str, number: u32, rung: &str, by: &str) -> String {
+    format!(
+        r#"{{"v":1,"restart":0,"seq":{seq},"event":{{"alarm":{{"alarm":"{alarm}","lane":"life","rung":"{rung}","number":{number},"by":"{by}"}}}}}}"#
+    )
+}
+
+#[test]
+fn what_people_in_a_home_do_settles_that_alarm_at_the_hub_and_no_other() {
+    let mut hub = Stage::new();
+    hub.listen("gw-1");
+    hub.publish("gw-1", &told(1, "a1", 0, "raise", 1));
+    hub.publish("gw-1", &told(2, "a2", 0, "raise", 1));
+    hub.commands("gw-1");
+    hub.publish("gw-1", &acted(90, "a1", 0, "claimed", "anna"));
+    hub.publish("gw-1", &acted(90, "a1", 0, "claimed", "anna"));
+    let by = |hub: &Stage| hub.alarms().iter().filter_map(|alarm| alarm.claimed_by.clone()).collect::<Vec<_>>();
+    assert_eq!(by(&hub), ["gw-1: anna"]);
+    assert_eq!(hub.keeper.state().alarms.owed().count(), 1, "the other alarm is still owed");
+    let mut hub = hub.restart();
+    hub.listen("gw-1");
+    hub.commands("gw-1");
+    // In its own words again, after the restart; then somebody else's claim, which comes too late.
+    hub.publish("gw-1", &acted(90, "a1", 0, "claimed", "anna"));
+    hub.publish("gw-1", &acted(92, "a1", 0, "claimed", "bo"));
+    assert_eq!(by(&hub), ["gw-1: anna"]);
+    hub.publish("gw-1", &acted(91, "a1", 2, "closed", "anna"));
+    assert!(hub.commands("gw-1").is_empty(), "the home knows what its own people did");
+    assert_eq!(hub.alarms().len(), 1);
+    let closed = hub.keeper.state().alarms.closed().next().expect("one is closed");
+    assert_eq!(closed.closed_by.as_deref(), Some("gw-1: anna"));
+    // Told before the close and late: no news. Told after it: an alarm again.
+    hub.publish("gw-1", &told(3, "a1", 2, "again", 3));
+    assert_eq!(hub.alarms().len(), 1);
+    hub.publish("gw-1", &told(4, "a1", 3, "again", 4));
+    assert_eq!(hub.alarms().len(), 2);
+    // Of an alarm that was never told here, or that is closed here already, there is nothing to do.
+    let records = hub.keeper.state().cursor;
+    hub.publish("gw-1", &acted(93, "a9", 0, "closed", "anna"));
+    assert_eq!(hub.keeper.state().cursor, records + 1, "the event alone");
+    // Nor does anybody but a home close anything so.
+    hub.publish("p1", &acted(1, "a2", 0, "closed", "p1"));
+    assert!(hub.alarms().iter().any(|alarm| alarm.raise.home.as_ref().is_some_and(|of| of.alarm.as_ref() == "a2")));
+}
+
+#[test]
+fn a_hub_that_has_closed_it_already_has_nothing_new() {
+    let mut hub = Stage::new();
+    hub.publish("gw-1", &told(1, "a1", 0, "raise", 1));
+    let alarm = hub.alarms()[0].id().clone();
+    hub.report(Report::Person { alarm, notice: 9, act: ActWhat::Close, by: "centre: bo".into() });
+    let records = hub.keeper.state().cursor;
+    hub.publish("gw-1", &acted(90, "a1", 0, "closed", "anna"));
+    assert_eq!(hub.keeper.state().cursor, records + 1, "the event alone");
+    assert_eq!(
+        hub.keeper.state().alarms.closed().next().and_then(|alarm| alarm.closed_by.clone()).as_deref(),
+        Some("centre: bo")
+    );
+}
+
+#[test]
+fn a_home_owes_its_hubs_what_its_people_did_until_they_have_it() {
+    let with_hubs = || Home { hubs: [(Lane::Life, vec!["kommun".into(), "region".into()])].into(), ..home() };
+    let mut stage = Stage::new();
+    let owed = |stage: &Stage| {
+        let counts = stage.keeper.state().passing.counts();
+        counts.into_iter().map(|(hub, count)| format!("{hub} {count}")).collect::<Vec<_>>()
+    };
+    let press = |seq: u64| format!(r#"{{"v":1,"restart":1,"seq":{seq},"event":{{"button":{{}}}}}}"#);
+    stage.keeper.run_batch(&mut vec![Input::Ask(Ask::Home {
+        home: with_hubs(),
+        labels: Labels::default(),
+        agreed: Default::default(),
+    })]);
+    stage.publish("p1", &press(1));
+    let alarm = stage.alarms()[0].id().clone();
+    let (reply, _) = tokio::sync::oneshot::channel();
+    let act = Act::new(alarm.clone(), ActWhat::Claim, "anna".into(), String::new());
+    stage.keeper.run_batch(&mut vec![Input::Ask(Ask::Act { act, reply })]);
+    assert_eq!(owed(&stage), ["kommun 1", "region 1"]);
+    let claimed = stage.keeper.state().cursor;
+    stage.report(Report::Parcel { receiver: "kommun".into(), id: ParcelId::Act(claimed) });
+    stage.report(Report::Parcel { receiver: "kommun".into(), id: ParcelId::Act(claimed) });
+    assert_eq!(owed(&stage), ["region 1"]);
+    // Closed by the people of one hub: the other hears of it, that one need not.
+    stage.report(Report::Person { alarm, notice: 9, act: ActWhat::Close, by: "kommun: staff".into() });
+    assert_eq!(owed(&stage), ["region 2"]);
+    let mut stage = stage.restart_as(with_hubs());
+    assert_eq!(owed(&stage), ["region 2"]);
+    // Who is no receiver any more waits for nothing.
+    stage.keeper.run_batch(&mut vec![Input::Ask(Ask::Home {
+        home: home(),
+        labels: Labels::default(),
+        agreed: Default::default(),
+    })]);
+    assert!(owed(&stage).is_empty());
+    // Without a hub nobody is owed anything.
+    stage.publish("p1", &press(2));
+    let alarm = stage.alarms()[0].id().clone();
+    stage.report(Report::Person { alarm, notice: 9, act: ActWhat::Close, by: "centre: bo".into() });
+    assert!(owed(&stage).is_empty());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+    /// However the tellings and the close arrive, in which order and how often, and whenever the hub restarts.
+    #[test]
+    fn a_close_at_home_ends_the_alarm_at_the_hub_in_every_order(
+        last in 0u32..4,
+        order in proptest::collection::vec(0u32..6, 1..12),
+        restarts in proptest::collection::vec(proptest::bool::weighted(0.2), 12),
+    ) {
+        let mut hub = Stage::new();
+        let (mut told_before_close, mut is_closed) = (false, false);
+        for (index, step) in order.iter().enumerate() {
+            if *step > last {
+                hub.publish("gw-1", &acted(90, "a1", last, "closed", "anna"));
+                // Beyond the first time it is a retransmission; it closes only what was told before it.
+                is_closed |= told_before_close;
+            } else {
+                let what = if *step == 0 { "raise" } else { "again" };
+                hub.publish("gw-1", &told(u64::from(*step), "a1", *step, what, step + 1));
+                told_before_close |= !order[..index].iter().any(|earlier| *earlier > last);
+            }
+            if restarts[index] {
+                hub = hub.restart();
+            }
+            proptest::prop_assert!(hub.alarms().len() <= 1);
+            if is_closed {
+                proptest::prop_assert!(hub.alarms().is_empty(), "raised again by old news: {:?}", hub.causes());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_home_that_stays_silent_is_told_again_after_its_alarm_was_closed() {
+    let mut hub = Stage::new();
+    hub.pass(HOME_SILENT_MS);
+    for round in 0..2 {
+        assert_eq!(hub.causes(), [("silent", 1, false)], "round {round}");
+        let close = |hub: &mut Stage| {
+            let alarm = hub.alarms()[0].id().clone();
+            hub.report(Report::Person { alarm, notice: 9, act: ActWhat::Close, by: "anna".into() });
+        };
+        close(&mut hub);
+        hub.pass(HOME_SILENT_AGAIN_MS - 1);
+        assert_eq!(hub.causes(), [], "round {round}");
+        hub.pass(1);
+    }
+    // While it stands open it is told no more; and once the home is back, a close is the end of it.
+    hub.pass(HOME_SILENT_AGAIN_MS * 3);
+    assert_eq!(hub.causes(), [("silent", 1, false)]);
+    hub.note("gw-1", What::Alive { online: true });
+    let alarm = hub.alarms()[0].id().clone();
+    hub.report(Report::Person { alarm, notice: 9, act: ActWhat::Close, by: "anna".into() });
+    hub.pass(HOME_SILENT_AGAIN_MS * 3);
+    assert_eq!(hub.causes(), []);
+}
+
+#[test]
+fn how_a_home_is_stands_at_the_hub_and_is_an_alarm_only_where_nothing_else_is() {
+    let mut hub = Stage::new();
+    let said = |at: i64, lane: &str, ok: bool, text: &str| {
+        format!(
+            r#"{{"v":1,"at":{at},"event":{{"health":{{"lane":"{lane}","ok":{ok},"faults":{},"text":"{text}"}}}}}}"#,
+            u8::from(!ok)
+        )
+    };
+    hub.publish("gw-1", &said(AT + 2, "telemetry", false, "p1: Batteriet"));
+    // Late: it says nothing about now.
+    hub.publish("gw-1", &said(AT + 1, "telemetry", true, ""));
+    let shown = |hub: &Stage| {
+        let health = hub.keeper.state().devices[&device("gw-1")].health.clone().expect("it has said so");
+        (health.ok, health.faults, health.text)
+    };
+    assert_eq!(shown(&hub), (false, 1, "p1: Batteriet".to_owned()));
+    assert_eq!(hub.causes(), [], "its technical alarm comes here by itself");
+    let mut hub = hub.restart();
+    assert_eq!(shown(&hub).1, 1);
+    hub.publish("gw-1", &said(AT + 3, "technical", false, "p1: Batteriet"));
+    hub.publish("gw-1", &said(AT + 4, "technical", false, "p1: Batteriet"));
+    assert_eq!(hub.causes(), [("health", 2, false)]);
+    hub.publish("gw-1", &said(AT + 5, "technical", true, ""));
+    assert_eq!(hub.causes(), [("health", 2, true)]);
+    assert_eq!(shown(&hub), (true, 0, String::new()));
 }

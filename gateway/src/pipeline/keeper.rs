@@ -14,9 +14,11 @@ use tracing::{error, info, warn};
 use vaka_protocol::{AlarmId, Command, CommandMessage, DeviceId, Event, Lane, Rung};
 
 use super::fold::{Outcome, State};
+use super::health::Health;
 use super::homes::Homes;
 use super::restore::{self, Restored};
 use super::shortage::{Room, Shortage};
+use super::streams::{Desk, Window};
 use super::view::{self, AlarmRow, Labels};
 use crate::clock::{Clock, Confidence};
 use crate::dispatch::{Dispatcher, Report};
@@ -92,6 +94,8 @@ pub enum Ask {
     },
     /// Something in the gateway is wrong, or well again.
     Fault(Fault),
+    /// Telemetry that was read off the journal beside the keeper.
+    Window(Window),
     /// What reading the whole journal beside the keeper has found.
     Damaged {
         records: u64,
@@ -113,10 +117,10 @@ enum Answer {
 
 pub struct Keeper {
     pub(super) restored: Restored,
-    home: Home,
+    pub(super) home: Home,
     labels: Labels,
     pub(super) clock: Arc<dyn Clock>,
-    dispatcher: Option<Dispatcher>,
+    pub(super) dispatcher: Option<Dispatcher>,
     listening: BTreeMap<DeviceId, Replies>,
     answers: Vec<Answer>,
     outcomes: Vec<Outcome>,
@@ -138,6 +142,8 @@ pub struct Keeper {
     homes: Homes,
     /// When to look at whom by the care rules.
     watch: Watch,
+    pub(super) health: Health,
+    pub(super) streams: Desk,
 }
 
 impl Keeper {
@@ -169,6 +175,8 @@ impl Keeper {
             stopping: Arc::new(AtomicBool::new(false)),
             homes: Homes::default(),
             watch: Watch::default(),
+            health: Health::default(),
+            streams: Desk::default(),
         }
     }
 
@@ -180,7 +188,8 @@ impl Keeper {
     /// How long nothing has to be done if nothing comes.
     pub fn patience(&self) -> Duration {
         let mono_ms = self.clock.now().mono_ms;
-        let waits_ms = [self.homes.wait_ms(mono_ms), self.watch.wait_ms(mono_ms)];
+        let waits_ms =
+            [self.homes.wait_ms(mono_ms), self.watch.wait_ms(mono_ms), self.health_wait_ms(), self.streams_wait_ms()];
         let wait_ms = waits_ms.into_iter().flatten().min().unwrap_or(u64::MAX);
         Duration::from_millis(wait_ms.min(limits::IDLE_MS))
     }
@@ -227,6 +236,8 @@ impl Keeper {
         self.tell_start();
         self.go_on_with_floods();
         self.watch_over();
+        self.forget_receivers();
+        self.begin_streams();
         self.commit();
         self.owe_everything();
     }
@@ -268,7 +279,10 @@ impl Keeper {
         for (record, lane) in self.shortage.refusals(&self.room, &self.shares, stops) {
             self.append(record, lane);
         }
+        self.save_streams();
         self.commit();
+        self.tell_health();
+        self.read_streams();
     }
 
     /// Asking the file system costs as much as storing five events: not done between batches that follow each other closely.
@@ -402,6 +416,7 @@ impl Keeper {
             self.watch.heard(&event.device, read);
         }
         self.watch_over();
+        self.act_for_homes(&happening(event, parsed));
         // Old news, or of an alarm that somebody has: it raised nothing here, and the home waits for an answer all the same.
         if !is_told {
             self.repeat_receipt(&event.device, enrolment, restart, seq, parsed);
@@ -410,10 +425,11 @@ impl Keeper {
 
     /// A home says again what is stored here: it may have lost our word on it, so it gets that again, with no id to answer.
     fn repeat_receipt(&mut self, device: &DeviceId, enrolment: u32, restart: u32, seq: u64, parsed: &Parsed) {
-        let told = parsed
-            .events
-            .iter()
-            .find_map(|event| if let Event::Alarm { alarm, .. } = event { Some(alarm) } else { None });
+        let told = parsed.events.iter().find_map(|event| match event {
+            // Of what its own people did a home waits for no answer.
+            Event::Alarm { alarm, rung, .. } if *rung < Rung::Claimed => Some(alarm),
+            _ => None,
+        });
         let Some(told) = told.filter(|_| self.home.facts(device).home) else { return };
         let happening = Happening {
             device,
@@ -424,6 +440,7 @@ impl Keeper {
             events: &parsed.events,
             unknown: &parsed.unknown,
             conflict: false,
+            of: parsed.of.as_ref(),
         };
         let (alarm, rung, last) = match rules::homes::find(&self.restored.state.alarms, &happening, told) {
             Some(known) => {
@@ -482,17 +499,18 @@ impl Keeper {
                     info!(alarm.id = %alarm, by, "a person's act of an earlier call; a later one is on its way");
                     return;
                 }
-                let act = Act { alarm, act, by, note: String::new() };
+                let act = Act::new(alarm, act, by, String::new());
                 // Said again by the receiver, or claimed here meanwhile: nothing new.
                 if let Ok(lane) = self.check_act(&act) {
                     let alarm = act.alarm.clone();
-                    self.append_unrepeatable(Record::Act(act), lane);
+                    self.append_unrepeatable(Record::Act(self.with_hubs(act, lane)), lane);
                     self.stir(&alarm);
                 }
             }
             Report::Path { receiver, path, up, detail } => {
                 self.append_unrepeatable(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
             }
+            Report::Parcel { receiver, id } => self.parcel_taken(receiver, id),
             Report::Room { lane } => self.owe_lane(lane),
             Report::Nobody { alarm, notice, lane } => {
                 let record = Record::Nobody(Nobody { alarm, notice });
@@ -526,7 +544,7 @@ impl Keeper {
                 }
                 Ok(lane) => {
                     let alarm = act.alarm.clone();
-                    self.append(Record::Act(act), lane);
+                    self.append(Record::Act(self.with_hubs(act, lane)), lane);
                     self.stir(&alarm);
                     self.answers.push(Answer::Person(alarm, reply));
                 }
@@ -536,7 +554,10 @@ impl Keeper {
                 self.labels = labels;
                 self.watch_homes();
                 self.agree(agreed);
+                self.forget_receivers();
+                self.begin_streams();
             }
+            Ask::Window(window) => self.take_window(window),
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
             Ask::Damaged { records, found } => {
                 info!(journal.records = records, "the whole journal has been read");
@@ -556,7 +577,7 @@ impl Keeper {
         }
     }
 
-    fn check_act(&self, act: &Act) -> Result<Lane, String> {
+    pub(super) fn check_act(&self, act: &Act) -> Result<Lane, String> {
         let Some(alarm) = self.restored.state.alarms.get(&act.alarm) else {
             return Err(format!("there is no alarm {}; `vaka alarm list --all` shows those there are", act.alarm));
         };
@@ -581,12 +602,12 @@ impl Keeper {
             Ask::Stat { reply } => {
                 let _ = reply.send(view::stat(&self.restored));
             }
-            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) | Ask::Damaged { .. } => {}
+            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) | Ask::Window(_) | Ask::Damaged { .. } => {}
         }
     }
 
     /// As [`Keeper::append`], judged, and kept until the commit: its sender says it once.
-    fn append_unrepeatable(&mut self, record: Record, lane: Lane) {
+    pub(super) fn append_unrepeatable(&mut self, record: Record, lane: Lane) {
         if self.shortage.postpones(&record, lane, &self.room) {
             return;
         }
@@ -596,7 +617,7 @@ impl Keeper {
     }
 
     /// Appends a record and folds it in.
-    fn append(&mut self, record: Record, lane: Lane) -> Header {
+    pub(super) fn append(&mut self, record: Record, lane: Lane) -> Header {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         self.restored.state.apply(&header, &record, &mut self.outcomes);
         header
@@ -625,6 +646,7 @@ impl Keeper {
             Record::Event(event) => {
                 if let Ok(parsed) = crate::ingest::payload::read(&event.payload, event.via.as_ref()) {
                     self.judge(header, rules::What::Event(happening(event, &parsed)));
+                    self.act_for_homes(&happening(event, &parsed));
                 }
             }
             _ => {}
@@ -700,11 +722,15 @@ impl Keeper {
         match outcome {
             Outcome::Change(Change::Owed { alarm, notice }) => self.owe(&alarm, notice),
             Outcome::Change(Change::Settled { alarm }) => {
+                if let Some(home) = self.restored.state.alarms.get(&alarm).and_then(rules::homes::silence_closed) {
+                    self.homes.closed(home, self.clock.now().mono_ms);
+                }
                 if let Some(dispatcher) = &self.dispatcher {
                     dispatcher.settled(&alarm);
                 }
             }
             Outcome::Change(Change::Receipt { .. } | Change::Feedback { .. } | Change::Command { .. }) => {}
+            Outcome::Pass(act) => self.pass_on(act),
             Outcome::Command { device, message } => {
                 if let Some(to) = self.listening.get(&device) {
                     let seen = self.restored.state.devices.get(&device);
@@ -724,6 +750,7 @@ impl Keeper {
     }
 
     fn owe_everything(&self) {
+        self.pass_on_everything();
         Lane::ALL.iter().for_each(|lane| self.owe_lane(*lane));
     }
 
@@ -756,6 +783,7 @@ impl Keeper {
             }
         }
         self.shortage.failed();
+        self.streams.forget();
         self.room_at_ms = None;
         let unrepeatable = std::mem::take(&mut self.unrepeatable);
         while !self.stopping.load(Ordering::Acquire) {
@@ -804,6 +832,7 @@ fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed) -> Happening<'a> {
         events: &parsed.events,
         unknown: &parsed.unknown,
         conflict: event.conflict,
+        of: parsed.of.as_ref(),
     }
 }
 

@@ -9,12 +9,17 @@ pub mod export;
 mod failure_tests;
 mod floods;
 pub mod fold;
+mod health;
 mod homes;
 #[cfg(test)]
 mod hub_tests;
 pub mod keeper;
+mod passing;
 pub mod restore;
 mod shortage;
+#[cfg(test)]
+mod stream_tests;
+pub mod streams;
 #[cfg(test)]
 mod tests;
 pub mod view;
@@ -31,7 +36,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, DeviceKind};
-use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, Report, webhook};
+use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, ReceiverKind, Report, webhook};
 use crate::ingest::inbox::Inbox;
 use crate::ingest::listener::{self, DoorCounts};
 use crate::ingest::roster::{Listed, Peer, Roster};
@@ -132,6 +137,10 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         Keeper::new(restored, home(&config), Labels::from_config(&config), clock.clone(), Some(dispatcher.clone()));
     keeper.agree(config.agreed.clone());
     let stopping = keeper.stopping();
+    keeper.read_streams_with(streams::spawn_reader(config.journal.dir.clone(), {
+        let inbox = inbox.clone();
+        move |window| inbox.put([(false, Input::Ask(Ask::Window(window)))])
+    }));
     let keeper = spawn_keeper(keeper, inbox.clone())?;
     spawn_verify(config.journal.dir.clone(), inbox.clone());
 
@@ -360,7 +369,18 @@ pub fn home(config: &Config) -> Home {
             .into_iter()
             .map(|receiver| (receiver.name.clone(), receiver.path_labels()))
             .collect(),
+        telemetry: {
+            let to = config.receivers_for(vaka_protocol::Lane::Telemetry);
+            to.into_iter().map(|receiver| receiver.name.clone()).collect()
+        },
+        hubs: vaka_protocol::Lane::ALL.iter().map(|lane| (*lane, hubs(config, *lane))).collect(),
     }
+}
+
+/// The hubs that a lane's alarms are told to.
+fn hubs(config: &Config, lane: vaka_protocol::Lane) -> Vec<String> {
+    let is_hub = |receiver: &&ReceiverConfig| receiver.kind == ReceiverKind::Hub;
+    config.receivers_for(lane).into_iter().filter(is_hub).map(|receiver| receiver.name.clone()).collect()
 }
 
 /// SCAIP device type of a device's kind. Source: the public code tables of SCAIP implementations.

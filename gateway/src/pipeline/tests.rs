@@ -106,7 +106,7 @@ impl Bench {
 
     fn act(&mut self, row: &AlarmRow, act: ActWhat, by: &str) -> Result<AlarmRow, String> {
         let (reply, mut answer) = oneshot::channel();
-        let act = Act { alarm: row.id.clone(), act, by: by.into(), note: String::new() };
+        let act = Act::new(row.id.clone(), act, by.into(), String::new());
         self.keeper().run_batch(&mut vec![Input::Ask(Ask::Act { act, reply })]);
         answer.try_recv().expect("an answer")
     }

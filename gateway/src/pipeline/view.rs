@@ -197,10 +197,25 @@ pub fn stat(restored: &Restored) -> Value {
         "paths": state.reach,
         "alarms_open": state.alarms.open().count(),
         "notices_owed": state.alarms.owed().count(),
+        "acts_owed": state.passing.counts(),
+        "homes": homes(state),
+        "telemetry_owed": state.streams.counts(),
         "events": state.devices.values().map(|seen| seen.events).sum::<u64>(),
         "quarantined": state.devices.values().map(|seen| seen.quarantined).sum::<u64>(),
         "refused": state.refused.iter().map(|(lane, count)| (lane.as_str(), count)).collect::<BTreeMap<_, _>>(),
     })
+}
+
+/// At a hub: each home that has said how it is.
+fn homes(state: &State) -> BTreeMap<&DeviceId, Value> {
+    let said = state.devices.iter().filter_map(|(home, seen)| seen.health.as_ref().map(|health| (home, seen, health)));
+    said.map(|(home, seen, health)| {
+        let mut shown = serde_json::to_value(health).unwrap_or_default();
+        shown["online"] = seen.online.into();
+        shown["last_at"] = seen.last_at.into();
+        (home, shown)
+    })
+    .collect()
 }
 
 /// Who stands at the door, and who was turned away since the start.

@@ -97,6 +97,9 @@ pub struct Alarms {
     closed: VecDeque<Alarm>,
     /// The newest open alarm of a device and cause: the one that a repeated cause may join.
     newest: BTreeMap<DeviceId, BTreeMap<String, AlarmId>>,
+    /// Counts the changes of technical alarms: whoever sums them up sees that there is something new.
+    #[serde(default)]
+    technical_changes: u64,
 }
 
 impl Alarm {
@@ -189,10 +192,16 @@ impl Alarms {
         })
     }
 
+    /// Changes whenever a technical alarm does.
+    pub fn technical_changes(&self) -> u64 {
+        self.technical_changes
+    }
+
     pub fn apply_raise(&mut self, raise: &Raise, at: i64, changes: &mut Vec<Change>) {
         if self.get(&raise.alarm).is_some() {
             return; // Derived ids: a replay cannot raise twice.
         }
+        self.technical_changes += u64::from(raise.lane == Lane::Technical);
         let notice = Notice {
             number: 0,
             what: None,
@@ -229,6 +238,7 @@ impl Alarms {
 
     pub fn apply_join(&mut self, join: &Join, at: i64, changes: &mut Vec<Change>) {
         let Some(alarm) = self.open.get_mut(&join.alarm) else { return };
+        self.technical_changes += u64::from(alarm.raise.lane == Lane::Technical);
         match join.what {
             JoinWhat::Again => {
                 alarm.count = alarm.count.saturating_add(1);
@@ -306,6 +316,7 @@ impl Alarms {
 
     pub fn apply_act(&mut self, act: &Act, at: i64, changes: &mut Vec<Change>) {
         let Some(alarm) = self.open.get_mut(&act.alarm) else { return };
+        self.technical_changes += u64::from(alarm.raise.lane == Lane::Technical);
         let rung = match act.act {
             ActWhat::Claim => Rung::Claimed,
             ActWhat::Close => Rung::Closed,
@@ -317,11 +328,15 @@ impl Alarms {
         if !act.note.is_empty() {
             alarm.note.clone_from(&act.note);
         }
+        alarm.told_up_to = alarm.told_up_to.max(act.told_up_to.unwrap_or(0));
         // A person answers for the whole alarm: every event of it hears so.
         let newest = alarm.notices.last().map_or(0, |notice| notice.number);
         for notice in &mut alarm.notices {
             notice.rung = notice.rung.max(rung);
-            changes.push(receipt(&alarm.raise, notice.restart, notice.seq, rung, false));
+            // A home knows what its own people did.
+            if act.told_up_to.is_none() {
+                changes.push(receipt(&alarm.raise, notice.restart, notice.seq, rung, false));
+            }
         }
         alarm.steps.push(Step {
             rung,

@@ -4,12 +4,12 @@
 //! Invariants: (home, alarm) is one alarm here, however often it is told; old news changes nothing; what comes after a
 //! person has closed it here is a new alarm, so that no clear from above ever mutes a home.
 
-use vaka_protocol::{AlarmId, DeviceId, Event, Lane, Telling};
+use vaka_protocol::{AlarmId, DeviceId, Event, Lane, Rung, Telling};
 
 use super::alarms::{Alarm, Alarms};
 use super::trigger::{Cause, LINK_MONITOR, MALFUNCTION, RESTORAL, Time, over, own, raise_or_join, time_of};
 use super::{Happening, Input, alarm_id, words};
-use crate::journal::record::{Decision, HomeAlarm, Join, JoinWhat, Raise, Silent};
+use crate::journal::record::{Act, ActWhat, Decision, HomeAlarm, Join, JoinWhat, Raise, Silent};
 
 pub const NAME: &str = "homes";
 pub const VERSION: u16 = 1;
@@ -22,12 +22,16 @@ const VISIT: u16 = 10;
 /// One of a home's own events; `None` if it is none, and is judged as any device's.
 pub fn judge(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &Event) -> Option<Vec<Decision>> {
     let decisions = match event {
+        // A person's, not the rules': [`act`].
+        Event::Alarm { rung: Rung::Claimed | Rung::Closed, .. } => Vec::new(),
         Event::Alarm { .. } => told(alarms, input, happening, event).into_iter().collect(),
         Event::Task { task, lane, open, text, .. } => {
             let mut cause = cause(input, happening, format!("task {task}"), *lane, VISIT, words::TASK);
             cause.text = Some(text.as_str().to_owned()).filter(|text| !text.is_empty());
             if *open { vec![raise_or_join(alarms, cause)] } else { over(alarms, cause) }
         }
+        // Its technical alarms come here themselves: state that is shown, and no second alarm of the same.
+        Event::Health { lane: Lane::Telemetry, .. } => Vec::new(),
         Event::Health { ok, text, .. } => {
             let (stc, said) = if *ok { (RESTORAL, words::HEALTH_GOOD) } else { (MALFUNCTION, words::HEALTH_BAD) };
             let mut cause = cause(input, happening, "health".to_owned(), Lane::Technical, stc, said);
@@ -39,11 +43,37 @@ pub fn judge(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, even
     Some(decisions)
 }
 
+/// What a person in the home did with its alarm, as the act it is here. `None`: nothing new, or the alarm was never told here.
+pub fn act(alarms: &Alarms, happening: &Happening<'_>, event: &Event) -> Option<Act> {
+    let Event::Alarm { alarm, rung, number, happened_at, by, .. } = event else { return None };
+    let what = match rung {
+        Rung::Claimed => ActWhat::Claim,
+        Rung::Closed => ActWhat::Close,
+        _ => return None,
+    };
+    let known = find(alarms, happening, alarm)?;
+    // A home made anew begins its numbers anew: that is an act of another alarm.
+    let first = known.raise.home.as_ref().filter(|told| told.number == 0);
+    let is_another = first.is_some_and(|told| told.said_at != *happened_at);
+    let is_new = known.closed_by.is_none() && (what == ActWhat::Close || known.claimed_by.is_none());
+    let who = by.as_deref().filter(|who| !who.is_empty()).unwrap_or("somebody");
+    (is_new && !is_another).then(|| Act {
+        told_up_to: Some(*number),
+        ..Act::new(known.id().clone(), what, format!("{}: {who}", happening.device), String::new())
+    })
+}
+
 /// Nothing was heard of a home for too long: whoever presses there is heard by nobody.
 pub fn silent(alarms: &Alarms, input: &Input<'_>, silent: &Silent) -> Vec<Decision> {
     let is_told = alarms.newest(&silent.device, SILENT).is_some_and(|alarm| !alarm.over);
     let cause = own(input, &silent.device, SILENT.to_owned(), LINK_MONITOR, MALFUNCTION, words::HOME_SILENT);
     if is_told { Vec::new() } else { vec![raise_or_join(alarms, cause)] }
+}
+
+/// The home whose silence this alarm was, where a person has closed it.
+pub fn silence_closed(alarm: &Alarm) -> Option<&DeviceId> {
+    let of_silence = alarm.closed_by.is_some() && alarm.raise.cause == SILENT;
+    of_silence.then_some(&alarm.raise.device)
 }
 
 /// A home is there again.

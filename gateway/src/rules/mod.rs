@@ -12,7 +12,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use vaka_protocol::{AlarmId, DeviceId, Event};
+use vaka_protocol::{AlarmId, DeviceId, Event, Lane};
 
 use crate::journal::record::{Decision, Fault, Nobody, PathRecord, Quarantine, Silent};
 use alarms::Alarms;
@@ -40,6 +40,10 @@ pub struct Home {
     pub english: bool,
     /// The receivers that are told of life alarms, each with the labels of its paths.
     pub life_paths: BTreeMap<String, Vec<String>>,
+    /// By lane, the receivers that are hubs: they hear what people here do with an alarm.
+    pub hubs: BTreeMap<Lane, Vec<String>>,
+    /// Receivers that telemetry is carried to.
+    pub telemetry: Vec<String>,
 }
 
 impl Home {
@@ -85,11 +89,22 @@ pub struct Happening<'a> {
     pub unknown: &'a [(String, String)],
     /// The same identity had come with other bytes.
     pub conflict: bool,
+    /// From a home: the home's device that it is of.
+    pub of: Option<&'a DeviceId>,
+}
+
+impl Happening<'_> {
+    /// Telemetry of a home's device: kept at the hub, and judged by the home's own rules alone.
+    fn is_judged_elsewhere(&self, home: &Home) -> bool {
+        let is_telemetry = |event: &Event| event.lane() == Lane::Telemetry;
+        self.of.is_some() && home.facts(self.device).home && self.events.iter().all(is_telemetry)
+    }
 }
 
 /// Judges one input. Every rule sees it; what they decide comes in a fixed order.
 pub fn step(alarms: &Alarms, paths: &Paths, home: &Home, input: &Input<'_>) -> Vec<Decision> {
     match input.what {
+        What::Event(happening) if happening.is_judged_elsewhere(home) => Vec::new(),
         What::Nobody(nobody) => reach::judge(alarms, home, nobody),
         What::Path(path) => {
             let mut decisions = trigger::judge(alarms, paths, home, input);

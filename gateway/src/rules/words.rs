@@ -105,6 +105,12 @@ pub fn of_fault(name: &str, active: bool) -> Words {
             ("Fler enheter än gatewayen kan ta emot.", "More devices than the gateway can serve.")
         }
         ("connections-full", false) => ("Gatewayen kan ta emot enheter igen.", "The gateway can serve devices again."),
+        (name, true) if name.starts_with("telemetry-lost-") => {
+            ("Mätvärden rensades innan de kunde sändas.", "Measurements were removed before they could be sent.")
+        }
+        (name, false) if name.starts_with("telemetry-lost-") => {
+            ("Mätvärden sänds igen.", "Measurements are sent again.")
+        }
         (_, true) => ("Något är fel i gatewayen.", "Something is wrong in the gateway."),
         (_, false) => ("Felet i gatewayen är över.", "The fault in the gateway is over."),
     }

@@ -87,6 +87,14 @@ pub const EVENTS: &[(&str, &str)] = &[
         "a2617601656576656e74a165726f756e64a6646c616e656974656c656d6574727964736c6f74623032687265736964656e74627231666475655f61741b000001a1fafe7f2364646f6e65f5647465787460",
     ),
     (r#"{"v":1,"event":{"choking":{}}}"#, "a2617601656576656e74a16763686f6b696e67a0"),
+    (
+        r#"{"v":1,"restart":0,"seq":43,"at":1795212345123,"event":{"alarm":{"alarm":"k3f9x2","lane":"life","rung":"closed","cause":"button","happened_at":1795212345123,"delayed":false,"count":1,"text":"","number":2,"by":"anna"}}}"#,
+        "a561760167726573746172740063736571182b6261741b000001a1fafe7f23656576656e74a165616c61726daa65616c61726d666b3366397832646c616e65646c6966656472756e6766636c6f73656465636175736566627574746f6e6b68617070656e65645f61741b000001a1fafe7f236764656c61796564f465636f756e7401647465787460666e756d6265720262627964616e6e61",
+    ),
+    (
+        r#"{"v":1,"restart":1795212000,"seq":11008,"at":1795212345123,"of":"p1","event":{"bed":{"occupied":false}}}"#,
+        "a661760167726573746172741a6b00c2e063736571192b006261741b000001a1fafe7f23626f66627031656576656e74a163626564a1686f63637570696564f4",
+    ),
 ];
 
 /// `(JSON, CBOR in hexadecimal)` of `commands()`, in its order.
@@ -149,6 +157,7 @@ pub fn events() -> Vec<EventMessage> {
         seq: Some(42),
         uptime_ms: Some(123_456),
         at: Some(1_795_212_345_123),
+        of: None,
         event: Event::Button { press: Press::Short },
     };
     let others = [
@@ -215,6 +224,7 @@ pub fn events() -> Vec<EventMessage> {
             what: Telling::Raise,
             controller_id: None,
             caller: None,
+            by: None,
         },
         Event::Task {
             task: "t1".into(),
@@ -236,7 +246,41 @@ pub fn events() -> Vec<EventMessage> {
         },
         Event::Unknown { name: "choking".into() },
     ];
-    std::iter::once(full).chain(others.map(EventMessage::new)).collect()
+    // Later fields, each in a message of its own: the lines before them stay.
+    let closed_at_home = EventMessage {
+        restart: Some(0),
+        seq: Some(43),
+        at: Some(1_795_212_345_123),
+        ..EventMessage::new(Event::Alarm {
+            alarm: alarm(),
+            lane: Lane::Life,
+            rung: Rung::Closed,
+            device: None,
+            resident: None,
+            room: None,
+            cause: "button".into(),
+            happened_at: Some(1_795_212_345_123),
+            delayed: false,
+            count: 1,
+            dty: None,
+            stc: None,
+            text: "".into(),
+            number: 2,
+            what: Telling::Raise,
+            controller_id: None,
+            caller: None,
+            by: Some("anna".into()),
+        })
+    };
+    let of_a_device = EventMessage {
+        restart: Some(1_795_212_000),
+        seq: Some(11_008),
+        at: Some(1_795_212_345_123),
+        of: Some(device()),
+        ..EventMessage::new(Event::Bed { occupied: false })
+    };
+    let all = std::iter::once(full).chain(others.map(EventMessage::new));
+    all.chain([closed_at_home, of_a_device]).collect()
 }
 
 /// One of each command.

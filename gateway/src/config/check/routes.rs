@@ -40,8 +40,7 @@ pub(super) fn routes(c: &mut Check<'_>, file: &file::File, receivers: &[Receiver
         for word in &route.lanes {
             let lane = c.choice("lane", word, LANES);
             if lane == Some(Lane::Telemetry) {
-                let text = "`telemetry` stays in the home: a scaip receiver takes alarms only; remove it from `lanes`";
-                c.wrong(word, text.to_owned());
+                telemetry(c, word, route, receivers);
             }
             lanes.extend(lane);
         }
@@ -57,6 +56,21 @@ pub(super) fn routes(c: &mut Check<'_>, file: &file::File, receivers: &[Receiver
     }
     warn_of_gaps(c, file, &routes, receivers);
     routes
+}
+
+/// Telemetry leaves the home by an explicit route, and only to those who can take it.
+fn telemetry(c: &mut Check<'_>, word: &Text, route: &file::Route, receivers: &[ReceiverConfig]) {
+    let to = route.to.iter().filter_map(|name| receivers.iter().find(|receiver| receiver.name == *name.get_ref()));
+    let takes_it = |receiver: &&ReceiverConfig| matches!(receiver.kind, ReceiverKind::Hub | ReceiverKind::Webhook);
+    for receiver in to.filter(|receiver| !takes_it(receiver)) {
+        let kind = ReceiverKind::ALL.iter().find(|(_, kind)| *kind == receiver.kind).map_or("other", |(kind, _)| kind);
+        let name = shown(&receiver.name);
+        c.wrong(word, format!("`telemetry` goes to a hub or a webhook only, and `{name}` is of kind {kind}; give it a [[route]] of its own, or remove it from `lanes`"));
+    }
+    if route.days.is_some() || route.from.is_some() || route.until.is_some() {
+        let text = "`telemetry` goes at all hours; give it a [[route]] of its own, without `days`, `from` and `until`";
+        c.wrong(word, text.to_owned());
+    }
 }
 
 /// `days`, `from` and `until`: absent means every day, from midnight, until midnight.

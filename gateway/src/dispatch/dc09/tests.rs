@@ -66,6 +66,7 @@ fn stage(name: &str, config: Dc09Config) -> Stage {
         clock: clock.clone(),
         pace: Pace::default(),
         orders: queue,
+        parcels: mpsc::unbounded_channel().1,
         regime: regimes,
         telling: Telling { receiver: name.into(), path: "p".into(), generation: 1, events },
     };

@@ -93,3 +93,66 @@ async fn a_hub_that_is_none_or_somebody_else_is_told_nothing() {
     let pinned = ReceiverConfig { ca: None, pins: vec![other.pin.clone()], ..hub(&right, centre.address()) };
     is_overtaken(pinned).await;
 }
+
+#[tokio::test]
+async fn an_ended_certificate_with_the_pinned_key_is_used_and_told() {
+    let house = house("127.0.0.1", true);
+    let acceptor = tokio_rustls::TlsAcceptor::from(crate::demo::centre::server_config(&house.centre).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = acceptor.accept(stream).await.unwrap();
+        let mut bytes = [0; 512];
+        let _ = stream.read(&mut bytes).await;
+        // CONNACK of MQTT 5: no session, success, no properties.
+        stream.write_all(&[0x20, 3, 0, 0, 0]).await.unwrap();
+        while matches!(stream.read(&mut bytes).await, Ok(1..)) {}
+    });
+    let pinned = ReceiverConfig { ca: None, pins: vec![house.pin.clone()], ..hub(&house, address) };
+    let mut stage = Stage::new(config(vec![pinned]));
+    stage.path("hub", true).await;
+    // 2020-01-01.
+    let told = |r: &&Report| matches!(r, Report::Certificate { ended: Some(1_577_836_800), .. });
+    assert_eq!(stage.heard.iter().filter(told).count(), 1, "{:?}", stage.heard);
+}
+
+#[tokio::test]
+async fn what_the_hub_says_it_has_stored_is_received_though_its_puback_waits() {
+    let house = house("127.0.0.1", true);
+    let acceptor = tokio_rustls::TlsAcceptor::from(crate::demo::centre::server_config(&house.centre).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = acceptor.accept(stream).await.unwrap();
+        let (mut bytes, mut heard) = ([0; 512], String::new());
+        let _ = stream.read(&mut bytes).await;
+        stream.write_all(&[0x20, 3, 0, 0, 0]).await.unwrap();
+        let number = loop {
+            let length = stream.read(&mut bytes).await.unwrap();
+            heard.push_str(&String::from_utf8_lossy(&bytes[..length]));
+            let digits = heard.split_once(r#""seq":"#).and_then(|(_, rest)| rest.split_once(','));
+            if let Some((number, _)) = digits {
+                break number.to_owned();
+            }
+        };
+        // No PUBACK; a QoS 0 publish of the receipt instead.
+        let payload = format!(
+            r#"{{"v":1,"id":9,"expires_at":1895212405123,"command":{{"receipt":{{"restart":0,"seq":{number},"alarm":"x1","rung":"stored"}}}}}}"#
+        );
+        let topic = "vaka/v1/gw-1/command";
+        let length = 2 + topic.len() + 1 + payload.len();
+        let mut packet = vec![0x30, (length % 128) as u8 | 0x80, (length / 128) as u8, 0, topic.len() as u8];
+        packet.extend_from_slice(topic.as_bytes());
+        packet.push(0);
+        packet.extend_from_slice(payload.as_bytes());
+        stream.write_all(&packet).await.unwrap();
+        while matches!(stream.read(&mut bytes).await, Ok(1..)) {}
+    });
+    let patient = ReceiverConfig { received_deadline_ms: 20_000, accepted_deadline_ms: 40_000, ..hub(&house, address) };
+    let mut stage = Stage::new(config(vec![ReceiverConfig { ca: None, pins: vec![house.pin.clone()], ..patient }]));
+    stage.dispatcher.owe(notice("a1", 1));
+    stage.until(|r| matches!(r, Report::Rung { rung: Rung::Received, .. })).await;
+    assert_eq!(stage.rungs("a1"), ["sent@hub", "received@hub"]);
+}

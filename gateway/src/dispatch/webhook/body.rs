@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use vaka_protocol::Event;
 
 use super::super::scaip::mrq::Sender;
-use super::super::{Notice, NoticeWhat};
+use super::super::{Notice, NoticeWhat, TelemetryWord};
 use crate::limits::DELAYED_MS;
 
 /// The form of Standard Webhooks: what, when it happened, and the rest.
@@ -52,6 +53,23 @@ struct Alarm<'a> {
 #[derive(Debug, Serialize)]
 struct Ping<'a> {
     gateway: &'a str,
+}
+
+/// Names as in the payload of the device itself.
+#[derive(Debug, Serialize)]
+struct Telemetry<'a> {
+    gateway: &'a str,
+    device: &'a str,
+    event: &'a Event,
+}
+
+/// One event of a device.
+pub fn telemetry(gateway: &str, word: &TelemetryWord) -> Vec<u8> {
+    written(&Message {
+        r#type: "telemetry",
+        timestamp: moment(word.at),
+        data: Telemetry { gateway, device: word.device.as_ref(), event: &word.event },
+    })
 }
 
 /// The alarm, as it is said at `wall_ms` (UTC milliseconds).

@@ -366,3 +366,45 @@ async fn without_pings_a_lost_receiver_is_looked_for_and_told_at_once() {
     }
     received(&mut stage, "a1").await;
 }
+
+#[tokio::test]
+async fn telemetry_is_told_with_an_id_of_its_own_until_it_is_taken_and_takes_no_alarms_place() {
+    use super::super::{Parcel, ParcelId, ParcelWhat, TelemetryWord};
+    let peer = Peer::new().await;
+    let mut stage = Stage::new(config(vec![unpinged(patient("c", &peer))]));
+    let word = TelemetryWord {
+        stream: 7,
+        record: 42,
+        index: 0,
+        device: "bed-1".parse().unwrap(),
+        at: tests::AT,
+        event: vaka_protocol::Event::Bed { occupied: false },
+    };
+    let id = ParcelId::Telemetry(42, 0);
+    let parcel = Parcel { receiver: "c".into(), id, what: ParcelWhat::Telemetry(Box::new(word)) };
+    stage.dispatcher.pass(parcel.clone());
+    stage.dispatcher.pass(parcel);
+    let mut line = peer.line().await;
+    let request = any(&mut line).await.expect("telemetry");
+    assert_eq!(
+        request.body,
+        r#"{"type":"telemetry","timestamp":"2026-11-20T22:05:45Z","data":{"gateway":"gw-1","device":"bed-1","event":{"bed":{"occupied":false}}}}"#
+    );
+    assert_eq!(request.header("webhook-id"), "telemetry-gw-1-7-42-0");
+    // While it is not answered an alarm goes by.
+    stage.dispatcher.owe(notice("a1", 1));
+    let mut beside = peer.line().await;
+    alarm(&mut beside).await;
+    beside.say(OK).await;
+    received(&mut stage, "a1").await;
+    line.say("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n").await;
+    // The same again, over whichever connection; then it is taken.
+    let again = |request: Option<Request>| request.expect("telemetry").header("webhook-id").to_owned();
+    let (id_again, over) = tokio::select! {
+        request = any(&mut line) => (again(request), &mut line),
+        request = any(&mut beside) => (again(request), &mut beside),
+    };
+    assert_eq!(id_again, "telemetry-gw-1-7-42-0");
+    over.say(OK).await;
+    stage.until(|report| *report == Report::Parcel { receiver: "c".into(), id }).await;
+}

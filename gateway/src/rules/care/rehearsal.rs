@@ -68,7 +68,8 @@ impl Rehearsal {
         let at_best = At::happened(recorded, time.happened_at);
         self.care.see(&Sight { device, restart, seq, event, at: at_best, recorded, delayed, suspect });
         let events = std::slice::from_ref(event);
-        let happening = Happening { device, enrolment: 1, restart, seq, at, events, unknown: &[], conflict: false };
+        let happening =
+            Happening { device, enrolment: 1, restart, seq, at, events, unknown: &[], conflict: false, of: None };
         let what = What::Event(happening);
         let input = Input { cursor: recorded.record, recorded_at: recorded.wall_ms, what };
         let decisions = step(&self.alarms, &Paths::default(), &self.home, &input);
@@ -87,7 +88,7 @@ impl Rehearsal {
 
     /// A person closes an alarm.
     pub fn close(&mut self, alarm: &AlarmId) {
-        let act = Act { alarm: alarm.clone(), act: ActWhat::Close, by: "staff".into(), note: String::new() };
+        let act = Act::new(alarm.clone(), ActWhat::Close, "staff".into(), String::new());
         let device = self.alarms.get(alarm).map(|alarm| alarm.raise.device.clone());
         self.alarms.apply_act(&act, self.now.wall_ms, &mut Vec::<Change>::new());
         device.iter().for_each(|device| self.watch.stirred(device));

@@ -1,0 +1,57 @@
+//! What a hub is told beside alarms, as events of ours. Enters: parcels. Leaves: payloads, always the same for the same parcel.
+
+use vaka_protocol::{Event, EventMessage, Rung, Telling, encode_event_json};
+
+use super::super::{HealthWord, HomeAct, TelemetryWord};
+use super::{RESTART, number_of};
+use crate::journal::record::ActWhat;
+
+/// The event that tells a hub what a person here did with an alarm: always the same for the same act.
+pub(super) fn of_act(act: &HomeAct) -> String {
+    let rung = match act.act {
+        ActWhat::Claim => Rung::Claimed,
+        ActWhat::Close => Rung::Closed,
+    };
+    let mut message = EventMessage::new(Event::Alarm {
+        alarm: act.alarm.clone(),
+        lane: act.lane,
+        rung,
+        device: None,
+        resident: None,
+        room: None,
+        cause: act.cause.as_str().into(),
+        happened_at: Some(act.alarm_at),
+        delayed: false,
+        count: 1,
+        dty: None,
+        stc: None,
+        text: Default::default(),
+        number: act.number,
+        what: Telling::Raise,
+        controller_id: None,
+        caller: None,
+        by: Some(act.by.as_str().into()),
+    });
+    message.at = Some(act.at);
+    message.restart = Some(RESTART);
+    message.seq = Some(number_of(&format!("{}/{}/{}/{}", act.alarm, act.number, act.alarm_at, rung.as_str())));
+    encode_event_json(&message)
+}
+
+/// The event that tells a hub how this gateway is. Without a number: told twice it says the same.
+pub(super) fn of_health(word: &HealthWord) -> String {
+    let text = word.text.as_str().into();
+    let event = Event::Health { lane: word.lane, ok: word.faults == 0, faults: word.faults, text };
+    encode_event_json(&EventMessage { at: Some(word.at), ..EventMessage::new(event) })
+}
+
+/// An event of a device here, as its hub stores it: ours, and of that device.
+pub(super) fn of_telemetry(word: &TelemetryWord) -> String {
+    encode_event_json(&EventMessage {
+        restart: Some(word.stream),
+        seq: Some(word.number()),
+        at: Some(word.at),
+        of: Some(word.device.clone()),
+        ..EventMessage::new(word.event.clone())
+    })
+}
