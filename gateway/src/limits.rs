@@ -388,3 +388,31 @@ pub const STREAM_SAVE_MS: u64 = 60_000;
 
 /// Records without telemetry that a start may go over again for one receiver. More: a slower start of its stream; fewer: more records that say nothing.
 pub const STREAM_SAVE_RECORDS: u64 = 65_536;
+
+/// A bed sensor that is not heard for this long proves nothing, in milliseconds: 26 hours. Longer: a dead sensor reads as somebody in bed for
+/// another night. Shorter: one that speaks only when something changes is doubted while it works. For sensors behind a bridge the agreement
+/// names a time of its own (`bed_heard_min`). Source: our choice; the daily word of sleepy radio sensors, and two hours.
+pub const BED_HEARD_MS: i64 = 26 * 3_600_000;
+
+/// A bed sensor's connection may be gone this long in the night before a person is asked to look, in milliseconds. Longer: nobody knows whether
+/// the bed is empty. Shorter: every restart of a router is a visit. Source: our choice; half of the time out of bed that is agreed by default.
+pub const BED_GONE_MS: i64 = 15 * 60_000;
+
+/// Movement counts for a look-in from so long before its time on, in milliseconds. Longer: it says less of now. Shorter: who was seen in the
+/// kitchen two minutes ago is visited. Source: our choice.
+pub const ROUND_MOVED_MS: i64 = 10 * 60_000;
+
+/// A bed that is empty for less than this, in milliseconds, is no visit up: who turns over in bed leaves it for a sensor. Source: our choice.
+pub const VISIT_UP_MS: i64 = 60_000;
+
+/// Times out of a bed that are remembered, the newest. Beyond: the oldest is forgotten. More than anybody is up in a night; 40 bytes each.
+pub const NIGHT_UPS_KEPT: usize = 48;
+
+/// Declined look-ins remembered of one device, by what it calls them. Beyond: the oldest is forgotten, and that look-in is made.
+pub const NIGHT_DECLINES_KEPT: usize = 16;
+
+/// Look-ins whose end is remembered for whoever shows them. Beyond: the oldest is forgotten; that it ended is not. Some 250 bytes each.
+pub const NIGHT_ROUNDS_KEPT: usize = 2_048;
+
+/// Look-ins a night that can be agreed with one person. Beyond: a config error. Source: our choice; one in every half hour.
+pub const NIGHT_ROUNDS_MAX: usize = 24;

@@ -43,6 +43,9 @@ pub struct Device {
     /// It has a connection. Absent: it never had one, as a device behind a bridge.
     #[serde(default)]
     pub online: Option<bool>,
+    /// When its connection ended. Absent: it has one, or never had.
+    #[serde(default)]
+    pub gone: Option<At>,
     #[serde(default)]
     pub bed: Option<Switch>,
     #[serde(default)]
@@ -95,6 +98,7 @@ impl Facts {
     /// The device came (`online`) or went.
     pub fn alive(&mut self, device: &DeviceId, online: bool, recorded: At) {
         let known = self.0.entry(device.clone()).or_default();
+        known.gone = (!online).then_some(known.gone.unwrap_or(recorded));
         known.online = Some(online);
         // That its connection ended is no sign of life.
         if online {

@@ -112,7 +112,8 @@ pub(super) fn agreed(
     }
     for person in &mut people {
         let own = file.resident.iter().find(|resident| *resident.id.get_ref() == person.id);
-        person.night = night::night(c, file.night.as_ref(), own.and_then(|own| own.night.as_ref()));
+        let whose = night::Whose { resident: &person.id, devices: &person.devices, known: devices };
+        person.night = night::night(c, file.night.as_ref(), own.and_then(|own| own.night.as_ref()), &whose);
         person.presence = presence::presence(c, file.presence.as_ref(), own.and_then(|own| own.presence.as_ref()));
     }
     let kinds = devices.values().map(|device| (device.id.clone(), device.kind)).collect();

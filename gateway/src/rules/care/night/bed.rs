@@ -1,0 +1,202 @@
+//! The bed: left too long, not entered in time, or not to be seen.
+
+use vaka_protocol::{DeviceId, Lane};
+
+use super::super::facts::Switch;
+use super::super::moment::At;
+use super::super::{Finding, Out, View, seen, seen_at};
+use super::memory::Held;
+use super::{AUTOMATIC, HELP, Night, Tonight, words};
+use crate::limits::{BED_GONE_MS, BED_HEARD_MS};
+
+const ABSENCE: &str = "absence";
+const ABSENCE_LIFE: &str = "absence-life";
+const NOT_IN_BED: &str = "not-in-bed";
+const DARK: &str = "bed-dark";
+
+/// What a bed sensor is taken to say.
+pub(super) const SAID: (&str, &str) = ("bed occupied", "bed empty");
+
+/// What all the beds of one person say together.
+pub(super) struct Beds<'a> {
+    /// Somebody lies in this one, by a sensor that is heard; when it was heard last.
+    pub in_bed: Option<(&'a DeviceId, Switch, At)>,
+    /// A sensor that is not heard, and for how long not, in milliseconds: the longest.
+    pub dark: Option<(&'a DeviceId, i64)>,
+    /// The last word of every bed is that nobody is in it.
+    pub empty: bool,
+    /// Then: the one that was left last, and when. `None`: none was ever known to be entered.
+    pub left: Option<(&'a DeviceId, At)>,
+    /// What is proven now is so for so long, in milliseconds, if nothing more is heard.
+    proves_ms: Option<i64>,
+}
+
+impl<'a> Beds<'a> {
+    pub fn read(view: View<'a>, night: &'a Night, held: Held) -> Beds<'a> {
+        let mut beds = Beds { in_bed: None, dark: None, empty: !night.beds.is_empty(), left: None, proves_ms: None };
+        for id in &night.beds {
+            let said = view.care.facts.get(id).and_then(|device| device.bed);
+            match heard(view, night, id, held) {
+                Err(dark_ms) if beds.dark.is_none_or(|(_, known)| known < dark_ms) => beds.dark = Some((id, dark_ms)),
+                Err(_) => {}
+                Ok((proves_ms, heard)) => {
+                    beds.proves_ms = Some(beds.proves_ms.map_or(proves_ms, |known| known.min(proves_ms)));
+                    if let Some(switch) = said.filter(|switch| switch.on) {
+                        beds.in_bed = Some((id, switch, heard));
+                    }
+                }
+            }
+            beds.empty &= said.is_some_and(|switch| !switch.on);
+            if let Some(switch) = said.filter(|switch| !switch.on && switch.other.is_some())
+                && beds.left.is_none_or(|(_, left)| left.wall_ms <= switch.since.wall_ms)
+            {
+                beds.left = Some((id, switch.since));
+            }
+        }
+        beds.left = beds.left.filter(|_| beds.empty);
+        beds
+    }
+}
+
+/// A sensor that can be believed: for how many milliseconds more, and when it was heard last. Else for how long it has not been heard.
+fn heard(view: View<'_>, night: &Night, bed: &DeviceId, held: Held) -> Result<(i64, At), i64> {
+    let never = || view.now.wall_ms.saturating_sub(held.since_ms).max(0);
+    let known = view.care.facts.get(bed).ok_or_else(never)?;
+    let heard = known.heard.ok_or_else(never)?;
+    if let (Some(false), gone) = (known.online, known.gone) {
+        return Err(view.now.age_ms(&gone.unwrap_or(heard)));
+    }
+    // A connection of before the gateway started is none until the device is back.
+    if known.online == Some(true) && heard.boot != view.now.boot {
+        return Err(i64::try_from(view.now.mono_ms).unwrap_or(i64::MAX));
+    }
+    let limit_ms = if known.online == Some(true) { BED_HEARD_MS } else { night.bed_heard_ms };
+    let age_ms = view.now.age_ms(&heard);
+    match age_ms < limit_ms {
+        true => Ok((limit_ms - age_ms, heard)),
+        // It has been given its time already.
+        false => Err(BED_GONE_MS.saturating_add(age_ms - limit_ms)),
+    }
+}
+
+pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
+    if tonight.night.beds.is_empty() {
+        return;
+    }
+    let span = tonight.span;
+    // By day, who has moved since the night ended is up.
+    if !tonight.is_running() && tonight.sign().is_some_and(|(_, at)| at.wall_ms >= span.end_ms) {
+        return;
+    }
+    if let Some(proves_ms) = tonight.beds.proves_ms.filter(|_| tonight.is_running()) {
+        out.look_in(proves_ms);
+    }
+    let left_tonight = tonight.beds.left.filter(|(_, left)| span.contains(left.wall_ms));
+    if let Some((device, left)) = left_tonight {
+        absence(tonight, device, left, out);
+    } else {
+        not_in_bed(tonight, out);
+    }
+    // An absence that is running is told in its time whether or not its end can be seen.
+    let is_told = left_tonight.is_some() && tonight.night.absence_care_ms.is_some();
+    if tonight.is_running() && tonight.beds.in_bed.is_none() && !is_told {
+        dark(tonight, out);
+    }
+    if tonight.beds.dark.is_some() && tonight.is_running() {
+        // Whatever is heard of it next may end it.
+        out.eager = true;
+    }
+}
+
+fn absence(tonight: &Tonight<'_>, device: &DeviceId, left: At, out: &mut Out) {
+    let (view, night) = (tonight.view, tonight.night);
+    let limits = [
+        (ABSENCE, night.absence_care_ms, Lane::Care, "absence_care_min"),
+        (ABSENCE_LIFE, night.absence_life_ms, Lane::Life, "absence_life_min"),
+    ];
+    let age_ms = view.now.age_ms(&left);
+    for (cause, limit_ms, lane, setting) in limits {
+        let Some(limit_ms) = limit_ms else { continue };
+        // Who gets up in the morning is not missing: it has to last within the night.
+        let due_ms = view.now.wall_ms.saturating_sub(age_ms).saturating_add(limit_ms);
+        if due_ms >= tonight.span.end_ms || !out.has_lasted(view, &left, limit_ms) {
+            continue;
+        }
+        let mut said = words::absence(tonight.zone(), &left, age_ms);
+        if tonight.beds.dark.is_some() && tonight.is_running() {
+            said = words::and(said, words::DARK_TOO);
+        }
+        let upto = i64::try_from(left.record).unwrap_or(i64::MAX);
+        let finding = tonight.finding(cause, upto, said, vec![seen_at(device, &left, SAID.1)]);
+        let agreed = words::settings(night, &[(setting, limit_ms / 60_000)]);
+        let prevented = Some(words::absence_prevented(limit_ms));
+        // Its own device, or the alarm would outlive the sensor's name.
+        out.raise(view, tonight.subject(device), lane, AUTOMATIC, Finding { agreed, prevented, ..finding });
+    }
+}
+
+fn not_in_bed(tonight: &Tonight<'_>, out: &mut Out) {
+    let (view, beds) = (tonight.view, &tonight.beds);
+    let Some(time) = tonight.night.in_bed_by else { return };
+    let by_ms = tonight.instant(time);
+    if by_ms < tonight.held.first_ms || !out.has_come(view, by_ms) {
+        return;
+    }
+    // A bed that cannot be seen is told as that, not as an empty one.
+    if !beds.empty || beds.dark.is_some() {
+        return;
+    }
+    let Some(device) = beds.left.map(|(device, _)| device).or(tonight.anchor()) else { return };
+    let switch = view.care.facts.get(device).and_then(|known| known.bed);
+    let evidence = switch.map(|switch| seen(device, &switch, SAID)).into_iter().collect();
+    let said = words::not_in_bed(tonight.zone(), by_ms, view.now.wall_ms);
+    let finding = tonight.finding(NOT_IN_BED, by_ms, said, evidence);
+    let agreed = words::settings(tonight.night, &[("in_bed_by", time.strftime("%H:%M").to_string())]);
+    let prevented = Some(words::not_in_bed_prevented(time));
+    out.raise(view, tonight.subject(device), Lane::Care, AUTOMATIC, Finding { agreed, prevented, ..finding });
+}
+
+/// No sensor can say whether anybody is in bed: a person is asked to look.
+fn dark(tonight: &Tonight<'_>, out: &mut Out) {
+    let (view, night) = (tonight.view, tonight.night);
+    let Some((device, dark_ms)) = tonight.beds.dark else { return };
+    if dark_ms < BED_GONE_MS {
+        out.look_in(BED_GONE_MS - dark_ms);
+        return;
+    }
+    let known = view.care.facts.get(device);
+    let heard = known.and_then(|known| known.heard);
+    let upto = heard.map_or(i64::MIN, |heard| heard.wall_ms).max(tonight.span.start_ms);
+    let switch = known.and_then(|known| known.bed);
+    let evidence = switch.map(|switch| seen(device, &switch, SAID)).into_iter().collect();
+    let finding = Finding {
+        due_at: Some(view.now.wall_ms + night.absence_care_ms.unwrap_or(BED_GONE_MS)),
+        agreed: words::settings(night, &[("bed_heard_min", night.bed_heard_ms / 60_000)]),
+        prevented: Some(words::dark_prevented()),
+        ..tonight.finding(DARK, upto, words::dark(tonight.zone(), heard), evidence)
+    };
+    tonight.raise_or_join(out, device, HELP, finding);
+}
+
+pub(super) fn overs(tonight: &Tonight<'_>, out: &mut Out) {
+    let beds = &tonight.beds;
+    for cause in [ABSENCE, ABSENCE_LIFE] {
+        let Some((upto, alarm)) = tonight.open(cause) else { continue };
+        let left_ms = alarm.raise.basis.as_ref().and_then(|basis| basis.seen.last()).map_or(alarm.raised_at, |e| e.at);
+        if let Some((_, switch, _)) = beds.in_bed.filter(|(_, switch, _)| switch.since.wall_ms >= left_ms) {
+            let said = words::back(tonight.zone(), switch.since.wall_ms, switch.since.wall_ms - left_ms);
+            tonight.end(out, cause, (upto, alarm), said);
+        } else if beds.left.is_some_and(|(_, left)| i64::try_from(left.record).is_ok_and(|record| record > upto)) {
+            // In and out again while nobody was looking.
+            tonight.end(out, cause, (upto, alarm), words::was_back());
+        }
+    }
+    if let (Some(known), Some((_, switch, _))) = (tonight.open(NOT_IN_BED), beds.in_bed) {
+        tonight.end(out, NOT_IN_BED, known, words::in_bed(tonight.zone(), switch.since.wall_ms));
+    }
+    if let Some(known) = tonight.open(DARK)
+        && (beds.dark.is_none() || beds.in_bed.is_some())
+    {
+        tonight.end(out, DARK, known, words::heard_again());
+    }
+}

@@ -1,0 +1,217 @@
+//! What is remembered of the nights: openings, visits up, what was declined, how look-ins ended, and since when what is agreed.
+//!
+//! Enters: events and decisions. Invariant: what is kept of events does not depend on what is agreed; old news opens no door twice.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use vaka_protocol::{AlarmId, DeviceId, Event};
+
+use super::super::Sight;
+use super::super::moment::At;
+use super::{NAME, rounds};
+use crate::journal::record::Decision;
+use crate::limits::{NIGHT_DECLINES_KEPT, NIGHT_ROUNDS_KEPT, NIGHT_UPS_KEPT};
+
+/// The note from which on an agreement holds; its slot is the agreement's fingerprint.
+pub(super) const AGREED: &str = "night-agreed";
+
+/// What is remembered.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Nights {
+    #[serde(default)]
+    doors: BTreeMap<DeviceId, Door>,
+    #[serde(default)]
+    beds: BTreeMap<DeviceId, Bed>,
+    /// By device and look-in as the device named it: the newest time it was declined.
+    #[serde(default)]
+    declined: BTreeMap<DeviceId, BTreeMap<String, At>>,
+    /// By kind of cause (`night r1 round 03:00`): how the newest ended.
+    #[serde(default)]
+    rounds: BTreeMap<String, Ended>,
+    /// By resident.
+    #[serde(default)]
+    held: BTreeMap<String, Held>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Door {
+    open: bool,
+    /// Its newest word, UTC milliseconds.
+    said_ms: i64,
+    /// Latched: closing it does not undo it.
+    opened: Option<At>,
+}
+
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+struct Bed {
+    occupied: Option<bool>,
+    /// Its newest word, UTC milliseconds.
+    said_ms: i64,
+    /// Oldest first.
+    ups: VecDeque<Up>,
+}
+
+/// Nobody in the bed: from when until when, UTC milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Up {
+    /// `i64::MIN`: it was empty when it was heard first.
+    pub left_ms: i64,
+    /// `i64::MAX`: still.
+    pub back_ms: i64,
+    /// The record of the leaving.
+    pub record: u64,
+}
+
+/// How a look-in ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ended {
+    /// Whose latest time this was, UTC milliseconds.
+    pub latest_ms: i64,
+    pub how: How,
+    /// (Swedish, English).
+    pub said: (String, String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum How {
+    Done,
+    Declined,
+    Visit(AlarmId),
+}
+
+/// Since when what is agreed, UTC milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Held {
+    /// Of the agreement as it is.
+    pub print: u64,
+    pub since_ms: i64,
+    /// Of the first agreement with this person.
+    pub first_ms: i64,
+}
+
+impl Nights {
+    pub fn see(&mut self, sight: &Sight<'_>) {
+        match sight.event {
+            Event::Door { open } => self.door(sight.device, *open, sight.at),
+            Event::Bed { occupied } => match self.beds.get_mut(sight.device) {
+                Some(bed) => bed.see(*occupied, sight.at),
+                None => {
+                    let mut bed = Bed { said_ms: i64::MIN, ..Bed::default() };
+                    bed.see(*occupied, sight.at);
+                    self.beds.insert(sight.device.clone(), bed);
+                }
+            },
+            Event::Decline { slot } => {
+                let slots = self.declined.entry(sight.device.clone()).or_default();
+                slots.insert(slot.as_str().to_owned(), sight.at);
+                if slots.len() > NIGHT_DECLINES_KEPT
+                    && let Some(oldest) = slots.iter().min_by_key(|(_, at)| at.wall_ms).map(|(slot, _)| slot.clone())
+                {
+                    slots.remove(&oldest);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub fn apply(&mut self, decision: &Decision) {
+        match decision {
+            Decision::Note(note) if note.rule == NAME && note.what == AGREED => {
+                let since_ms = note.basis.upto;
+                let print = u64::from_str_radix(&note.slot, 16).unwrap_or(0);
+                let whom = note.basis.resident.clone().unwrap_or_default();
+                let first_ms = self.held.get(&whom).map_or(since_ms, |held| held.first_ms);
+                self.held.insert(whom, Held { print, since_ms, first_ms });
+            }
+            Decision::Note(note) if note.rule == NAME && note.what == rounds::DONE => {
+                self.ended(&note.basis.key, note.basis.upto, How::Done, (&note.sv, &note.en));
+            }
+            Decision::Note(note) if note.rule == NAME && note.what == rounds::DECLINED => {
+                self.ended(&note.basis.key, note.basis.upto, How::Declined, (&note.sv, &note.en));
+            }
+            Decision::Raise(raise) if raise.rule == NAME && raise.cause.starts_with(rounds::CAUSE) => {
+                if let Some(basis) = &raise.basis {
+                    let how = How::Visit(raise.alarm.clone());
+                    self.ended(&basis.key, basis.upto, how, (&raise.sv, &raise.en));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, key: &str, latest_ms: i64, how: How, (sv, en): (&str, &str)) {
+        let ended = Ended { latest_ms, how, said: (sv.to_owned(), en.to_owned()) };
+        self.rounds.insert(key.to_owned(), ended);
+        if self.rounds.len() > NIGHT_ROUNDS_KEPT
+            && let Some(oldest) = self.rounds.iter().min_by_key(|(_, ended)| ended.latest_ms).map(|(key, _)| key.clone())
+        {
+            self.rounds.remove(&oldest);
+        }
+    }
+
+    fn door(&mut self, device: &DeviceId, open: bool, at: At) {
+        let Some(door) = self.doors.get_mut(device) else {
+            let door = Door { open, said_ms: at.wall_ms, opened: open.then_some(at) };
+            self.doors.insert(device.clone(), door);
+            return;
+        };
+        let is_old = at.wall_ms < door.said_ms;
+        // While it stands open, "open" is a repetition; of old news only what came after the last known opening is an opening.
+        let is_new = !door.open && door.opened.is_none_or(|known| known.wall_ms < at.wall_ms);
+        if open && is_new {
+            door.opened = Some(at);
+        }
+        if !is_old {
+            (door.open, door.said_ms) = (open, at.wall_ms);
+        }
+    }
+
+    /// When this door was opened last, whether or not it is closed again.
+    pub(super) fn opened(&self, door: &DeviceId) -> Option<At> {
+        self.doors.get(door)?.opened
+    }
+
+    /// The times nobody was in this bed, oldest first. `None`: the sensor has never said anything.
+    pub(super) fn ups(&self, bed: &DeviceId) -> Option<&VecDeque<Up>> {
+        self.beds.get(bed).map(|bed| &bed.ups)
+    }
+
+    /// When look-ins were declined at this device: what it called them, and when.
+    pub(super) fn declined(&self, device: &DeviceId) -> impl Iterator<Item = (&str, &At)> {
+        self.declined.get(device).into_iter().flatten().map(|(slot, at)| (slot.as_str(), at))
+    }
+
+    pub(super) fn round(&self, key: &str, latest_ms: i64) -> Option<&Ended> {
+        self.rounds.get(key).filter(|ended| ended.latest_ms == latest_ms)
+    }
+
+    pub(super) fn held(&self, resident: &str) -> Option<Held> {
+        self.held.get(resident).copied()
+    }
+}
+
+impl Bed {
+    fn see(&mut self, occupied: bool, at: At) {
+        if at.wall_ms < self.said_ms {
+            return;
+        }
+        self.said_ms = at.wall_ms;
+        match (self.occupied, occupied) {
+            (Some(true) | None, false) => {
+                let left_ms = self.occupied.map_or(i64::MIN, |_| at.wall_ms);
+                if self.ups.len() == NIGHT_UPS_KEPT {
+                    self.ups.pop_front();
+                }
+                self.ups.push_back(Up { left_ms, back_ms: i64::MAX, record: at.record });
+            }
+            (Some(false), true) => {
+                if let Some(up) = self.ups.back_mut() {
+                    up.back_ms = at.wall_ms;
+                }
+            }
+            _ => {}
+        }
+        self.occupied = Some(occupied);
+    }
+}

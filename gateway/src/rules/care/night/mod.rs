@@ -1,0 +1,319 @@
+//! Rule `night`: the night as agreed: bed, doors, visits up, the morning, and the planned look-ins.
+//!
+//! Enters: what the sensors said, what is agreed, the moment. Leaves: alarms of what was not as agreed, a visit task wherever no sensor
+//! proves what was agreed to be looked at, and a note of each look-in that a sensor made.
+//! Invariants: a bed whose sensor is not heard is never read as a bed with somebody in it; each look-in ends once: done, declined or a
+//! visit that is asked for before its latest time; staff in the home explain an alarm and mute none.
+//! Absent: breathing, sleep, or anything else that a bed sensor's one bit does not say.
+
+mod bed;
+mod door;
+mod memory;
+mod morning;
+mod rounds;
+#[cfg(test)]
+mod tests;
+mod visits;
+mod words;
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use vaka_protocol::DeviceId;
+
+use super::agreed::Person;
+use super::moment::At;
+use super::out::key;
+use super::when::{Daily, Span, next};
+use super::{Finding, Out, Subject, View, alarm_of, seen_at};
+use crate::journal::record::{Decision, Evidence, Join, JoinWhat};
+use crate::limits::ASSIGNED_RESTART;
+use crate::rules::alarms::Alarm;
+use bed::Beds;
+pub use memory::Nights;
+pub use rounds::{RoundState, RoundView, rounds_of, tonights_rounds};
+
+pub const NAME: &str = "night";
+pub const VERSION: u16 = 1;
+
+/// SCAIP status codes: 0009 automatic alarm, 0010 help needed, 0094 restoral.
+const AUTOMATIC: u16 = 9;
+const HELP: u16 = 10;
+const RESTORAL: u16 = 94;
+
+/// What is agreed. What is absent is not agreed, and not done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Night {
+    /// The hours that are watched, local time.
+    pub window: Daily,
+    /// The bed sensors of this person.
+    pub beds: Vec<DeviceId>,
+    /// The doors that may not be opened in the window.
+    pub exits: Vec<DeviceId>,
+    /// Milliseconds out of bed: a care alarm.
+    pub absence_care_ms: Option<i64>,
+    /// Milliseconds out of bed: a life alarm of its own.
+    pub absence_life_ms: Option<i64>,
+    /// In bed by then, local time within the window.
+    pub in_bed_by: Option<Time>,
+    /// So many visits up are as agreed; one more is an alarm, one a night.
+    pub visits_up_max: Option<usize>,
+    pub morning: Option<Morning>,
+    /// Planned look-ins, in the order of the night.
+    pub rounds: Vec<Round>,
+    /// A visit is asked for so long before a look-in's latest time, milliseconds.
+    pub visit_lead_ms: i64,
+    /// Staff are taken to be in the home for so long after their tag was read, milliseconds.
+    pub staff_visit_ms: i64,
+    /// A bed sensor without a connection of its own proves nothing when it was not heard for so long, milliseconds.
+    pub bed_heard_ms: i64,
+    pub declined: Declined,
+}
+
+/// A sign of life is expected between these, local time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Morning {
+    pub from: Time,
+    pub by: Time,
+}
+
+/// A planned look-in: from `at` until `latest`, local time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    pub at: Time,
+    pub latest: Time,
+}
+
+/// What is agreed for a look-in that the resident declines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declined {
+    /// A person comes instead.
+    Visit,
+    /// Nobody looks in.
+    Nothing,
+}
+
+impl Night {
+    /// The night that began last, its day after included.
+    fn last_begun(&self, zone: &TimeZone, now_ms: i64) -> Span {
+        let today = super::when::local(zone, now_ms).date();
+        let span = self.window.on(zone, today);
+        match span.start_ms <= now_ms {
+            true => span,
+            false => self.window.on(zone, today.yesterday().unwrap_or(today)),
+        }
+    }
+
+    /// The same for the same agreement (FNV-1a): tells whether it was in force when something should have been done.
+    fn fingerprint(&self) -> u64 {
+        let time = |time: Time| i64::from(time.hour()) * 60 + i64::from(time.minute());
+        let at = |at: Option<Time>| at.map_or(-1, time);
+        let fixed = [
+            time(self.window.from),
+            time(self.window.until),
+            self.absence_care_ms.unwrap_or(-1),
+            self.absence_life_ms.unwrap_or(-1),
+            at(self.in_bed_by),
+            self.visits_up_max.map_or(-1, |max| max as i64),
+            at(self.morning.map(|morning| morning.from)),
+            at(self.morning.map(|morning| morning.by)),
+            self.visit_lead_ms,
+            self.staff_visit_ms,
+            self.bed_heard_ms,
+            i64::from(self.declined == Declined::Visit),
+        ];
+        let rounds = self.rounds.iter().flat_map(|round| [time(round.at), time(round.latest)]);
+        let numbers = fixed.into_iter().chain(rounds).flat_map(i64::to_le_bytes);
+        let names = self.beds.iter().chain(&self.exits);
+        let text = names.flat_map(|id| <DeviceId as AsRef<str>>::as_ref(id).bytes().chain([0]));
+        numbers.chain(text).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    }
+}
+
+/// One person's night, at this moment.
+struct Tonight<'a> {
+    view: View<'a>,
+    person: &'a Person,
+    night: &'a Night,
+    /// The night that began last.
+    span: Span,
+    /// Since when this agreement holds, and since when there is any, UTC milliseconds.
+    held: memory::Held,
+    beds: Beds<'a>,
+}
+
+pub fn judge(view: View<'_>, person: &Person, out: &mut Out) {
+    let Some(night) = &person.night else { return };
+    let print = night.fingerprint();
+    let Some(held) = view.care.night.held(&person.id).filter(|held| held.print == print) else {
+        agree(view, person, night, print, out);
+        return;
+    };
+    let zone = &view.agreed.zone;
+    let span = night.last_begun(zone, view.now.wall_ms);
+    let beds = Beds::read(view, night, held);
+    let tonight = Tonight { view, person, night, span, held, beds };
+    out.look_at(view, night.window.on(zone, next(span.date)).start_ms);
+    tonight.overs(out);
+    if tonight.is_running() {
+        out.look_at(view, span.end_ms);
+    }
+    // What was agreed after the night had ended was not broken in it.
+    if tonight.is_running() || held.since_ms < span.end_ms {
+        bed::judge(&tonight, out);
+        visits::judge(&tonight, out);
+        door::judge(&tonight, out);
+        rounds::judge(&tonight, out);
+    }
+    morning::judge(&tonight, out);
+}
+
+/// The agreement holds from now: it is noted, so that nothing is held against a time before it.
+fn agree(view: View<'_>, person: &Person, night: &Night, print: u64, out: &mut Out) {
+    let finding = Finding {
+        cause: memory::AGREED.to_owned(),
+        upto: view.now.wall_ms,
+        said: words::agreed(night),
+        agreed: words::all_settings(night),
+        ..Finding::default()
+    };
+    let (rule, resident) = ((NAME, VERSION), Some(person.id.as_str()));
+    if !out.note(view, rule, resident, memory::AGREED, &format!("{print:016x}"), finding) {
+        // The clock was set back behind the last such note: its time comes again.
+        out.look_in(60_000);
+    }
+}
+
+impl<'a> Tonight<'a> {
+    fn is_running(&self) -> bool {
+        self.view.now.wall_ms < self.span.end_ms
+    }
+
+    fn zone(&self) -> &'a TimeZone {
+        &self.view.agreed.zone
+    }
+
+    fn resident(&self) -> Option<&'a str> {
+        Some(&self.person.id)
+    }
+
+    fn subject(&self, device: &'a DeviceId) -> Subject<'a> {
+        Subject { rule: (NAME, VERSION), resident: self.resident(), device }
+    }
+
+    fn key(&self, cause: &str) -> String {
+        key(NAME, self.resident(), cause)
+    }
+
+    /// The moment of a local time in this night.
+    fn instant(&self, time: Time) -> i64 {
+        self.span.instant(self.zone(), &self.night.window, time)
+    }
+
+    /// Where an alarm is shown that is no single sensor's.
+    fn anchor(&self) -> Option<&'a DeviceId> {
+        self.night.beds.first().or(self.person.devices.first())
+    }
+
+    /// Staff who are in the home, as far as is known: where their tag was read, and when. `own`: at this person's alone.
+    fn staff(&self, own: bool) -> Option<(&'a DeviceId, At)> {
+        let care = self.view.care;
+        let tag = |id: &'a DeviceId| Some((id, care.facts.get(id)?.staff?));
+        let here = |(_, at): &(&DeviceId, At)| self.view.now.age_ms(at) < self.night.staff_visit_ms;
+        let at_persons = self.person.devices.iter().filter_map(tag);
+        let shared = self.view.agreed.devices.iter().filter(|(_, device)| !own && device.person.is_none());
+        at_persons.chain(shared.filter_map(|(id, _)| tag(id))).filter(here).max_by_key(|(_, at)| at.wall_ms)
+    }
+
+    /// The newest sign that a person is about: something changed, or moved. A sensor that repeats itself is none.
+    fn sign(&self) -> Option<(&'a DeviceId, At)> {
+        self.signs(true)
+    }
+
+    /// `all`: beds and exits too; else what shows somebody up and about at home.
+    fn signs(&self, all: bool) -> Option<(&'a DeviceId, At)> {
+        let devices = self.person.devices.iter();
+        let counted = devices.filter(|id| all || !(self.night.beds.contains(id) || self.view.agreed.is_exit(id)));
+        let known = counted.filter_map(|id| Some((id, self.view.care.facts.get(id)?)));
+        let newest = known.filter_map(|(id, device)| {
+            let switches = [device.bed, device.chair, device.mat, device.door];
+            let changes = switches.iter().flatten().filter(|switch| switch.other.is_some()).map(|switch| switch.since);
+            let other = device.activity.filter(|_| switches.iter().all(Option::is_none));
+            let newest = changes.chain(device.motion).chain(other).max_by_key(|at| at.wall_ms)?;
+            Some((id, newest))
+        });
+        newest.max_by_key(|(_, at)| at.wall_ms)
+    }
+
+    /// A finding with staff in the home as part of the explanation.
+    fn finding(&self, cause: &str, upto: i64, said: (String, String), mut seen: Vec<Evidence>) -> Finding {
+        let (mut sv, mut en) = said;
+        if let Some((device, at)) = self.staff(false) {
+            let (staff_sv, staff_en) = words::staff(self.zone(), &at);
+            sv = format!("{sv} {staff_sv}");
+            en = format!("{en} {staff_en}");
+            seen.insert(0, seen_at(device, &at, "staff"));
+        }
+        Finding { cause: cause.to_owned(), upto, said: (sv, en), seen, ..Finding::default() }
+    }
+
+    /// Raises an alarm; where one of the same device and kind waits for a person tonight, it joins that one.
+    fn raise_or_join(&self, out: &mut Out, device: &'a DeviceId, stc: u16, finding: Finding) {
+        let again = format!("{}-again", finding.cause);
+        let settled = &self.view.care.settled;
+        if settled.has(&self.key(&finding.cause), finding.upto) || settled.has(&self.key(&again), finding.upto) {
+            return;
+        }
+        let known = self.view.alarms.newest(device, &finding.cause).filter(|alarm| {
+            let whose = alarm.raise.basis.as_ref().and_then(|basis| basis.resident.as_deref());
+            let tonight = alarm.raise.rule == NAME && alarm.raised_at >= self.span.start_ms;
+            tonight && whose == self.resident() && !alarm.is_claimed()
+        });
+        match known {
+            Some(alarm) => self.join(out, alarm, stc, true, Finding { cause: again, ..finding }),
+            None => {
+                out.raise(self.view, self.subject(device), vaka_protocol::Lane::Care, stc, finding);
+            }
+        }
+    }
+
+    /// The cause of a known alarm came again. `notify`: its receivers are told.
+    fn join(&self, out: &mut Out, alarm: &Alarm, stc: u16, notify: bool, finding: Finding) {
+        let happened_at = finding.happened_at.unwrap_or(self.view.now.wall_ms);
+        let (what, said) = (finding.cause.clone(), finding.said.clone());
+        let seq = finding.seen.last().map_or(alarm.raise.seq, |seen| seen.record);
+        if out.note(self.view, (NAME, VERSION), self.resident(), &what, "", finding) {
+            out.decisions.push(Decision::Join(Join {
+                alarm: alarm.id().clone(),
+                what: JoinWhat::Again,
+                restart: ASSIGNED_RESTART,
+                seq,
+                stc,
+                happened_at,
+                delayed: false,
+                notify,
+                home: None,
+                words: Some(said),
+            }));
+        }
+    }
+
+    /// The newest alarm of this kind, while its cause is not over and nobody has closed it.
+    fn open(&self, cause: &str) -> Option<(i64, &'a Alarm)> {
+        let upto = self.view.care.settled.upto(&self.key(cause))?;
+        let alarm = self.view.alarms.get(&alarm_of(NAME, self.resident(), cause, upto))?;
+        (!alarm.over && alarm.closed_by.is_none()).then_some((upto, alarm))
+    }
+
+    fn end(&self, out: &mut Out, cause: &str, (upto, alarm): (i64, &'a Alarm), said: (String, String)) {
+        out.over(self.view, self.subject(&alarm.raise.device), (cause, upto), RESTORAL, said);
+    }
+
+    fn overs(&self, out: &mut Out) {
+        bed::overs(self, out);
+        door::overs(self, out);
+        morning::overs(self, out);
+        rounds::overs(self, out);
+    }
+}

@@ -1,0 +1,74 @@
+//! Visits up: how often the bed was left tonight.
+
+use super::super::{Finding, Out, seen_at};
+use super::super::moment::At;
+use super::memory::Up;
+use super::{AUTOMATIC, Tonight, words};
+use crate::limits::VISIT_UP_MS;
+use vaka_protocol::Lane;
+
+const VISITS_UP: &str = "visits-up";
+const MORE: &str = "visits-up-again";
+
+pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
+    let Some(max) = tonight.night.visits_up_max else { return };
+    let Some(bed) = tonight.anchor() else { return };
+    let (view, span) = (tonight.view, tonight.span);
+    let mut visits = Vec::new();
+    for up in nobody_in_any(tonight).into_iter().filter(|up| span.contains(up.left_ms)) {
+        let lasted_ms = up.back_ms.min(view.now.wall_ms).saturating_sub(up.left_ms);
+        if lasted_ms >= VISIT_UP_MS {
+            visits.push(up);
+        } else if up.back_ms == i64::MAX {
+            out.look_in(VISIT_UP_MS - lasted_ms);
+        }
+    }
+    let Some(last) = visits.last().copied().filter(|_| visits.len() > max) else { return };
+    let evidence = visits.iter().map(|up| {
+        let at = At { wall_ms: up.left_ms, mono_ms: 0, boot: 0, record: up.record };
+        seen_at(bed, &at, super::bed::SAID.1)
+    });
+    let said = words::visits_up(visits.len(), max);
+    let finding = Finding {
+        agreed: words::settings(tonight.night, &[("visits_up_max", max)]),
+        prevented: Some(words::visits_up_prevented(visits.len())),
+        ..tonight.finding(VISITS_UP, span.start_ms, said, evidence.collect())
+    };
+    match tonight.open(VISITS_UP).filter(|(upto, _)| *upto == span.start_ms) {
+        // One a night: more of them are counted and not told again.
+        Some((_, alarm)) => {
+            let told = alarm.raise.basis.as_ref().and_then(|basis| basis.seen.last()).map_or(i64::MIN, |seen| seen.at);
+            if last.left_ms > told {
+                let finding = Finding { cause: MORE.to_owned(), upto: last.left_ms, ..finding };
+                tonight.join(out, alarm, AUTOMATIC, false, finding);
+            }
+        }
+        None => {
+            out.raise(view, tonight.subject(bed), Lane::Care, AUTOMATIC, finding);
+        }
+    }
+}
+
+/// When nobody was in any of the beds: who goes from one bed to another is not up.
+fn nobody_in_any(tonight: &Tonight<'_>) -> Vec<Up> {
+    let always = [Up { left_ms: i64::MIN, back_ms: i64::MAX, record: 0 }];
+    tonight.night.beds.iter().fold(always.to_vec(), |ups, bed| match tonight.view.care.night.ups(bed) {
+        Some(empty) => both(&ups, empty.iter().copied()),
+        None => ups,
+    })
+}
+
+/// Where two lists of spans, each in order and without overlap, overlap.
+fn both(one: &[Up], other: impl Iterator<Item = Up>) -> Vec<Up> {
+    let mut found = Vec::new();
+    for b in other {
+        for a in one {
+            let later = if a.left_ms > b.left_ms { *a } else { b };
+            let back_ms = a.back_ms.min(b.back_ms);
+            if later.left_ms < back_ms {
+                found.push(Up { back_ms, ..later });
+            }
+        }
+    }
+    found
+}
