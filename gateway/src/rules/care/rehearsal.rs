@@ -107,6 +107,12 @@ impl Rehearsal {
         self.decide();
     }
 
+    /// As [`Rehearsal::restart`], but it is off until `at_ms` (UTC milliseconds).
+    pub fn down_until(&mut self, at_ms: i64) {
+        self.now.wall_ms = self.now.wall_ms.max(at_ms);
+        self.restart();
+    }
+
     /// Another agreement holds from now.
     pub fn agree(&mut self, agreed: Arc<Agreed>) {
         self.watch = Watch::new(agreed);

@@ -207,13 +207,18 @@ fn meant(
     };
     let exits = ids(&|device| device.kind == DeviceKind::DoorSensor && device.exit);
     if let (Some(word), Some(true), true) = (key!(door), door, exits.is_empty()) {
-        let text = format!("`door`: `{who}` has no door that leads out; write exit = true in the [[device]] of one, and whose it is");
+        let text = format!(
+            "`door`: `{who}` has no door that leads out; write exit = true in the [[device]] of one, and whose it is"
+        );
         c.warn(word, text);
     }
     // A shared door's device is nobody's, and what is nobody's is judged for nobody.
     let nobodys = |device: &&Device| device.exit && device.resident.is_none() && !whose.devices.contains(&device.id);
     if let (Some(true), Some(shared)) = (door, whose.known.values().find(nobodys)) {
-        let text = format!("`{}` leads out and is nobody's: opened at night it is told to nobody; write resident = \"…\" in its [[device]]", shared.id);
+        let text = format!(
+            "`{}` leads out and is nobody's: opened at night it is told to nobody; write resident = \"…\" in its [[device]]",
+            shared.id
+        );
         c.warn(whole, text);
     }
     let bridged = ids(&|device| device.kind == DeviceKind::BedSensor && device.via.is_some());
@@ -297,7 +302,10 @@ fn rounds(
 ) -> Vec<Round> {
     if rounds.get_ref().len() > NIGHT_ROUNDS_MAX {
         let count = rounds.get_ref().len();
-        c.wrong(rounds, format!("`rounds`: {count} look-ins a night, and at most {NIGHT_ROUNDS_MAX} are possible; remove some"));
+        c.wrong(
+            rounds,
+            format!("`rounds`: {count} look-ins a night, and at most {NIGHT_ROUNDS_MAX} are possible; remove some"),
+        );
     }
     let mut known: Vec<(i64, i64, Round)> = Vec::new();
     for round in rounds.get_ref() {
@@ -320,7 +328,10 @@ fn rounds(
             c.wrong(&round.latest, text);
         } else if let Some((.., other)) = known.iter().find(|(a, l, _)| at_min < *l && *a < latest_min) {
             let (one, other) = (at.strftime("%H:%M"), other.at.strftime("%H:%M"));
-            c.wrong(&round.at, format!("the look-ins of {other} and {one} overlap; let one end before the other begins"));
+            c.wrong(
+                &round.at,
+                format!("the look-ins of {other} and {one} overlap; let one end before the other begins"),
+            );
         }
         known.push((at_min, latest_min, Round { at, latest }));
     }

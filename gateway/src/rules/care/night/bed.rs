@@ -102,10 +102,6 @@ pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
     if tonight.is_running() && tonight.beds.in_bed.is_none() && !is_told {
         dark(tonight, out);
     }
-    if tonight.beds.dark.is_some() && tonight.is_running() {
-        // Whatever is heard of it next may end it.
-        out.eager = true;
-    }
 }
 
 fn absence(tonight: &Tonight<'_>, device: &DeviceId, left: At, out: &mut Out) {
@@ -130,7 +126,6 @@ fn absence(tonight: &Tonight<'_>, device: &DeviceId, left: At, out: &mut Out) {
         let finding = tonight.finding(cause, upto, said, vec![seen_at(device, &left, SAID.1)]);
         let agreed = words::settings(night, &[(setting, limit_ms / 60_000)]);
         let prevented = Some(words::absence_prevented(limit_ms));
-        // Its own device, or the alarm would outlive the sensor's name.
         out.raise(view, tonight.subject(device), lane, AUTOMATIC, Finding { agreed, prevented, ..finding });
     }
 }
@@ -194,9 +189,11 @@ pub(super) fn overs(tonight: &Tonight<'_>, out: &mut Out) {
     if let (Some(known), Some((_, switch, _))) = (tonight.open(NOT_IN_BED), beds.in_bed) {
         tonight.end(out, NOT_IN_BED, known, words::in_bed(tonight.zone(), switch.since.wall_ms));
     }
-    if let Some(known) = tonight.open(DARK)
-        && (beds.dark.is_none() || beds.in_bed.is_some())
-    {
-        tonight.end(out, DARK, known, words::heard_again());
+    if let Some(known) = tonight.open(DARK) {
+        match beds.dark.is_none() || beds.in_bed.is_some() {
+            true => tonight.end(out, DARK, known, words::heard_again()),
+            // Whatever is heard of it next ends it.
+            false => out.eager = true,
+        }
     }
 }

@@ -144,7 +144,8 @@ impl Nights {
         let ended = Ended { latest_ms, how, said: (sv.to_owned(), en.to_owned()) };
         self.rounds.insert(key.to_owned(), ended);
         if self.rounds.len() > NIGHT_ROUNDS_KEPT
-            && let Some(oldest) = self.rounds.iter().min_by_key(|(_, ended)| ended.latest_ms).map(|(key, _)| key.clone())
+            && let Some(oldest) =
+                self.rounds.iter().min_by_key(|(_, ended)| ended.latest_ms).map(|(key, _)| key.clone())
         {
             self.rounds.remove(&oldest);
         }

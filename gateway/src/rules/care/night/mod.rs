@@ -125,9 +125,9 @@ impl Night {
         let numbers = fixed.into_iter().chain(rounds).flat_map(i64::to_le_bytes);
         let names = self.beds.iter().chain(&self.exits);
         let text = names.flat_map(|id| <DeviceId as AsRef<str>>::as_ref(id).bytes().chain([0]));
-        numbers.chain(text).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        numbers
+            .chain(text)
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
     }
 }
 

@@ -182,7 +182,7 @@ pub(super) fn overs(tonight: &Tonight<'_>, out: &mut Out) {
         }
         match proof(tonight, &slot).filter(|(_, seen)| seen.iter().any(|seen| seen.what != "staff")) {
             Some((said, _)) => tonight.end(out, &slot.cause(), (upto, alarm), said),
-            None => out.eager |= tonight.is_running(),
+            None => out.eager = true,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Visits up: how often the bed was left tonight.
 
-use super::super::{Finding, Out, seen_at};
 use super::super::moment::At;
+use super::super::{Finding, Out, seen_at};
 use super::memory::Up;
 use super::{AUTOMATIC, Tonight, words};
 use crate::limits::VISIT_UP_MS;

@@ -12,8 +12,7 @@ use crate::rules::words::{Words, lasting};
 
 type Said = (String, String);
 
-pub(super) const DARK_TOO: Words =
-    ("Sängsensorn hörs inte längre.", "The bed sensor is no longer heard.");
+pub(super) const DARK_TOO: Words = ("Sängsensorn hörs inte längre.", "The bed sensor is no longer heard.");
 pub(super) const BED_SILENT: Words = ("Sängsensorn hörs inte.", "The bed sensor is not heard.");
 pub(super) const NOT_ENTERED: Words = ("Ingen syns i sängen.", "Nobody is seen in bed.");
 
@@ -35,7 +34,8 @@ pub(super) fn and<S: AsRef<str>>((sv, en): Said, (more_sv, more_en): (S, S)) -> 
 
 /// The window, and what else was agreed that counts here: names as in vaka.toml.
 pub(super) fn settings<V: ToString>(night: &Night, more: &[(&str, V)]) -> Vec<(String, String)> {
-    let window = [("night.from".to_owned(), of_day(night.window.from)), ("night.until".to_owned(), of_day(night.window.until))];
+    let window =
+        [("night.from".to_owned(), of_day(night.window.from)), ("night.until".to_owned(), of_day(night.window.until))];
     let more = more.iter().map(|(name, value)| (format!("night.{name}"), value.to_string()));
     window.into_iter().chain(more).collect()
 }
@@ -114,19 +114,31 @@ pub(super) fn not_in_bed(zone: &TimeZone, by_ms: i64, now_ms: i64) -> Said {
 
 pub(super) fn not_in_bed_prevented(by: Time) -> Said {
     let by = of_day(by);
-    (format!("I säng före {by}, eller en senare tid i avtalet."), format!("In bed before {by}, or a later time agreed."))
+    (
+        format!("I säng före {by}, eller en senare tid i avtalet."),
+        format!("In bed before {by}, or a later time agreed."),
+    )
 }
 
 pub(super) fn dark(zone: &TimeZone, heard: Option<At>) -> Said {
     let said = of(("Sängsensorn tyst: titta till.", "Bed sensor silent: please visit."));
     match heard.map(|heard| clock(zone, heard.wall_ms)) {
-        Some(at) => and(said, (format!("Den hördes senast {at}. Ingen vet om sängen är tom."), format!("It was last heard at {at}. Nobody knows whether the bed is empty."))),
+        Some(at) => and(
+            said,
+            (
+                format!("Den hördes senast {at}. Ingen vet om sängen är tom."),
+                format!("It was last heard at {at}. Nobody knows whether the bed is empty."),
+            ),
+        ),
         None => and(said, ("Den har aldrig hörts.".to_owned(), "It has never been heard.".to_owned())),
     }
 }
 
 pub(super) fn dark_prevented() -> Said {
-    of(("En sängsensor som hörs: batteri, räckvidd eller ström.", "A bed sensor that is heard: battery, range or power."))
+    of((
+        "En sängsensor som hörs: batteri, räckvidd eller ström.",
+        "A bed sensor that is heard: battery, range or power.",
+    ))
 }
 
 pub(super) fn heard_again() -> Said {
