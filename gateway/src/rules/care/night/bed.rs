@@ -84,10 +84,6 @@ pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
         return;
     }
     let span = tonight.span;
-    // By day, who has moved since the night ended is up.
-    if !tonight.is_running() && tonight.sign().is_some_and(|(_, at)| at.wall_ms >= span.end_ms) {
-        return;
-    }
     if let Some(proves_ms) = tonight.beds.proves_ms.filter(|_| tonight.is_running()) {
         out.look_in(proves_ms);
     }
@@ -102,6 +98,8 @@ pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
     if tonight.is_running() && tonight.beds.in_bed.is_none() && !is_told {
         dark(tonight, out);
     }
+    // Whatever is heard of a dark sensor next may decide what it left open.
+    out.eager |= tonight.is_running() && tonight.beds.dark.is_some();
 }
 
 fn absence(tonight: &Tonight<'_>, device: &DeviceId, left: At, out: &mut Out) {
@@ -118,11 +116,14 @@ fn absence(tonight: &Tonight<'_>, device: &DeviceId, left: At, out: &mut Out) {
         if due_ms >= tonight.span.end_ms || !out.has_lasted(view, &left, limit_ms) {
             continue;
         }
+        let upto = i64::try_from(left.record).unwrap_or(i64::MAX);
+        if tonight.is_decided(cause, upto) || tonight.is_up_by_day() {
+            continue;
+        }
         let mut said = words::absence(tonight.zone(), &left, age_ms);
         if tonight.beds.dark.is_some() && tonight.is_running() {
             said = words::and(said, words::DARK_TOO);
         }
-        let upto = i64::try_from(left.record).unwrap_or(i64::MAX);
         let finding = tonight.finding(cause, upto, said, vec![seen_at(device, &left, SAID.1)]);
         let agreed = words::settings(night, &[(setting, limit_ms / 60_000)]);
         let prevented = Some(words::absence_prevented(limit_ms));
@@ -138,7 +139,7 @@ fn not_in_bed(tonight: &Tonight<'_>, out: &mut Out) {
         return;
     }
     // A bed that cannot be seen is told as that, not as an empty one.
-    if !beds.empty || beds.dark.is_some() {
+    if !beds.empty || beds.dark.is_some() || tonight.is_decided(NOT_IN_BED, by_ms) || tonight.is_up_by_day() {
         return;
     }
     let Some(device) = beds.left.map(|(device, _)| device).or(tonight.anchor()) else { return };
@@ -162,6 +163,9 @@ fn dark(tonight: &Tonight<'_>, out: &mut Out) {
     let known = view.care.facts.get(device);
     let heard = known.and_then(|known| known.heard);
     let upto = heard.map_or(i64::MIN, |heard| heard.wall_ms).max(tonight.span.start_ms);
+    if tonight.is_told(DARK, upto) {
+        return;
+    }
     let switch = known.and_then(|known| known.bed);
     let evidence = switch.map(|switch| seen(device, &switch, SAID)).into_iter().collect();
     let finding = Finding {

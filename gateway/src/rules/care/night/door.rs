@@ -13,6 +13,9 @@ pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
     opened.sort_by_key(|(_, at)| at.record);
     for (id, at) in opened {
         let upto = i64::try_from(at.record).unwrap_or(i64::MAX);
+        if tonight.is_told(DOOR, upto) {
+            continue;
+        }
         let said = words::door(tonight.zone(), &at);
         let finding = Finding {
             happened_at: Some(at.wall_ms),

@@ -239,7 +239,8 @@ impl<'a> Tonight<'a> {
         let newest = known.filter_map(|(id, device)| {
             let switches = [device.bed, device.chair, device.mat, device.door];
             let changes = switches.iter().flatten().filter(|switch| switch.other.is_some()).map(|switch| switch.since);
-            let other = device.activity.filter(|_| switches.iter().all(Option::is_none));
+            // A button or a dose is a sign of life, and does not say that its owner is up.
+            let other = device.activity.filter(|_| all && switches.iter().all(Option::is_none));
             let newest = changes.chain(device.motion).chain(other).max_by_key(|at| at.wall_ms)?;
             Some((id, newest))
         });
@@ -258,11 +259,15 @@ impl<'a> Tonight<'a> {
         Finding { cause: cause.to_owned(), upto, said: (sv, en), seen, ..Finding::default() }
     }
 
+    /// As [`Tonight::is_decided`], of what may have joined an alarm.
+    fn is_told(&self, cause: &str, upto: i64) -> bool {
+        self.is_decided(cause, upto) || self.is_decided(&format!("{cause}-again"), upto)
+    }
+
     /// Raises an alarm; where one of the same device and kind waits for a person tonight, it joins that one.
     fn raise_or_join(&self, out: &mut Out, device: &'a DeviceId, stc: u16, finding: Finding) {
         let again = format!("{}-again", finding.cause);
-        let settled = &self.view.care.settled;
-        if settled.has(&self.key(&finding.cause), finding.upto) || settled.has(&self.key(&again), finding.upto) {
+        if self.is_told(&finding.cause, finding.upto) {
             return;
         }
         let known = self.view.alarms.newest(device, &finding.cause).filter(|alarm| {
@@ -310,7 +315,21 @@ impl<'a> Tonight<'a> {
         out.over(self.view, self.subject(&alarm.raise.device), (cause, upto), RESTORAL, said);
     }
 
+    /// This cause, or a later one of its kind, has been told.
+    fn is_decided(&self, cause: &str, upto: i64) -> bool {
+        self.view.care.settled.has(&self.key(cause), upto)
+    }
+
+    /// The night is over, and somebody has moved since it ended: what it left open is over too.
+    fn is_up_by_day(&self) -> bool {
+        !self.is_running() && self.sign().is_some_and(|(_, at)| at.wall_ms >= self.span.end_ms)
+    }
+
     fn overs(&self, out: &mut Out) {
+        // Most of the time nothing is open.
+        if !self.view.alarms.open().any(|alarm| alarm.raise.rule == NAME && !alarm.over) {
+            return;
+        }
         bed::overs(self, out);
         door::overs(self, out);
         morning::overs(self, out);

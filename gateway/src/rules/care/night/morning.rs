@@ -17,6 +17,9 @@ pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
     if by_ms < tonight.held.since_ms || !out.has_come(view, by_ms) {
         return;
     }
+    if tonight.is_decided(NO_SIGN, by_ms) {
+        return;
+    }
     let sign = tonight.sign();
     if sign.is_some_and(|(_, at)| at.wall_ms >= from_ms) {
         return;

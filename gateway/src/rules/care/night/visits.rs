@@ -24,28 +24,28 @@ pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
         }
     }
     let Some(last) = visits.last().copied().filter(|_| visits.len() > max) else { return };
-    let evidence = visits.iter().map(|up| {
-        let at = At { wall_ms: up.left_ms, mono_ms: 0, boot: 0, record: up.record };
-        seen_at(bed, &at, super::bed::SAID.1)
-    });
-    let said = words::visits_up(visits.len(), max);
-    let finding = Finding {
-        agreed: words::settings(tonight.night, &[("visits_up_max", max)]),
-        prevented: Some(words::visits_up_prevented(visits.len())),
-        ..tonight.finding(VISITS_UP, span.start_ms, said, evidence.collect())
+    let finding = || {
+        let evidence = visits.iter().map(|up| {
+            let at = At { wall_ms: up.left_ms, mono_ms: 0, boot: 0, record: up.record };
+            seen_at(bed, &at, super::bed::SAID.1)
+        });
+        let said = words::visits_up(visits.len(), max);
+        Finding {
+            agreed: words::settings(tonight.night, &[("visits_up_max", max)]),
+            prevented: Some(words::visits_up_prevented(visits.len())),
+            ..tonight.finding(VISITS_UP, span.start_ms, said, evidence.collect())
+        }
     };
-    match tonight.open(VISITS_UP).filter(|(upto, _)| *upto == span.start_ms) {
-        // One a night: more of them are counted and not told again.
-        Some((_, alarm)) => {
-            let told = alarm.raise.basis.as_ref().and_then(|basis| basis.seen.last()).map_or(i64::MIN, |seen| seen.at);
-            if last.left_ms > told {
-                let finding = Finding { cause: MORE.to_owned(), upto: last.left_ms, ..finding };
-                tonight.join(out, alarm, AUTOMATIC, false, finding);
-            }
-        }
-        None => {
-            out.raise(view, tonight.subject(bed), Lane::Care, AUTOMATIC, finding);
-        }
+    if !tonight.is_decided(VISITS_UP, span.start_ms) {
+        out.raise(view, tonight.subject(bed), Lane::Care, AUTOMATIC, finding());
+        return;
+    }
+    // One a night: more of them are counted and not told again.
+    let Some((_, alarm)) = tonight.open(VISITS_UP).filter(|(upto, _)| *upto == span.start_ms) else { return };
+    let told_ms = alarm.raise.basis.as_ref().and_then(|basis| basis.seen.last()).map_or(i64::MIN, |seen| seen.at);
+    if last.left_ms > told_ms && !tonight.is_decided(MORE, last.left_ms) {
+        let finding = Finding { cause: MORE.to_owned(), upto: last.left_ms, ..finding() };
+        tonight.join(out, alarm, AUTOMATIC, false, finding);
     }
 }
 

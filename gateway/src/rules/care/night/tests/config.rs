@@ -14,6 +14,15 @@ fn nothing_is_agreed_without_the_table() {
 }
 
 #[test]
+fn the_example_shows_the_defaults() {
+    let example = include_str!("../../../../../../deploy/vaka.example.toml");
+    let block = example.split_once("# [night]\n").unwrap().1.split_once("\n\n").unwrap().0;
+    let keys: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("# ")).collect();
+    assert_eq!(keys.len(), 14, "every key: {keys:#?}");
+    assert_eq!(agreed(&keys.join("\n")).people[0].night, agreed("").people[0].night);
+}
+
+#[test]
 fn complaints_name_the_key_and_the_fix() {
     let table = [
         ("from = \"22.00\"", "`from`: expected a local time such as \"22:00\", found `22.00`"),

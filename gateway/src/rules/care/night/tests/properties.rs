@@ -134,6 +134,37 @@ proptest! {
     }
 
     #[test]
+    fn nobody_is_in_bed_by_a_sensor_that_is_gone(trace in trace(), mut gone in prop::collection::vec(0..48 * 3_600_i64, 2..6)) {
+        gone.sort_unstable();
+        let start = noon(STOCKHOLM, "2026-11-20");
+        let mut home = Rehearsal::new(agreed(NIGHT), Home::default(), start);
+        home.alive(&device("bed"), true);
+        // Away from each odd one to the even one after it; nothing comes from it then.
+        let away = |at_s: i64| gone.chunks(2).any(|pair| pair[0] <= at_s && pair.get(1).is_none_or(|back| at_s < *back));
+        let turns = gone.iter().enumerate().map(|(n, at_s)| (*at_s, None, n % 2 == 1));
+        let scenes = trace.iter().filter(|(at_s, scene)| scene.event().0 != "bed" || !away(*at_s));
+        let mut all: Vec<_> = turns.chain(scenes.map(|(at_s, scene)| (*at_s, Some(*scene), false))).collect();
+        all.sort_by_key(|(at_s, ..)| *at_s);
+        for (at_s, scene, is_back) in all {
+            home.until(start + at_s * 1_000);
+            match scene {
+                None => home.alive(&device("bed"), is_back),
+                Some(scene) => {
+                    let (id, event) = scene.event();
+                    home.event(&device(id), &event);
+                }
+            }
+        }
+        home.until(start + 48 * 3_600_000);
+        for (at, decision) in &home.log {
+            if let Decision::Note(note) = decision {
+                let in_bed = note.what == "round-done" && note.basis.seen.iter().any(|seen| seen.what == "bed occupied");
+                prop_assert!(!in_bed || !away((at - start) / 1_000), "{at} {note:?}");
+            }
+        }
+    }
+
+    #[test]
     fn other_days_and_places_decide_the_same_then_and_there(trace in trace(), days in 1i64..30) {
         let start = noon(STOCKHOLM, "2026-11-01");
         let here = told(&play(start, agreed(NIGHT), &trace, &|_| false), start);

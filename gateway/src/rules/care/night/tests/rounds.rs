@@ -73,6 +73,13 @@ fn who_is_up_and_moves_is_seen() {
 }
 
 #[test]
+fn a_button_by_the_bed_does_not_say_that_anybody_is_up() {
+    let mut story = with("");
+    story.at("22:30").bed(true).at("02:40").bed(false).at("03:05").decline("another").at("11:00");
+    assert_eq!(story.told()[1..], ["03:15 care round 03:00"]);
+}
+
+#[test]
 fn the_way_out_is_no_proof() {
     let mut story = with("door = \"off\"");
     story.at("22:30").bed(true).at("02:58").bed(false);
