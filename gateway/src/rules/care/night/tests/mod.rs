@@ -118,11 +118,11 @@ impl Story {
     }
 
     pub fn decline(&mut self, slot: &str) -> &mut Story {
-        self.event("reader", Event::Decline { slot: slot.try_into().unwrap() })
+        self.event("reader", Event::Decline { slot: slot.into() })
     }
 
     pub fn staff(&mut self) -> &mut Story {
-        self.event("reader", Event::Staff { tag: "t-17".try_into().unwrap() })
+        self.event("reader", Event::Staff { tag: "t-17".into() })
     }
 
     /// What was decided but for the note of the agreement: local time and what.

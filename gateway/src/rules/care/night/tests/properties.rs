@@ -29,10 +29,10 @@ impl Scene {
             Scene::Bed(occupied) => ("bed", Event::Bed { occupied }),
             Scene::Motion => ("hall", Event::Motion {}),
             Scene::Door(open) => ("front", Event::Door { open }),
-            Scene::Staff => ("reader", Event::Staff { tag: "t".try_into().unwrap() }),
+            Scene::Staff => ("reader", Event::Staff { tag: "t".into() }),
             Scene::Decline(n) => {
                 let slot = ["", "23:00", "01:30", "04:00"][usize::from(n % 4)];
-                ("reader", Event::Decline { slot: slot.try_into().unwrap() })
+                ("reader", Event::Decline { slot: slot.into() })
             }
             Scene::Word => ("bed", Event::Alive {}),
         }
