@@ -85,7 +85,7 @@ impl Care {
     /// Folds an event in: what is remembered of it does not depend on what is agreed.
     pub fn see(&mut self, sight: &Sight<'_>) {
         self.facts.see(sight);
-        self.night.see(sight);
+        self.night.see(sight, &self.facts);
         self.presence.see(sight);
         self.place.see(sight);
         self.dose.see(sight);

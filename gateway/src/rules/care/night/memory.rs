@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use vaka_protocol::{AlarmId, DeviceId, Event};
 
 use super::super::Sight;
+use super::super::facts::{Facts, Switch};
 use super::super::moment::At;
 use super::{NAME, rounds};
 use crate::journal::record::Decision;
@@ -37,8 +38,6 @@ pub struct Nights {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Door {
     open: bool,
-    /// Its newest word, UTC milliseconds.
-    said_ms: i64,
     /// Latched: closing it does not undo it.
     opened: Option<At>,
 }
@@ -46,8 +45,6 @@ struct Door {
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 struct Bed {
     occupied: Option<bool>,
-    /// Its newest word, UTC milliseconds.
-    said_ms: i64,
     /// Oldest first.
     ups: VecDeque<Up>,
 }
@@ -91,20 +88,26 @@ pub(super) struct Held {
 }
 
 impl Nights {
-    pub fn see(&mut self, sight: &Sight<'_>) {
+    /// `facts`: as they are after this event; which of a device's words is the newest is decided there.
+    pub fn see(&mut self, sight: &Sight<'_>, facts: &Facts) {
+        let known = facts.get(sight.device);
         match sight.event {
-            Event::Door { open } => self.door(sight.device, *open, sight.at),
-            Event::Bed { occupied } => match self.beds.get_mut(sight.device) {
-                Some(bed) => bed.see(*occupied, sight.at),
-                None => {
-                    let mut bed = Bed { said_ms: i64::MIN, ..Bed::default() };
-                    bed.see(*occupied, sight.at);
-                    self.beds.insert(sight.device.clone(), bed);
+            Event::Door { open } => {
+                if let Some(switch) = known.and_then(|known| known.door) {
+                    self.door(sight, *open, switch);
                 }
-            },
+            }
+            Event::Bed { .. } => {
+                if let Some(switch) = known.and_then(|known| known.bed) {
+                    self.beds.entry(sight.device.clone()).or_default().see(switch);
+                }
+            }
             Event::Decline { slot } => {
                 let slots = self.declined.entry(sight.device.clone()).or_default();
-                slots.insert(slot.as_str().to_owned(), sight.at);
+                let newest = slots.entry(slot.as_str().to_owned()).or_insert(sight.at);
+                if newest.is_before(&sight.at) {
+                    *newest = sight.at;
+                }
                 if slots.len() > NIGHT_DECLINES_KEPT
                     && let Some(oldest) = slots.iter().min_by_key(|(_, at)| at.wall_ms).map(|(slot, _)| slot.clone())
                 {
@@ -151,21 +154,20 @@ impl Nights {
         }
     }
 
-    fn door(&mut self, device: &DeviceId, open: bool, at: At) {
-        let Some(door) = self.doors.get_mut(device) else {
-            let door = Door { open, said_ms: at.wall_ms, opened: open.then_some(at) };
-            self.doors.insert(device.clone(), door);
+    fn door(&mut self, sight: &Sight<'_>, open: bool, now: Switch) {
+        let at = sight.at;
+        let Some(door) = self.doors.get_mut(sight.device) else {
+            let door = Door { open: now.on, opened: open.then_some(at) };
+            self.doors.insert(sight.device.clone(), door);
             return;
         };
-        let is_old = at.wall_ms < door.said_ms;
-        // While it stands open, "open" is a repetition; of old news only what came after the last known opening is an opening.
-        let is_new = !door.open && door.opened.is_none_or(|known| known.wall_ms < at.wall_ms);
-        if open && is_new {
+        // While it stands open, "open" is a repetition. Of old news only what came after the last known opening is an opening.
+        if now.on && !door.open {
+            door.opened = Some(now.since);
+        } else if open && !door.open && door.opened.is_none_or(|known| known.is_before(&at)) {
             door.opened = Some(at);
         }
-        if !is_old {
-            (door.open, door.said_ms) = (open, at.wall_ms);
-        }
+        door.open = now.on;
     }
 
     /// When this door was opened last, whether or not it is closed again.
@@ -193,26 +195,22 @@ impl Nights {
 }
 
 impl Bed {
-    fn see(&mut self, occupied: bool, at: At) {
-        if at.wall_ms < self.said_ms {
-            return;
-        }
-        self.said_ms = at.wall_ms;
-        match (self.occupied, occupied) {
+    fn see(&mut self, now: Switch) {
+        match (self.occupied, now.on) {
             (Some(true) | None, false) => {
-                let left_ms = self.occupied.map_or(i64::MIN, |_| at.wall_ms);
+                let left_ms = self.occupied.map_or(i64::MIN, |_| now.since.wall_ms);
                 if self.ups.len() == NIGHT_UPS_KEPT {
                     self.ups.pop_front();
                 }
-                self.ups.push_back(Up { left_ms, back_ms: i64::MAX, record: at.record });
+                self.ups.push_back(Up { left_ms, back_ms: i64::MAX, record: now.since.record });
             }
             (Some(false), true) => {
                 if let Some(up) = self.ups.back_mut() {
-                    up.back_ms = at.wall_ms;
+                    up.back_ms = now.since.wall_ms;
                 }
             }
             _ => {}
         }
-        self.occupied = Some(occupied);
+        self.occupied = Some(now.on);
     }
 }

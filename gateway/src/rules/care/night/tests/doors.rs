@@ -80,3 +80,38 @@ fn staff_in_the_home_explain_an_alarm_and_mute_none() {
     assert!(!words[2].1.contains("Staff"), "that visit is over");
     assert!(story.raises()[1].basis.as_ref().unwrap().seen.iter().any(|seen| seen.what == "staff"));
 }
+
+#[test]
+fn what_comes_in_the_wrong_order_opens_the_door_once() {
+    use crate::rules::care::Sight;
+    use crate::rules::care::facts::Facts;
+    use crate::rules::care::moment::At;
+    use crate::rules::care::night::Nights;
+    let (mut facts, mut nights) = (Facts::default(), Nights::default());
+    let mut see = |seq: u64, open: bool, minutes: i64, record: u64| {
+        let at = |minutes: i64| At { wall_ms: minutes * MIN, mono_ms: minutes * MIN, boot: 1, record };
+        let (front, event) = (device("front"), Event::Door { open });
+        let sight = Sight {
+            device: &front,
+            restart: 1,
+            seq,
+            event: &event,
+            at: at(minutes),
+            recorded: at(40),
+            delayed: true,
+            suspect: false,
+        };
+        facts.see(&sight);
+        nights.see(&sight, &facts);
+        nights.opened(&front).map(|at| at.wall_ms / MIN)
+    };
+    assert_eq!(see(1, false, 1, 1), None);
+    assert_eq!(see(3, false, 13, 2), None);
+    assert_eq!(see(2, true, 12, 3), Some(12), "told after it was closed, and an opening all the same");
+    assert_eq!(see(2, true, 12, 4), Some(12));
+    assert_eq!(see(4, true, 20, 5), Some(20));
+    assert_eq!(see(5, true, 25, 6), Some(20), "stands open");
+    // The device's clock was set back: its numbers say that it was closed and opened again.
+    assert_eq!(see(6, false, 2, 7), Some(20));
+    assert_eq!(see(7, true, 3, 8), Some(40));
+}
