@@ -416,3 +416,63 @@ pub const NIGHT_ROUNDS_KEPT: usize = 2_048;
 
 /// Look-ins a night that can be agreed with one person. Beyond: a config error. Source: our choice; one in every half hour.
 pub const NIGHT_ROUNDS_MAX: usize = 24;
+/// Positions of one device that are remembered, so that what was true in which order is known after an outage. Beyond: the one that says
+/// least goes (it lies on the way between two others). About 60 bytes each, so 4 KiB for a device. Source: our choice; an hour of
+/// walking with a position each minute stays whole.
+pub const TRAIL_FIXES_MAX: usize = 64;
+
+/// How long positions are remembered, in milliseconds before the newest. Beyond: gone. Source: our choice; a whole night and a day of
+/// outage can be judged as of then, and nobody's ways are kept for longer than that needs.
+pub const TRAIL_MS_MAX: i64 = 86_400_000;
+
+/// Devices whose positions are remembered. Beyond: the one heard longest ago is forgotten, and known again with its next position.
+/// Source: our choice; far more than a service house has people with a GPS alarm. About 4 MiB in all.
+pub const TRAILS_MAX: usize = 1_024;
+
+/// Error of a position, in metres, where the device does not say it. Source: our choice; a GPS receiver between houses.
+pub const POSITION_ACCURACY_M_ASSUMED: u32 = 50;
+
+/// Error beyond which a position is poor, in metres: taken from mobile masts, or from a satellite just above the horizon. A poor position
+/// alone decides nothing. Source: our choice; satellites give 5–50 m, wifi 20–100 m, masts 300 m and more.
+pub const POSITION_ACCURACY_M_POOR: u32 = 150;
+
+/// So many poor positions in a row that agree count as one good. Beyond any: somebody far away whose device sees no satellite would
+/// never be missed. Source: our choice.
+pub const POOR_FIXES_MIN: u32 = 3;
+
+/// Age of a fix when it was sent, in seconds, beyond which it is poor: the device repeats where it last saw the sky.
+/// Source: our choice; usual trackers send every 10 minutes at the slowest.
+pub const FIX_AGE_S_MAX: u32 = 900;
+
+/// Nobody in a fence's care moves faster, in metres a second: a position that would need it is poor. Source: our choice; 250 km/h, a
+/// fast train.
+pub const SPEED_M_S_MAX: u32 = 70;
+
+/// Furthest that an area agreed with a person may reach from its middle, in metres. Beyond: a config error. Source: our choice; larger is
+/// a typing mistake, and within it a plane laid out by distance and bearing is true to a metre.
+pub const FENCE_REACH_M_MAX: u32 = 50_000;
+
+/// Smallest radius of an area, in metres. Below: a config error; no position is certain to be within it. Source: our choice; the error of
+/// a good position is 5–20 m.
+pub const FENCE_RADIUS_M_MIN: u32 = 25;
+
+/// Corners of an area. Beyond: a config error. Source: our choice; a block of houses drawn closely has 40.
+pub const FENCE_CORNERS_MAX: usize = 100;
+
+/// Areas agreed with one person. Beyond: a config error. Each is looked at with each of their positions.
+pub const FENCES_MAX: usize = 16;
+
+/// A leave or a time to be back that is found later than this, in milliseconds, raises nothing any more: it is in the notes.
+/// Source: our choice; after half a day staff have been there, or the silence of the device has been an alarm of its own.
+pub const PLACE_STALE_MS: i64 = 43_200_000;
+
+/// A position older than this, in milliseconds, is asked for anew while an alarm of its device is open.
+/// Source: our choice; who walks is 300 m away by then.
+pub const POSITION_OLD_MS: i64 = 240_000;
+
+/// Time between two such questions, and until one expires, in milliseconds. Shorter: the device's battery does not last the search.
+pub const LOCATE_EVERY_MS: i64 = 300_000;
+
+/// How long after an alarm its device is asked where it is, in milliseconds. Beyond: no more by itself; an alarm that nobody closes must
+/// not follow somebody around for days.
+pub const LOCATE_FOR_MS: i64 = 14_400_000;

@@ -51,7 +51,7 @@ use self::parcels::{Carry, Parcels};
 use self::routes::Routes;
 use self::scaip::mrq::Sender;
 use crate::clock::{Clock, Confidence};
-use crate::journal::record::ActWhat;
+use crate::journal::record::{ActWhat, Whereabouts};
 
 /// What a notice says of its alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,8 @@ pub struct Notice {
     /// Of the home it comes from, at a hub: SCAIP `cid` and `crd` in place of the hub's own.
     pub controller_id: Option<String>,
     pub caller: Option<String>,
+    /// Where its device was. The text says so too.
+    pub whereabouts: Option<Whereabouts>,
 }
 
 impl Notice {

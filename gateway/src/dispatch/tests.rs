@@ -43,6 +43,7 @@ pub(crate) fn notice(alarm: &str, number: u32) -> Notice {
         home: None,
         controller_id: None,
         caller: None,
+        whereabouts: None,
     }
 }
 

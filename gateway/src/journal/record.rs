@@ -272,6 +272,22 @@ pub struct Raise {
     /// The home that tells of it, at a hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<Box<HomeAlarm>>,
+    /// Where its device was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whereabouts: Option<Box<Whereabouts>>,
+}
+
+/// Where a device was that an alarm is of. A position goes to receivers in this form alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whereabouts {
+    /// Degrees times 10,000,000 (WGS 84).
+    pub lat_e7: i32,
+    pub lon_e7: i32,
+    /// Radius of the uncertainty, metres. Absent: the device did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy_m: Option<u32>,
+    /// When it was there, UTC milliseconds.
+    pub at: i64,
 }
 
 /// An alarm of a home, as its hub was told. The home is the device that raised it here.
@@ -317,6 +333,9 @@ pub struct Join {
     /// (Swedish, English) of this telling, where they differ from the alarm's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<(String, String)>,
+    /// Where its device was by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whereabouts: Option<Box<Whereabouts>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

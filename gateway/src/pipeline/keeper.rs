@@ -32,7 +32,7 @@ use crate::journal::record::{
 use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
 use crate::rules::alarms::{Alarm, Change};
-use crate::rules::care::Watch;
+use crate::rules::care::{Watch, place};
 use crate::rules::care::agreed::Agreed;
 use crate::rules::care::moment::Moment;
 use crate::rules::{self, Happening, Home, Input as Judged};
@@ -214,7 +214,8 @@ impl Keeper {
         let now = Moment { wall_ms: at.wall_ms, mono_ms: at.mono_ms, boot, sure };
         loop {
             let state = &self.restored.state;
-            let decisions = self.watch.due(&state.care, &state.alarms, &self.home, now);
+            let mut decisions = self.watch.due(&state.care, &state.alarms, &self.home, now);
+            place::carry(&state.care.place, &state.alarms, &mut decisions);
             let Some(lane) = decisions.iter().map(|decision| self.lane_of(decision)).min() else { return };
             // No record is their input but the passing of time: each says itself what it rests on.
             self.append(Record::Decisions(Decisions { cursor: 0, decisions }), lane);
@@ -658,7 +659,8 @@ impl Keeper {
         use crate::journal::record::Decision;
         let input = Judged { cursor: header.seq, recorded_at: header.wall_ms, what };
         let state = &self.restored.state;
-        let decisions = rules::step(&state.alarms, &state.reach, &self.home, &input);
+        let mut decisions = rules::step(&state.alarms, &state.reach, &self.home, &input);
+        place::carry(&state.care.place, &state.alarms, &mut decisions);
         let Some(lane) = decisions.iter().map(|decision| self.lane_of(decision)).min() else { return false };
         let told = |decision: &Decision| match decision {
             Decision::Raise(_) => true,

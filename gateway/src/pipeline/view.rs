@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::{Value, json};
 use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
@@ -12,7 +13,7 @@ use super::restore::Restored;
 use crate::config::{Config, Language};
 use crate::dispatch::{self, NoticeWhat};
 use crate::ingest::session::Hall;
-use crate::journal::record::{HomeAlarm, JoinWhat};
+use crate::journal::record::{HomeAlarm, JoinWhat, Whereabouts};
 use crate::rules;
 use crate::rules::alarms::{Alarm, Notice, Step};
 
@@ -23,10 +24,18 @@ pub struct Label {
     pub resident: Option<String>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Labels {
     pub devices: BTreeMap<DeviceId, Label>,
     pub english: bool,
+    /// In which times are told.
+    pub time_zone: TimeZone,
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Labels { devices: BTreeMap::new(), english: false, time_zone: TimeZone::UTC }
+    }
 }
 
 impl Labels {
@@ -36,6 +45,7 @@ impl Labels {
         Self {
             devices: config.devices.values().map(|device| (device.id.clone(), label(device))).collect(),
             english: config.gateway.language == Language::En,
+            time_zone: config.gateway.time_zone.clone(),
         }
     }
 
@@ -139,6 +149,7 @@ pub fn show(state: &State, labels: &Labels, id: &AlarmId) -> Option<Value> {
         "en": alarm.raise.en,
         "happened_at": alarm.raise.happened_at,
         "clock_suspect": alarm.raise.clock_suspect,
+        "position": position(alarm.raise.whereabouts.as_deref()),
         "event": {"restart": alarm.raise.restart, "seq": alarm.raise.seq},
         "why": why(alarm),
         "dty": format!("{:04}", alarm.raise.dty),
@@ -155,12 +166,24 @@ pub fn show(state: &State, labels: &Labels, id: &AlarmId) -> Option<Value> {
             "seq": notice.seq,
             "delayed": notice.delayed,
             "words": notice.words,
+            "position": position(notice.whereabouts.as_deref()),
         })).collect::<Vec<_>>(),
     });
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
         shown.extend(more);
     }
     Some(shown)
+}
+
+fn position(whereabouts: Option<&Whereabouts>) -> Value {
+    whereabouts.map_or(Value::Null, |at| {
+        json!({
+            "latitude": f64::from(at.lat_e7) / 1e7,
+            "longitude": f64::from(at.lon_e7) / 1e7,
+            "accuracy_m": at.accuracy_m,
+            "at": at.at,
+        })
+    })
 }
 
 /// What the alarm rests on: what was seen, what was agreed, and what would have made it unnecessary.
@@ -260,7 +283,12 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         count: notice.count,
         text: {
             let (sv, en) = notice.words.as_ref().map_or((&raise.sv, &raise.en), |(sv, en)| (sv, en));
-            if labels.english { en.clone() } else { sv.clone() }
+            let (mut text, last) = if labels.english { (en.clone(), "Last at") } else { (sv.clone(), "Senast") };
+            if let Some(whereabouts) = &notice.whereabouts {
+                let position = whereabouts.text(&labels.time_zone, notice.happened_at);
+                text.push_str(&format!(" {last} {position}."));
+            }
+            text
         },
         test: raise.lane == Lane::Test,
         cause: raise.cause.clone(),
@@ -268,5 +296,6 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         home: home.map(|_| raise.device.clone()),
         controller_id: home.and_then(|home| home.controller_id.clone()),
         caller: home.and_then(|home| home.caller.clone()),
+        whereabouts: notice.whereabouts.as_deref().cloned(),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{AlarmId, Command, DeviceId, Lane, Rung};
 
-use crate::journal::record::{Act, ActWhat, Join, JoinWhat, Raise, RungRecord, Tell};
+use crate::journal::record::{Act, ActWhat, Join, JoinWhat, Raise, RungRecord, Tell, Whereabouts};
 use crate::limits::{CLOSED_ALARMS_KEPT, NOTICES_PER_ALARM_MAX};
 
 /// Each time a receiver is told of an alarm.
@@ -33,6 +33,8 @@ pub struct Notice {
     /// (Swedish, English) in place of the alarm's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<(String, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whereabouts: Option<Box<Whereabouts>>,
 }
 
 /// One step of the ladder, with time and path.
@@ -178,6 +180,12 @@ impl Alarms {
         self.newest.get(device)?.get(cause).and_then(|id| self.open.get(id))
     }
 
+    /// Open alarms of this device, the newest of each cause.
+    pub fn of(&self, device: &DeviceId) -> impl Iterator<Item = &Alarm> {
+        let newest = self.newest.get(device).into_iter().flat_map(BTreeMap::values);
+        newest.filter_map(|id| self.open.get(id))
+    }
+
     /// The newest open `life` alarm of this device, whatever its cause: what a cancel belongs to.
     pub fn newest_life(&self, device: &DeviceId) -> Option<&Alarm> {
         let alarms = self.newest.get(device)?.values().filter_map(|id| self.open.get(id));
@@ -214,6 +222,7 @@ impl Alarms {
             rung: Rung::Stored,
             handed_over: false,
             words: None,
+            whereabouts: raise.whereabouts.clone(),
         };
         let alarm = Alarm {
             raise: raise.clone(),
@@ -267,6 +276,7 @@ impl Alarms {
             rung: Rung::Stored,
             handed_over: false,
             words: join.words.clone(),
+            whereabouts: join.whereabouts.clone(),
         });
         alarm.steps.push(stored(at, number));
         alarm.trim();

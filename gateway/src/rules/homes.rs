@@ -165,6 +165,7 @@ fn join(
         notify: !known.is_claimed(),
         home: Some((number, count)),
         words: None,
+        whereabouts: None,
     }
 }
 
@@ -219,5 +220,6 @@ fn raise(happening: &Happening<'_>, event: &Event) -> Option<Raise> {
             count: *count,
             said_at: *happened_at,
         })),
+        whereabouts: None,
     })
 }

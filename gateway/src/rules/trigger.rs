@@ -273,6 +273,7 @@ fn raise(alarms: &Alarms, cause: Cause<'_>) -> Decision {
         en: cause.text.unwrap_or_else(|| cause.words.en.into_owned()),
         basis: None,
         home: None,
+        whereabouts: None,
     }))
 }
 
@@ -299,6 +300,7 @@ fn join(alarm: &Alarm, cause: &Cause<'_>, what: JoinWhat) -> Decision {
             let owned = |word: &str| text.clone().unwrap_or_else(|| word.to_owned());
             (owned(&cause.words.sv), owned(&cause.words.en))
         }),
+        whereabouts: None,
     })
 }
 

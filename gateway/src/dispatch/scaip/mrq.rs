@@ -9,6 +9,7 @@ use quick_xml::escape::escape;
 
 use super::super::Notice;
 use super::super::sip::digest::hex;
+use crate::journal::record::Whereabouts;
 use crate::limits::DELAYED_MS;
 
 /// What stays the same in every message of one home.
@@ -24,6 +25,13 @@ pub struct Sender {
 
 /// Device type of the gateway itself: local unit and controller.
 const DTY_LOCAL_UNIT: u16 = 2;
+/// Of a device that tells its position; an automatic alarm of it is a fence's.
+const DTY_TRACKER: u16 = 51;
+const STC_AUTOMATIC: u16 = 9;
+
+/// Location codes of an alarm with a position: a fence's, and any other's ("GPS position attached").
+const LCO_GEOFENCE: &str = "019";
+const LCO_GPS_POSITION: &str = "035";
 
 /// Longest texts of the schema, in characters.
 const DID_CHARS_MAX: usize = 8;
@@ -48,11 +56,28 @@ pub fn alarm(sender: &Sender, notice: &Notice, wall_ms: i64) -> String {
     optional(&mut body, "stt", &cut(&status_text(sender, notice, wall_ms), TEXT_CHARS_MAX));
     // 0 is the one priority every receiver in use takes.
     field(&mut body, "pri", "0");
-    if let Some(room) = &notice.room {
-        optional(&mut body, "lte", &cut(room, TEXT_CHARS_MAX));
+    match &notice.whereabouts {
+        Some(whereabouts) => location(&mut body, sender, notice, whereabouts),
+        None => optional(&mut body, "lte", &cut(notice.room.as_deref().unwrap_or_default(), TEXT_CHARS_MAX)),
     }
     body.push_str("</mrq>");
     body
+}
+
+/// Where the device was, in the schema's `lge`, and for receivers that do not read that one, in words in place of the room.
+fn location(body: &mut String, sender: &Sender, notice: &Notice, whereabouts: &Whereabouts) {
+    let is_fence = notice.dty == DTY_TRACKER && notice.stc == STC_AUTOMATIC;
+    field(body, "lco", if is_fence { LCO_GEOFENCE } else { LCO_GPS_POSITION });
+    let mut geo = String::new();
+    // The schema knows no sign: south and west are told in words alone.
+    if whereabouts.lat_e7 >= 0 && whereabouts.lon_e7 >= 0 {
+        field(&mut geo, "geo", &whereabouts.degrees());
+    }
+    if let Ok(at) = Timestamp::from_millisecond(whereabouts.at) {
+        field(&mut geo, "tim", &at.to_zoned(sender.time_zone.clone()).strftime("%Y-%m-%dT%H:%M%:z").to_string());
+    }
+    body.push_str(&format!("<lge>{geo}</lge>"));
+    optional(body, "lte", &cut(&whereabouts.text(&sender.time_zone, notice.happened_at), TEXT_CHARS_MAX));
 }
 
 /// The heartbeat.
@@ -163,6 +188,23 @@ mod tests {
         let body = alarm(&home, &press, AT);
         assert!(body.contains("<stt>PRESSED 3 TIMES</stt>") && body.contains("<crd>tel:+4687000000</crd>"));
         assert!(body.contains("<dte>TEST "));
+    }
+
+    #[test]
+    fn a_position_is_told_in_its_fields_and_in_words() {
+        let mut left = notice("a1", 1);
+        (left.happened_at, left.dty, left.stc, left.room) = (AT, 51, 9, Some("Hall".into()));
+        let at = |lat_e7, accuracy_m| Whereabouts { lat_e7, lon_e7: 180_686_000, accuracy_m, at: AT - 60_000 };
+        left.whereabouts = Some(at(593_293_000, Some(12)));
+        let body = alarm(&home(), &left, AT);
+        let told = "<lco>019</lco><lge><geo>59.32930,18.06860</geo><tim>2026-11-20T22:04+00:00</tim></lge>\
+                    <lte>59.32930,18.06860 ±12 m 22:04</lte></mrq>";
+        assert!(body.ends_with(told), "{body}");
+        (left.dty, left.stc, left.whereabouts) = (3, 10, Some(at(-593_293_000, None)));
+        let body = alarm(&home(), &left, AT);
+        let told =
+            "<lco>035</lco><lge><tim>2026-11-20T22:04+00:00</tim></lge><lte>-59.32930,18.06860 22:04</lte></mrq>";
+        assert!(body.ends_with(told), "{body}");
     }
 
     #[test]

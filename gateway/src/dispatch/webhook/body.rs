@@ -48,6 +48,21 @@ struct Alarm<'a> {
     home: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     call_back: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<Position>,
+}
+
+/// Where the device was.
+#[derive(Debug, Serialize)]
+struct Position {
+    /// Degrees (WGS 84).
+    latitude: f64,
+    longitude: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy_m: Option<u32>,
+    /// RFC 3339, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -103,6 +118,12 @@ pub fn alarm(gateway: &str, sender: &Sender, notice: &Notice, wall_ms: i64) -> V
             controller_id: notice.controller_id.as_deref().or(own).filter(|cid| !cid.is_empty()),
             home: notice.home.as_ref().map(AsRef::as_ref),
             call_back: caller.as_deref(),
+            position: notice.whereabouts.as_ref().map(|whereabouts| Position {
+                latitude: f64::from(whereabouts.lat_e7) / 1e7,
+                longitude: f64::from(whereabouts.lon_e7) / 1e7,
+                accuracy_m: whereabouts.accuracy_m,
+                at: moment(whereabouts.at),
+            }),
         },
     })
 }

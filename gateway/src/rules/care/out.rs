@@ -113,6 +113,7 @@ impl Out {
             en,
             basis: Some(Box::new(basis(subject, key, finding))),
             home: None,
+            whereabouts: None,
         })));
         true
     }
@@ -196,6 +197,7 @@ impl Out {
             notify: !alarm.is_claimed(),
             home: None,
             words: Some(said),
+            whereabouts: None,
         }));
         true
     }

@@ -72,7 +72,8 @@ impl Rehearsal {
             Happening { device, enrolment: 1, restart, seq, at, events, unknown: &[], conflict: false, of: None };
         let what = What::Event(happening);
         let input = Input { cursor: recorded.record, recorded_at: recorded.wall_ms, what };
-        let decisions = step(&self.alarms, &Paths::default(), &self.home, &input);
+        let mut decisions = step(&self.alarms, &Paths::default(), &self.home, &input);
+        super::place::carry(&self.care.place, &self.alarms, &mut decisions);
         self.fold(decisions);
         self.watch.heard(device, event);
         self.decide();
@@ -127,7 +128,8 @@ impl Rehearsal {
 
     fn decide(&mut self) {
         loop {
-            let decisions = self.watch.due(&self.care, &self.alarms, &self.home, self.now);
+            let mut decisions = self.watch.due(&self.care, &self.alarms, &self.home, self.now);
+            super::place::carry(&self.care.place, &self.alarms, &mut decisions);
             if decisions.is_empty() {
                 return;
             }
