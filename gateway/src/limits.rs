@@ -388,3 +388,25 @@ pub const STREAM_SAVE_MS: u64 = 60_000;
 
 /// Records without telemetry that a start may go over again for one receiver. More: a slower start of its stream; fewer: more records that say nothing.
 pub const STREAM_SAVE_RECORDS: u64 = 65_536;
+
+/// How long a device must have had its connection without a break before its coming and going counts as over, in milliseconds; and
+/// how long it must have been away before what was not heard of it meanwhile counts as not observed. Shorter: a bad link is told
+/// again and again; longer: that a device is well again is told later. Source: our choice; twice the time a radio link needs to
+/// settle after a power cut in the house.
+pub const STEADY_MS: i64 = 15 * 60 * 1_000;
+
+/// Devices whose activity is counted by the hour. Beyond: not counted; the counts are information alone. About 80 bytes each.
+pub const ACTIVITY_DEVICES_MAX: usize = 8_192;
+
+/// Devices whose charge is followed. Beyond: their hours left are said to be unknown. About 120 bytes each.
+pub const CHARGES_MAX: usize = 8_192;
+
+/// Fall of a battery on mains loss below which its hours left are not reckoned, in percent: devices tell whole percents, and one of
+/// them alone may be rounding.
+pub const DRAIN_PERCENT_MIN: u8 = 2;
+
+/// Time on battery before its hours left are reckoned from it, in milliseconds: the first minutes under load show a fall that does not go on.
+pub const DRAIN_MS_MIN: i64 = 10 * 60 * 1_000;
+
+/// Rise of a battery's charge, in percent, that can only be a new or charged battery: cells recover by a few percent when it gets warmer.
+pub const CHARGED_PERCENT: u8 = 5;

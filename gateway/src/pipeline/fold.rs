@@ -136,7 +136,8 @@ impl State {
             Record::Quarantine(quarantine) => self.seen(&quarantine.device, at).quarantined += 1,
             Record::Refusal(refusal) => *self.refused.entry(refusal.lane).or_default() += refusal.count,
             Record::Path(path) => self.reach.apply(path, header.seq, at),
-            Record::Event(_) | Record::Boot(_) | Record::Fault(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
+            Record::Boot(_) => self.care.started(recorded(header)),
+            Record::Event(_) | Record::Fault(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
         }
         self.tell_devices(header, changes, outcomes);
     }

@@ -83,6 +83,11 @@ impl Facts {
         self.0.get(device)
     }
 
+    /// Every device that was heard, listed or not.
+    pub fn iter(&self) -> impl Iterator<Item = (&DeviceId, &Device)> {
+        self.0.iter()
+    }
+
     pub fn see(&mut self, sight: &Sight<'_>) {
         if !self.0.contains_key(sight.device) {
             self.0.insert(sight.device.clone(), Device::default());
