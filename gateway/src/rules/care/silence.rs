@@ -80,6 +80,20 @@ pub fn is_provable(view: View<'_>, device: &DeviceId) -> bool {
     heard && matches!(standing(view, device, agreed), Standing::Heard { .. })
 }
 
+/// For how long the device stays so if nothing more is heard, in milliseconds: 0 where it is not now, the largest number where only
+/// an event can change it.
+pub fn provable_for_ms(view: View<'_>, device: &DeviceId) -> i64 {
+    if !is_provable(view, device) {
+        return 0;
+    }
+    let bridge = view.agreed.devices.get(device).and_then(|agreed| agreed.silence.via.as_ref());
+    let left = |id: &DeviceId| match standing(view, id, view.agreed.devices.get(id)?) {
+        Standing::Heard { next_ms } => next_ms,
+        Standing::Silent { .. } | Standing::Held => None,
+    };
+    [left(device), bridge.and_then(left)].into_iter().flatten().min().unwrap_or(i64::MAX)
+}
+
 /// For how long, in milliseconds, this device has been watched without a gap worth the name: 0 where it cannot be believed to be
 /// awake. What was not heard before that may have happened.
 pub fn watched_ms(view: View<'_>, device: &DeviceId) -> i64 {
