@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod dispatch;
+pub mod health;
 pub mod ingest;
 pub mod journal;
 pub mod limits;

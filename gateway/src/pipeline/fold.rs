@@ -14,7 +14,7 @@ use super::streams::Streams;
 use crate::ingest::window::Windows;
 use crate::ingest::{Encoding, Parsed, payload};
 use crate::journal::Header;
-use crate::journal::record::{Decision, EventRecord, Record};
+use crate::journal::record::{Decision, EventRecord, Fault, Record};
 use crate::limits::RECEIPT_EXPIRES_MS;
 use crate::rules::alarms::{Alarms, Change};
 use crate::rules::care::moment::At;
@@ -189,6 +189,14 @@ impl State {
     /// A fault of the gateway was told and is not over.
     pub fn fault_is_active(&self, fault: &str) -> bool {
         gateway_part(fault).is_some_and(|part| self.alarms.newest(&part, "fault").is_some_and(|alarm| !alarm.over))
+    }
+
+    /// As [`State::fault_is_active`], of a device's part too.
+    pub fn part_is_bad(&self, fault: &Fault) -> bool {
+        match &fault.device {
+            None => self.fault_is_active(&fault.fault),
+            Some(device) => self.alarms.newest(device, &fault.fault).is_some_and(|alarm| !alarm.over),
+        }
     }
 
     fn seen(&mut self, device: &DeviceId, at: i64) -> &mut Seen {

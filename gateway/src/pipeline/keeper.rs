@@ -96,6 +96,8 @@ pub enum Ask {
     Fault(Fault),
     /// Telemetry that was read off the journal beside the keeper.
     Window(Window),
+    /// How a part of the gateway is: said only where that is news.
+    Part(Fault),
     /// What reading the whole journal beside the keeper has found.
     Damaged {
         records: u64,
@@ -559,6 +561,12 @@ impl Keeper {
             }
             Ask::Window(window) => self.take_window(window),
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
+            Ask::Part(fault) => {
+                // Read off the alarms, so that no restart tells it again.
+                if self.restored.state.part_is_bad(&fault) != fault.active {
+                    self.append_unrepeatable(Record::Fault(fault), Lane::Technical);
+                }
+            }
             Ask::Damaged { records, found } => {
                 info!(journal.records = records, "the whole journal has been read");
                 let news = self.restored.journal.news_of_damage(found);
@@ -602,7 +610,12 @@ impl Keeper {
             Ask::Stat { reply } => {
                 let _ = reply.send(view::stat(&self.restored));
             }
-            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) | Ask::Window(_) | Ask::Damaged { .. } => {}
+            Ask::Act { .. }
+            | Ask::Home { .. }
+            | Ask::Fault(_)
+            | Ask::Part(_)
+            | Ask::Window(_)
+            | Ask::Damaged { .. } => {}
         }
     }
 
