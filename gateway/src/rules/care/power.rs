@@ -90,7 +90,7 @@ fn mains(view: View<'_>, (id, known): (&DeviceId, &facts::Device), policy: &Poli
     let percent = percent.or(charge.and_then(|charge| charge.at_loss));
     let is_last = percent.is_some_and(|percent| percent < LAST_PERCENT);
     let upto = i64::try_from(mains.since.record).unwrap_or(i64::MAX);
-    let is_told = view.care.settled.has(&key(NAME, None, &lost), upto);
+    let is_told = |cause: &str| view.care.settled.has(&key(NAME, None, cause), upto);
     let left_ms = charge.and_then(|charge| charge.left_ms());
     let mut evidence = vec![seen(id, &mains, ("mains on", "mains off"))];
     if let Some(battery) = known.battery.filter(|battery| battery.percent.is_some()) {
@@ -112,10 +112,10 @@ fn mains(view: View<'_>, (id, known): (&DeviceId, &facts::Device), policy: &Poli
         )),
         due_at: None,
     };
-    if is_last && is_told {
+    if is_last {
+        // It may not live to the end of the delay.
         raise(view, subject, finding(gasp), out);
-    } else if !is_told && (is_last || out.has_lasted(view, &mains.since, policy.mains_delay_ms)) {
-        // Where it is the last gasp already, one alarm says both.
+    } else if !is_told(&gasp) && !is_told(&lost) && out.has_lasted(view, &mains.since, policy.mains_delay_ms) {
         raise(view, subject, finding(lost), out);
     }
 }

@@ -100,8 +100,9 @@ fn the_last_gasp_is_told_at_once() {
     charge(&mut story, 9);
     story.until(START + HOUR);
     mains(&mut story, false);
-    assert_eq!(told(&story), ["60 mains p1"], "it may not live to the end of the delay");
-    assert!(said(&story, "mains p1").starts_with("p1 slocknar snart"), "{}", said(&story, "mains p1"));
+    assert_eq!(told(&story), ["60 last-gasp p1"], "it may not live to the end of the delay");
+    let words = said(&story, "last-gasp p1");
+    assert!(words.starts_with("p1 slocknar snart"), "{words}");
     story.until(START + 2 * HOUR);
     assert_eq!(told(&story).len(), 1, "one alarm says both");
     let mut later = self::story("[power]\nbattery_min_percent = 0\n");
@@ -178,7 +179,7 @@ fn play(delay_min: u32, steps: &[(u8, u8)], restart_at: Option<usize>, shift_ms:
     for (at, decision) in &story.log {
         match decision {
             Decision::Raise(raise) => {
-                ids.push(format!("{} {} {}", (at - start_ms) / MIN, raise.cause, raise.basis.as_ref().map_or(0, |b| b.upto)));
+                ids.push(format!("{} {} {}", (at - start_ms) / MIN, raise.cause, raise.basis.as_ref().map_or(0, |b| (b.seen[0].at - start_ms) / MIN)));
             }
             Decision::Join(_) => ids.push(format!("{} over", (at - start_ms) / MIN)),
             _ => {}

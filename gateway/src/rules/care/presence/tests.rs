@@ -57,6 +57,12 @@ fn moves(story: &mut Rehearsal) {
     story.event(&id("hall"), &Event::Motion {});
 }
 
+/// Nobody is missed when the story begins.
+fn morning(story: &mut Rehearsal) {
+    story.until(by_hour(7) + 30 * MIN);
+    moves(story);
+}
+
 fn door(story: &mut Rehearsal, open: bool) {
     story.event(&id("front"), &Event::Door { open });
 }
@@ -89,6 +95,7 @@ fn by_hour(hour: i64) -> i64 {
 #[test]
 fn quiet_longer_than_agreed_is_told_once_and_activity_ends_it() {
     let mut story = story(DAY);
+    morning(&mut story);
     story.until(by_hour(9));
     moves(&mut story);
     story.until(by_hour(14));
@@ -144,6 +151,7 @@ fn hours_without_agreement_begin_the_count_anew() {
 #[test]
 fn whoever_is_out_is_not_missed_until_home_again() {
     let mut story = story(DAY);
+    morning(&mut story);
     story.until(by_hour(9));
     moves(&mut story);
     door(&mut story, true);
@@ -163,6 +171,7 @@ fn whoever_is_out_is_not_missed_until_home_again() {
 #[test]
 fn out_for_too_long_is_asked_about() {
     let mut story = story(&format!("{DAY}away_max_h = 6\n"));
+    morning(&mut story);
     story.until(by_hour(9));
     door(&mut story, false);
     story.until(by_hour(16));
@@ -174,6 +183,7 @@ fn out_for_too_long_is_asked_about() {
 #[test]
 fn a_visitor_who_leaves_takes_nobody_along_who_lies_in_bed() {
     let mut story = story(DAY);
+    morning(&mut story);
     story.until(by_hour(9));
     story.event(&id("bed"), &Event::Bed { occupied: true });
     story.until(by_hour(9) + MIN);
@@ -183,8 +193,24 @@ fn a_visitor_who_leaves_takes_nobody_along_who_lies_in_bed() {
 }
 
 #[test]
+fn a_sensor_that_says_again_what_it_said_moves_nobody() {
+    let mut story = story(DAY);
+    morning(&mut story);
+    door(&mut story, true);
+    story.event(&id("bed"), &Event::Bed { occupied: false });
+    for minutes in 1..60 {
+        story.until(by_hour(7) + (30 + 3 * minutes) * MIN);
+        door(&mut story, true);
+        story.event(&id("bed"), &Event::Bed { occupied: false });
+    }
+    let told = told(&story, midnight());
+    assert_eq!(told, [format!("{} care quiet", 9 * 60 + 30)], "nor does it put off what is due");
+}
+
+#[test]
 fn where_no_sensor_is_heard_a_person_goes_instead() {
     let mut story = story(DAY);
+    morning(&mut story);
     story.until(by_hour(9));
     moves(&mut story);
     for device in ["hall", "bed", "front"] {
@@ -395,14 +421,14 @@ proptest! {
         let quiet = |quiet_min| -> Vec<(i64, i64)> {
             let (story, _) = play(Play { quiet_min, ..in_stockholm() }, &steps);
             story.log.iter().filter_map(|(at, decision)| match decision {
-                Decision::Raise(raise) if raise.cause == "quiet" => Some((raise.basis.as_ref()?.upto, *at)),
+                Decision::Raise(raise) if raise.cause == "quiet" => Some((raise.basis.as_ref()?.seen[0].at, *at)),
                 _ => None,
             }).collect()
         };
         let (short, long) = (quiet(60), quiet(180));
-        for (upto, at) in &long {
-            let sooner = short.iter().find(|(known, _)| known == upto);
-            prop_assert!(sooner.is_some_and(|(_, earlier)| earlier <= at), "{} at {}: {:?}", upto, at, short);
+        for (since, at) in &long {
+            let sooner = short.iter().find(|(known, _)| known == since);
+            prop_assert!(sooner.is_some_and(|(_, earlier)| earlier <= at), "{} at {}: {:?}", since, at, short);
         }
     }
 }

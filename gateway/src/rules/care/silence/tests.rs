@@ -250,7 +250,9 @@ fn play(more: &str, steps: &[(u8, u8)], restart_at: Option<usize>, shift_ms: i64
         let (minute, rest) = line.split_once(' ').unwrap();
         format!("{} {rest}", minute.parse::<i64>().unwrap() - shift_ms / MIN)
     });
-    let told = told.collect();
+    // What comes at one moment comes by the alarms' ids.
+    let mut told: Vec<String> = told.collect();
+    told.sort();
     (story, told)
 }
 
