@@ -108,7 +108,12 @@ impl Parts {
             *known = one.not_after.min(*known);
         }
         // A device that is no longer in the list has no certificate to renew.
-        let gone: Vec<_> = self.told.iter().filter(|(_, device)| device.is_some() && !earliest.contains_key(device)).cloned().collect();
+        let gone: Vec<_> = self
+            .told
+            .iter()
+            .filter(|(_, device)| device.is_some() && !earliest.contains_key(device))
+            .cloned()
+            .collect();
         for (name, device) in gone {
             self.turn(&name, device, Some(false), "", faults);
         }
@@ -130,7 +135,11 @@ impl Parts {
         if told == active && (self.looked || active) {
             return;
         }
-        if active { self.told.insert(what.clone()) } else { self.told.remove(&what) };
+        if active {
+            self.told.insert(what.clone())
+        } else {
+            self.told.remove(&what)
+        };
         let (fault, device) = what;
         let detail = if active { detail.to_owned() } else { String::new() };
         faults.push(Fault { fault, device, detail, active });
@@ -238,7 +247,10 @@ mod tests {
         let _ = parts.judge(&ends(0, 7_000, Some(400)));
         assert_eq!(said(parts.judge(&ends(1, 7_000, Some(30)))), ["+certificate-ends-30d p1"]);
         assert_eq!(said(parts.judge(&ends(2, 7_000, Some(7)))), ["+certificate-ends-7d p1"]);
-        assert_eq!(said(parts.judge(&ends(3, 20, Some(400)))), ["+own-certificate-ends-30d", "-certificate-ends-30d p1", "-certificate-ends-7d p1"]);
+        assert_eq!(
+            said(parts.judge(&ends(3, 20, Some(400)))),
+            ["+own-certificate-ends-30d", "-certificate-ends-30d p1", "-certificate-ends-7d p1"]
+        );
         let _ = parts.judge(&ends(4, 7_000, Some(1)));
         assert_eq!(said(parts.judge(&ends(5, 7_000, None))), ["-certificate-ends-30d p1", "-certificate-ends-7d p1"]);
         let mut floor = ends(6, 1, Some(1));

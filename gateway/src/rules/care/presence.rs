@@ -117,8 +117,7 @@ fn newer<'a>(view: View<'_>, known: Option<Newest<'a>>, device: &'a DeviceId, at
 }
 
 fn signs<'a>(view: View<'a>, person: &'a Person) -> Signs<'a> {
-    let mut signs =
-        Signs { newest: None, inside: None, bed: None, occupied: false, watched_ms: 0, watched_for_ms: 0 };
+    let mut signs = Signs { newest: None, inside: None, bed: None, occupied: false, watched_ms: 0, watched_for_ms: 0 };
     for device in &person.devices {
         let Some(agreed) = view.agreed.devices.get(device) else { continue };
         if sees_activity(agreed.kind) {
@@ -220,17 +219,10 @@ fn quiet(view: View<'_>, person: &Person, agreed: &Presence, signs: &Signs<'_>, 
     let said = words::unproven(quiet_ms, watched_ms == 0);
     let due_at = Some(view.now.wall_ms.saturating_add(agreed.visit_within_ms));
     let prevented = Some(words::a_sensor_awake());
-    out.raise(
-        view,
-        subject,
-        Lane::Care,
-        VISIT,
-        Finding { due_at, prevented, ..finding("unproven", &due.part, said) },
-    );
+    out.raise(view, subject, Lane::Care, VISIT, Finding { due_at, prevented, ..finding("unproven", &due.part, said) });
     // And from when on it could be seen, the agreed time counts anew.
     if watched_ms > 0
-        && let Some(due) =
-            parts::due(view, &agreed.parts, view.now.wall_ms.saturating_sub(watched_ms), bed.is_some())
+        && let Some(due) = parts::due(view, &agreed.parts, view.now.wall_ms.saturating_sub(watched_ms), bed.is_some())
         && out.has_come(view, due.at_ms)
     {
         let said = words::quiet(quiet_ms, &due.part);

@@ -102,11 +102,8 @@ pub fn watched_ms(view: View<'_>, device: &DeviceId) -> i64 {
     }
     let silences = &view.care.silence;
     let bridge = view.agreed.devices.get(device).and_then(|agreed| agreed.silence.via.as_ref());
-    let since = [
-        silences.back(device),
-        bridge.and_then(|bridge| silences.back(bridge)),
-        silences.listening_since(view.now),
-    ];
+    let since =
+        [silences.back(device), bridge.and_then(|bridge| silences.back(bridge)), silences.listening_since(view.now)];
     since.iter().flatten().map(|at| view.now.age_ms(at)).min().unwrap_or(i64::MAX)
 }
 
@@ -158,15 +155,18 @@ fn standing_alone(view: View<'_>, id: &DeviceId, agreed: &agreed::Device, bridge
             }
         }
         // It has a connection, or had one when this process began to listen: then it has so long to come back.
-        (Some(_), _, Some(heard)) => match (silences.started_in(view.now).filter(|_| heard.boot != view.now.boot), rule.gone_ms) {
-            (Some(started), Some(limit_ms)) => judged(Why::Gone, started, limit_ms, heard.record),
-            _ => Standing::Heard { next_ms: None },
-        },
+        (Some(_), _, Some(heard)) => {
+            match (silences.started_in(view.now).filter(|_| heard.boot != view.now.boot), rule.gone_ms) {
+                (Some(started), Some(limit_ms)) => judged(Why::Gone, started, limit_ms, heard.record),
+                _ => Standing::Heard { next_ms: None },
+            }
+        }
         (_, _, Some(heard)) => match rule.quiet_ms {
             Some(limit_ms) => {
                 let back = bridge.and_then(|bridge| silences.back(bridge));
                 let since = [back, silences.listening_since(view.now)].into_iter().flatten();
-                let since = since.fold(heard, |last, at| if view.now.age_ms(&at) < view.now.age_ms(&last) { at } else { last });
+                let since =
+                    since.fold(heard, |last, at| if view.now.age_ms(&at) < view.now.age_ms(&last) { at } else { last });
                 judged(Why::Quiet, since, limit_ms, heard.record)
             }
             None => Standing::Heard { next_ms: None },

@@ -90,7 +90,8 @@ fn the_hours_left_are_reckoned_from_the_fall_on_battery() {
     }
     story.until(START + 2 * HOUR);
     // Ten percent in 40 minutes: 80 percent are 320 minutes.
-    let words = "p1 har ingen ström sedan 1 timme. Batteriet har 80 procent kvar. Det räcker ungefär 5 timmar 20 minuter.";
+    let words =
+        "p1 har ingen ström sedan 1 timme. Batteriet har 80 procent kvar. Det räcker ungefär 5 timmar 20 minuter.";
     assert_eq!(said(&story, "mains p1"), words);
 }
 
@@ -179,7 +180,12 @@ fn play(delay_min: u32, steps: &[(u8, u8)], restart_at: Option<usize>, shift_ms:
     for (at, decision) in &story.log {
         match decision {
             Decision::Raise(raise) => {
-                ids.push(format!("{} {} {}", (at - start_ms) / MIN, raise.cause, raise.basis.as_ref().map_or(0, |b| (b.seen[0].at - start_ms) / MIN)));
+                ids.push(format!(
+                    "{} {} {}",
+                    (at - start_ms) / MIN,
+                    raise.cause,
+                    raise.basis.as_ref().map_or(0, |b| (b.seen[0].at - start_ms) / MIN)
+                ));
             }
             Decision::Join(_) => ids.push(format!("{} over", (at - start_ms) / MIN)),
             _ => {}

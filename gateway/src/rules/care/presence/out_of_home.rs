@@ -50,7 +50,8 @@ fn is_still_out(
 ) -> bool {
     // The next thing that moves in the home is somebody who is home.
     out.eager = true;
-    if let Some(inside) = signs.inside.filter(|inside| inside.at.wall_ms > since.at_ms && inside.at.record > since.record)
+    if let Some(inside) =
+        signs.inside.filter(|inside| inside.at.wall_ms > since.at_ms && inside.at.record > since.record)
     {
         if let Some((alarm, upto)) = open_alarm(view, person, "out-long") {
             let subject = Subject { rule: (NAME, VERSION), resident: Some(&person.id), device: &alarm.raise.device };

@@ -45,7 +45,10 @@ pub(super) fn due(view: View<'_>, parts: &[Part], since_ms: i64, in_bed: bool) -
         let goes_on = spans.get(index + 1).is_some_and(|(after, _)| after.start_ms <= ends_ms);
         // What fell due in hours that are over is due still, as long as the agreed hours have gone on since.
         let is_over = !goes_on && ends_ms <= now_ms;
-        if smallest.as_ref().is_some_and(|due| due.at_ms < ends_ms) && !is_over && reaches_now(&spans[index..], ends_ms, now_ms) {
+        if smallest.as_ref().is_some_and(|due| due.at_ms < ends_ms)
+            && !is_over
+            && reaches_now(&spans[index..], ends_ms, now_ms)
+        {
             return smallest;
         }
     }

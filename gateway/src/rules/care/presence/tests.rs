@@ -17,9 +17,8 @@ const HOME: &str = "[[device]]\nid = \"hall\"\nkind = \"motion-sensor\"\n[[devic
 const DAY: &str = "[presence]\nparts = [{ from = \"07:00\", until = \"22:00\", quiet_min = 120 }, { from = \"22:00\", until = \"07:00\", quiet_min = 480, in_bed = true }]\n";
 
 fn parse(zone: &str, more: &str) -> Result<Config, String> {
-    let text = format!(
-        "[gateway]\nid = \"gw-1\"\ntime_zone = \"{zone}\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n{HOME}{more}"
-    );
+    let text =
+        format!("[gateway]\nid = \"gw-1\"\ntime_zone = \"{zone}\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n{HOME}{more}");
     Config::parse(text.as_bytes(), Path::new("v.toml")).map(|(config, _)| config).map_err(|e| e.to_string())
 }
 
@@ -101,10 +100,7 @@ fn quiet_longer_than_agreed_is_told_once_and_activity_ends_it() {
     story.until(by_hour(14));
     assert_eq!(told(&story, midnight()), ["660 care quiet"]);
     let alarm = story.alarms.open().find(|alarm| alarm.raise.rule == NAME).unwrap();
-    assert_eq!(
-        alarm.raise.sv,
-        "Ingen rörelse sedan 2 timmar. För 07:00-22:00 är högst 2 timmar överenskommet."
-    );
+    assert_eq!(alarm.raise.sv, "Ingen rörelse sedan 2 timmar. För 07:00-22:00 är högst 2 timmar överenskommet.");
     assert_eq!(alarm.raise.basis.as_ref().unwrap().seen[0].device, id("hall"));
     moves(&mut story);
     assert_eq!(told(&story, midnight())[1..], ["840 over quiet"]);
@@ -307,8 +303,14 @@ fn what_is_usual_is_told_in_local_hours_and_changes_nothing() {
 #[test]
 fn wrong_agreements_name_the_fix() {
     for (wrong, said) in [
-        ("[presence]\nparts = [{ from = \"07:00\", until = \"22:00\", quiet_min = 5 }]\n", "`quiet_min` must be from 10 to 2880, found 5"),
-        ("[presence]\nparts = [{ from = \"07:00\", until = \"22:00\", quiet_min = 60 }, { from = \"21:00\", until = \"07:00\", quiet_min = 60 }]\n", "overlaps the part 07:00-22:00"),
+        (
+            "[presence]\nparts = [{ from = \"07:00\", until = \"22:00\", quiet_min = 5 }]\n",
+            "`quiet_min` must be from 10 to 2880, found 5",
+        ),
+        (
+            "[presence]\nparts = [{ from = \"07:00\", until = \"22:00\", quiet_min = 60 }, { from = \"21:00\", until = \"07:00\", quiet_min = 60 }]\n",
+            "overlaps the part 07:00-22:00",
+        ),
         ("[presence]\nchecks = [{ at = \"10:00\", latest = \"10:00\" }]\n", "`latest` must be later than `at`"),
         ("[presence]\nlane = \"test\"\nchecks = [{ at = \"10:00\", latest = \"11:00\" }]\n", "unknown lane `test`"),
         ("[presence]\nchecks = [{ at = \"25:00\", latest = \"11:00\" }]\n", "`at`: expected a local time"),
@@ -348,10 +350,24 @@ fn play(Play { zone, start_ms, quiet_min, restart_at }: Play<'_>, steps: &[(u8, 
         story.until(story.now_ms() + i64::from(*minutes) * MIN);
         match what {
             0..=2 => moves(&mut story),
-            3..=4 => door(&mut story, { open = !open; open }),
-            5 => story.event(&id("bed"), &Event::Bed { occupied: { bed = !bed; bed } }),
+            3..=4 => door(&mut story, {
+                open = !open;
+                open
+            }),
+            5 => story.event(
+                &id("bed"),
+                &Event::Bed {
+                    occupied: {
+                        bed = !bed;
+                        bed
+                    },
+                },
+            ),
             6 => story.event(&id("p1"), &Event::Battery { percent: Some(80), low: false }),
-            _ => story.alive(&id("hall"), { hall = !hall; hall }),
+            _ => story.alive(&id("hall"), {
+                hall = !hall;
+                hall
+            }),
         }
         if restart_at == Some(n) {
             story.restart();

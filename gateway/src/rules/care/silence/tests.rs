@@ -170,7 +170,8 @@ fn a_start_gives_every_connection_its_time_to_come_back() {
 
 #[test]
 fn per_kind_and_per_device_and_not_at_all() {
-    let own = "[silence]\ngone_min = 20\n[silence.kind.pendant]\ngone_min = 2\n[silence.device.bed]\nsupervised = false\n";
+    let own =
+        "[silence]\ngone_min = 20\n[silence.kind.pendant]\ngone_min = 2\n[silence.device.bed]\nsupervised = false\n";
     let mut story = story(own);
     all_here(&mut story);
     for device in ["p1", "bed", "zb"] {
@@ -229,8 +230,14 @@ fn play(more: &str, steps: &[(u8, u8)], restart_at: Option<usize>, shift_ms: i64
     for (n, (what, minutes)) in steps.iter().enumerate() {
         story.until(story.now_ms() + i64::from(*minutes) * MIN);
         match what {
-            0..=1 => story.alive(&id("p1"), { online[0] = !online[0]; online[0] }),
-            2 => story.alive(&id("zb"), { online[1] = !online[1]; online[1] }),
+            0..=1 => story.alive(&id("p1"), {
+                online[0] = !online[0];
+                online[0]
+            }),
+            2 => story.alive(&id("zb"), {
+                online[1] = !online[1];
+                online[1]
+            }),
             3 => story.event(&id("hall"), &Event::Motion {}),
             4 => story.event(&id("door"), &Event::Door { open: true }),
             _ => story.until(story.now_ms() + 9 * HOUR),

@@ -4,14 +4,7 @@ use vaka_protocol::DeviceId;
 
 use crate::rules::words::lasting;
 
-pub fn silent(
-    id: &DeviceId,
-    unsteady: bool,
-    never: bool,
-    run: u32,
-    silent_ms: i64,
-    behind: usize,
-) -> (String, String) {
+pub fn silent(id: &DeviceId, unsteady: bool, never: bool, run: u32, silent_ms: i64, behind: usize) -> (String, String) {
     let (for_sv, for_en) = lasting(silent_ms);
     let (sv, en) = match (unsteady, never) {
         (true, _) => (
@@ -74,9 +67,8 @@ pub fn prevented(behind_a_bridge: bool) -> (String, String) {
             "Att enheten hade sagt något, till exempel sin laddning: nytt batteri, eller flyttad närmare.".to_owned(),
             "That the device had said anything, for example its charge: a new battery, or moved nearer.".to_owned(),
         ),
-        false => (
-            "Att enheten hade haft ström och nät.".to_owned(),
-            "That the device had had power and network.".to_owned(),
-        ),
+        false => {
+            ("Att enheten hade haft ström och nät.".to_owned(), "That the device had had power and network.".to_owned())
+        }
     }
 }
