@@ -410,3 +410,7 @@ pub const DRAIN_MS_MIN: i64 = 10 * 60 * 1_000;
 
 /// Rise of a battery's charge, in percent, that can only be a new or charged battery: cells recover by a few percent when it gets warmer.
 pub const CHARGED_PERCENT: u8 = 5;
+
+/// Longest time without any event after which the silence rule records that it listens, in milliseconds, so that a quiet home can be
+/// told from a gateway that did not run. Shorter: more records (at most 24 a day now, of 150 bytes); longer: shorter outages go unseen.
+pub const LISTENING_MS: i64 = 60 * 60 * 1_000;

@@ -98,6 +98,7 @@ impl State {
         let mut changes = Vec::new();
         match record {
             Record::Decisions(decisions) => {
+                self.care.silence.recorded(recorded(header));
                 for decision in &decisions.decisions {
                     self.care.apply(decision);
                     match decision {

@@ -825,6 +825,13 @@ impl Keeper {
         // What was decided is no longer: everybody is looked at anew.
         self.agree(self.watch.agreed().clone());
         self.tell_start();
+        // Whoever was connected still is, though this is another opening of the journal: nobody would say so again.
+        let devices = &self.restored.state.devices;
+        let is_online = |device: &&DeviceId| devices.get(*device).is_some_and(|seen| seen.online);
+        let here: Vec<DeviceId> = self.listening.keys().filter(is_online).cloned().collect();
+        for device in here {
+            self.append(Record::Alive(Alive { device, online: true }), Lane::Telemetry);
+        }
         let fault = |active| Fault { fault: "commit-failed".into(), device: None, detail: String::new(), active };
         let told = [(Record::Fault(fault(true)), Lane::Technical), (Record::Fault(fault(false)), Lane::Technical)];
         for (record, lane) in unrepeatable.iter().chain(&told) {

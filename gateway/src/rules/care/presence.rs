@@ -216,12 +216,12 @@ fn quiet(view: View<'_>, person: &Person, agreed: &Presence, signs: &Signs<'_>, 
         return;
     }
     // Nobody could see the whole of it: neither calm nor alarm, so somebody goes and looks.
-    let said = words::unproven(quiet_ms, watched_ms == 0);
+    let said = words::unproven(quiet_ms, signs.watched_for_ms == 0);
     let due_at = Some(view.now.wall_ms.saturating_add(agreed.visit_within_ms));
     let prevented = Some(words::a_sensor_awake());
     out.raise(view, subject, Lane::Care, VISIT, Finding { due_at, prevented, ..finding("unproven", &due.part, said) });
     // And from when on it could be seen, the agreed time counts anew.
-    if watched_ms > 0
+    if signs.watched_for_ms > 0
         && let Some(due) = parts::due(view, &agreed.parts, view.now.wall_ms.saturating_sub(watched_ms), bed.is_some())
         && out.has_come(view, due.at_ms)
     {

@@ -151,7 +151,8 @@ impl Rehearsal {
                 Decision::Tell(_) | Decision::Say(_) | Decision::Note(_) | Decision::Send(_) => {}
             }
             self.care.apply(&decision);
-            self.record += 1;
+            let recorded = self.recorded();
+            self.care.silence.recorded(recorded);
             self.log.push((self.now.wall_ms, decision));
         }
     }

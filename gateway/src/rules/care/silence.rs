@@ -17,7 +17,7 @@ use super::moment::At;
 use super::out::Finding;
 use super::{Out, Subject, View, agreed, alarm_of, key, seen_at};
 use crate::journal::record::{Decision, Join, JoinWhat};
-use crate::limits::{ASSIGNED_RESTART, STEADY_MS};
+use crate::limits::{ASSIGNED_RESTART, LISTENING_MS, STEADY_MS};
 use crate::rules::alarms::Alarm;
 pub use heard::Silences;
 
@@ -187,6 +187,7 @@ fn listed(view: View<'_>, id: &DeviceId) -> Option<i64> {
 }
 
 pub fn judge(view: View<'_>, out: &mut Out) {
+    listens(view, out);
     for (id, agreed) in &view.agreed.devices {
         if agreed.silence.gone_ms.is_none() && agreed.silence.quiet_ms.is_none() {
             continue;
@@ -207,6 +208,21 @@ pub fn judge(view: View<'_>, out: &mut Out) {
         // The next thing it says may be the end of it.
         out.eager = true;
         end(view, alarm, out);
+    }
+}
+
+/// In a quiet home the record that this process listens: what was not heard was not said.
+fn listens(view: View<'_>, out: &mut Out) {
+    let is_supervised = |agreed: &agreed::Device| agreed.silence.gone_ms.is_some() || agreed.silence.quiet_ms.is_some();
+    if !view.agreed.devices.values().any(is_supervised) {
+        return;
+    }
+    let Some(newest) = view.care.silence.newest() else { return out.look_in(LISTENING_MS) };
+    if out.has_lasted(view, &newest, LISTENING_MS) {
+        let said = ("Gatewayen lyssnar; inget har sagts.".to_owned(), "The gateway listens; nothing was said.".to_owned());
+        let upto = i64::try_from(newest.record).unwrap_or(i64::MAX);
+        let finding = Finding { cause: "listens".to_owned(), upto, said, ..Finding::default() };
+        out.note(view, (NAME, VERSION), None, "listens", "", finding);
     }
 }
 

@@ -110,7 +110,7 @@ fn one(
     let subject = Subject { rule: (NAME, VERSION), resident: Some(&person.id), device };
     let latest = local(&view.agreed.zone, span.end_ms).strftime("%H:%M").to_string();
     let finding = Finding {
-        said: words::check_visit(&slot, &latest, signs.watched_ms == 0),
+        said: words::check_visit(&slot, &latest, signs.watched_for_ms == 0),
         prevented: Some(words::any_activity()),
         due_at: Some(span.end_ms),
         ..finding

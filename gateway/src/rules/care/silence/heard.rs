@@ -11,7 +11,7 @@ use vaka_protocol::DeviceId;
 
 use super::super::Sight;
 use super::super::moment::{At, Moment};
-use crate::limits::STEADY_MS;
+use crate::limits::{LISTENING_MS, STEADY_MS};
 
 /// What is remembered.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -50,6 +50,16 @@ impl Silences {
         self.newest = Some(sight.recorded);
     }
 
+    /// Decisions were recorded: the process runs.
+    pub fn recorded(&mut self, at: At) {
+        self.newest = Some(at);
+    }
+
+    /// The newest sign in the journal that the process runs.
+    pub fn newest(&self) -> Option<At> {
+        self.newest
+    }
+
     pub fn alive(&mut self, device: &DeviceId, online: bool, recorded: At) {
         self.newest = Some(recorded);
         match self.lines.get_mut(device) {
@@ -76,7 +86,7 @@ impl Silences {
         let (before, until) = (before?, until.filter(|until| until.boot == started.boot)?);
         let set_ms = (until.wall_ms - until.mono_ms) - (started.wall_ms - started.mono_ms);
         let true_ms = started.wall_ms.saturating_add(set_ms);
-        (true_ms.saturating_sub(before.wall_ms) >= STEADY_MS).then_some(At { wall_ms: true_ms, ..started })
+        (true_ms.saturating_sub(before.wall_ms) >= LISTENING_MS + STEADY_MS).then_some(At { wall_ms: true_ms, ..started })
     }
 
     pub fn line(&self, device: &DeviceId) -> Option<&Line> {
