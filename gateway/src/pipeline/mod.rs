@@ -37,7 +37,6 @@ use tracing::{error, info, warn};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, DeviceKind};
 use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, ReceiverKind, Report, webhook};
-use crate::health;
 use crate::ingest::inbox::Inbox;
 use crate::ingest::listener::{self, DoorCounts};
 use crate::ingest::roster::{Listed, Peer, Roster};
@@ -46,6 +45,7 @@ use crate::ingest::sessions::Sessions;
 use crate::ingest::{Intake, Submission};
 use crate::journal::record::Fault;
 use crate::limits;
+use crate::parts;
 use crate::provision;
 use crate::rules::care::agreed::Agreed;
 use crate::rules::{DeviceFacts, Home};
@@ -280,22 +280,22 @@ async fn watch_parts(
     inbox: Arc<Inbox<Input>>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut parts = health::Parts::default();
-    let mut looks = tokio::time::interval(Duration::from_millis(health::LOOK_MS));
+    let mut known = parts::Parts::default();
+    let mut looks = tokio::time::interval(Duration::from_millis(parts::LOOK_MS));
     for look in 0_u32.. {
         tokio::select! {
             _ = looks.tick() => {}
             _ = shutdown.changed() => return,
         }
         let (pki, roster) = (pki.clone(), roster.borrow().clone());
-        let read_certificates = look % health::CERTIFICATES_EVERY == 0;
+        let read_certificates = look % parts::CERTIFICATES_EVERY == 0;
         // Files are read beside the threads that serve devices.
         let files = tokio::task::spawn_blocking(move || {
-            let certificates = read_certificates.then(|| health::certificates(&pki, roster.devices.keys()));
-            (certificates, health::hottest(std::path::Path::new("/sys/class/thermal")))
+            let certificates = read_certificates.then(|| parts::certificates(&pki, roster.devices.keys()));
+            (certificates, parts::hottest(std::path::Path::new("/sys/class/thermal")))
         });
         let Ok((certificates, milli_c)) = files.await else { return };
-        let faults = parts.judge(&health::Reading { now: clock.now(), certificates, milli_c });
+        let faults = known.judge(&parts::Reading { now: clock.now(), certificates, milli_c });
         if !faults.is_empty() {
             inbox.put(faults.into_iter().map(|fault| (false, Input::Ask(Ask::Part(fault)))));
         }

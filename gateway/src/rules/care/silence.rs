@@ -219,7 +219,8 @@ fn listens(view: View<'_>, out: &mut Out) {
     }
     let Some(newest) = view.care.silence.newest() else { return out.look_in(LISTENING_MS) };
     if out.has_lasted(view, &newest, LISTENING_MS) {
-        let said = ("Gatewayen lyssnar; inget har sagts.".to_owned(), "The gateway listens; nothing was said.".to_owned());
+        let said =
+            ("Gatewayen lyssnar; inget har sagts.".to_owned(), "The gateway listens; nothing was said.".to_owned());
         let upto = i64::try_from(newest.record).unwrap_or(i64::MAX);
         let finding = Finding { cause: "listens".to_owned(), upto, said, ..Finding::default() };
         out.note(view, (NAME, VERSION), None, "listens", "", finding);

@@ -86,7 +86,8 @@ impl Silences {
         let (before, until) = (before?, until.filter(|until| until.boot == started.boot)?);
         let set_ms = (until.wall_ms - until.mono_ms) - (started.wall_ms - started.mono_ms);
         let true_ms = started.wall_ms.saturating_add(set_ms);
-        (true_ms.saturating_sub(before.wall_ms) >= LISTENING_MS + STEADY_MS).then_some(At { wall_ms: true_ms, ..started })
+        (true_ms.saturating_sub(before.wall_ms) >= LISTENING_MS + STEADY_MS)
+            .then_some(At { wall_ms: true_ms, ..started })
     }
 
     pub fn line(&self, device: &DeviceId) -> Option<&Line> {
