@@ -12,6 +12,7 @@ pub mod ingest;
 pub mod journal;
 pub mod limits;
 pub mod notice;
+pub mod parts;
 pub mod pipeline;
 pub mod provision;
 pub mod rules;

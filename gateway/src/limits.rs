@@ -476,3 +476,28 @@ pub const LOCATE_EVERY_MS: i64 = 300_000;
 /// How long after an alarm its device is asked where it is, in milliseconds. Beyond: no more by itself; an alarm that nobody closes must
 /// not follow somebody around for days.
 pub const LOCATE_FOR_MS: i64 = 14_400_000;
+/// How long a device must have had its connection without a break before its coming and going counts as over, in milliseconds; and
+/// how long it must have been away before what was not heard of it meanwhile counts as not observed. Shorter: a bad link is told
+/// again and again; longer: that a device is well again is told later. Source: our choice; twice the time a radio link needs to
+/// settle after a power cut in the house.
+pub const STEADY_MS: i64 = 15 * 60 * 1_000;
+
+/// Devices whose activity is counted by the hour. Beyond: not counted; the counts are information alone. About 80 bytes each.
+pub const ACTIVITY_DEVICES_MAX: usize = 8_192;
+
+/// Devices whose charge is followed. Beyond: their hours left are said to be unknown. About 120 bytes each.
+pub const CHARGES_MAX: usize = 8_192;
+
+/// Fall of a battery on mains loss below which its hours left are not reckoned, in percent: devices tell whole percents, and one of
+/// them alone may be rounding.
+pub const DRAIN_PERCENT_MIN: u8 = 2;
+
+/// Time on battery before its hours left are reckoned from it, in milliseconds: the first minutes under load show a fall that does not go on.
+pub const DRAIN_MS_MIN: i64 = 10 * 60 * 1_000;
+
+/// Rise of a battery's charge, in percent, that can only be a new or charged battery: cells recover by a few percent when it gets warmer.
+pub const CHARGED_PERCENT: u8 = 5;
+
+/// Longest time without any event after which the silence rule records that it listens, in milliseconds, so that a quiet home can be
+/// told from a gateway that did not run. Shorter: more records (at most 24 a day now, of 150 bytes); longer: shorter outages go unseen.
+pub const LISTENING_MS: i64 = 60 * 60 * 1_000;

@@ -1,7 +1,7 @@
 //! Alarms to receivers that speak DC-09: two implementations that nobody here wrote, in clear and encrypted, over TCP and TLS.
 
 use serde_json::Value;
-use toml_edit::{InlineTable, value};
+use toml_edit::{InlineTable, Item, Table, value};
 use vaka_tests::{
     Dc09Options, Dc09Receiver, Gateway, Home, MqttVersion, event, eventually, lacks, mosquitto_pub, press,
 };
@@ -24,6 +24,8 @@ fn home(receiver: &Dc09Receiver, protocol: &str) -> Home {
         let table = config["receiver"].as_array_of_tables_mut().expect("receivers").get_mut(0).expect("one");
         table["zones"] = value(InlineTable::from_iter([("p1", 15)]));
         table["heartbeat_interval_s"] = value(1);
+        // Told at once, as everything else here is.
+        config["power"] = Item::Table(Table::from_iter([("mains_delay_min", 0)]));
     });
     home
 }

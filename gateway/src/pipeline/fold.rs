@@ -14,7 +14,7 @@ use super::streams::Streams;
 use crate::ingest::window::Windows;
 use crate::ingest::{Encoding, Parsed, payload};
 use crate::journal::Header;
-use crate::journal::record::{Decision, EventRecord, Record};
+use crate::journal::record::{Decision, EventRecord, Fault, Record};
 use crate::limits::RECEIPT_EXPIRES_MS;
 use crate::rules::alarms::{Alarms, Change};
 use crate::rules::care::moment::At;
@@ -98,6 +98,7 @@ impl State {
         let mut changes = Vec::new();
         match record {
             Record::Decisions(decisions) => {
+                self.care.silence.recorded(recorded(header));
                 for decision in &decisions.decisions {
                     self.care.apply(decision);
                     match decision {
@@ -136,7 +137,8 @@ impl State {
             Record::Quarantine(quarantine) => self.seen(&quarantine.device, at).quarantined += 1,
             Record::Refusal(refusal) => *self.refused.entry(refusal.lane).or_default() += refusal.count,
             Record::Path(path) => self.reach.apply(path, header.seq, at),
-            Record::Event(_) | Record::Boot(_) | Record::Fault(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
+            Record::Boot(_) => self.care.started(recorded(header)),
+            Record::Event(_) | Record::Fault(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
         }
         self.tell_devices(header, changes, outcomes);
     }
@@ -188,6 +190,14 @@ impl State {
     /// A fault of the gateway was told and is not over.
     pub fn fault_is_active(&self, fault: &str) -> bool {
         gateway_part(fault).is_some_and(|part| self.alarms.newest(&part, "fault").is_some_and(|alarm| !alarm.over))
+    }
+
+    /// As [`State::fault_is_active`], of a device's part too.
+    pub fn part_is_bad(&self, fault: &Fault) -> bool {
+        match &fault.device {
+            None => self.fault_is_active(&fault.fault),
+            Some(device) => self.alarms.newest(device, &fault.fault).is_some_and(|alarm| !alarm.over),
+        }
     }
 
     fn seen(&mut self, device: &DeviceId, at: i64) -> &mut Seen {

@@ -32,9 +32,9 @@ use crate::journal::record::{
 use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
 use crate::rules::alarms::{Alarm, Change};
-use crate::rules::care::{Watch, place};
 use crate::rules::care::agreed::Agreed;
 use crate::rules::care::moment::Moment;
+use crate::rules::care::{Watch, place};
 use crate::rules::{self, Happening, Home, Input as Judged};
 
 /// The fault that says that something is refused because the disk is short.
@@ -96,6 +96,8 @@ pub enum Ask {
     Fault(Fault),
     /// Telemetry that was read off the journal beside the keeper.
     Window(Window),
+    /// How a part of the gateway is: said only where that is news.
+    Part(Fault),
     /// What reading the whole journal beside the keeper has found.
     Damaged {
         records: u64,
@@ -560,6 +562,12 @@ impl Keeper {
             }
             Ask::Window(window) => self.take_window(window),
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
+            Ask::Part(fault) => {
+                // Read off the alarms, so that no restart tells it again.
+                if self.restored.state.part_is_bad(&fault) != fault.active {
+                    self.append_unrepeatable(Record::Fault(fault), Lane::Technical);
+                }
+            }
             Ask::Damaged { records, found } => {
                 info!(journal.records = records, "the whole journal has been read");
                 let news = self.restored.journal.news_of_damage(found);
@@ -603,7 +611,12 @@ impl Keeper {
             Ask::Stat { reply } => {
                 let _ = reply.send(view::stat(&self.restored));
             }
-            Ask::Act { .. } | Ask::Home { .. } | Ask::Fault(_) | Ask::Window(_) | Ask::Damaged { .. } => {}
+            Ask::Act { .. }
+            | Ask::Home { .. }
+            | Ask::Fault(_)
+            | Ask::Part(_)
+            | Ask::Window(_)
+            | Ask::Damaged { .. } => {}
         }
     }
 
@@ -814,6 +827,13 @@ impl Keeper {
         // What was decided is no longer: everybody is looked at anew.
         self.agree(self.watch.agreed().clone());
         self.tell_start();
+        // Whoever was connected still is, though this is another opening of the journal: nobody would say so again.
+        let devices = &self.restored.state.devices;
+        let is_online = |device: &&DeviceId| devices.get(*device).is_some_and(|seen| seen.online);
+        let here: Vec<DeviceId> = self.listening.keys().filter(is_online).cloned().collect();
+        for device in here {
+            self.append(Record::Alive(Alive { device, online: true }), Lane::Telemetry);
+        }
         let fault = |active| Fault { fault: "commit-failed".into(), device: None, detail: String::new(), active };
         let told = [(Record::Fault(fault(true)), Lane::Technical), (Record::Fault(fault(false)), Lane::Technical)];
         for (record, lane) in unrepeatable.iter().chain(&told) {

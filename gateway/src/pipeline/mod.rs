@@ -45,6 +45,7 @@ use crate::ingest::sessions::Sessions;
 use crate::ingest::{Intake, Submission};
 use crate::journal::record::Fault;
 use crate::limits;
+use crate::parts;
 use crate::provision;
 use crate::rules::care::agreed::Agreed;
 use crate::rules::{DeviceFacts, Home};
@@ -143,6 +144,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     }));
     let keeper = spawn_keeper(keeper, inbox.clone())?;
     spawn_verify(config.journal.dir.clone(), inbox.clone());
+    tokio::spawn(watch_parts(config.pki(), clock.clone(), roster.clone(), inbox.clone(), shutdown.clone()));
 
     let hall = Arc::new(Hall {
         intake: Arc::new(Gate { inbox: inbox.clone() }),
@@ -267,6 +269,36 @@ fn spawn_verify(dir: PathBuf, inbox: Arc<Inbox<Input>>) {
     };
     if let Err(e) = std::thread::Builder::new().name("verify".into()).spawn(body) {
         warn!("starting the thread that verifies the journal: {e}; `vaka journal verify` does the same");
+    }
+}
+
+/// Looks at the gateway's own parts, slowly, until it stops.
+async fn watch_parts(
+    pki: provision::Pki,
+    clock: Arc<SystemClock>,
+    roster: watch::Receiver<Arc<Roster>>,
+    inbox: Arc<Inbox<Input>>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut known = parts::Parts::default();
+    let mut looks = tokio::time::interval(Duration::from_millis(parts::LOOK_MS));
+    for look in 0_u32.. {
+        tokio::select! {
+            _ = looks.tick() => {}
+            _ = shutdown.changed() => return,
+        }
+        let (pki, roster) = (pki.clone(), roster.borrow().clone());
+        let read_certificates = look % parts::CERTIFICATES_EVERY == 0;
+        // Files are read beside the threads that serve devices.
+        let files = tokio::task::spawn_blocking(move || {
+            let certificates = read_certificates.then(|| parts::certificates(&pki, roster.devices.keys()));
+            (certificates, parts::hottest(std::path::Path::new("/sys/class/thermal")))
+        });
+        let Ok((certificates, milli_c)) = files.await else { return };
+        let faults = known.judge(&parts::Reading { now: clock.now(), certificates, milli_c });
+        if !faults.is_empty() {
+            inbox.put(faults.into_iter().map(|fault| (false, Input::Ask(Ask::Part(fault)))));
+        }
     }
 }
 

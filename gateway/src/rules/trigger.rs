@@ -187,7 +187,6 @@ fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
         | Event::Co { active: false }
         | Event::Heat { active: false }
         | Event::Flood { active: false }
-        | Event::Mains { on: true }
         | Event::Battery { low: false, .. } => Meaning::Over { stc },
         Event::Button { .. }
         | Event::Fall { .. }
@@ -209,7 +208,7 @@ fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
         Event::Lock { locked: false, by: Some(by) } | Event::Cabinet { open: true, by: Some(by) } if by.is_empty() => {
             Meaning::Raise { lane: Lane::Care, dty, stc: SCAIP_UNAUTHORISED }
         }
-        Event::Mains { .. } | Event::Tamper {} => raise(Lane::Technical),
+        Event::Tamper {} => raise(Lane::Technical),
         Event::Battery { .. } | Event::Lost { .. } => of_kind(Lane::Technical),
         Event::Test {} => of_kind(Lane::Test),
         // A home's own events mean something to a hub alone; here a person has to look.
@@ -227,6 +226,8 @@ fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
         | Event::Position { .. }
         | Event::Temperature { .. }
         | Event::Vital { .. }
+        // Told after an agreed time, by rule `power`.
+        | Event::Mains { .. }
         | Event::Staff { .. }
         | Event::Privacy { .. }
         | Event::Decline { .. }

@@ -111,6 +111,40 @@ pub fn of_fault(name: &str, active: bool) -> Words {
         (name, false) if name.starts_with("telemetry-lost-") => {
             ("Mätvärden sänds igen.", "Measurements are sent again.")
         }
+        ("clock-lost", true) => (
+            "Gatewayens klocka är okänd. Tillsyn på klockslag kan bli fel.",
+            "The gateway's clock is unknown. What is planned by it may be wrong.",
+        ),
+        ("clock-lost", false) => ("Gatewayens klocka går rätt igen.", "The gateway's clock is known again."),
+        ("clock-set", true) => (
+            "Gatewayens klocka ställdes om. Tider före det kan vara fel.",
+            "The gateway's clock was set. Times before that may be wrong.",
+        ),
+        ("clock-set", false) => ("Gatewayens klocka är stadig igen.", "The gateway's clock is steady again."),
+        ("too-hot", true) => ("Gatewayen är för varm. Ge den luft.", "The gateway is too hot. Give it air."),
+        ("too-hot", false) => ("Gatewayen är inte längre för varm.", "The gateway is no longer too hot."),
+        ("certificate-ends-30d", true) => (
+            "Enhetens certifikat slutar inom 30 dagar. Förnya det.",
+            "The device's certificate ends within 30 days. Renew it.",
+        ),
+        ("certificate-ends-7d", true) => (
+            "Enhetens certifikat slutar inom 7 dagar. Sedan når den ingen.",
+            "The device's certificate ends within 7 days. Then it reaches nobody.",
+        ),
+        ("certificate-ends-30d" | "certificate-ends-7d", false) => {
+            ("Enhetens certifikat är förnyat.", "The device's certificate has been renewed.")
+        }
+        ("own-certificate-ends-30d", true) => (
+            "Gatewayens certifikat slutar inom 30 dagar. Förnya det.",
+            "The gateway's certificate ends within 30 days. Renew it.",
+        ),
+        ("own-certificate-ends-7d", true) => (
+            "Gatewayens certifikat slutar inom 7 dagar. Sedan når inget den.",
+            "The gateway's certificate ends within 7 days. Then nothing reaches it.",
+        ),
+        ("own-certificate-ends-30d" | "own-certificate-ends-7d", false) => {
+            ("Gatewayens certifikat är förnyat.", "The gateway's certificate has been renewed.")
+        }
         (_, true) => ("Något är fel i gatewayen.", "Something is wrong in the gateway."),
         (_, false) => ("Felet i gatewayen är över.", "The fault in the gateway is over."),
     }

@@ -38,12 +38,17 @@ impl Check<'_> {
 
     fn wrong<T>(&mut self, place: &Spanned<T>, text: String) {
         let finding = self.at(place, text);
-        self.wrong.push(finding);
+        // A table that holds for several people is complained of once.
+        if !self.wrong.contains(&finding) {
+            self.wrong.push(finding);
+        }
     }
 
     fn warn<T>(&mut self, place: &Spanned<T>, text: String) {
         let finding = self.at(place, text);
-        self.warnings.push(finding);
+        if !self.warnings.contains(&finding) {
+            self.warnings.push(finding);
+        }
     }
 
     /// The meaning of a word out of a short list; complains with the nearest.

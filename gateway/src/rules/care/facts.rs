@@ -59,6 +59,12 @@ pub struct Device {
     pub mains: Option<Switch>,
     #[serde(default)]
     pub privacy: Option<Switch>,
+    /// On: locked.
+    #[serde(default)]
+    pub lock: Option<Switch>,
+    /// On: open.
+    #[serde(default)]
+    pub cabinet: Option<Switch>,
     #[serde(default)]
     pub battery: Option<Battery>,
     #[serde(default)]
@@ -84,6 +90,11 @@ pub struct Facts(BTreeMap<DeviceId, Device>);
 impl Facts {
     pub fn get(&self, device: &DeviceId) -> Option<&Device> {
         self.0.get(device)
+    }
+
+    /// Every device that was heard, listed or not.
+    pub fn iter(&self) -> impl Iterator<Item = (&DeviceId, &Device)> {
+        self.0.iter()
     }
 
     pub fn see(&mut self, sight: &Sight<'_>) {
@@ -122,13 +133,17 @@ impl Device {
             self.number = number;
         }
         let news = News { at: sight.at, recorded: sight.recorded, is_news };
+        // Many sensors say again what they said, every hour or with their charge: only a change has a person behind it.
+        let mut is_change = true;
         match sight.event {
-            Event::Bed { occupied } => news.turn(&mut self.bed, *occupied),
-            Event::Chair { occupied } => news.turn(&mut self.chair, *occupied),
-            Event::Mat { pressed } => news.turn(&mut self.mat, *pressed),
-            Event::Door { open } => news.turn(&mut self.door, *open),
-            Event::Mains { on } => news.turn(&mut self.mains, *on),
-            Event::Privacy { on } => news.turn(&mut self.privacy, *on),
+            Event::Bed { occupied } => is_change = news.turn(&mut self.bed, *occupied),
+            Event::Chair { occupied } => is_change = news.turn(&mut self.chair, *occupied),
+            Event::Mat { pressed } => is_change = news.turn(&mut self.mat, *pressed),
+            Event::Door { open } => is_change = news.turn(&mut self.door, *open),
+            Event::Mains { on } => is_change = news.turn(&mut self.mains, *on),
+            Event::Privacy { on } => is_change = news.turn(&mut self.privacy, *on),
+            Event::Lock { locked, .. } => is_change = news.turn(&mut self.lock, *locked),
+            Event::Cabinet { open, .. } => is_change = news.turn(&mut self.cabinet, *open),
             Event::Battery { percent, low } => {
                 if let Some(at) = news.after(self.battery.map(|known| known.at)) {
                     self.battery = Some(Battery { percent: *percent, low: *low, at });
@@ -138,7 +153,7 @@ impl Device {
             Event::Staff { .. } => news.newer(&mut self.staff),
             _ => {}
         }
-        if is_activity(sight.event) {
+        if is_change && is_activity(sight.event) {
             news.newer(&mut self.activity);
         }
     }
@@ -195,13 +210,18 @@ impl News {
         }
     }
 
-    fn turn(&self, switch: &mut Option<Switch>, on: bool) {
-        let Some(at) = self.after(switch.map(|known| known.said)) else { return };
+    /// True where it is the other way now, or was not known before.
+    fn turn(&self, switch: &mut Option<Switch>, on: bool) -> bool {
+        let Some(at) = self.after(switch.map(|known| known.said)) else { return false };
         match switch {
-            Some(known) if known.on == on => known.said = at,
+            Some(known) if known.on == on => {
+                known.said = at;
+                return false;
+            }
             Some(known) => *known = Switch { on, since: at, said: at, other: Some(known.said) },
             None => *switch = Some(Switch { on, since: at, said: at, other: None }),
         }
+        true
     }
 
     fn newer(&self, known: &mut Option<At>) {
@@ -267,6 +287,22 @@ mod tests {
     fn without_numbers_the_order_of_arrival_counts() {
         let set_back = bed(&[((ASSIGNED_RESTART, 1), true, 60, 60), ((ASSIGNED_RESTART, 2), false, 5, 70)]);
         assert!(!set_back.on && set_back.since.mono_ms == 70 * MINUTE);
+    }
+
+    #[test]
+    fn only_a_change_has_a_person_behind_it() {
+        let device: DeviceId = "door-1".try_into().unwrap();
+        let mut facts = Facts::default();
+        for (minutes, open) in [(0, true), (10, false), (20, false), (30, false)] {
+            let at = At { wall_ms: minutes * MINUTE, mono_ms: minutes * MINUTE, boot: 1, record: 1 };
+            let (restart, seq) = (ASSIGNED_RESTART, 1);
+            let event = &Event::Door { open };
+            let (recorded, delayed, suspect) = (at, false, false);
+            facts.see(&Sight { device: &device, restart, seq, event, at, recorded, delayed, suspect });
+        }
+        let door = facts.get(&device).unwrap();
+        assert_eq!(door.activity.map(|at| at.mono_ms), Some(10 * MINUTE));
+        assert_eq!(door.heard.map(|at| at.mono_ms), Some(30 * MINUTE));
     }
 
     #[test]

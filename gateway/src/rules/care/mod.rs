@@ -69,6 +69,10 @@ pub struct Care {
     pub dose: dose::Doses,
     #[serde(default)]
     pub vital: vital::Vitals,
+    #[serde(default)]
+    pub silence: silence::Silences,
+    #[serde(default)]
+    pub power: power::Powers,
 }
 
 /// What a rule may look at.
@@ -90,10 +94,18 @@ impl Care {
         self.place.see(sight);
         self.dose.see(sight);
         self.vital.see(sight);
+        self.silence.see(sight);
+        self.power.see(sight);
     }
 
     pub fn alive(&mut self, device: &DeviceId, online: bool, recorded: At) {
         self.facts.alive(device, online, recorded);
+        self.silence.alive(device, online, recorded);
+    }
+
+    /// The process has started: what it could not hear before is no silence of the devices'.
+    pub fn started(&mut self, recorded: At) {
+        self.silence.started(recorded);
     }
 
     /// Folds a decision in.

@@ -53,6 +53,15 @@ impl At {
         }
     }
 
+    /// How long from `earlier` until this, in milliseconds; never below 0.
+    pub fn since_ms(&self, earlier: &At) -> i64 {
+        let ms = match self.boot == earlier.boot {
+            true => self.mono_ms.saturating_sub(earlier.mono_ms),
+            false => self.wall_ms.saturating_sub(earlier.wall_ms),
+        };
+        ms.max(0)
+    }
+
     /// Recorded at `recorded`, and happened `happened_ms` (UTC milliseconds) by the best clock known.
     pub fn happened(recorded: At, happened_ms: i64) -> At {
         let earlier_ms = recorded.wall_ms.saturating_sub(happened_ms);

@@ -35,12 +35,17 @@ impl Rehearsal {
         let watch = Watch::new(agreed);
         let (alarms, care) = (Alarms::default(), Care::default());
         let mut rehearsal = Rehearsal { alarms, care, home, watch, now, record: 1, log: Vec::new() };
+        rehearsal.started();
         rehearsal.decide();
         rehearsal
     }
 
     pub fn now_ms(&self) -> i64 {
         self.now.wall_ms
+    }
+
+    pub fn now(&self) -> Moment {
+        self.now
     }
 
     /// Time passes until `at_ms`; what becomes due on the way is decided when it does.
@@ -105,6 +110,7 @@ impl Rehearsal {
         (self.alarms, self.care) = minicbor_serde::from_slice(&bytes).expect("and read again");
         self.now = Moment { mono_ms: 0, boot: self.now.boot + 1, ..self.now };
         self.watch = Watch::new(self.watch.agreed().clone());
+        self.started();
         self.decide();
     }
 
@@ -112,6 +118,13 @@ impl Rehearsal {
     pub fn down_until(&mut self, at_ms: i64) {
         self.now.wall_ms = self.now.wall_ms.max(at_ms);
         self.restart();
+    }
+
+    /// As the record of a start; it takes no number here, so that a story with a restart has the numbers of one without.
+    fn started(&mut self) {
+        let Moment { wall_ms, mono_ms, boot, .. } = self.now;
+        let mono_ms = i64::try_from(mono_ms).unwrap_or(i64::MAX);
+        self.care.started(At { wall_ms, mono_ms, boot, record: self.record });
     }
 
     /// Another agreement holds from now.
@@ -146,7 +159,8 @@ impl Rehearsal {
                 Decision::Tell(_) | Decision::Say(_) | Decision::Note(_) | Decision::Send(_) => {}
             }
             self.care.apply(&decision);
-            self.record += 1;
+            let recorded = self.recorded();
+            self.care.silence.recorded(recorded);
             self.log.push((self.now.wall_ms, decision));
         }
     }

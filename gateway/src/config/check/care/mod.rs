@@ -96,6 +96,8 @@ pub(super) fn agreed(
             people = named.into_iter().map(person).collect();
         }
     }
+    let silence = silence::plan(c, file.silence.as_ref(), devices);
+    let power = power::plan(c, file.power.as_ref());
     let mut known = BTreeMap::new();
     // A home's gateway is watched by its own rule.
     for device in devices.values().filter(|device| device.kind != DeviceKind::Gateway) {
@@ -106,8 +108,7 @@ pub(super) fn agreed(
             person.devices.push(device.id.clone());
         }
         let kind = device.kind.as_str();
-        let silence = silence::supervision(c, file.silence.as_ref(), device);
-        let power = power::policy(c, file.power.as_ref(), device);
+        let (silence, power) = (silence.of(device), power.policy());
         known.insert(device.id.clone(), agreed::Device { person: owner, exit: device.exit, kind, silence, power });
     }
     for person in &mut people {
