@@ -24,6 +24,7 @@ pub enum Kind {
     Fault = 11,
     Nobody = 12,
     Silent = 13,
+    Release = 30,
 }
 
 /// One record's body.
@@ -42,6 +43,7 @@ pub enum Record {
     Fault(Fault),
     Nobody(Nobody),
     Silent(Silent),
+    Release(Release),
 }
 
 /// The process started: everything after has this boot's monotonic time.
@@ -400,6 +402,20 @@ pub struct Silent {
     pub for_s: u64,
 }
 
+/// A person has released a dose that was locked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// Whose: an id, never a name.
+    pub resident: String,
+    pub slot: String,
+    /// Local date of the dose, e.g. `2026-11-22`.
+    pub date: String,
+    /// Who: a staff id or the operating-system user of the command line.
+    pub by: String,
+    #[serde(default)]
+    pub note: String,
+}
+
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
@@ -428,6 +444,7 @@ impl Record {
             Record::Fault(_) => Kind::Fault,
             Record::Nobody(_) => Kind::Nobody,
             Record::Silent(_) => Kind::Silent,
+            Record::Release(_) => Kind::Release,
         }
     }
 
@@ -452,6 +469,7 @@ impl Record {
             Record::Fault(body) => put(body, out),
             Record::Nobody(body) => put(body, out),
             Record::Silent(body) => put(body, out),
+            Record::Release(body) => put(body, out),
         }
     }
 
@@ -474,6 +492,7 @@ impl Record {
             11 => Record::Fault(get(kind, body)?),
             12 => Record::Nobody(get(kind, body)?),
             13 => Record::Silent(get(kind, body)?),
+            30 => Record::Release(get(kind, body)?),
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
         })
     }

@@ -31,6 +31,15 @@ pub enum Request {
     Show { alarm: AlarmId },
     Act { alarm: AlarmId, act: ActWhat, by: String, note: String },
     Stat,
+    Doses,
+    Release {
+        resident: String,
+        slot: String,
+        /// Absent: the newest dose of the slot that is locked.
+        date: Option<String>,
+        by: String,
+        note: String,
+    },
 }
 
 /// `Ok` holds what was asked for; `Err` says in words why not.
@@ -110,6 +119,16 @@ async fn ask(request: Request, inbox: &Inbox<Input>, hall: &Hall, dispatcher: &D
         Request::Act { alarm, act, by, note } => {
             let (reply, answer) = oneshot::channel();
             put(Ask::Act { act: Act { alarm, act, by, note }, reply });
+            serde_json::to_value(answer.await.map_err(gone)??).map_err(|e| e.to_string())
+        }
+        Request::Doses => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Doses { reply });
+            serde_json::to_value(answer.await.map_err(gone)?).map_err(|e| e.to_string())
+        }
+        Request::Release { resident, slot, date, by, note } => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Release { resident, slot, date, by, note, reply });
             serde_json::to_value(answer.await.map_err(gone)??).map_err(|e| e.to_string())
         }
         Request::Stat => {

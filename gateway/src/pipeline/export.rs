@@ -49,6 +49,7 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Fault(body) => ("fault", plain(body)),
         Record::Nobody(body) => ("nobody", plain(body)),
         Record::Silent(body) => ("silent", plain(body)),
+        Record::Release(body) => ("release", plain(body)),
     }
 }
 

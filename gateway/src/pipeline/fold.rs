@@ -74,7 +74,8 @@ impl State {
         match record {
             Record::Decisions(decisions) => {
                 for decision in &decisions.decisions {
-                    self.care.apply(decision);
+                    // As `tell_devices` will number it, if it is one that is sent.
+                    self.care.apply(decision, recorded(header), Commands::id(header.seq, changes.len()));
                     match decision {
                         Decision::Note(_) => {}
                         Decision::Send(send) => changes.push(Change::Command {
@@ -104,7 +105,9 @@ impl State {
             Record::Quarantine(quarantine) => self.seen(&quarantine.device, at).quarantined += 1,
             Record::Refusal(refusal) => *self.refused.entry(refusal.lane).or_default() += refusal.count,
             Record::Path(path) => self.reach.apply(path, header.seq, at),
-            Record::Event(_) | Record::Boot(_) | Record::Fault(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
+            Record::Boot(_) => self.care.dose.begin(recorded(header)),
+            Record::Release(release) => self.care.dose.release(release, recorded(header)),
+            Record::Event(_) | Record::Fault(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
         }
         self.tell_devices(header, changes, outcomes);
     }

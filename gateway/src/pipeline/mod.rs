@@ -19,6 +19,7 @@ mod shortage;
 mod tests;
 pub mod view;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -360,6 +361,13 @@ pub fn home(config: &Config) -> Home {
             .into_iter()
             .map(|receiver| (receiver.name.clone(), receiver.path_labels()))
             .collect(),
+        planned: config.agreed.people.iter().flat_map(|person| &person.doses).fold(
+            BTreeMap::new(),
+            |mut planned: BTreeMap<_, BTreeSet<_>>, plan| {
+                planned.entry(plan.device.clone()).or_default().insert(plan.slot.clone());
+                planned
+            },
+        ),
     }
 }
 

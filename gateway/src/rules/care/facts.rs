@@ -43,6 +43,9 @@ pub struct Device {
     /// It has a connection. Absent: it never had one, as a device behind a bridge.
     #[serde(default)]
     pub online: Option<bool>,
+    /// When it connected last.
+    #[serde(default)]
+    pub came: Option<At>,
     #[serde(default)]
     pub bed: Option<Switch>,
     #[serde(default)]
@@ -99,6 +102,7 @@ impl Facts {
         // That its connection ended is no sign of life.
         if online {
             known.heard = Some(recorded);
+            known.came = Some(recorded);
         }
     }
 }
@@ -106,6 +110,11 @@ impl Facts {
 impl Device {
     fn see(&mut self, sight: &Sight<'_>) {
         self.heard = Some(sight.recorded);
+        // What speaks has a connection, whether it said so or not.
+        if self.online == Some(false) {
+            self.online = Some(true);
+            self.came = Some(sight.recorded);
+        }
         self.catching_up = match (sight.delayed, self.catching_up) {
             (true, Some((since, last))) if Self::goes_on(&last, &sight.recorded) => Some((since, sight.recorded)),
             (true, _) => Some((sight.recorded, sight.recorded)),

@@ -68,6 +68,8 @@ pub struct Care {
     #[serde(default)]
     pub dose: dose::Doses,
     #[serde(default)]
+    pub reminder: reminder::Reminders,
+    #[serde(default)]
     pub vital: vital::Vitals,
 }
 
@@ -89,6 +91,7 @@ impl Care {
         self.presence.see(sight);
         self.place.see(sight);
         self.dose.see(sight);
+        self.reminder.see(sight);
         self.vital.see(sight);
     }
 
@@ -96,8 +99,8 @@ impl Care {
         self.facts.alive(device, online, recorded);
     }
 
-    /// Folds a decision in.
-    pub fn apply(&mut self, decision: &Decision) {
+    /// Folds a decision in. `command`: the id under which a sent command goes out.
+    pub fn apply(&mut self, decision: &Decision, at: At, command: u64) {
         let basis = match decision {
             Decision::Raise(raise) => raise.basis.as_deref(),
             Decision::Note(note) => Some(&note.basis),
@@ -109,7 +112,9 @@ impl Care {
         }
         self.night.apply(decision);
         self.presence.apply(decision);
-        self.dose.apply(decision);
+        self.dose.apply(decision, at, command);
+        self.reminder.apply(decision, command);
+        self.vital.apply(decision);
     }
 }
 

@@ -10,7 +10,7 @@ use vaka_protocol::{AlarmId, DeviceId, Event};
 use super::agreed::Agreed;
 use super::moment::{At, Moment};
 use super::{Care, Sight, Watch};
-use crate::journal::record::{Act, ActWhat, Decision};
+use crate::journal::record::{Act, ActWhat, Decision, Release};
 use crate::limits::ASSIGNED_RESTART;
 use crate::rules::alarms::{Alarms, Change};
 use crate::rules::trigger::time_of;
@@ -35,6 +35,7 @@ impl Rehearsal {
         let watch = Watch::new(agreed);
         let (alarms, care) = (Alarms::default(), Care::default());
         let mut rehearsal = Rehearsal { alarms, care, home, watch, now, record: 1, log: Vec::new() };
+        rehearsal.begin();
         rehearsal.decide();
         rehearsal
     }
@@ -103,7 +104,21 @@ impl Rehearsal {
         (self.alarms, self.care) = minicbor_serde::from_slice(&bytes).expect("and read again");
         self.now = Moment { mono_ms: 0, boot: self.now.boot + 1, ..self.now };
         self.watch = Watch::new(self.watch.agreed().clone());
+        self.begin();
         self.decide();
+    }
+
+    /// A person releases a dose of a slot and local date.
+    pub fn release(&mut self, device: &DeviceId, release: &Release) {
+        let at = self.recorded();
+        self.care.dose.release(release, at);
+        self.watch.stirred(device);
+        self.decide();
+    }
+
+    fn begin(&mut self) {
+        let at = self.recorded();
+        self.care.dose.begin(at);
     }
 
     /// Another agreement holds from now.
@@ -136,8 +151,8 @@ impl Rehearsal {
                 Decision::Join(join) => self.alarms.apply_join(join, self.now.wall_ms, &mut changes),
                 Decision::Tell(_) | Decision::Say(_) | Decision::Note(_) | Decision::Send(_) => {}
             }
-            self.care.apply(&decision);
-            self.record += 1;
+            let at = self.recorded();
+            self.care.apply(&decision, at, at.record);
             self.log.push((self.now.wall_ms, decision));
         }
     }
