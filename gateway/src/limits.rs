@@ -359,8 +359,8 @@ pub const DOSE_EARLY_TOLERANCE_MS: i64 = 60_000;
 /// Doses that nothing is decided of are looked for so many days back: an outage of a week is told dose by dose. Beyond: not told.
 pub const DOSE_LOOK_BACK_DAYS: i32 = 8;
 
-/// Days from yesterday on that a schedule is filled from. A slot of one day a week is always in it.
-pub const DOSE_HORIZON_DAYS: i32 = 9;
+/// Days from yesterday on that a schedule is filled from: a slot of one dose a day fills it, one of a day a week is always in it.
+pub const DOSE_HORIZON_DAYS: i32 = 10;
 
 /// A dispenser that has just connected says first what it kept, for so long, in milliseconds: until then nothing is missed.
 /// Source: our choice; three times [`CATCH_UP_QUIET_MS`].

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{DoseCommand, Exit, Failure, local_time, print_json, print_line};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::journal::record::Release;
 use crate::pipeline::control::{self, Request};
 use crate::pipeline::keeper::{Ask, Input, Keeper};
 use crate::pipeline::view::Labels;
@@ -80,7 +81,7 @@ fn release(
         let (resident, slot, date, by, note) = parts();
         Request::Release { resident, slot, date, by, note }
     };
-    let row: DoseRow = match control::request(&config.journal.dir, &request) {
+    let released: Release = match control::request(&config.journal.dir, &request) {
         Some(answer) => {
             let value = answer.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?;
             serde_json::from_value(value).map_err(|e| Failure::new(Exit::Internal, &*attempt, e, ""))?
@@ -88,7 +89,8 @@ fn release(
         None => on_the_journal(config, parts(), &attempt)?
             .map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?,
     };
-    print_line(&line(&row, config))?;
+    let Release { resident, slot, date, by, .. } = released;
+    print_line(&format!("{date}  resident {resident}  {slot}  released by {by}"))?;
     Ok(Exit::Ok)
 }
 
@@ -99,7 +101,7 @@ fn on_the_journal(
     config: &Config,
     (resident, slot, date, by, note): Parts,
     attempt: &str,
-) -> Result<Result<DoseRow, String>, Failure> {
+) -> Result<Result<Release, String>, Failure> {
     let restored = restore::open(&config.journal.dir, config.journal.size_max_mib * 1024 * 1024)
         .map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -108,7 +110,7 @@ fn on_the_journal(
     keeper.begin();
     let (reply, mut answer) = tokio::sync::oneshot::channel();
     keeper.run_batch(&mut vec![Input::Ask(Ask::Release { resident, slot, date, by, note, reply })]);
-    let row = answer.try_recv().map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))?;
+    let released = answer.try_recv().map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))?;
     keeper.finish();
-    Ok(row)
+    Ok(released)
 }

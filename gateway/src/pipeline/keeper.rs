@@ -96,7 +96,7 @@ pub enum Ask {
         date: Option<String>,
         by: String,
         note: String,
-        reply: oneshot::Sender<Result<DoseRow, String>>,
+        reply: oneshot::Sender<Result<Release, String>>,
     },
     /// The config was read anew.
     Home {
@@ -123,7 +123,7 @@ enum Answer {
         reason: PublishReason,
     },
     Person(AlarmId, oneshot::Sender<Result<AlarmRow, String>>),
-    Released(Release, oneshot::Sender<Result<DoseRow, String>>),
+    Released(Release, oneshot::Sender<Result<Release, String>>),
 }
 
 pub struct Keeper {
@@ -715,9 +715,7 @@ impl Keeper {
                     let _ = reply.send(row.ok_or_else(|| format!("alarm {alarm} is gone")));
                 }
                 Answer::Released(release, reply) => {
-                    let agreed = self.watch.agreed();
-                    let row = rows::row_of(&self.restored.state.care, agreed, &release);
-                    let _ = reply.send(row.ok_or_else(|| format!("the dose of {} is gone", release.date)));
+                    let _ = reply.send(Ok(release));
                 }
             }
         }

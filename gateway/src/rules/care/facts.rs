@@ -46,6 +46,9 @@ pub struct Device {
     /// When it connected last.
     #[serde(default)]
     pub came: Option<At>,
+    /// When its connection ended last.
+    #[serde(default)]
+    pub gone: Option<At>,
     #[serde(default)]
     pub bed: Option<Switch>,
     #[serde(default)]
@@ -98,6 +101,9 @@ impl Facts {
     /// The device came (`online`) or went.
     pub fn alive(&mut self, device: &DeviceId, online: bool, recorded: At) {
         let known = self.0.entry(device.clone()).or_default();
+        if !online && known.online != Some(false) {
+            known.gone = Some(recorded);
+        }
         known.online = Some(online);
         // That its connection ended is no sign of life.
         if online {

@@ -121,6 +121,12 @@ impl Rehearsal {
         self.care.dose.begin(at);
     }
 
+    /// The process ends, and starts again at `at_ms`: what happened meanwhile nobody has heard.
+    pub fn asleep_until(&mut self, at_ms: i64) {
+        self.now.wall_ms = self.now.wall_ms.max(at_ms);
+        self.restart();
+    }
+
     /// Another agreement holds from now.
     pub fn agree(&mut self, agreed: Arc<Agreed>) {
         self.watch = Watch::new(agreed);

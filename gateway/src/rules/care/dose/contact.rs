@@ -25,7 +25,9 @@ pub fn contact(view: View<'_>, device: &DeviceId, until_ms: i64) -> Contact {
     let Some((known, heard)) = known.and_then(|known| known.heard.map(|heard| (known, heard))) else {
         return soon(start_ms);
     };
-    let silent_ms = DOSE_SILENT_MS - now.age_ms(&heard);
+    // As long as it was connected it was not silent, whether it had something to say or not.
+    let since = known.gone.filter(|gone| gone.record > heard.record).unwrap_or(heard);
+    let silent_ms = DOSE_SILENT_MS - now.age_ms(&since);
     match known.online {
         Some(true) => match known.came.filter(|came| came.boot == now.boot) {
             Some(came) => match DOSE_CONTACT_SETTLES_MS - now.age_ms(&came) {

@@ -11,7 +11,6 @@ use super::super::when::local;
 use super::memory::{Outcome, Told};
 use super::planned::Planned;
 use super::{Slot, slots};
-use crate::journal::record::Release;
 use crate::limits::DOSE_LOOK_BACK_DAYS;
 
 /// One row of `vaka dose list --json`: these keys are a fixed interface. Times are UTC milliseconds.
@@ -46,16 +45,6 @@ pub fn rows(care: &Care, agreed: &Agreed, now_ms: i64) -> Vec<DoseRow> {
     let order = |row: &DoseRow| (row.date.clone(), row.due_at, row.resident.clone(), row.slot.clone());
     rows.sort_by_cached_key(order);
     rows
-}
-
-/// The row of a dose that was released.
-pub fn row_of(care: &Care, agreed: &Agreed, release: &Release) -> Option<DoseRow> {
-    let told = care.dose.told(&release.resident, &release.slot)?.get(&release.date)?;
-    let person = agreed.people.iter().find(|person| person.id == release.resident)?;
-    let slots = slots(person);
-    let slot = slots.iter().find(|slot| slot.name == release.slot)?;
-    let planned = release.date.parse().ok().and_then(|date| slot.on(&agreed.zone, date));
-    Some(told_row(person, slot, &release.date, planned.as_ref(), told))
 }
 
 /// The date of the dose that a person may release: the one named, else the newest that is locked.

@@ -123,7 +123,9 @@ pub fn release_window(view: View<'_>, slot: &Slot<'_>, planned: &Planned<'_>, to
 fn is_due(view: View<'_>, wanted: &Wanted, pushed: Option<&Pushed>, out: &mut Out) -> bool {
     let now_ms = view.now.wall_ms;
     let Some(pushed) = pushed else { return !wanted.next.is_empty() };
-    let is_open = |asked: &&Asked| asked.closes_ms > now_ms && !wanted.done.contains(asked);
+    // What has opened and needs nothing more the dispenser knows itself; what has not is taken back.
+    let is_over = |asked: &Asked| asked.opens_ms <= now_ms && wanted.done.contains(asked);
+    let is_open = |asked: &&Asked| asked.closes_ms > now_ms && !is_over(asked);
     let left: Vec<&Asked> = pushed.slots.iter().filter(is_open).collect();
     let is_the_same = left.len() <= wanted.next.len() && left.iter().zip(&wanted.next).all(|(left, next)| *left == next);
     // Half a schedule is left: room for what has come within reach.
