@@ -169,3 +169,7 @@ fn answer(view: View<'_>, person: &Person, device: &DeviceId, open: &Open, out: 
     };
     out.note(view, RULE, Some(&person.id), what, &open.cause, finding);
 }
+
+#[cfg(test)]
+#[path = "reminder_tests.rs"]
+mod tests;

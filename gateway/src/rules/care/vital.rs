@@ -211,6 +211,8 @@ impl Readings {
 }
 
 pub fn judge(view: View<'_>, person: &Person, out: &mut Out) {
+    // A thermometer's words decide nothing else: for a limit they are looked at as they come.
+    out.eager |= person.vitals.iter().any(|threshold| threshold.kind == TEMPERATURE.0);
     for device in &person.devices {
         let Some(kinds) = view.care.vital.devices.get(device) else { continue };
         for threshold in &person.vitals {
@@ -256,10 +258,9 @@ impl Case<'_> {
         };
         let cause = format!("{word} {} {}", self.threshold.kind, self.device);
         let newest = &self.readings.newest;
-        let judged = [newest, extreme].into_iter();
+        let judged = [newest, extreme].into_iter().filter(|reading| self.is_news(&cause, reading));
         let first = judged.filter(|reading| is_beyond(reading) == Some(true)).min_by_key(|reading| reading.at.wall_ms);
-        if self.begins(&cause, first) {
-            let reading = first.unwrap_or(newest);
+        if let Some(reading) = first.filter(|_| !self.has_begun(&cause)) {
             self.raise(Lane::Care, stc, &cause, reading, self.beyond_words(side, limit, reading), out);
         } else {
             self.ends(&cause, is_beyond(newest) == Some(false), self.within_words(newest), out);
@@ -271,7 +272,7 @@ impl Case<'_> {
         let newest = &self.readings.newest;
         let cause = format!("unreadable {} {}", self.threshold.kind, self.device);
         let is_unreadable = self.number(newest).is_none();
-        if self.begins(&cause, is_unreadable.then_some(newest)) {
+        if is_unreadable && !self.has_begun(&cause) && self.is_news(&cause, newest) {
             let (kind, unit, value) = (&self.threshold.kind, &self.threshold.unit, shown(newest));
             let said = (
                 format!("{kind} kan inte jämföras. Värdet kom som {value}; gränsen är satt i {unit}."),
@@ -288,14 +289,16 @@ impl Case<'_> {
         (reading.unit == self.threshold.unit).then(|| Decimal::read(&reading.value)).flatten()
     }
 
-    /// Something is beyond that was not.
-    fn begins(&self, cause: &str, reading: Option<&Reading>) -> bool {
-        let Some(reading) = reading else { return false };
-        let resident = Some(self.person.id.as_str());
-        let has_begun = self.view.care.vital.beyond.contains_key(&key(NAME, resident, cause));
-        let ended = self.view.care.settled.upto(&key(NAME, resident, &format!("within {cause}"))).unwrap_or(0);
+    /// It is beyond, and has been told.
+    fn has_begun(&self, cause: &str) -> bool {
+        self.view.care.vital.beyond.contains_key(&key(NAME, Some(&self.person.id), cause))
+    }
+
+    /// Read since the last time beyond was over, and not long ago.
+    fn is_news(&self, cause: &str, reading: &Reading) -> bool {
+        let ended = key(NAME, Some(&self.person.id), &format!("within {cause}"));
         let is_fresh = self.view.now.age_ms(&reading.recorded) <= VITAL_FRESH_MS;
-        !has_begun && is_fresh && number(reading) > ended
+        is_fresh && number(reading) > self.view.care.settled.upto(&ended).unwrap_or(0)
     }
 
     fn raise(&self, lane: Lane, stc: u16, cause: &str, reading: &Reading, said: (String, String), out: &mut Out) {
@@ -374,3 +377,7 @@ fn number(reading: &Reading) -> i64 {
 fn shown(reading: &Reading) -> String {
     format!("{} {}", reading.value, reading.unit).trim_end().to_owned()
 }
+
+#[cfg(test)]
+#[path = "vital_tests.rs"]
+mod tests;

@@ -180,3 +180,7 @@ pub(super) fn date(c: &mut Check<'_>, key: &str, word: &Text) -> Option<Date> {
     date
 }
 
+
+#[cfg(test)]
+#[path = "dose_tests.rs"]
+mod tests;

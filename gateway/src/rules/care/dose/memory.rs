@@ -11,7 +11,7 @@ use super::super::Sight;
 use super::super::moment::At;
 use super::NAME;
 use crate::journal::record::{Decision, Note, Release};
-use crate::limits::{DOSE_ASKED_MAX, DOSE_REPEAT_MS, DOSE_REPORTS_MAX, DOSE_SLOTS_MAX, DOSE_TOLD_MAX};
+use crate::limits::{DOSE_ASKED_MAX, DOSE_EARLY_REACH_MS, DOSE_REPEAT_MS, DOSE_REPORTS_MAX, DOSE_SLOTS_MAX, DOSE_TOLD_MAX};
 
 /// What became of a planned dose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -285,8 +285,15 @@ impl Dispenser {
 
     fn ask(&mut self, pushed: Pushed) {
         let now_ms = pushed.at.wall_ms;
-        // What had not begun is taken back by the new schedule.
-        self.asked.retain(|asked| asked.opens_ms <= now_ms && !pushed.slots.contains(asked));
+        // What had not begun is taken back by the new schedule; what was given out too early has begun.
+        let reports = &self.reports;
+        let given = |report: &Report| matches!(report.outcome, DoseOutcome::Dispensed | DoseOutcome::Taken);
+        let has_begun = |asked: &Asked| {
+            let since_ms = asked.opens_ms - DOSE_EARLY_REACH_MS;
+            let of_slot = reports.get(&asked.slot).into_iter().flatten();
+            asked.opens_ms <= now_ms || of_slot.into_iter().any(|report| given(report) && report.at.wall_ms >= since_ms)
+        };
+        self.asked.retain(|asked| has_begun(asked) && !pushed.slots.contains(asked));
         self.asked.extend(pushed.slots.iter().cloned());
         self.asked.sort_by_key(|asked| asked.closes_ms);
         let beyond = self.asked.len().saturating_sub(DOSE_ASKED_MAX);

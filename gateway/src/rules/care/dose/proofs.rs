@@ -67,7 +67,7 @@ impl Stage {
 
     fn take(&mut self, step: Step) {
         let now_ms = self.story.now_ms();
-        let mut say = |stage: &mut Stage, outcome, at_ms: i64| {
+        let say = |stage: &mut Stage, outcome, at_ms: i64| {
             // What has no connection says nothing.
             if stage.online {
                 stage.last = Some((outcome, at_ms));
