@@ -114,7 +114,10 @@ impl Case<'_> {
                 prevented: None,
                 ..self.finding(planned, words::early(view, planned, report))
             };
-            out.raise(view, subject(self.person, self.slot.device), Lane::Care, UNKNOWN, finding);
+            // Seen again at once: how it ended is told of this alarm, which has to be there first.
+            if out.raise(view, subject(self.person, self.slot.device), Lane::Care, UNKNOWN, finding) {
+                return;
+            }
         }
         if let Some(outcome) = said(reports) {
             return self.end(planned, outcome, reports, out);
