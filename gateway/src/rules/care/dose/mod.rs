@@ -13,6 +13,8 @@ mod planned;
 mod proofs;
 pub mod rows;
 mod schedule;
+#[cfg(test)]
+mod schedule_tests;
 mod stock;
 #[cfg(test)]
 mod tests;
