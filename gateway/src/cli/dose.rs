@@ -86,8 +86,9 @@ fn release(
             let value = answer.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?;
             serde_json::from_value(value).map_err(|e| Failure::new(Exit::Internal, &*attempt, e, ""))?
         }
-        None => on_the_journal(config, parts(), &attempt)?
-            .map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?,
+        None => {
+            on_the_journal(config, parts(), &attempt)?.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?
+        }
     };
     let Release { resident, slot, date, by, .. } = released;
     print_line(&format!("{date}  resident {resident}  {slot}  released by {by}"))?;

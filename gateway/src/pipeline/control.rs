@@ -27,9 +27,18 @@ const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    Alarms { all: bool },
-    Show { alarm: AlarmId },
-    Act { alarm: AlarmId, act: ActWhat, by: String, note: String },
+    Alarms {
+        all: bool,
+    },
+    Show {
+        alarm: AlarmId,
+    },
+    Act {
+        alarm: AlarmId,
+        act: ActWhat,
+        by: String,
+        note: String,
+    },
     Stat,
     Doses,
     Release {

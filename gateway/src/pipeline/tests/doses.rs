@@ -138,7 +138,10 @@ fn a_person_releases_a_dose_that_was_missed_and_a_restart_remembers_it() {
     bench.alive("1");
     assert!(bench.release("morning", Some(&row.date)).expect_err("once").contains("was released by anna already"));
     let row = bench.doses().remove(0);
-    assert_eq!((row.locked, row.released_by.as_deref(), row.note.as_deref()), (false, Some("anna"), Some("spoke with the nurse")));
+    assert_eq!(
+        (row.locked, row.released_by.as_deref(), row.note.as_deref()),
+        (false, Some("anna"), Some("spoke with the nurse"))
+    );
     bench.publish("disp", r#"{"v":1,"restart":1,"seq":3,"event":{"dose":{"slot":"morning","outcome":"taken"}}}"#);
     assert!(bench.rows()[0].over, "its receivers hear that it was taken");
     assert_eq!(bench.doses()[0].state, "taken");

@@ -83,9 +83,8 @@ impl Reminders {
             }
             Decision::Note(note) if note.rule == NAME => {
                 let resident = note.basis.resident.as_deref().unwrap_or_default();
-                let is_it = |open: &Open| {
-                    open.resident == resident && open.cause == note.slot && open.upto == note.basis.upto
-                };
+                let is_it =
+                    |open: &Open| open.resident == resident && open.cause == note.slot && open.upto == note.basis.upto;
                 self.open.values_mut().for_each(|open| open.retain(|_, open| !is_it(open)));
                 self.open.retain(|_, open| !open.is_empty());
             }
@@ -135,10 +134,9 @@ fn remind(view: View<'_>, person: &Person, reminder: &Reminder, out: &mut Out) {
 fn answer(view: View<'_>, person: &Person, device: &DeviceId, open: &Open, out: &mut Out) {
     let at = open.cause.split_once(' ').map_or(open.cause.as_str(), |(at, _)| at);
     let (what, said) = match open.done {
-        Some((_, true)) => (
-            "reminder-shown",
-            (format!("Påminnelsen {at} visades."), format!("The reminder of {at} was shown.")),
-        ),
+        Some((_, true)) => {
+            ("reminder-shown", (format!("Påminnelsen {at} visades."), format!("The reminder of {at} was shown.")))
+        }
         Some((_, false)) => (
             "reminder-refused",
             (

@@ -22,8 +22,7 @@ fn utc(text: &str) -> i64 {
 fn agreed(zone: &str, days: Days, expiry_min: i64) -> Arc<Agreed> {
     let at = time(10, 0, 0, 0);
     let reminder = Reminder { device: lamp(), days, at, text: "Dags för gymmet".into(), expiry_ms: expiry_min * MIN };
-    let person =
-        Person { id: "r 1".into(), devices: vec![lamp()], reminders: vec![reminder], ..Person::default() };
+    let person = Person { id: "r 1".into(), devices: vec![lamp()], reminders: vec![reminder], ..Person::default() };
     let device = Device { person: Some(0), kind: "feedback", ..Device::default() };
     let devices = BTreeMap::from([(lamp(), device)]);
     Arc::new(Agreed { zone: TimeZone::get(zone).unwrap(), people: vec![person], devices })
@@ -94,7 +93,10 @@ fn it_comes_late_within_its_expiry_and_never_beyond() {
 fn one_of_a_day_a_week_is_not_forgotten() {
     let mut story = story("2026-11-22T12:00:00Z", Days::of(&[Weekday::Sunday]));
     story.until(utc("2026-12-07T00:00:00Z"));
-    assert_eq!(sent(&story).iter().map(|(at, _)| *at).collect::<Vec<_>>(), [utc("2026-11-29T09:00:00Z"), utc("2026-12-06T09:00:00Z")]);
+    assert_eq!(
+        sent(&story).iter().map(|(at, _)| *at).collect::<Vec<_>>(),
+        [utc("2026-11-29T09:00:00Z"), utc("2026-12-06T09:00:00Z")]
+    );
 }
 
 proptest! {

@@ -14,7 +14,7 @@ use super::agreed::Person;
 use super::moment::At;
 use super::{Finding, Out, Sight, Subject, View, key, seen_at};
 use crate::journal::record::Decision;
-use crate::limits::{VITAL_FRESH_MS, VITAL_KINDS_MAX, VITALS_BEYOND_MAX};
+use crate::limits::{ASSIGNED_RESTART, VITAL_FRESH_MS, VITAL_KINDS_MAX, VITALS_BEYOND_MAX};
 
 pub const NAME: &str = "vital";
 pub const VERSION: u16 = 1;
@@ -120,6 +120,8 @@ struct Reading {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Readings {
     newest: Reading,
+    /// The device's own number of the newest.
+    number: (u32, u64),
     highest: Reading,
     lowest: Reading,
 }
@@ -155,9 +157,10 @@ impl Vitals {
         let reading = Reading { value, unit, at: sight.at, recorded: sight.recorded };
         let kinds = self.devices.entry(sight.device.clone()).or_default();
         match kinds.get_mut(&kind) {
-            Some(known) => known.see(reading),
+            Some(known) => known.see(reading, (sight.restart, sight.seq)),
             None => {
-                let known = Readings { newest: reading.clone(), highest: reading.clone(), lowest: reading };
+                let number = (sight.restart, sight.seq);
+                let known = Readings { newest: reading.clone(), number, highest: reading.clone(), lowest: reading };
                 kinds.insert(kind, known);
             }
         }
@@ -191,7 +194,11 @@ impl Vitals {
 }
 
 impl Readings {
-    fn see(&mut self, reading: Reading) {
+    fn see(&mut self, mut reading: Reading, number: (u32, u64)) {
+        // A device's numbers say more than its clock, which may have been set back.
+        if self.is_numbered() && number > self.number && reading.at.is_before(&self.newest.at) {
+            reading.at = reading.recorded;
+        }
         let is_past = |known: &Reading| {
             known.unit != reading.unit || reading.recorded.wall_ms - known.recorded.wall_ms > VITAL_FRESH_MS
         };
@@ -204,9 +211,14 @@ impl Readings {
         if is_past(&self.lowest) || (new.is_some() && (new < read(&self.lowest) || read(&self.lowest).is_none())) {
             self.lowest = reading.clone();
         }
-        if reading.at.wall_ms >= self.newest.at.wall_ms {
+        if !reading.at.is_before(&self.newest.at) {
             self.newest = reading;
+            self.number = number;
         }
+    }
+
+    fn is_numbered(&self) -> bool {
+        self.number.0 != ASSIGNED_RESTART
     }
 }
 

@@ -66,7 +66,8 @@ fn overs(story: &Rehearsal) -> usize {
 
 #[test]
 fn numbers_are_compared_as_they_are_written() {
-    let ascending = ["-12.5", "-12.05", "-1", "-0.3", "0", "0.1", "0.10000000000000000001", "2", "9.99", "10", "120.01"];
+    let ascending =
+        ["-12.5", "-12.05", "-1", "-0.3", "0", "0.1", "0.10000000000000000001", "2", "9.99", "10", "120.01"];
     for pair in ascending.windows(2) {
         assert!(decimal(pair[0]) < decimal(pair[1]), "{pair:?}");
     }
@@ -88,7 +89,10 @@ fn a_reading_beyond_the_limit_is_told_once_with_who_set_it_and_over_when_it_is_b
         let raises = raised(&story);
         let [raise] = raises[..] else { panic!("{raises:?}") };
         assert_eq!((raise.lane, raise.dty, raise.stc), (Lane::Care, 19, 100));
-        assert_eq!(raise.en, "heart_rate 121 1/min, above 120.0. The limit was set by Anna Ek, sjuksköterska on 2026-11-01.");
+        assert_eq!(
+            raise.en,
+            "heart_rate 121 1/min, above 120.0. The limit was set by Anna Ek, sjuksköterska on 2026-11-01."
+        );
         assert_eq!(raise.sv, "heart_rate 121 1/min, över 120.0. Gränsen satte Anna Ek, sjuksköterska 2026-11-01.");
     }
     let alarm = raised(&story)[0].alarm.clone();
@@ -143,8 +147,31 @@ fn a_backlog_loses_no_reading_beyond_the_limit() {
 }
 
 #[test]
+fn a_device_whose_clock_was_set_back_is_still_heard() {
+    let mut vitals = Vitals::default();
+    let read = |vitals: &mut Vitals, seq: u64, value: &str, at_ms: i64| {
+        let recorded = At { wall_ms: START + i64::try_from(seq).unwrap() * MIN, mono_ms: 0, boot: seq as u32, record: seq };
+        let at = At { wall_ms: at_ms, ..recorded };
+        let (device, event) = (monitor(), vital(value, "1/min"));
+        let sight = Sight { device: &device, restart: 1, seq, event: &event, at, recorded, delayed: false, suspect: false };
+        vitals.see(&sight);
+    };
+    read(&mut vitals, 2, "80", START);
+    read(&mut vitals, 3, "90", START - 60 * MIN);
+    read(&mut vitals, 1, "70", START - 61 * MIN);
+    let newest = &vitals.devices[&monitor()]["heart_rate"].newest;
+    assert_eq!((newest.value.as_str(), newest.at.wall_ms), ("90", START + 3 * MIN));
+}
+
+#[test]
 fn a_room_has_its_own_device_type() {
-    let room = Threshold { kind: "temperature".into(), unit: "°C".into(), below: Some(decimal("16.5")), above: None, ..threshold() };
+    let room = Threshold {
+        kind: "temperature".into(),
+        unit: "°C".into(),
+        below: Some(decimal("16.5")),
+        above: None,
+        ..threshold()
+    };
     let mut story = story(vec![room]);
     story.event(&monitor(), &Event::Temperature { centi_c: 1_650 });
     assert!(raised(&story).is_empty());

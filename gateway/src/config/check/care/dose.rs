@@ -92,7 +92,10 @@ pub(in crate::config) fn dose(c: &mut Check<'_>, people: &mut People, table: &Sp
     let Some(person) = people.find(c, table.resident.as_ref(), whole) else { return };
     if !person.devices.contains(&device) {
         let id = &person.id;
-        c.wrong(&table.device, format!("dispenser `{device}` is not `{id}`'s; add `resident = \"{id}\"` to its [[device]]"));
+        c.wrong(
+            &table.device,
+            format!("dispenser `{device}` is not `{id}`'s; add `resident = \"{id}\"` to its [[device]]"),
+        );
         return;
     }
     let same = |plan: &&Plan| plan.device == device && plan.slot == slot;
@@ -100,7 +103,8 @@ pub(in crate::config) fn dose(c: &mut Check<'_>, people: &mut People, table: &Sp
         c.wrong(&table.slot, format!("slot `{slot}` has another [[dose]] on one of these days; a slot holds one dose a day: give the second its own slot"));
         return;
     }
-    let mut slots: Vec<&str> = person.doses.iter().filter(|plan| plan.device == device).map(|plan| plan.slot.as_str()).collect();
+    let mut slots: Vec<&str> =
+        person.doses.iter().filter(|plan| plan.device == device).map(|plan| plan.slot.as_str()).collect();
     slots.sort_unstable();
     slots.dedup();
     if !slots.contains(&slot.as_str()) && slots.len() == DOSE_SLOTS_MAX {
@@ -152,7 +156,10 @@ fn early(c: &mut Check<'_>, table: &Table) -> Option<i64> {
     };
     match &table.early_min {
         Some(value) if !allowed => {
-            c.wrong(value, "`early_min` needs `early = \"allow\"`: without it a dose is not given out before its time".to_owned());
+            c.wrong(
+                value,
+                "`early_min` needs `early = \"allow\"`: without it a dose is not given out before its time".to_owned(),
+            );
             None
         }
         Some(value) => c.number("early_min", value, 1, EARLY_MIN_MAX),
@@ -179,7 +186,6 @@ pub(super) fn date(c: &mut Check<'_>, key: &str, word: &Text) -> Option<Date> {
     }
     date
 }
-
 
 #[cfg(test)]
 #[path = "dose_tests.rs"]

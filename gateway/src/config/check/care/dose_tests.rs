@@ -85,7 +85,10 @@ fn a_wrong_dose_is_said_with_its_fix() {
         (MORNING.replace("\"r1\"", "\"r2\""), "dispenser `disp` is not `r2`'s"),
         (MORNING.replace("morning", "a name that is far too long to fit the wire"), "1 to 32 bytes"),
         (MORNING.replace("08:00", "8 o'clock"), "expected a local time"),
-        (format!("{MORNING}{}", MORNING.replace("r1", "r2").replace("morning", "noon")), "a dispenser serves one person"),
+        (
+            format!("{MORNING}{}", MORNING.replace("r1", "r2").replace("morning", "noon")),
+            "a dispenser serves one person",
+        ),
     ] {
         let complaint = parse(&text).map(|_| ()).unwrap_err();
         assert!(complaint.contains(said), "{complaint}\n  does not say: {said}");

@@ -123,7 +123,8 @@ pub(super) fn agreed(
         person.presence = presence::presence(c, file.presence.as_ref(), own.and_then(|own| own.presence.as_ref()));
     }
     let kinds = devices.values().map(|device| (device.id.clone(), device.kind)).collect();
-    let behind_bridge = devices.values().filter(|device| device.via.is_some()).map(|device| device.id.clone()).collect();
+    let behind_bridge =
+        devices.values().filter(|device| device.via.is_some()).map(|device| device.id.clone()).collect();
     let mut people = People { people, devices: kinds, behind_bridge };
     for table in &file.fence {
         place::fence(c, &mut people, table);

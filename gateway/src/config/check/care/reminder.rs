@@ -29,7 +29,10 @@ pub(in crate::config) fn reminder(c: &mut Check<'_>, people: &mut People, table:
     let table = table.get_ref();
     let device = people.device(c, "device", &table.device, &[DeviceKind::Feedback, DeviceKind::Dispenser]);
     if device.as_ref().is_some_and(|device| people.is_behind_bridge(device)) {
-        c.wrong(&table.device, "a device behind a bridge cannot be sent a reminder; name one with a connection of its own".to_owned());
+        c.wrong(
+            &table.device,
+            "a device behind a bridge cannot be sent a reminder; name one with a connection of its own".to_owned(),
+        );
     }
     let days = days(c, table.days.as_deref(), whole, "reminder");
     let at = time(c, "at", &table.at);
@@ -37,11 +40,15 @@ pub(in crate::config) fn reminder(c: &mut Check<'_>, people: &mut People, table:
     if text.trim().is_empty() || text.len() > WORDS_BYTES_MAX {
         c.wrong(&table.text, format!("`text`: expected 1 to {WORDS_BYTES_MAX} bytes, found {}", text.len()));
     }
-    let expiry = table.expiry_min.as_ref().map_or(Some(EXPIRY_MIN), |value| c.number("expiry_min", value, 1, EXPIRY_MIN_MAX));
+    let expiry =
+        table.expiry_min.as_ref().map_or(Some(EXPIRY_MIN), |value| c.number("expiry_min", value, 1, EXPIRY_MIN_MAX));
     let Some(person) = people.find(c, table.resident.as_ref(), whole) else { return };
     let (Some(device), Some(days), Some(expiry)) = (device, days, expiry) else { return };
     if person.reminders.iter().any(|known| known.device == device && known.at == at && known.days.overlaps(days)) {
-        c.wrong(&table.at, format!("`{device}` has another [[reminder]] at this time on one of these days; join the two texts"));
+        c.wrong(
+            &table.at,
+            format!("`{device}` has another [[reminder]] at this time on one of these days; join the two texts"),
+        );
         return;
     }
     person.reminders.push(Reminder { device, days, at, text: text.clone(), expiry_ms: expiry * 60_000 });

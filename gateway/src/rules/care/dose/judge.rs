@@ -51,7 +51,9 @@ pub fn slot(view: View<'_>, person: &Person, slot: &Slot<'_>, out: &mut Out) {
     }
     let first_ms = waiting.first().map_or(i64::MAX, |(planned, _)| planned.opens_ms);
     let mut of_told: Vec<(Planned<'_>, Vec<Report>)> = Vec::new();
-    let is_news = |report: &&Report| report.at.record > looked_at || report.at.wall_ms >= first_ms.saturating_sub(DOSE_EARLY_REACH_MS);
+    let is_news = |report: &&Report| {
+        report.at.record > looked_at || report.at.wall_ms >= first_ms.saturating_sub(DOSE_EARLY_REACH_MS)
+    };
     for report in case.reports.iter().filter(is_news) {
         let Some(planned) = slot.of(zone, report.at.wall_ms) else {
             case.unplanned(report, dispenser.since(slot.name), out);
@@ -240,9 +242,8 @@ impl Case<'_> {
     fn correct(&self, planned: &Planned<'_>, told: &Told, out: &mut Out) {
         let view = self.view;
         let zone = &view.agreed.zone;
-        let is_of = |report: &&Report| {
-            self.slot.of(zone, report.at.wall_ms).is_some_and(|known| known.date == planned.date)
-        };
+        let is_of =
+            |report: &&Report| self.slot.of(zone, report.at.wall_ms).is_some_and(|known| known.date == planned.date);
         let mut reports: Vec<Report> = self.reports.iter().filter(is_of).copied().collect();
         reports.sort_by_key(|report| (report.at.wall_ms, report.at.record));
         let is_out = reports.iter().any(|report| report.outcome == DoseOutcome::Dispensed);
@@ -254,8 +255,12 @@ impl Case<'_> {
         };
         let note = |what: &str, said: (String, String), out: &mut Out| {
             let cause = format!("corrected {}", self.slot.name);
-            let finding =
-                Finding { cause, upto: i64::try_from(upto).unwrap_or(i64::MAX), seen: self.seen(&reports), ..self.finding(planned, said) };
+            let finding = Finding {
+                cause,
+                upto: i64::try_from(upto).unwrap_or(i64::MAX),
+                seen: self.seen(&reports),
+                ..self.finding(planned, said)
+            };
             out.note(view, RULE, Some(&self.person.id), what, &planned.name(), finding)
         };
         if told.outcome == Outcome::Taken {
@@ -263,7 +268,8 @@ impl Case<'_> {
             if let Some(report) = reports.iter().rev().find(against) {
                 let said = words::contradicted(view, planned, report);
                 if note("dose-contradicted", said.clone(), out) {
-                    let outcome = if report.outcome == DoseOutcome::Jammed { Outcome::Jammed } else { Outcome::Unknown };
+                    let outcome =
+                        if report.outcome == DoseOutcome::Jammed { Outcome::Jammed } else { Outcome::Unknown };
                     let finding = Finding { seen: self.seen(&reports), ..self.finding(planned, said) };
                     self.tell((outcome, true), finding, out);
                 }
@@ -320,7 +326,12 @@ impl Case<'_> {
             said: words::unplanned(view, self.slot.name, report),
             happened_at: Some(report.at.wall_ms),
             seen: self.seen(std::slice::from_ref(report)),
-            agreed: self.slot.plans.iter().map(|plan| ("dose.at".to_owned(), plan.at.strftime("%H:%M").to_string())).collect(),
+            agreed: self
+                .slot
+                .plans
+                .iter()
+                .map(|plan| ("dose.at".to_owned(), plan.at.strftime("%H:%M").to_string()))
+                .collect(),
             ..Finding::default()
         };
         let stc = if report.outcome == DoseOutcome::Jammed { JAMMED } else { UNKNOWN };

@@ -11,7 +11,9 @@ use super::super::Sight;
 use super::super::moment::At;
 use super::NAME;
 use crate::journal::record::{Decision, Note, Release};
-use crate::limits::{DOSE_ASKED_MAX, DOSE_EARLY_REACH_MS, DOSE_REPEAT_MS, DOSE_REPORTS_MAX, DOSE_SLOTS_MAX, DOSE_TOLD_MAX};
+use crate::limits::{
+    DOSE_ASKED_MAX, DOSE_EARLY_REACH_MS, DOSE_REPEAT_MS, DOSE_REPORTS_MAX, DOSE_SLOTS_MAX, DOSE_TOLD_MAX,
+};
 
 /// What became of a planned dose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,10 +64,7 @@ pub struct Report {
 impl Report {
     /// A person has to look: what was to happen did not.
     pub fn is_bad(&self) -> bool {
-        matches!(
-            self.outcome,
-            DoseOutcome::Missed | DoseOutcome::Refused | DoseOutcome::Jammed | DoseOutcome::Unknown
-        )
+        matches!(self.outcome, DoseOutcome::Missed | DoseOutcome::Refused | DoseOutcome::Jammed | DoseOutcome::Unknown)
     }
 }
 

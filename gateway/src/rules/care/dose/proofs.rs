@@ -149,7 +149,7 @@ fn decided(story: &Rehearsal, from_ms: i64) -> Vec<(i64, String)> {
 const START: &str = "2026-11-22T05:00:00Z";
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
     fn every_dose_has_one_outcome_whatever_happens(steps in prop::collection::vec(step(), 1..60)) {

@@ -127,7 +127,8 @@ fn is_due(view: View<'_>, wanted: &Wanted, pushed: Option<&Pushed>, out: &mut Ou
     let is_over = |asked: &Asked| asked.opens_ms <= now_ms && wanted.done.contains(asked);
     let is_open = |asked: &&Asked| asked.closes_ms > now_ms && !is_over(asked);
     let left: Vec<&Asked> = pushed.slots.iter().filter(is_open).collect();
-    let is_the_same = left.len() <= wanted.next.len() && left.iter().zip(&wanted.next).all(|(left, next)| *left == next);
+    let is_the_same =
+        left.len() <= wanted.next.len() && left.iter().zip(&wanted.next).all(|(left, next)| *left == next);
     // Half a schedule is left: room for what has come within reach.
     let runs_out = left.len() <= SCHEDULE_SLOTS_MAX / 2 && left.len() < wanted.next.len();
     let is_old = !wanted.next.is_empty() && out.has_lasted(view, &pushed.at, DOSE_SCHEDULE_MS);

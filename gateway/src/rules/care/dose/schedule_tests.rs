@@ -95,7 +95,8 @@ fn people_see_what_is_planned_and_what_became_of_it() {
         let rows = rows::rows(&story.care, &agreed, story.now_ms());
         rows.into_iter().map(|row| (row.slot, row.date, row.state, row.locked)).collect::<Vec<_>>()
     };
-    let row = |slot: &str, date: &str, state: &str, locked| (slot.to_owned(), date.to_owned(), state.to_owned(), locked);
+    let row =
+        |slot: &str, date: &str, state: &str, locked| (slot.to_owned(), date.to_owned(), state.to_owned(), locked);
     let told = rows(&story);
     assert_eq!(
         told,

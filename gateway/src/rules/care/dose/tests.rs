@@ -120,7 +120,10 @@ fn reminders(story: &Rehearsal) -> Vec<i64> {
     sent(story).into_iter().filter_map(of).collect()
 }
 
-pub fn schedules(story: &Rehearsal) -> Vec<(i64, Vec<(String, i64, i64)>)> {
+/// When a schedule was sent, and its slots: name, opens, closes.
+type Sent = (i64, Vec<(String, i64, i64)>);
+
+pub fn schedules(story: &Rehearsal) -> Vec<Sent> {
     let of = |(at, command): (i64, &Command)| match command {
         Command::Schedule { slots } => {
             Some((at, slots.iter().map(|s| (s.slot.to_string(), s.opens_at, s.closes_at)).collect()))
@@ -210,7 +213,10 @@ fn a_released_dose_that_nobody_takes_is_told() {
     release(&mut story, date(2026, 11, 22));
     confirm(&mut story);
     story.until(utc("2026-11-22T15:00:00Z"));
-    assert_eq!(raised(&story).iter().map(|raise| raise.cause.as_str()).collect::<Vec<_>>(), ["dose morning", "released morning"]);
+    assert_eq!(
+        raised(&story).iter().map(|raise| raise.cause.as_str()).collect::<Vec<_>>(),
+        ["dose morning", "released morning"]
+    );
 }
 
 #[test]

@@ -24,8 +24,12 @@ fn due(planned: &Planned<'_>) -> String {
 pub fn silent(view: View<'_>, planned: &Planned<'_>) -> Said {
     let (at, until) = (due(planned), clock(&view.agreed.zone, planned.closes_ms));
     (
-        format!("Dosen {at}: fördelaren är tyst. Det går inte att veta om dosen ges. Någon behöver se efter före {until}."),
-        format!("Dose {at}: dispenser is silent. Whether it is given cannot be known. Somebody has to look before {until}."),
+        format!(
+            "Dosen {at}: fördelaren är tyst. Det går inte att veta om dosen ges. Någon behöver se efter före {until}."
+        ),
+        format!(
+            "Dose {at}: dispenser is silent. Whether it is given cannot be known. Somebody has to look before {until}."
+        ),
     )
 }
 
@@ -53,8 +57,12 @@ pub fn ended(view: View<'_>, planned: &Planned<'_>, outcome: Outcome, shown: &[R
         Outcome::NotTaken => {
             let out = out.unwrap_or_default();
             (
-                format!("Dosen {at} är inte tagen. Den matades ut {out}, och fördelaren märkte inte att den togs före {until}."),
-                format!("Dose {at} is not taken. It was given out at {out}; the dispenser saw nobody take it before {until}."),
+                format!(
+                    "Dosen {at} är inte tagen. Den matades ut {out}, och fördelaren märkte inte att den togs före {until}."
+                ),
+                format!(
+                    "Dose {at} is not taken. It was given out at {out}; the dispenser saw nobody take it before {until}."
+                ),
             )
         }
         Outcome::Missed => match of(DoseOutcome::Missed) {
@@ -102,7 +110,9 @@ pub fn contradicted(view: View<'_>, planned: &Planned<'_>, report: &Report) -> S
     let said = report.outcome.as_str();
     (
         format!("Dosen {at}: motsägande besked. Fördelaren sade att den togs, och {when} något annat ({said})."),
-        format!("Dose {at}: contradicting words. The dispenser said that it was taken, and at {when} otherwise ({said})."),
+        format!(
+            "Dose {at}: contradicting words. The dispenser said that it was taken, and at {when} otherwise ({said})."
+        ),
     )
 }
 
@@ -110,7 +120,9 @@ pub fn unplanned(view: View<'_>, slot: &str, report: &Report) -> Said {
     let (when, said) = (clock(&view.agreed.zone, report.at.wall_ms), report.outcome.as_str());
     (
         format!("Dos utanför schemat. Fördelaren sade {when} om facket {slot}: {said}. Ingen dos var planerad då."),
-        format!("Dose outside the schedule. At {when} the dispenser said of slot {slot}: {said}. None was planned then."),
+        format!(
+            "Dose outside the schedule. At {when} the dispenser said of slot {slot}: {said}. None was planned then."
+        ),
     )
 }
 
@@ -137,10 +149,8 @@ pub fn reminded(planned: &Planned<'_>) -> Said {
 }
 
 pub const TAKEN_IN_TIME: (&str, &str) = ("Att dosen hade tagits i tid.", "The dose taken in time.");
-pub const HEARD: (&str, &str) = (
-    "Att fördelaren hade haft ström och förbindelse.",
-    "A dispenser with power and a connection.",
-);
+pub const HEARD: (&str, &str) =
+    ("Att fördelaren hade haft ström och förbindelse.", "A dispenser with power and a connection.");
 
 pub fn schedule_sent(count: usize) -> Said {
     (format!("Schemat med {count} doser sändes till fördelaren."), format!("The schedule of {count} doses was sent."))
