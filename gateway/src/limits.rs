@@ -501,3 +501,79 @@ pub const CHARGED_PERCENT: u8 = 5;
 /// Longest time without any event after which the silence rule records that it listens, in milliseconds, so that a quiet home can be
 /// told from a gateway that did not run. Shorter: more records (at most 24 a day now, of 150 bytes); longer: shorter outages go unseen.
 pub const LISTENING_MS: i64 = 60 * 60 * 1_000;
+
+/// A word of a dispenser's so long before a dose opens is still of that dose, in milliseconds: given out too early, or by a clock that is
+/// wrong. Earlier: of the dose before. Source: our choice.
+pub const DOSE_EARLY_REACH_MS: i64 = 2 * 60 * 60 * 1_000;
+
+/// A word of a dispenser's so long after a dose has closed is still of that dose, in milliseconds, where no other has begun.
+/// Later: of no planned dose, and told as such. Source: our choice.
+pub const DOSE_LATE_REACH_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Given out so long before its time is not told as early, in milliseconds: the clocks of two devices differ.
+pub const DOSE_EARLY_TOLERANCE_MS: i64 = 60_000;
+
+/// Doses that nothing is decided of are looked for so many days back: an outage of a week is told dose by dose. Beyond: not told.
+pub const DOSE_LOOK_BACK_DAYS: i32 = 8;
+
+/// Days from yesterday on that a schedule is filled from: a slot of one dose a day fills it, one of a day a week is always in it.
+pub const DOSE_HORIZON_DAYS: i32 = 10;
+
+/// A dispenser that has just connected says first what it kept, for so long, in milliseconds: until then nothing is missed.
+/// Source: our choice; three times [`CATCH_UP_QUIET_MS`].
+pub const DOSE_CONTACT_SETTLES_MS: i64 = 30_000;
+
+/// A dispenser whose connection is gone is silent when it has not been heard for so long, in milliseconds. Shorter: a change of
+/// network at dose time is an alarm; longer: less of the grace is left for the visit. Source: our choice.
+pub const DOSE_SILENT_MS: i64 = 5 * 60 * 1_000;
+
+/// As [`DOSE_SILENT_MS`], of a dispenser that has never told of its connection. Source: our choice, to be replaced by what is agreed of
+/// each device's supervision.
+pub const DOSE_HEARD_MS: i64 = 60 * 60 * 1_000;
+
+/// After a start of the gateway a dispenser has so long to come back before it counts as silent, in milliseconds.
+/// Source: our choice; devices try again within a minute.
+pub const DOSE_START_MS: i64 = 120_000;
+
+/// So long after a dose has closed its outcome is told at the latest, in milliseconds, whether it is clear or not.
+pub const DOSE_UNCLEAR_MS: i64 = 10 * 60 * 1_000;
+
+/// A dispenser's word that is of no planned dose is told if it was recorded so long ago at the most, in milliseconds: a new agreement
+/// must not tell of what was before it.
+pub const DOSE_UNPLANNED_MS: i64 = 60 * 60 * 1_000;
+
+/// A schedule that a dispenser has not confirmed so long after it was sent is told, in milliseconds. Source: our choice: a quarter of the
+/// usual grace; the dispenser still has the schedule before it.
+pub const DOSE_CONFIRM_MS: i64 = 15 * 60 * 1_000;
+
+/// A schedule is sent again after so long, in milliseconds, and is not delivered when it is older.
+pub const DOSE_SCHEDULE_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// The same outcome of the same slot within so many milliseconds is the same word, sent under another number.
+pub const DOSE_REPEAT_MS: i64 = 1_000;
+
+/// Words of a dispenser on one slot that are remembered: eight days of given out and taken. Beyond: of the outcome said most often the
+/// oldest. About 45 bytes each.
+pub const DOSE_REPORTS_MAX: usize = 16;
+
+/// Slots of one dispenser, and of one resident, that are remembered. Beyond: the one named longest ago. [[dose]] allows as many.
+pub const DOSE_SLOTS_MAX: usize = 16;
+
+/// Doses of one slot whose outcome is remembered, by date. Beyond: the oldest. Two weeks: more than [`DOSE_LOOK_BACK_DAYS`].
+pub const DOSE_TOLD_MAX: usize = 16;
+
+/// Doses that a dispenser was asked for, remembered until they are decided. Beyond: the oldest. About 40 bytes each.
+pub const DOSE_ASKED_MAX: usize = 32;
+
+/// Reminders of one device whose answer is awaited. Beyond: the oldest. Each is forgotten when it is answered or has expired.
+pub const REMINDERS_OPEN_MAX: usize = 16;
+
+/// Kinds of readings of one device that are remembered. Beyond: the one read longest ago. Three readings each.
+pub const VITAL_KINDS_MAX: usize = 8;
+
+/// Limits of one resident that a reading may be beyond at once. Beyond: the one that began first is forgotten.
+pub const VITALS_BEYOND_MAX: usize = 32;
+
+/// A reading is judged until so long after it was recorded, in milliseconds; its like in that time is remembered at its highest and
+/// lowest. Longer: a new limit would be held against old readings.
+pub const VITAL_FRESH_MS: i64 = 60 * 60 * 1_000;

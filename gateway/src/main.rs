@@ -32,6 +32,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::CheckConfig(args) => cli::check_config::run(args, &config),
         Command::Run(_) => cli::run::run(&config),
         Command::Alarm(command) => cli::alarm::run(command, &config),
+        Command::Dose(command) => cli::dose::run(command, &config),
         Command::Resident(command) => cli::resident::run(command, &config),
         Command::Journal(command) => cli::journal::run(command, &config),
         Command::Check(args) => cli::check::run(&config, args.json),

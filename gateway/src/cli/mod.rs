@@ -6,6 +6,7 @@ pub mod alarm;
 pub mod check;
 pub mod check_config;
 pub mod device;
+pub mod dose;
 pub mod init;
 pub mod journal;
 pub mod resident;
@@ -60,6 +61,9 @@ pub enum Command {
     /// What a resident is told of the equipment
     #[command(subcommand)]
     Resident(resident::ResidentCommand),
+    /// List the doses, release one that is locked
+    #[command(subcommand)]
+    Dose(DoseCommand),
     /// Look into the journal
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -134,6 +138,34 @@ pub enum AlarmCommand {
         #[arg(long, value_name = "NAME")]
         by: Option<String>,
         /// What was found and done
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DoseCommand {
+    /// The doses planned around today, and what became of those of the last week
+    #[command(after_help = "Example:\n  vaka dose list --json")]
+    List {
+        /// One JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Release a dose that is locked; only a person can
+    #[command(
+        after_help = "It is recorded who did. Where the dispenser is sure to hold the dose still, it may give it out again for as long as its grace.\nExample:\n  vaka dose release r1 morning --by anna --note \"spoke with the nurse\""
+    )]
+    Release {
+        resident: String,
+        slot: String,
+        /// Which day's [default: the newest that is locked]
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        date: Option<String>,
+        /// Who
+        #[arg(long, value_name = "NAME")]
+        by: String,
+        /// Why, and what was agreed
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
     },

@@ -26,6 +26,7 @@ pub enum Kind {
     Silent = 13,
     Told = 20,
     Carried = 21,
+    Release = 30,
 }
 
 /// One record's body.
@@ -46,6 +47,7 @@ pub enum Record {
     Silent(Silent),
     Told(Told),
     Carried(Carried),
+    Release(Release),
 }
 
 /// The process started: everything after has this boot's monotonic time.
@@ -464,6 +466,20 @@ pub struct Silent {
     pub for_s: u64,
 }
 
+/// A person has released a dose that was locked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// Whose: an id, never a name.
+    pub resident: String,
+    pub slot: String,
+    /// Local date of the dose, e.g. `2026-11-22`.
+    pub date: String,
+    /// Who: a staff id or the operating-system user of the command line.
+    pub by: String,
+    #[serde(default)]
+    pub note: String,
+}
+
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
@@ -494,6 +510,7 @@ impl Record {
             Record::Silent(_) => Kind::Silent,
             Record::Told(_) => Kind::Told,
             Record::Carried(_) => Kind::Carried,
+            Record::Release(_) => Kind::Release,
         }
     }
 
@@ -520,6 +537,7 @@ impl Record {
             Record::Silent(body) => put(body, out),
             Record::Told(body) => put(body, out),
             Record::Carried(body) => put(body, out),
+            Record::Release(body) => put(body, out),
         }
     }
 
@@ -544,6 +562,7 @@ impl Record {
             13 => Record::Silent(get(kind, body)?),
             20 => Record::Told(get(kind, body)?),
             21 => Record::Carried(get(kind, body)?),
+            30 => Record::Release(get(kind, body)?),
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
         })
     }

@@ -43,7 +43,8 @@ impl Commands {
         cause * PER_RECORD + index as u64 % PER_RECORD
     }
 
-    /// Opens a command. A receipt takes the place of an older one for the same event: only the highest rung matters.
+    /// Opens a command. A receipt takes the place of an older one for the same event: only the highest rung matters; and a schedule that of
+    /// the schedule before it.
     pub fn issue(&mut self, device: &DeviceId, message: CommandMessage, now_ms: i64) {
         let open = self.open.entry(device.clone()).or_default();
         open.retain(|_, older| older.0.expires_at > now_ms && !supersedes(&message.command, &older.0.command));
@@ -78,6 +79,8 @@ fn supersedes(newer: &Command, older: &Command) -> bool {
             Command::Receipt { restart, seq, alarm, .. },
             Command::Receipt { restart: older_restart, seq: older_seq, alarm: older_alarm, .. },
         ) => (restart, seq, alarm) == (older_restart, older_seq, older_alarm),
+        // An old schedule after a new one would be the old one again.
+        (Command::Schedule { .. }, Command::Schedule { .. }) => true,
         _ => false,
     }
 }

@@ -27,10 +27,28 @@ const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    Alarms { all: bool },
-    Show { alarm: AlarmId },
-    Act { alarm: AlarmId, act: ActWhat, by: String, note: String },
+    Alarms {
+        all: bool,
+    },
+    Show {
+        alarm: AlarmId,
+    },
+    Act {
+        alarm: AlarmId,
+        act: ActWhat,
+        by: String,
+        note: String,
+    },
     Stat,
+    Doses,
+    Release {
+        resident: String,
+        slot: String,
+        /// Absent: the newest dose of the slot that is locked.
+        date: Option<String>,
+        by: String,
+        note: String,
+    },
 }
 
 /// `Ok` holds what was asked for; `Err` says in words why not.
@@ -110,6 +128,16 @@ async fn ask(request: Request, inbox: &Inbox<Input>, hall: &Hall, dispatcher: &D
         Request::Act { alarm, act, by, note } => {
             let (reply, answer) = oneshot::channel();
             put(Ask::Act { act: Act::new(alarm, act, by, note), reply });
+            serde_json::to_value(answer.await.map_err(gone)??).map_err(|e| e.to_string())
+        }
+        Request::Doses => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Doses { reply });
+            serde_json::to_value(answer.await.map_err(gone)?).map_err(|e| e.to_string())
+        }
+        Request::Release { resident, slot, date, by, note } => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Release { resident, slot, date, by, note, reply });
             serde_json::to_value(answer.await.map_err(gone)??).map_err(|e| e.to_string())
         }
         Request::Stat => {

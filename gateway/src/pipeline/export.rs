@@ -52,6 +52,7 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Silent(body) => ("silent", plain(body)),
         Record::Told(body) => ("told", plain(body)),
         Record::Carried(body) => ("carried", plain(body)),
+        Record::Release(body) => ("release", plain(body)),
     }
 }
 

@@ -100,7 +100,8 @@ impl State {
             Record::Decisions(decisions) => {
                 self.care.silence.recorded(recorded(header));
                 for decision in &decisions.decisions {
-                    self.care.apply(decision);
+                    // As `tell_devices` will number it, if it is one that is sent.
+                    self.care.apply(decision, recorded(header), Commands::id(header.seq, changes.len()));
                     match decision {
                         Decision::Note(_) => {}
                         Decision::Send(send) => changes.push(Change::Command {
@@ -138,6 +139,7 @@ impl State {
             Record::Refusal(refusal) => *self.refused.entry(refusal.lane).or_default() += refusal.count,
             Record::Path(path) => self.reach.apply(path, header.seq, at),
             Record::Boot(_) => self.care.started(recorded(header)),
+            Record::Release(release) => self.care.dose.release(release, recorded(header)),
             Record::Event(_) | Record::Fault(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
         }
         self.tell_devices(header, changes, outcomes);

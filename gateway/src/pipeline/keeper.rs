@@ -27,12 +27,13 @@ use crate::ingest::quota::Shares;
 use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
 use crate::journal::record::{
-    Act, ActWhat, Alive, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, RungRecord, Silent, Via,
+    Act, ActWhat, Alive, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, Release, RungRecord, Silent, Via,
 };
 use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
 use crate::rules::alarms::{Alarm, Change};
 use crate::rules::care::agreed::Agreed;
+use crate::rules::care::dose::rows::{self, DoseRow};
 use crate::rules::care::moment::Moment;
 use crate::rules::care::{Watch, place};
 use crate::rules::{self, Happening, Home, Input as Judged};
@@ -86,6 +87,19 @@ pub enum Ask {
     Stat {
         reply: oneshot::Sender<serde_json::Value>,
     },
+    /// The doses that are planned, and what became of them.
+    Doses {
+        reply: oneshot::Sender<Vec<DoseRow>>,
+    },
+    /// A person releases a dose that is locked. Without a date: the newest such.
+    Release {
+        resident: String,
+        slot: String,
+        date: Option<String>,
+        by: String,
+        note: String,
+        reply: oneshot::Sender<Result<Release, String>>,
+    },
     /// The config was read anew.
     Home {
         home: Home,
@@ -115,6 +129,7 @@ enum Answer {
         reason: PublishReason,
     },
     Person(AlarmId, oneshot::Sender<Result<AlarmRow, String>>),
+    Released(Release, oneshot::Sender<Result<Release, String>>),
 }
 
 pub struct Keeper {
@@ -540,7 +555,23 @@ impl Keeper {
     pub(super) fn take_ask(&mut self, ask: Ask) {
         // Whoever asked may have gone away: then nobody hears the answer.
         match ask {
-            question @ (Ask::Alarms { .. } | Ask::Show { .. } | Ask::Stat { .. }) => self.questions.push(question),
+            question @ (Ask::Alarms { .. } | Ask::Show { .. } | Ask::Stat { .. } | Ask::Doses { .. }) => {
+                self.questions.push(question);
+            }
+            Ask::Release { resident, slot, date, by, note, reply } => {
+                match rows::locked(&self.restored.state.care, &resident, &slot, date.as_deref()) {
+                    Err(why) => {
+                        let _ = reply.send(Err(why));
+                    }
+                    Ok(date) => {
+                        let release = Release { resident, slot, date, by, note };
+                        self.append(Record::Release(release.clone()), Lane::Care);
+                        self.watch.look_at_all();
+                        self.watch_over();
+                        self.answers.push(Answer::Released(release, reply));
+                    }
+                }
+            }
             Ask::Act { act, reply } => match self.check_act(&act) {
                 Err(why) => {
                     let _ = reply.send(Err(why));
@@ -611,13 +642,21 @@ impl Keeper {
             Ask::Stat { reply } => {
                 let _ = reply.send(view::stat(&self.restored));
             }
+            Ask::Doses { reply } => {
+                let _ = reply.send(self.doses());
+            }
             Ask::Act { .. }
+            | Ask::Release { .. }
             | Ask::Home { .. }
             | Ask::Fault(_)
             | Ask::Part(_)
             | Ask::Window(_)
             | Ask::Damaged { .. } => {}
         }
+    }
+
+    fn doses(&self) -> Vec<DoseRow> {
+        rows::rows(&self.restored.state.care, self.watch.agreed(), self.clock.now().wall_ms)
     }
 
     /// As [`Keeper::append`], judged, and kept until the commit: its sender says it once.
@@ -713,6 +752,9 @@ impl Keeper {
                     let row = view::row_of(&self.restored.state, &self.labels, &alarm);
                     let _ = reply.send(row.ok_or_else(|| format!("alarm {alarm} is gone")));
                 }
+                Answer::Released(release, reply) => {
+                    let _ = reply.send(Ok(release));
+                }
             }
         }
         self.unrepeatable.clear();
@@ -794,6 +836,10 @@ impl Keeper {
                 }
                 Answer::Person(alarm, reply) => {
                     let _ = reply.send(Err(format!("alarm {alarm}: the journal could not be written; try again")));
+                }
+                Answer::Released(release, reply) => {
+                    let date = release.date;
+                    let _ = reply.send(Err(format!("dose of {date}: the journal could not be written; try again")));
                 }
             }
         }

@@ -24,6 +24,7 @@ pub mod streams;
 mod tests;
 pub mod view;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -406,6 +407,13 @@ pub fn home(config: &Config) -> Home {
             to.into_iter().map(|receiver| receiver.name.clone()).collect()
         },
         hubs: vaka_protocol::Lane::ALL.iter().map(|lane| (*lane, hubs(config, *lane))).collect(),
+        planned: config.agreed.people.iter().flat_map(|person| &person.doses).fold(
+            BTreeMap::new(),
+            |mut planned: BTreeMap<_, BTreeSet<_>>, plan| {
+                planned.entry(plan.device.clone()).or_default().insert(plan.slot.clone());
+                planned
+            },
+        ),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The pipeline without sockets: what the keeper does with inputs, and that the disk says the same as its memory.
 
+mod doses;
 mod paths;
 
 use std::path::Path;
@@ -21,6 +22,7 @@ use crate::journal::record::{Act, ActWhat, EventRecord, Record};
 use crate::journal::{Journal, Options, Stamp};
 use crate::limits;
 use crate::rules::Home;
+use crate::rules::care::agreed::Agreed;
 
 const SIZE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -30,6 +32,7 @@ struct Bench {
     keeper: Option<Keeper>,
     roster: Roster,
     home: Home,
+    agreed: Arc<Agreed>,
 }
 
 fn device(name: &str) -> DeviceId {
@@ -38,12 +41,13 @@ fn device(name: &str) -> DeviceId {
 
 impl Bench {
     fn new() -> Self {
-        let names = ["p1", "p2", "bed", "z2m"];
+        let names = ["p1", "p2", "bed", "disp", "z2m"];
         let listed = |name: &&str| (device(name), Listed { bridge: **name == *"z2m" });
         let roster = Roster { devices: names.iter().map(listed).collect(), ..Roster::default() };
         let dir = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(ManualClock::new(1_795_000_000_000));
-        let mut bench = Self { dir, clock, keeper: None, roster, home: Home::default() };
+        let (home, agreed) = (Home::default(), Arc::default());
+        let mut bench = Self { dir, clock, keeper: None, roster, home, agreed };
         bench.start();
         bench
     }
@@ -55,6 +59,7 @@ impl Bench {
     fn start(&mut self) {
         let restored = restore::open(self.dir(), SIZE_MAX_BYTES).expect("the journal opens");
         let mut keeper = Keeper::new(restored, self.home.clone(), Labels::default(), self.clock.clone(), None);
+        keeper.agree(self.agreed.clone());
         keeper.begin();
         self.keeper = Some(keeper);
     }

@@ -10,7 +10,7 @@ mod reach;
 pub mod trigger;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vaka_protocol::{AlarmId, DeviceId, Event, Lane};
 
@@ -44,9 +44,20 @@ pub struct Home {
     pub hubs: BTreeMap<Lane, Vec<String>>,
     /// Receivers that telemetry is carried to.
     pub telemetry: Vec<String>,
+    /// The slots of each dispenser that have a plan: what it says of them is the rule `dose`'s.
+    pub planned: BTreeMap<DeviceId, BTreeSet<String>>,
 }
 
 impl Home {
+    /// The event is judged by a plan, not by itself: one dose is one alarm.
+    fn has_plan_for(&self, device: &DeviceId, event: &Event) -> bool {
+        self.planned.get(device).is_some_and(|slots| match event {
+            Event::Dose { slot, .. } => slots.contains(slot.as_str()),
+            Event::Stock { .. } => true,
+            _ => false,
+        })
+    }
+
     /// SCAIP 0001 "undefined" stands for a device nobody listed.
     pub fn facts(&self, device: &DeviceId) -> DeviceFacts {
         self.devices.get(device).copied().unwrap_or(DeviceFacts { dty: 1, fixed: false, speaks: false, home: false })

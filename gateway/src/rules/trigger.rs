@@ -139,6 +139,9 @@ fn judge_event(alarms: &Alarms, home: &Home, input: &Input<'_>, happening: &Happ
             decisions.extend(of_home);
             continue;
         }
+        if home.has_plan_for(happening.device, event) {
+            continue;
+        }
         match meaning(event, facts) {
             Meaning::Raise { lane, dty, stc } => {
                 // One alarm for all that a device says in words unknown here: the records keep the words.

@@ -43,7 +43,10 @@ pub struct Device {
     /// It has a connection. Absent: it never had one, as a device behind a bridge.
     #[serde(default)]
     pub online: Option<bool>,
-    /// When its connection ended. Absent: it has one, or never had.
+    /// When it connected last.
+    #[serde(default)]
+    pub came: Option<At>,
+    /// When its connection ended last.
     #[serde(default)]
     pub gone: Option<At>,
     #[serde(default)]
@@ -109,11 +112,14 @@ impl Facts {
     /// The device came (`online`) or went.
     pub fn alive(&mut self, device: &DeviceId, online: bool, recorded: At) {
         let known = self.0.entry(device.clone()).or_default();
-        known.gone = (!online).then_some(known.gone.unwrap_or(recorded));
+        if !online && known.online != Some(false) {
+            known.gone = Some(recorded);
+        }
         known.online = Some(online);
         // That its connection ended is no sign of life.
         if online {
             known.heard = Some(recorded);
+            known.came = Some(recorded);
         }
     }
 }
@@ -121,6 +127,11 @@ impl Facts {
 impl Device {
     fn see(&mut self, sight: &Sight<'_>) {
         self.heard = Some(sight.recorded);
+        // What speaks has a connection, whether it said so or not.
+        if self.online == Some(false) {
+            self.online = Some(true);
+            self.came = Some(sight.recorded);
+        }
         self.catching_up = match (sight.delayed, self.catching_up) {
             (true, Some((since, last))) if Self::goes_on(&last, &sight.recorded) => Some((since, sight.recorded)),
             (true, _) => Some((sight.recorded, sight.recorded)),

@@ -68,6 +68,8 @@ pub struct Care {
     #[serde(default)]
     pub dose: dose::Doses,
     #[serde(default)]
+    pub reminder: reminder::Reminders,
+    #[serde(default)]
     pub vital: vital::Vitals,
     #[serde(default)]
     pub silence: silence::Silences,
@@ -93,6 +95,7 @@ impl Care {
         self.presence.see(sight);
         self.place.see(sight);
         self.dose.see(sight);
+        self.reminder.see(sight);
         self.vital.see(sight);
         self.silence.see(sight);
         self.power.see(sight);
@@ -106,10 +109,11 @@ impl Care {
     /// The process has started: what it could not hear before is no silence of the devices'.
     pub fn started(&mut self, recorded: At) {
         self.silence.started(recorded);
+        self.dose.begin(recorded);
     }
 
-    /// Folds a decision in.
-    pub fn apply(&mut self, decision: &Decision) {
+    /// Folds a decision in. `command`: the id under which a sent command goes out.
+    pub fn apply(&mut self, decision: &Decision, at: At, command: u64) {
         let basis = match decision {
             Decision::Raise(raise) => raise.basis.as_deref(),
             Decision::Note(note) => Some(&note.basis),
@@ -121,7 +125,9 @@ impl Care {
         }
         self.night.apply(decision);
         self.presence.apply(decision);
-        self.dose.apply(decision);
+        self.dose.apply(decision, at, command);
+        self.reminder.apply(decision, command);
+        self.vital.apply(decision);
     }
 }
 

@@ -68,8 +68,8 @@ impl At {
         At { wall_ms: happened_ms, mono_ms: recorded.mono_ms.saturating_sub(earlier_ms), ..recorded }
     }
 
-    /// Milliseconds from `earlier` to this: on the running clock where both are of one boot.
-    pub fn since_ms(&self, earlier: &At) -> i64 {
+    /// As [`At::since_ms`], below 0 where this was before `earlier`.
+    pub fn after_ms(&self, earlier: &At) -> i64 {
         match self.boot == earlier.boot {
             true => self.mono_ms.saturating_sub(earlier.mono_ms),
             false => self.wall_ms.saturating_sub(earlier.wall_ms),

@@ -10,7 +10,7 @@ use vaka_protocol::{AlarmId, DeviceId, Event};
 use super::agreed::Agreed;
 use super::moment::{At, Moment};
 use super::{Care, Sight, Watch};
-use crate::journal::record::{Act, ActWhat, Decision};
+use crate::journal::record::{Act, ActWhat, Decision, Release};
 use crate::limits::ASSIGNED_RESTART;
 use crate::rules::alarms::{Alarms, Change};
 use crate::rules::trigger::time_of;
@@ -114,6 +114,14 @@ impl Rehearsal {
         self.decide();
     }
 
+    /// A person releases a dose of a slot and local date.
+    pub fn release(&mut self, device: &DeviceId, release: &Release) {
+        let at = self.recorded();
+        self.care.dose.release(release, at);
+        self.watch.stirred(device);
+        self.decide();
+    }
+
     /// As [`Rehearsal::restart`], but it is off until `at_ms` (UTC milliseconds).
     pub fn down_until(&mut self, at_ms: i64) {
         self.now.wall_ms = self.now.wall_ms.max(at_ms);
@@ -158,8 +166,8 @@ impl Rehearsal {
                 Decision::Join(join) => self.alarms.apply_join(join, self.now.wall_ms, &mut changes),
                 Decision::Tell(_) | Decision::Say(_) | Decision::Note(_) | Decision::Send(_) => {}
             }
-            self.care.apply(&decision);
             let recorded = self.recorded();
+            self.care.apply(&decision, recorded, recorded.record);
             self.care.silence.recorded(recorded);
             self.log.push((self.now.wall_ms, decision));
         }

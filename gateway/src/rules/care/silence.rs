@@ -332,6 +332,7 @@ fn count(alarm: &Alarm, run: u32, view: View<'_>, out: &mut Out) {
             delayed: false,
             notify: false,
             home: None,
+            whereabouts: None,
             words: None,
         }));
     }

@@ -79,6 +79,11 @@ impl Watch {
         }
     }
 
+    /// Something has changed that belongs to no device: everybody is looked at.
+    pub fn look_at_all(&mut self) {
+        (0..self.look_at.len()).for_each(|unit| self.hurry(unit));
+    }
+
     fn hurry(&mut self, unit: usize) {
         self.look_at[unit] = Some(i64::MIN);
         self.next = Some(i64::MIN);
@@ -90,7 +95,7 @@ impl Watch {
         let offset_ms = now.wall_ms - mono_ms;
         if self.offset_ms.is_none_or(|known| (known - offset_ms).abs() > SET_MS) {
             self.offset_ms = Some(offset_ms);
-            (0..self.look_at.len()).for_each(|unit| self.hurry(unit));
+            self.look_at_all();
         }
         if self.next.is_none_or(|next| next > mono_ms) {
             return Vec::new();

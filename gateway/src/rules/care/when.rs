@@ -38,6 +38,11 @@ impl Days {
         Days(days.iter().fold(0, |bits, day| bits | 1 << day.to_monday_zero_offset()))
     }
 
+    /// A day is in both.
+    pub fn overlaps(self, other: Days) -> bool {
+        self.0 & other.0 != 0
+    }
+
     pub fn contains(self, day: Weekday) -> bool {
         self.0 & 1 << day.to_monday_zero_offset() != 0
     }

@@ -28,6 +28,8 @@ const ONLY_RESIDENT: &str = "resident";
 pub(in crate::config) struct People {
     pub people: Vec<Person>,
     pub devices: BTreeMap<DeviceId, DeviceKind>,
+    /// Those that have no connection of their own.
+    behind_bridge: BTreeSet<DeviceId>,
 }
 
 impl People {
@@ -52,6 +54,11 @@ impl People {
             }
         };
         self.people.get_mut(index)
+    }
+
+    /// A bridge speaks for it: no command of ours reaches it.
+    pub fn is_behind_bridge(&self, device: &DeviceId) -> bool {
+        self.behind_bridge.contains(device)
     }
 
     /// The device that a table names, of one of these kinds.
@@ -118,7 +125,9 @@ pub(super) fn agreed(
         person.presence = presence::presence(c, file.presence.as_ref(), own.and_then(|own| own.presence.as_ref()));
     }
     let kinds = devices.values().map(|device| (device.id.clone(), device.kind)).collect();
-    let mut people = People { people, devices: kinds };
+    let behind_bridge =
+        devices.values().filter(|device| device.via.is_some()).map(|device| device.id.clone()).collect();
+    let mut people = People { people, devices: kinds, behind_bridge };
     for table in &file.fence {
         place::fence(c, &mut people, table);
     }

@@ -299,6 +299,7 @@ impl<'a> Tonight<'a> {
                 delayed: false,
                 notify,
                 home: None,
+                whereabouts: None,
                 words: Some(said),
             }));
         }

@@ -81,7 +81,7 @@ impl Course {
                 // One poor position takes back nothing.
                 Some(known) if fix.poor && known.good => {}
                 Some(known) => {
-                    if known.counts() && fix.at.since_ms(&known.first.at) >= fence.dwell_ms {
+                    if known.counts() && fix.at.after_ms(&known.first.at) >= fence.dwell_ms {
                         side = Some(known.side);
                         course.turns.push(known.turn());
                     }

@@ -1,0 +1,117 @@
+//! `vaka dose`: asks the running gateway; where none runs, reads (and to release writes) the journal itself.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{DoseCommand, Exit, Failure, local_time, print_json, print_line};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::journal::record::Release;
+use crate::pipeline::control::{self, Request};
+use crate::pipeline::keeper::{Ask, Input, Keeper};
+use crate::pipeline::view::Labels;
+use crate::pipeline::{home, restore};
+use crate::rules::care::dose::rows::{self, DoseRow};
+
+pub fn run(command: DoseCommand, config: &Path) -> Result<Exit, Failure> {
+    let (config, _) = Config::load(config).map_err(|e| Failure::config(&e))?;
+    match command {
+        DoseCommand::List { json } => list(&config, json),
+        DoseCommand::Release { resident, slot, date, by, note } => {
+            release(&config, resident, slot, date, by, note.unwrap_or_default())
+        }
+    }
+}
+
+fn list(config: &Config, json: bool) -> Result<Exit, Failure> {
+    let attempt = "list the doses";
+    let rows: Vec<DoseRow> = match control::request(&config.journal.dir, &Request::Doses) {
+        Some(answer) => {
+            let value = answer.map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))?;
+            serde_json::from_value(value).map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))?
+        }
+        None => {
+            let state =
+                restore::read_only(&config.journal.dir).map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?;
+            rows::rows(&state.care, &config.agreed, SystemClock::new().now().wall_ms)
+        }
+    };
+    if json {
+        print_json(&rows)?;
+        return Ok(Exit::Ok);
+    }
+    if rows.is_empty() {
+        print_line("No doses are planned; a [[dose]] in the configuration plans one.")?;
+    }
+    for row in &rows {
+        print_line(&line(row, config))?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn line(row: &DoseRow, config: &Config) -> String {
+    let at = row.due_at.map_or_else(|| row.date.clone(), |due_at| local_time(due_at, &config.gateway.time_zone));
+    let mut said = row.state.clone();
+    if row.locked {
+        said.push_str(", locked");
+    }
+    if let Some(by) = &row.released_by {
+        said.push_str(&format!(", released by {by}"));
+    }
+    if let Some(note) = &row.note {
+        said.push_str(&format!(" ({note})"));
+    }
+    format!("{at}  resident {}  {}  {}  {said}", row.resident, row.device, row.slot)
+}
+
+fn release(
+    config: &Config,
+    resident: String,
+    slot: String,
+    date: Option<String>,
+    by: String,
+    note: String,
+) -> Result<Exit, Failure> {
+    let attempt = format!("release the dose of slot {slot} of resident {resident}");
+    if by.trim().is_empty() {
+        return Err(Failure::new(Exit::Usage, attempt, "--by is empty", "say who releases it"));
+    }
+    let parts = || (resident.clone(), slot.clone(), date.clone(), by.clone(), note.clone());
+    let request = {
+        let (resident, slot, date, by, note) = parts();
+        Request::Release { resident, slot, date, by, note }
+    };
+    let released: Release = match control::request(&config.journal.dir, &request) {
+        Some(answer) => {
+            let value = answer.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?;
+            serde_json::from_value(value).map_err(|e| Failure::new(Exit::Internal, &*attempt, e, ""))?
+        }
+        None => {
+            on_the_journal(config, parts(), &attempt)?.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?
+        }
+    };
+    let Release { resident, slot, date, by, .. } = released;
+    print_line(&format!("{date}  resident {resident}  {slot}  released by {by}"))?;
+    Ok(Exit::Ok)
+}
+
+type Parts = (String, String, Option<String>, String, String);
+
+/// No gateway runs: the same keeper writes the release into its journal.
+fn on_the_journal(
+    config: &Config,
+    (resident, slot, date, by, note): Parts,
+    attempt: &str,
+) -> Result<Result<Release, String>, Failure> {
+    let restored = restore::open(&config.journal.dir, config.journal.size_max_mib * 1024 * 1024)
+        .map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let mut keeper = Keeper::new(restored, home(config), Labels::from_config(config), clock, None);
+    // Nothing is judged while no gateway runs: nobody could be told, and no dispenser can be heard.
+    keeper.begin();
+    let (reply, mut answer) = tokio::sync::oneshot::channel();
+    keeper.run_batch(&mut vec![Input::Ask(Ask::Release { resident, slot, date, by, note, reply })]);
+    let released = answer.try_recv().map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))?;
+    keeper.finish();
+    Ok(released)
+}
