@@ -10,6 +10,8 @@ pub mod nights;
 mod page;
 mod plots;
 mod svg;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::ops::ControlFlow;
