@@ -99,23 +99,31 @@ fn difference(file: &str, story: &Story, decided: &[(i64, String)]) -> Vec<Strin
 /// The story with what is decided in place of what is expected.
 fn blessed(text: &str, story: &Story, decided: &[(i64, String)]) -> String {
     let zone = &story.config.gateway.time_zone;
-    let dropped: Vec<usize> = story.expected.iter().map(|line| line.number).collect();
-    let mut out = String::new();
+    let (mut out, mut day) = (String::new(), String::new());
+    let expect = |at: i64, words: &str, day: &mut String| {
+        let whole = day_and_clock(zone, at);
+        let (date, clock) = whole.split_once(' ').expect("a day and a time");
+        let shown = if date == day.as_str() { clock } else { whole.as_str() };
+        let line = format!("{shown}  expect {words}\n");
+        date.clone_into(day);
+        line
+    };
     let mut decided = decided.iter().peekable();
     for (index, line) in text.lines().enumerate() {
-        let step = story.steps.iter().find(|step| step.number == index + 1);
-        while let (Some(step), Some((at, words))) = (step, decided.peek())
-            && *at < step.at_ms
-        {
-            out.push_str(&format!("{}  expect {words}\n", day_and_clock(zone, *at)));
-            decided.next();
+        let number = index + 1;
+        if story.expected.iter().any(|line| line.number == number) {
+            continue;
         }
-        if !dropped.contains(&(index + 1)) {
-            out.push_str(&format!("{line}\n"));
+        if let Some(step) = story.steps.iter().find(|step| step.number == number) {
+            while let Some((at, words)) = decided.next_if(|(at, _)| *at < step.at_ms) {
+                out.push_str(&expect(*at, words, &mut day));
+            }
+            day_and_clock(zone, step.at_ms).split(' ').next().unwrap_or_default().clone_into(&mut day);
         }
+        out.push_str(&format!("{line}\n"));
     }
     for (at, words) in decided {
-        out.push_str(&format!("{}  expect {words}\n", day_and_clock(zone, *at)));
+        out.push_str(&expect(*at, words, &mut day));
     }
     out
 }

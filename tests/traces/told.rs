@@ -30,8 +30,9 @@ pub fn told(decision: &Decision, rehearsal: &Rehearsal, zone: &TimeZone) -> Opti
             };
             format!("{what} {} {}", alarm.raise.rule, alarm.raise.cause)
         }
-        // That an agreement holds from now is no news to whoever wrote it above the dashes.
-        Decision::Note(note) if note.what.ends_with("-agreed") || note.what == "listed" => return None,
+        // That an agreement holds, or that the gateway listens, is no news to whoever tells the story.
+        Decision::Note(note) if note.what.ends_with("-agreed") => return None,
+        Decision::Note(note) if note.rule == "silence" => return None,
         Decision::Note(note) => {
             let slot = if note.slot.is_empty() { String::new() } else { format!(" {}", note.slot) };
             format!("note {} {}{slot}{}", note.rule, note.what, of(Some(&note.basis)))
