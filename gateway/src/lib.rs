@@ -15,5 +15,7 @@ pub mod notice;
 pub mod parts;
 pub mod pipeline;
 pub mod provision;
+pub mod rehearse;
+pub mod report;
 pub mod rules;
 pub mod uplink;

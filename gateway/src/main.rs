@@ -35,6 +35,8 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Dose(command) => cli::dose::run(command, &config),
         Command::Resident(command) => cli::resident::run(command, &config),
         Command::Journal(command) => cli::journal::run(command, &config),
+        Command::Rehearse(args) => cli::rehearse::run(args, &config),
+        Command::Report(args) => cli::report::run(args, &config),
         Command::Check(args) => cli::check::run(&config, args.json),
         Command::Demo(args) => vaka::demo::run(args),
     }

@@ -20,6 +20,14 @@ pub struct Goal {
 }
 
 impl Goal {
+    pub fn at_least(text: &'static str, measured: f64, bound: f64, unit: &'static str) -> Goal {
+        Goal { text, measured, bound, unit, at_least: true }
+    }
+
+    pub fn at_most(text: &'static str, measured: f64, bound: f64, unit: &'static str) -> Goal {
+        Goal { text, measured, bound, unit, at_least: false }
+    }
+
     /// None: not measured in this run.
     pub fn met(&self) -> Option<bool> {
         self.measured.is_finite().then_some(if self.at_least {
@@ -32,8 +40,7 @@ impl Goal {
 
 /// Every goal; a bound that depends on the machine is computed round by round, beside the figure it bounds.
 pub fn goals(table: &Table) -> Vec<Goal> {
-    let at_least = |text, measured, bound, unit| Goal { text, measured, bound, unit, at_least: true };
-    let at_most = |text, measured, bound, unit| Goal { text, measured, bound, unit, at_least: false };
+    let (at_least, at_most) = (Goal::at_least, Goal::at_most);
     let own = |row: &str| table.median(row, VAKA);
     let raw = table.rounds(RAW_P50, MACHINE);
     let single = LOADS[0].row(P50);

@@ -29,6 +29,7 @@ mod pki;
 mod plot;
 mod press;
 mod process;
+mod rules;
 mod rumqttd;
 mod session;
 mod stats;
@@ -77,6 +78,9 @@ struct Args {
     /// Instead: a home's alarm through a hub, and a hub with 2,000 homes (VAKA_HOMES). The program is $VAKA_BIN, else the release build.
     #[arg(long)]
     hub: bool,
+    /// Instead: the care rules alone: steps a second in a house of 500 devices, a home's year, memory of a resident.
+    #[arg(long)]
+    rules: bool,
     /// MQTT 3.1.1 instead of 5.
     #[arg(long)]
     v311: bool,
@@ -157,6 +161,7 @@ fn main() -> ExitCode {
             centre::role(*port, press_within_s.map(Duration::from_secs)).map(|()| true)
         }
         None if args.hub => folder().and_then(|dir| hub::bench(dir.path())).map(|()| true),
+        None if args.rules => rules::bench(args.json.as_deref()).map(|met| met || !args.strict),
         None => bench(&args),
     };
     match done {

@@ -218,3 +218,40 @@ fn a_torn_tail_is_cut_and_nothing_else() {
     assert!(gateway.stop().success());
     assert_eq!(home.export().iter().filter(|record| record["kind"] == "event").count(), 21);
 }
+
+#[test]
+fn a_report_is_one_page_and_the_same_each_time_and_an_empty_journal_says_what_to_do() {
+    let home = Home::init();
+    let empty = home.vaka(&["report"]);
+    assert_eq!(empty.code, 1, "{empty:?}");
+    assert!(empty.stderr.contains("the journal is empty") && empty.stderr.contains("fix:"), "{empty:?}");
+    let turned = home.vaka(&["report", "--from", "2026-11-30", "--to", "2026-11-01"]);
+    assert_eq!((turned.code, turned.stderr.contains("the earlier day first")), (64, true), "{turned:?}");
+    let days = ["report", "--from", "2026-11-01", "--to", "2026-11-30"];
+    let one = home.vaka(&days);
+    assert_eq!((one.code, &one.stdout), (0, &home.vaka(&days).stdout), "{one:?}");
+    assert!(one.stdout.starts_with("<!doctype html>\n<html lang=\"sv\">") && !one.stdout.contains("<script"));
+    let out = home.path("november.html");
+    let told = home.vaka(&[&days[..], &["--lang", "en", "--out", &out.display().to_string()]].concat());
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(fs::read_to_string(out).expect("the page").contains("<html lang=\"en\">"));
+}
+
+#[test]
+fn an_agreement_is_rehearsed_on_recorded_days() {
+    let home = Home::init();
+    let recording = vaka_tests::root().join("tests/data/home-a/events.jsonl").display().to_string();
+    let agreed = vaka_tests::root().join("tests/traces/home-a.toml");
+    let text = fs::read_to_string(agreed).expect("what is agreed");
+    // Nobody goes to bed by then: every night is told.
+    fs::write(home.config(), text.replace("in_bed_by = \"04:00\"", "in_bed_by = \"01:31\""))
+        .expect("writing vaka.toml");
+    let told = home.vaka(&["rehearse", &recording]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(
+        told.stdout.contains("2011-11-28  02:16   11:31") && told.stdout.contains("care night not-in-bed"),
+        "{told:?}"
+    );
+    let wrong = home.vaka(&["rehearse", "nowhere.jsonl"]);
+    assert_eq!(wrong.code, 64, "{wrong:?}");
+}

@@ -12,6 +12,11 @@ impl Chance {
         Chance(seed)
     }
 
+    /// Of a seed that a measurement is to have every time.
+    pub fn from_seed(seed: u64) -> Chance {
+        Chance(seed)
+    }
+
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -9,6 +9,8 @@ pub mod device;
 pub mod dose;
 pub mod init;
 pub mod journal;
+pub mod rehearse;
+pub mod report;
 pub mod resident;
 pub mod run;
 
@@ -67,6 +69,16 @@ pub enum Command {
     /// Look into the journal
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// What this agreement would have decided on recorded days: the rules on a file, in seconds
+    #[command(
+        after_help = "Devices of the recording that vaka.toml does not name are added by the words of their names.\nExamples:\n  vaka journal export > november.jsonl\n  vaka rehearse november.jsonl --config proposed.toml"
+    )]
+    Rehearse(rehearse::RehearseArgs),
+    /// Figures of a span of days, as one page to take to a board
+    #[command(
+        after_help = "The page is one HTML file with its pictures in it: no script, nothing from elsewhere; ids, no names.\nExample:\n  vaka report --from 2026-11-01 --to 2026-11-30 --out november.html"
+    )]
+    Report(report::ReportArgs),
     /// The doctor: is every part fit for its work?
     #[command(after_help = "Exit 1 if something is wrong.\nExample:\n  vaka check --json")]
     Check(CheckArgs),
