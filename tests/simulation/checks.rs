@@ -119,15 +119,15 @@ impl World {
                 let (restart, seq) = match decision {
                     Decision::Raise(raise) => (raise.restart, raise.seq),
                     Decision::Join(join) => (join.restart, join.seq),
-                    Decision::Tell(_) | Decision::Say(_) => {
-                        panic!("an event decides nothing about reach: {decision:?}")
+                    Decision::Tell(_) | Decision::Say(_) | Decision::Note(_) | Decision::Send(_) => {
+                        panic!("an event decides nothing about reach, and nothing by time: {decision:?}")
                     }
                 };
                 assert_eq!((restart, seq), (event.restart, event.seq), "a decision names another event than its cause");
                 let is_told = match decision {
                     Decision::Raise(_) => true,
                     Decision::Join(join) => join.notify && join.what == JoinWhat::Again,
-                    Decision::Tell(_) | Decision::Say(_) => false,
+                    Decision::Tell(_) | Decision::Say(_) | Decision::Note(_) | Decision::Send(_) => false,
                 };
                 *told.entry(identity(event)).or_default() += u32::from(is_told);
             }

@@ -71,6 +71,7 @@ fn write(dir: &Path, config: &Config, story: &[Said]) {
     for said in story {
         numbers += 1;
         let message = EventMessage {
+            of: None,
             v: 1,
             restart: Some(1),
             seq: Some(numbers),
@@ -105,7 +106,7 @@ fn write(dir: &Path, config: &Config, story: &[Said]) {
     for (at, decision) in rehearse(story, config, 0).log {
         if let Decision::Raise(raise) = &decision {
             records.push((at + 1_300, Lane::Care, rung(&raise.alarm, Rung::Accepted)));
-            let act = Act { alarm: raise.alarm.clone(), act: ActWhat::Claim, by: "staff".into(), note: String::new() };
+            let act = Act::new(raise.alarm.clone(), ActWhat::Claim, "staff".into(), String::new());
             records.push((at + 9 * MINUTE_MS, Lane::Care, Record::Act(act)));
         }
         records.push((at, Lane::Care, Record::Decisions(Decisions { cursor: 1, decisions: vec![decision] })));

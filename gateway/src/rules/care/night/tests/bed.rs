@@ -122,7 +122,7 @@ fn a_connection_of_before_the_gateway_started_proves_nothing_until_the_device_is
 #[test]
 fn with_two_beds_who_lies_in_either_is_in_bed() {
     let second = format!("{DEVICES}[[device]]\nid = \"sofa\"\nkind = \"bed-sensor\"\n");
-    let agreed = parse(STOCKHOLM, "absence_care_min = 30\nvisits_up_max = 1", &second).unwrap().0.agreed;
+    let agreed = unsupervised(&parse(STOCKHOLM, "absence_care_min = 30\nvisits_up_max = 1", &second).unwrap().0);
     let mut story = Story::of(STOCKHOLM, "2026-11-20", agreed);
     let sofa = |occupied| ("sofa", Event::Bed { occupied });
     story.event("sofa", Event::Bed { occupied: false });

@@ -96,7 +96,7 @@ fn without_a_bed_sensor_what_only_it_can_tell_is_a_complaint() {
     }
     let (config, warnings) = parse(STOCKHOLM, "up_by = \"09:00\"", devices).unwrap();
     assert!(warnings.iter().any(|warning| warning.contains("nobody is told if the bed is left")), "{warnings:?}");
-    let mut story = Story::of(STOCKHOLM, "2026-11-20", config.agreed);
+    let mut story = Story::of(STOCKHOLM, "2026-11-20", unsupervised(&config));
     story.at("11:00");
     assert_eq!(story.told(), ["09:00 care no-sign"]);
 }

@@ -51,7 +51,7 @@ fn a_door_that_stands_open_is_one_opening_and_the_next_joins_the_alarm_that_wait
 #[test]
 fn two_doors_opened_together_are_both_told() {
     let second = format!("{DEVICES}[[device]]\nid = \"balcony\"\nkind = \"door-sensor\"\nexit = true\n");
-    let agreed = parse(STOCKHOLM, "", &second).unwrap().0.agreed;
+    let agreed = unsupervised(&parse(STOCKHOLM, "", &second).unwrap().0);
     let mut story = Story::of(STOCKHOLM, "2026-11-20", agreed);
     story.at("22:30").bed(true).at("03:20");
     for (id, at) in [("front", "03:12"), ("balcony", "03:10")] {

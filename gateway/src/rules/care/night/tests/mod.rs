@@ -52,11 +52,15 @@ pub fn parse(zone: &str, night: &str, devices: &str) -> Result<(Config, Vec<Stri
     parsed.map(|(c, w)| (c, w.iter().map(ToString::to_string).collect())).map_err(|error| error.to_string())
 }
 
-pub fn agreed_in(zone: &str, night: &str) -> Arc<Agreed> {
-    let mut agreed = Agreed::clone(&parse(zone, night, DEVICES).unwrap().0.agreed);
-    // That devices are supervised is another rule's story.
+/// That devices are supervised is another rule's story.
+pub fn unsupervised(config: &Config) -> Arc<Agreed> {
+    let mut agreed = Agreed::clone(&config.agreed);
     agreed.devices.values_mut().for_each(|device| device.silence = Supervision::default());
     Arc::new(agreed)
+}
+
+pub fn agreed_in(zone: &str, night: &str) -> Arc<Agreed> {
+    unsupervised(&parse(zone, night, DEVICES).unwrap().0)
 }
 
 pub fn agreed(night: &str) -> Arc<Agreed> {
