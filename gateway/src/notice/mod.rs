@@ -3,10 +3,12 @@
 //! Enters: the config as it holds. Leaves: sections of sentences in one language. Invariant: everything that is configured for this
 //! person is in it, and nothing that is not; what is not agreed is said not to happen.
 
+mod automatic;
 mod devices;
 
 use std::fmt;
 
+use jiff::civil::Weekday;
 use serde::Serialize;
 use vaka_protocol::Lane;
 
@@ -56,6 +58,7 @@ pub fn notice(config: &Config, resident: &str, language: Language) -> Option<Not
     let section = |sv: &str, en: &str, lines: Vec<String>| Section { heading: say(language, sv, en), lines };
     let sections = vec![
         section("Vad som känns av", "What is sensed", devices::sensed(&devices, language)),
+        section("Vad som sker av sig självt", "What happens by itself", automatic::automatic(person, language)),
         section("Vem som får veta", "Who is told", told(config, language)),
         section("Så är det alltid", "What always holds", always(&devices, language)),
     ];
@@ -98,26 +101,26 @@ fn told(config: &Config, language: Language) -> Vec<String> {
 }
 
 fn hours_in_words(hours: &Hours, language: Language) -> String {
-    const DAYS: [(&str, &str); 7] = [
-        ("mån", "Mon"),
-        ("tis", "Tue"),
-        ("ons", "Wed"),
-        ("tors", "Thu"),
-        ("fre", "Fri"),
-        ("lör", "Sat"),
-        ("sön", "Sun"),
-    ];
     let (from, until) = (hours.from.strftime("%H:%M"), hours.until.strftime("%H:%M"));
-    let mut days: Vec<usize> =
-        hours.days.iter().map(|day| usize::try_from(day.to_monday_zero_offset()).unwrap_or_default()).collect();
-    days.sort_unstable();
-    days.dedup();
-    if days.len() == DAYS.len() {
-        return say(language, format!("kl. {from}–{until}"), format!("{from}–{until}"));
+    let week = Weekday::Monday.cycle_forward().take(7);
+    let names: Vec<&str> = week.filter(|day| hours.days.contains(day)).map(|day| day_name(day, language)).collect();
+    match names.len() {
+        7 => say(language, format!("kl. {from}–{until}"), format!("{from}–{until}")),
+        _ => format!("{} {from}–{until}", names.join(", ")),
     }
-    let names: Vec<&str> =
-        days.iter().map(|day| if language == Language::Sv { DAYS[*day].0 } else { DAYS[*day].1 }).collect();
-    format!("{} {from}–{until}", names.join(", "))
+}
+
+pub(crate) fn day_name(day: Weekday, language: Language) -> &'static str {
+    let (sv, en) = match day {
+        Weekday::Monday => ("mån", "Mon"),
+        Weekday::Tuesday => ("tis", "Tue"),
+        Weekday::Wednesday => ("ons", "Wed"),
+        Weekday::Thursday => ("tors", "Thu"),
+        Weekday::Friday => ("fre", "Fri"),
+        Weekday::Saturday => ("lör", "Sat"),
+        Weekday::Sunday => ("sön", "Sun"),
+    };
+    if language == Language::Sv { sv } else { en }
 }
 
 /// What no agreement changes.
@@ -191,6 +194,11 @@ from = "22:00"
 until = "07:00"
 [[resident]]
 id = "r1"
+[resident.night]
+from = "22:00"
+until = "06:30"
+absence_care_min = 20
+rounds = [{ at = "03:00", latest = "03:30" }]
 [[resident]]
 id = "r2"
 [[device]]
@@ -198,9 +206,21 @@ id = "p1"
 kind = "pendant"
 resident = "r1"
 [[device]]
+id = "bed1"
+kind = "bed-sensor"
+resident = "r1"
+[[device]]
 id = "t1"
 kind = "gps-alarm"
 resident = "r2"
+[[fence]]
+name = "Hemmet"
+resident = "r2"
+lat = 59.3293
+lon = 18.0686
+radius_m = 200
+back_by = "20:00"
+alarm = "leave"
 "#;
 
     fn of(resident: &str, language: Language) -> String {
@@ -214,7 +234,10 @@ resident = "r2"
         assert!(sv.contains("Larmknapp (p1)") && !sv.contains("t1") && !sv.contains("Var du är lämnar"), "{sv}");
         assert!(sv.contains("Nödlarm: larmcentral, sedan nattpatrull (lör, sön 22:00–07:00)."), "{sv}");
         assert!(sv.contains("Larm om att någon behöver titta till dig: ingen utanför hemmet."), "{sv}");
+        assert!(sv.contains("Är du uppe ur sängen längre än 20 minuter får personalen ett larm."), "{sv}");
+        assert!(sv.contains("kommer någon före kl. 03:30") && !sv.contains("Hemmet"), "{sv}");
         let en = of("r2", Language::En);
+        assert!(en.contains("not back in the area Hemmet by 20:00") && !en.contains("out of bed"), "{en}");
         assert!(en.contains("(t1)") && en.contains("only together with an alarm") && !en.contains("p1"), "{en}");
     }
 

@@ -17,7 +17,7 @@ use vaka_protocol::{AlarmId, DeviceId, Event, Lane};
 use crate::journal::record::{Decision, Fault, Nobody, PathRecord, Quarantine, Silent};
 use alarms::Alarms;
 pub use reach::Paths;
-pub use words::prevented_by;
+pub use words::{lasting, prevented_by};
 
 /// What the rules know of a device beyond its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -148,11 +148,23 @@ fn judge_person(view: View<'_>, person: &Person) -> Out {
     out
 }
 
-/// Judges what is nobody's alone: every device's silence and power.
+/// Judges one device's silence and power.
+fn judge_device(view: View<'_>, id: &DeviceId, device: &agreed::Device) -> Out {
+    let mut out = Out::default();
+    silence::judge(view, id, device, &mut out);
+    power::judge(view, id, &device.power, &mut out);
+    out
+}
+
+/// Judges what belongs to no device that is listed.
 fn judge_home(view: View<'_>) -> Out {
     let mut out = Out::default();
-    silence::judge(view, &mut out);
-    power::judge(view, &mut out);
+    silence::listens(view, &mut out);
+    // What stands unlisted behind a bridge is judged too, as all devices are by default.
+    let unlisted = power::Policy::default();
+    for id in view.care.power.devices().filter(|id| !view.agreed.devices.contains_key(*id)) {
+        power::judge(view, id, &unlisted, &mut out);
+    }
     out
 }
 

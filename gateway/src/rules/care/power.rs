@@ -52,17 +52,10 @@ impl Default for Policy {
     }
 }
 
-pub fn judge(view: View<'_>, out: &mut Out) {
-    let unlisted = Policy::default();
-    for (id, known) in view.care.facts.iter() {
-        if known.mains.is_none() && known.battery.is_none() {
-            continue;
-        }
-        // What stands unlisted behind a bridge is judged too, as all devices are by default.
-        let policy = view.agreed.devices.get(id).map_or(&unlisted, |agreed| &agreed.power);
-        mains(view, (id, known), policy, out);
-        battery(view, (id, known), policy, out);
-    }
+pub fn judge(view: View<'_>, id: &DeviceId, policy: &Policy, out: &mut Out) {
+    let Some(known) = view.care.facts.get(id) else { return };
+    mains(view, (id, known), policy, out);
+    battery(view, (id, known), policy, out);
 }
 
 fn open_alarm<'a>(view: View<'a>, cause: &str) -> Option<(&'a Alarm, i64)> {

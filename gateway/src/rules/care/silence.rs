@@ -186,25 +186,22 @@ fn listed(view: View<'_>, id: &DeviceId) -> Option<i64> {
     view.care.settled.upto(&key(NAME, None, &format!("listed {id}")))
 }
 
-pub fn judge(view: View<'_>, out: &mut Out) {
-    listens(view, out);
-    for (id, agreed) in &view.agreed.devices {
-        if agreed.silence.gone_ms.is_none() && agreed.silence.quiet_ms.is_none() {
-            continue;
-        }
-        let never_heard = view.care.facts.get(id).is_none_or(|known| known.heard.is_none());
-        if never_heard && listed(view, id).is_none() {
-            list(view, id, out);
-        }
-        match standing(view, id, agreed) {
-            Standing::Heard { next_ms } => next_ms.into_iter().for_each(|ms| out.look_in(ms)),
-            Standing::Silent { why, since, limit_ms, upto } => {
-                trouble(view, (id, agreed), (why, since, limit_ms, i64::try_from(upto).unwrap_or(i64::MAX)), out);
-            }
-            Standing::Held => {}
-        }
+pub fn judge(view: View<'_>, id: &DeviceId, agreed: &agreed::Device, out: &mut Out) {
+    if agreed.silence.gone_ms.is_none() && agreed.silence.quiet_ms.is_none() {
+        return;
     }
-    for alarm in view.alarms.open().filter(|alarm| alarm.raise.rule == NAME && !alarm.over) {
+    let never_heard = view.care.facts.get(id).is_none_or(|known| known.heard.is_none());
+    if never_heard && listed(view, id).is_none() {
+        list(view, id, out);
+    }
+    match standing(view, id, agreed) {
+        Standing::Heard { next_ms } => next_ms.into_iter().for_each(|ms| out.look_in(ms)),
+        Standing::Silent { why, since, limit_ms, upto } => {
+            trouble(view, (id, agreed), (why, since, limit_ms, i64::try_from(upto).unwrap_or(i64::MAX)), out);
+        }
+        Standing::Held => {}
+    }
+    for alarm in view.alarms.of(id).filter(|alarm| alarm.raise.rule == NAME && !alarm.over) {
         // The next thing it says may be the end of it.
         out.eager = true;
         end(view, alarm, out);
@@ -212,7 +209,7 @@ pub fn judge(view: View<'_>, out: &mut Out) {
 }
 
 /// In a quiet home the record that this process listens: what was not heard was not said.
-fn listens(view: View<'_>, out: &mut Out) {
+pub(super) fn listens(view: View<'_>, out: &mut Out) {
     let is_supervised = |agreed: &agreed::Device| agreed.silence.gone_ms.is_some() || agreed.silence.quiet_ms.is_some();
     if !view.agreed.devices.values().any(is_supervised) {
         return;
@@ -351,7 +348,9 @@ fn end(view: View<'_>, alarm: &Alarm, out: &mut Out) {
             return;
         }
     }
-    if !is_provable(view, id) {
+    // That nobody listened for a while excuses a silence, and ends none.
+    let is_heard = heard.is_some_and(|at| i64::try_from(at.record).is_ok_and(|record| record > basis.upto));
+    if !is_heard || !is_provable(view, id) {
         return;
     }
     let subject = Subject { rule: (NAME, VERSION), resident: basis.resident.as_deref(), device: id };

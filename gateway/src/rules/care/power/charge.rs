@@ -36,6 +36,11 @@ pub struct Charge {
 }
 
 impl Powers {
+    /// Every device that has said anything of charge or mains.
+    pub fn devices(&self) -> impl Iterator<Item = &DeviceId> {
+        self.0.keys()
+    }
+
     pub fn see(&mut self, sight: &Sight<'_>) {
         if !matches!(sight.event, Event::Mains { .. } | Event::Battery { .. }) {
             return;
