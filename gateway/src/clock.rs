@@ -39,9 +39,16 @@ pub trait Clock: Send + Sync + 'static {
 }
 
 /// The machine's clocks, with a floor below which the wall time never falls.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SystemClock {
-    floor_ms: AtomicI64,
+    /// The floor less the running clock: below the floor time goes on all the same, or nothing planned would ever be due.
+    floor_offset_ms: AtomicI64,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        SystemClock { floor_offset_ms: AtomicI64::new(i64::MIN / 2) }
+    }
 }
 
 impl SystemClock {
@@ -51,22 +58,28 @@ impl SystemClock {
 
     /// Wall time before `floor_ms` (UTC milliseconds) is not believed from here on: the journal has seen later.
     pub fn raise_floor(&self, floor_ms: i64) {
-        self.floor_ms.fetch_max(floor_ms, Ordering::Relaxed);
+        let offset_ms = floor_ms.saturating_sub(mono_ms() as i64);
+        self.floor_offset_ms.fetch_max(offset_ms, Ordering::Relaxed);
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let mono_ms = mono_ms();
         let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
         let wall_ms = wall.tv_sec * 1_000 + wall.tv_nsec / 1_000_000;
-        let floor_ms = self.floor_ms.load(Ordering::Relaxed);
+        let floor_ms = self.floor_offset_ms.load(Ordering::Relaxed).saturating_add(mono_ms as i64);
         Now {
-            mono_ms: boot.tv_sec as u64 * 1_000 + boot.tv_nsec as u64 / 1_000_000,
+            mono_ms,
             wall_ms: wall_ms.max(floor_ms),
             confidence: if wall_ms < floor_ms { Confidence::Floor } else { Confidence::Held },
         }
     }
+}
+
+fn mono_ms() -> u64 {
+    let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    boot.tv_sec as u64 * 1_000 + boot.tv_nsec as u64 / 1_000_000
 }
 
 /// A clock that only moves when told to: for tests and replays.

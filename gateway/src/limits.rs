@@ -577,3 +577,11 @@ pub const VITALS_BEYOND_MAX: usize = 32;
 /// A reading is judged until so long after it was recorded, in milliseconds; its like in that time is remembered at its highest and
 /// lowest. Longer: a new limit would be held against old readings.
 pub const VITAL_FRESH_MS: i64 = 60 * 60 * 1_000;
+
+/// A wall clock that goes back by more than this, in milliseconds, was far ahead before: what is planned for later is not settled by it.
+/// Less: the hour that is set back each autumn, and what was planned in it, would come again.
+pub const SET_BACK_MS: i64 = 26 * 3_600_000;
+
+/// Devices whose newest words are remembered, listed or not: as many as can be connected. Beyond: unlisted names behind a bridge are
+/// not judged by what they said last.
+pub const FACTS_DEVICES_MAX: usize = 16_384;

@@ -196,6 +196,7 @@ fn on_the_journal(config: &Config, act: Act, attempt: &str) -> Result<control::R
         .map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut keeper = Keeper::new(restored, home(config), Labels::from_config(config), clock, None);
+    keeper.judge_nothing();
     keeper.begin();
     let (reply, mut answer) = tokio::sync::oneshot::channel();
     keeper.run_batch(&mut vec![Input::Ask(Ask::Act { act, reply })]);

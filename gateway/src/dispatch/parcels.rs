@@ -128,12 +128,14 @@ pub(crate) struct Parcels {
     pace: Pace,
     dice: Dice,
     receivers: BTreeMap<String, ReceiverKind>,
+    /// Who is sent telemetry: what was read for a route that is gone stays here.
+    telemetry: BTreeSet<String>,
     queues: BTreeMap<String, Queue>,
 }
 
 impl Parcels {
     pub fn new(pace: Pace, dice: Dice) -> Self {
-        Self { pace, dice, receivers: BTreeMap::new(), queues: BTreeMap::new() }
+        Self { pace, dice, receivers: BTreeMap::new(), telemetry: BTreeSet::new(), queues: BTreeMap::new() }
     }
 
     /// Who there is, and who is sent telemetry.
@@ -144,10 +146,14 @@ impl Parcels {
             queue.waiting.retain(|id, _| id.class() == 0);
         }
         self.receivers = receivers;
+        self.telemetry = telemetry.iter().map(|name| (*name).clone()).collect();
     }
 
     /// Again changes nothing.
     pub fn pass(&mut self, parcel: Parcel) {
+        if parcel.id.class() == 1 && !self.telemetry.contains(&parcel.receiver) {
+            return;
+        }
         let queue = self.queues.entry(parcel.receiver.clone()).or_default();
         if let ParcelId::Health(_) = parcel.id {
             let Queue { waiting, flying, .. } = queue;

@@ -158,6 +158,29 @@ fn a_close_at_the_hub_is_of_that_alarm_alone_and_what_comes_after_it_raises_agai
 }
 
 #[test]
+fn an_alarm_whose_closed_forerunner_is_forgotten_is_still_found() {
+    let mut hub = Stage::new();
+    let close = |hub: &mut Stage, of: &str| {
+        let is_it = |alarm: &&&crate::rules::alarms::Alarm| {
+            alarm.raise.home.as_deref().is_some_and(|home| home.alarm.as_ref() as &str == of)
+        };
+        let alarm = hub.alarms().iter().find(is_it).map(|alarm| alarm.id().clone()).expect("it is open");
+        hub.report(Report::Person { alarm, notice: 9, act: ActWhat::Close, by: "anna".into() });
+    };
+    hub.publish("gw-1", &told(1, "a1", 0, "raise", 1));
+    close(&mut hub, "a1");
+    hub.publish("gw-1", &told(2, "a1", 1, "again", 2));
+    for other in 0..crate::limits::CLOSED_ALARMS_KEPT as u64 {
+        hub.publish("gw-1", &told(100 + other, &format!("b{other}"), 0, "raise", 1));
+        close(&mut hub, &format!("b{other}"));
+    }
+    hub.publish("gw-1", &told(3, "a1", 2, "again", 3));
+    assert_eq!(hub.causes(), [("button", 3, false)], "the same alarm, not one beside it");
+    hub.publish("gw-1", &told(2, "a1", 1, "again", 2));
+    assert_eq!(hub.alarms().len(), 1);
+}
+
+#[test]
 fn a_home_that_has_lost_our_word_gets_it_again() {
     let mut hub = Stage::new();
     hub.listen("gw-1");

@@ -107,7 +107,14 @@ pub fn find<'a>(alarms: &'a Alarms, happening: &Happening<'_>, alarm: &AlarmId) 
         closed += 1;
         id = alarm_id(NAME, &[of_home[0], of_home[1], of_home[2], &format!("after {closed}")]);
     }
-    newest
+    newest.or_else(|| open_of_home(alarms, happening.device, alarm))
+}
+
+/// The open alarm of this home's alarm, where those closed before it are forgotten.
+fn open_of_home<'a>(alarms: &'a Alarms, home: &DeviceId, alarm: &AlarmId) -> Option<&'a Alarm> {
+    let of_home = alarms.open().filter(|known| known.raise.device == *home);
+    let is_it = |known: &&Alarm| known.raise.home.as_deref().is_some_and(|told| told.alarm == *alarm);
+    of_home.filter(is_it).max_by_key(|known| known.told_up_to)
 }
 
 fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &Event) -> Option<Decision> {
@@ -117,22 +124,35 @@ fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &E
     let delayed = *delayed || is_late;
     let enrolment = happening.enrolment.to_string();
     let of_home = [happening.device.as_str(), &enrolment, alarm.as_ref()];
-    // After a close here the home's next word on it is an alarm of its own; the newest of them counts.
-    let (mut id, mut closed) = (alarm_id(NAME, &of_home), 0);
-    while let Some(known) = alarms.get(&id) {
+    // `Some(None)`: old news. `None`: another alarm, or one after a close here.
+    let belongs_to = |known: &Alarm| {
         // A home made anew begins its numbers anew: raised at another time, it is another alarm.
         let first = known.raise.home.as_ref().filter(|told| told.number == 0);
         let is_another = *what == Telling::Raise && *number == 0 && first.is_some_and(|told| told.said_at != said_at);
         if *number <= known.told_up_to && !is_another {
-            return None;
+            return Some(None);
         }
-        if known.closed_by.is_none() && !is_another {
+        (known.closed_by.is_none() && !is_another).then(|| {
             let words = Some(text.as_str().to_owned()).filter(|text| !text.is_empty() && *what != Telling::Again);
             let join = join(known, happening, (*what, *number, *count), stc.unwrap_or(0), (happened_at, delayed));
-            return Some(Decision::Join(Join { words: words.map(|text| (text.clone(), text)), ..join }));
+            Some(Decision::Join(Join { words: words.map(|text| (text.clone(), text)), ..join }))
+        })
+    };
+    // After a close here the home's next word on it is an alarm of its own; the newest of them counts.
+    let (mut id, mut closed) = (alarm_id(NAME, &of_home), 0);
+    while let Some(known) = alarms.get(&id) {
+        if let Some(decided) = belongs_to(known) {
+            return decided;
         }
         closed += 1;
         id = alarm_id(NAME, &[of_home[0], of_home[1], of_home[2], &format!("after {closed}")]);
+    }
+    // Not the first word of it: those before it here are closed and forgotten. Looked for only then, among all that are open.
+    if closed == 0
+        && *number > 0
+        && let Some(decided) = open_of_home(alarms, happening.device, alarm).and_then(belongs_to)
+    {
+        return decided;
     }
     Some(Decision::Raise(Box::new(Raise {
         alarm: id,

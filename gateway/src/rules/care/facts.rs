@@ -11,7 +11,7 @@ use vaka_protocol::{DeviceId, Event};
 
 use super::Sight;
 use super::moment::{At, Moment};
-use crate::limits::{ASSIGNED_RESTART, CATCH_UP_MS_MAX, CATCH_UP_QUIET_MS};
+use crate::limits::{ASSIGNED_RESTART, CATCH_UP_MS_MAX, CATCH_UP_QUIET_MS, FACTS_DEVICES_MAX};
 
 /// Something that is one way or the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +102,9 @@ impl Facts {
 
     pub fn see(&mut self, sight: &Sight<'_>) {
         if !self.0.contains_key(sight.device) {
+            if self.0.len() >= FACTS_DEVICES_MAX {
+                return;
+            }
             self.0.insert(sight.device.clone(), Device::default());
         }
         if let Some(device) = self.0.get_mut(sight.device) {

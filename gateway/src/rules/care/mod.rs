@@ -29,6 +29,7 @@ use vaka_protocol::{DeviceId, Event};
 use super::Home;
 use super::alarms::Alarms;
 use crate::journal::record::Decision;
+use crate::limits::SET_BACK_MS;
 use agreed::{Agreed, Person};
 use facts::Facts;
 use moment::{At, Moment};
@@ -59,6 +60,9 @@ pub struct Care {
     pub facts: Facts,
     #[serde(default)]
     pub settled: Settled,
+    /// Of the newest record, UTC milliseconds.
+    #[serde(default)]
+    wall_ms: i64,
     #[serde(default)]
     pub night: night::Nights,
     #[serde(default)]
@@ -88,8 +92,17 @@ pub struct View<'a> {
 }
 
 impl Care {
+    /// A clock that was far ahead has been set: what it had settled is still to come.
+    fn pass(&mut self, recorded: At) {
+        if recorded.wall_ms < self.wall_ms.saturating_sub(SET_BACK_MS) {
+            self.settled.forget_after(recorded.wall_ms.saturating_add(SET_BACK_MS));
+        }
+        self.wall_ms = recorded.wall_ms;
+    }
+
     /// Folds an event in: what is remembered of it does not depend on what is agreed.
     pub fn see(&mut self, sight: &Sight<'_>) {
+        self.pass(sight.recorded);
         self.facts.see(sight);
         self.night.see(sight, &self.facts);
         self.presence.see(sight);
@@ -108,6 +121,7 @@ impl Care {
 
     /// The process has started: what it could not hear before is no silence of the devices'.
     pub fn started(&mut self, recorded: At) {
+        self.pass(recorded);
         self.silence.started(recorded);
         self.dose.begin(recorded);
     }
@@ -131,12 +145,13 @@ impl Care {
     }
 }
 
-/// Judges one person's agreement at this moment.
-fn judge_person(view: View<'_>, person: &Person) -> Out {
+/// Judges one person's agreement at this moment. `is_patient`: not while a device of theirs sends what had waited.
+fn judge_person(view: View<'_>, person: &Person, is_patient: bool) -> Out {
     let mut out = Out::default();
     let waits_ms = person.devices.iter().filter_map(|device| view.care.facts.get(device)).map(|d| d.waits_ms(view.now));
-    if let Some(wait_ms) = waits_ms.max().filter(|wait_ms| *wait_ms > 0) {
+    if let Some(wait_ms) = waits_ms.max().filter(|wait_ms| is_patient && *wait_ms > 0) {
         out.look_in(wait_ms);
+        out.waits = true;
         return out;
     }
     night::judge(view, person, &mut out);

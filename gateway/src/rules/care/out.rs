@@ -45,6 +45,8 @@ pub struct Out {
     look_in_ms: Option<i64>,
     /// Any sign of activity may decide something: judged at the next motion too.
     pub eager: bool,
+    /// Not judged: a device sends what had waited.
+    pub waits: bool,
 }
 
 /// Kind of cause as it is settled by.

@@ -13,7 +13,7 @@ use super::agreed::Agreed;
 use super::moment::Moment;
 use super::{Care, Out, View, hurries, judge_device, judge_home, judge_person};
 use crate::journal::record::Decision;
-use crate::limits::JUDGE_ROUNDS_MAX;
+use crate::limits::{CATCH_UP_MS_MAX, JUDGE_ROUNDS_MAX};
 use crate::rules::Home;
 use crate::rules::alarms::Alarms;
 
@@ -44,6 +44,8 @@ struct Unit {
     look_at: Option<i64>,
     /// Every sign of activity may decide something.
     eager: bool,
+    /// Since when judging waits for devices that send what had waited, monotonic milliseconds.
+    waits_since: Option<i64>,
 }
 
 /// The unit that is the home itself, with what is not listed.
@@ -141,8 +143,17 @@ impl Watch {
                 self.look(unit, Some(mono_ms.saturating_add(1_000)));
                 continue;
             }
-            let out = self.judge(view, unit);
-            self.units[unit].eager = out.eager;
+            let mut out = self.judge(view, unit, true);
+            let Unit { waits_since, eager, .. } = &mut self.units[unit];
+            match out.waits {
+                // One device after the other may catch up, or have a slow clock: together they get no more time than one.
+                true if mono_ms - *waits_since.get_or_insert(mono_ms) >= CATCH_UP_MS_MAX => {
+                    out = self.judge(view, unit, false);
+                    self.units[unit].eager = out.eager;
+                }
+                true => {}
+                false => (*waits_since, *eager) = (None, out.eager),
+            }
             if !out.decisions.is_empty() {
                 return out.decisions;
             }
@@ -151,11 +162,12 @@ impl Watch {
         Vec::new()
     }
 
-    fn judge(&self, view: View<'_>, unit: usize) -> Out {
+    /// `is_patient`: a person whose devices send what had waited is not judged yet.
+    fn judge(&self, view: View<'_>, unit: usize, is_patient: bool) -> Out {
         let people = &view.agreed.people;
         match unit.checked_sub(1) {
             None => judge_home(view),
-            Some(person) if person < people.len() => judge_person(view, &people[person]),
+            Some(person) if person < people.len() => judge_person(view, &people[person], is_patient),
             Some(device) => {
                 let listed = self.ids.get(device - people.len()).and_then(|id| view.agreed.devices.get_key_value(id));
                 listed.map(|(id, device)| judge_device(view, id, device)).unwrap_or_default()
