@@ -433,6 +433,9 @@ impl Keeper {
         for read in &parsed.events {
             self.watch.heard(&event.device, read);
         }
+        if let Some(via) = &event.via {
+            self.watch.heard(&via.bridge, &Event::Alive {});
+        }
         self.watch_over();
         self.act_for_homes(&happening(event, parsed));
         // Old news, or of an alarm that somebody has: it raised nothing here, and the home waits for an answer all the same.
