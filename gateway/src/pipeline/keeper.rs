@@ -282,6 +282,10 @@ impl Keeper {
     pub fn run_batch(&mut self, batch: &mut Vec<Input>) {
         self.look_for_room();
         for (record, lane) in self.shortage.late(&self.room) {
+            // Looked at when it came, and nothing was folded in then.
+            if let Record::Alive(alive) = &record {
+                self.watch.stirred(&alive.device);
+            }
             self.append_unrepeatable(record, lane);
         }
         self.tell_disk_is_short();
