@@ -229,7 +229,8 @@ fn damage_found_at_the_start_raises_a_technical_alarm() {
 
 #[test]
 fn a_going_that_waited_for_room_is_looked_at_when_it_is_folded_in() {
-    let text = "[gateway]\nid = \"gw-1\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n[[device]]\nid = \"p1\"\nkind = \"pendant\"\n";
+    let text =
+        "[gateway]\nid = \"gw-1\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n[[device]]\nid = \"p1\"\nkind = \"pendant\"\n";
     let (config, _) = crate::config::Config::parse(text.as_bytes(), Path::new("v.toml")).expect("a config");
     let disk = SimDisk::new(8);
     let clock = Arc::new(ManualClock::new(1_795_000_000_000));
