@@ -199,7 +199,8 @@ pub fn judge(view: View<'_>, id: &DeviceId, agreed: &agreed::Device, out: &mut O
         Standing::Silent { why, since, limit_ms, upto } => {
             trouble(view, (id, agreed), (why, since, limit_ms, i64::try_from(upto).unwrap_or(i64::MAX)), out);
         }
-        Standing::Held => {}
+        // That an unsteady bridge is steady again comes by time alone.
+        Standing::Held => out.look_in(STEADY_MS),
     }
     for alarm in view.alarms.of(id).filter(|alarm| alarm.raise.rule == NAME && !alarm.over) {
         // The next thing it says may be the end of it.
