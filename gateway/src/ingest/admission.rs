@@ -42,6 +42,10 @@ fn read(peer: &Peer, roster: &Roster, topic: &str, payload: Vec<u8>) -> Admitted
         },
         Some((_, topic::Kind::Event)) => event(peer, topic, payload, None),
         None if bridge => {
+            // The bridge's own coming and going, its Will included, is its connection's.
+            if let Some(online) = payload::bridge_online(topic, &payload) {
+                return stored(peer, Lane::Telemetry, What::Alive { online });
+            }
             let named = zigbee2mqtt::source(topic).map(|source| roster.behind(&peer.device, source));
             let calls = named.is_some_and(|device| roster.callers.contains(&device));
             let via = Via { bridge: peer.device.clone(), topic: topic.to_owned(), calls };

@@ -63,6 +63,14 @@ impl Parsed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable(pub String);
 
+/// What a bridge says of itself on its own topic: that it is here, or gone. `None`: it says something else.
+pub fn bridge_online(topic: &str, payload: &[u8]) -> Option<bool> {
+    if topic.split_once('/')?.1 != "bridge/state" {
+        return None;
+    }
+    zigbee2mqtt::read(topic, payload).ok()?.online
+}
+
 /// Reads a payload; `via` names the bridge and topic where an adapter has to.
 ///
 /// # Errors

@@ -82,6 +82,8 @@ struct Session {
     batch: Vec<Submission>,
     replies: mpsc::UnboundedSender<ToSession>,
     will: Option<Will>,
+    /// It has said that it is here, and not that it is gone.
+    is_here: bool,
     keep_alive: Option<Duration>,
     subscribed: Option<u8>,
     /// Commands that the peer's receive maximum or its missing subscription holds back.
@@ -120,6 +122,7 @@ pub async fn open<S: AsyncRead + AsyncWrite + Unpin>(
         batch: Vec::new(),
         replies,
         will: None,
+        is_here: false,
         keep_alive: None,
         subscribed: None,
         commands: BTreeMap::new(),
@@ -300,7 +303,7 @@ impl Session {
                     return "silent beyond its keep-alive";
                 }
                 _ = &mut seat.kicked => {
-                    self.will = None;
+                    self.end_in_silence();
                     self.wire.goodbye(Goodbye::TakenOver);
                     let _ = self.write_out(stream).await;
                     return "taken over by a newer connection";
@@ -314,7 +317,7 @@ impl Session {
                     }
                 }
                 _ = shutdown.changed() => {
-                    self.will = None;
+                    self.end_in_silence();
                     self.wire.goodbye(Goodbye::ShuttingDown);
                     let _ = self.write_out(stream).await;
                     return "the gateway stops";
@@ -389,6 +392,9 @@ impl Session {
         }
         let roster = self.hall.roster.borrow().clone();
         let mut admitted = admission::admit(&self.peer, &roster, &publish.topic, publish.payload);
+        if let What::Alive { online } = admitted.submission.what {
+            self.is_here = online;
+        }
         let number = self.first + self.waiting.len() as u64;
         admitted.submission.reply = Some((self.replies.clone(), number));
         self.waiting.push_back(Waiting {
@@ -424,7 +430,7 @@ impl Session {
                 }
             }
             ToSession::Failed => {
-                self.will = None;
+                self.end_in_silence();
                 self.wire.goodbye(Goodbye::ImplementationError);
             }
             ToSession::Command(command, encoding) => {
@@ -524,18 +530,116 @@ impl Session {
         written.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
     }
 
-    /// The connection is over: the Will is stored, and what a later connection may take over is kept.
+    /// That this connection ends says nothing of the device: it is back on another at once.
+    fn end_in_silence(&mut self) {
+        self.will = None;
+        self.is_here = false;
+    }
+
+    /// The connection is over: the Will is stored, or that the device is gone which said it is here; and what a later connection may take over is kept.
     fn end(mut self, device: &DeviceId, seat: &Seat, why: &'static str) {
         debug!(device.id = %device, "device disconnected: {why}");
         self.note(What::Deaf(self.replies.clone()));
         if let Some(will) = self.will.take() {
             let roster = self.hall.roster.borrow().clone();
             let admitted = admission::admit(&self.peer, &roster, &will.topic, will.payload);
+            self.is_here &= !matches!(admitted.submission.what, What::Alive { .. });
             self.batch.push(admitted.submission);
+        }
+        // A clean end has no Will, and is an end all the same.
+        if self.is_here {
+            self.batch.push(Submission {
+                device: self.peer.device.clone(),
+                enrolment: self.peer.enrolment,
+                lane: Lane::Telemetry,
+                what: What::Alive { online: false },
+                for_many: false,
+                reply: None,
+            });
         }
         self.hall.intake.submit(&mut self.batch);
         let kept = self.kept();
         self.hall.sessions.leave(device, seat.epoch, self.remembers.then_some(kept));
         self.hall.left();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::roster::Listed;
+    use super::*;
+    use crate::clock::ManualClock;
+
+    /// What the session has said of the device's coming and going.
+    #[derive(Default)]
+    struct Desk(Mutex<Vec<bool>>);
+
+    impl Intake for Desk {
+        fn submit(&self, batch: &mut Vec<Submission>) {
+            let alive = |submission: Submission| match submission.what {
+                What::Alive { online } => Some(online),
+                _ => None,
+            };
+            self.0.lock().unwrap().extend(batch.drain(..).filter_map(alive));
+        }
+
+        fn is_overwhelmed(&self) -> bool {
+            false
+        }
+
+        fn tell(&self, _: Fault) {}
+    }
+
+    fn publish(payload: &[u8]) -> Publish {
+        Publish { qos: 0, id: None, topic: "vaka/v1/p1/alive".into(), payload: payload.to_vec() }
+    }
+
+    /// A session that says `said` and ends.
+    fn told(said: &[&[u8]], will: Option<&[u8]>, is_silent: bool) -> Vec<bool> {
+        let device = DeviceId::try_from("p1").unwrap();
+        let devices = [(device.clone(), Listed { bridge: false })].into_iter().collect();
+        let (desk, sessions) = (Arc::new(Desk::default()), Sessions::default());
+        let seat = sessions.take(&device, true).unwrap();
+        let (_stop, shutdown) = watch::channel(false);
+        let (_roster, roster) = watch::channel(Arc::new(Roster { devices, ..Roster::default() }));
+        let (clock, counts) = (Arc::new(ManualClock::new(0)), DoorCounts::default());
+        let hall = Arc::new(Hall { intake: desk.clone(), roster, sessions, clock, shutdown, counts });
+        let (replies, _answers) = mpsc::unbounded_channel();
+        let mut session = Session {
+            wire: Wire::new(),
+            waiting: VecDeque::new(),
+            first: 0,
+            batch: Vec::new(),
+            replies,
+            will: will.map(|payload| Will { topic: "vaka/v1/p1/alive".into(), payload: payload.to_vec() }),
+            is_here: false,
+            keep_alive: None,
+            subscribed: None,
+            commands: BTreeMap::new(),
+            remembers: false,
+            half_received: BTreeMap::new(),
+            epoch: seat.epoch,
+            clean_end: true,
+            hall,
+            peer: Peer { device: device.clone(), enrolment: 1, serial: String::new() },
+        };
+        said.iter().for_each(|payload| session.publish(publish(payload)));
+        if is_silent {
+            session.end_in_silence();
+        }
+        session.end(&device, &seat, "ended");
+        let told = desk.0.lock().unwrap();
+        told.clone()
+    }
+
+    #[test]
+    fn who_said_that_it_is_here_is_gone_when_its_connection_ends() {
+        assert_eq!(told(&[b"1"], None, false), [true, false], "a clean end");
+        assert_eq!(told(&[b"1"], Some(b"0"), false), [true, false], "its Will says it once");
+        assert_eq!(told(&[b"1", b"0"], None, false), [true, false], "it has said so itself");
+        assert_eq!(told(&[], None, false), [false; 0], "it never said that it is here");
+        assert_eq!(told(&[b"1"], Some(b"0"), true), [true], "taken over, or the gateway stops");
     }
 }

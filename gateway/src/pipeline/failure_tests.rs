@@ -226,3 +226,38 @@ fn damage_found_at_the_start_raises_a_technical_alarm() {
     let keeper = start(&disk);
     assert!(alarms(&keeper).contains(&("fault".to_owned(), 1)), "{:?}", alarms(&keeper));
 }
+
+#[test]
+fn a_going_that_waited_for_room_is_looked_at_when_it_is_folded_in() {
+    let text =
+        "[gateway]\nid = \"gw-1\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n[[device]]\nid = \"p1\"\nkind = \"pendant\"\n";
+    let (config, _) = crate::config::Config::parse(text.as_bytes(), Path::new("v.toml")).expect("a config");
+    let disk = SimDisk::new(8);
+    let clock = Arc::new(ManualClock::new(1_795_000_000_000));
+    let mut keeper = start_at(&disk, clock.clone());
+    keeper.agree(config.agreed.clone());
+    let alive = |online| {
+        Input::Submission(crate::ingest::Submission {
+            device: p1(),
+            enrolment: 1,
+            lane: vaka_protocol::Lane::Telemetry,
+            what: crate::ingest::What::Alive { online },
+            for_many: false,
+            reply: None,
+        })
+    };
+    keeper.run_batch(&mut vec![alive(true)]);
+    clock.advance(limits::ROOM_MS + limits::ROOM_PAUSE_MS);
+    // Only life has room.
+    disk.set_capacity(Some(disk.used() + (256 << 10)));
+    keeper.run_batch(&mut vec![alive(false)]);
+    let is_online = |keeper: &Keeper| keeper.state().devices[&p1()].online;
+    assert!(is_online(&keeper), "it is said later");
+    disk.set_capacity(None);
+    clock.advance(limits::ROOM_MS + limits::ROOM_PAUSE_MS);
+    keeper.run_batch(&mut Vec::new());
+    assert!(!is_online(&keeper));
+    clock.advance(6 * 60_000);
+    keeper.run_batch(&mut Vec::new());
+    assert!(alarms(&keeper).iter().any(|(cause, _)| cause == "silent p1"), "{:?}", alarms(&keeper));
+}

@@ -151,6 +151,10 @@ impl State {
         if !event.assigned {
             self.windows.remember(&event.device, event.enrolment, event.restart, event.seq, &event.payload);
         }
+        // What a bridge passes on it says under other names: it is heard all the same.
+        if let Some(via) = &event.via {
+            self.care.heard(&via.bridge, recorded(header));
+        }
         let seen = self.seen(&event.device, header.wall_ms);
         seen.events += 1;
         let Some(parsed) = parsed else { return };

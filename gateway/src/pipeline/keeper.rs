@@ -292,6 +292,10 @@ impl Keeper {
     pub fn run_batch(&mut self, batch: &mut Vec<Input>) {
         self.look_for_room();
         for (record, lane) in self.shortage.late(&self.room) {
+            // Looked at when it came, and nothing was folded in then.
+            if let Record::Alive(alive) = &record {
+                self.watch.stirred(&alive.device);
+            }
             self.append_unrepeatable(record, lane);
         }
         self.tell_disk_is_short();
@@ -442,6 +446,9 @@ impl Keeper {
         let is_told = self.judge(&header, rules::What::Event(happening(event, parsed)));
         for read in &parsed.events {
             self.watch.heard(&event.device, read);
+        }
+        if let Some(via) = &event.via {
+            self.watch.heard(&via.bridge, &Event::Alive {});
         }
         self.watch_over();
         self.act_for_homes(&happening(event, parsed));

@@ -373,6 +373,30 @@ fn a_button_behind_a_bridge_calls_when_it_was_enrolled_to() {
 }
 
 #[test]
+fn a_bridge_is_heard_by_what_it_passes_on_and_by_its_own_state() {
+    let mut bench = Bench::new();
+    let bridge = device("z2m");
+    bench.roster.behind.entry(bridge.clone()).or_default().insert("hall".into(), device("hall-motion"));
+    let payload = r#"{"battery":97,"illuminance":12,"linkquality":87,"occupancy":true,"voltage":3000}"#;
+    bench.publish_as("z2m", "zigbee2mqtt/hall", payload);
+    let known = |bench: &mut Bench| bench.keeper().state().care.facts.get(&device("z2m")).cloned().expect("heard");
+    let first = known(&mut bench);
+    assert!(first.heard.is_some() && first.online.is_none());
+    // Its own words are no device's, and none of a device that is called so.
+    bench.publish_as("z2m", "zigbee2mqtt/bridge/state", r#"{"state":"online"}"#);
+    assert_eq!(known(&mut bench).online, Some(true));
+    bench.publish_as("z2m", "zigbee2mqtt/bridge/state", "offline");
+    assert_eq!(known(&mut bench).online, Some(false));
+    assert!(!bench.keeper().state().devices[&bridge].online);
+    assert!(!bench.keeper().state().devices.contains_key(&device("bridge")));
+    bench.publish_as("z2m", "zigbee2mqtt/hall", payload);
+    assert_eq!(known(&mut bench).online, Some(true), "what passes something on is here");
+    bench.kill_and_start();
+    let (disk, memory) = bench.disk_and_memory();
+    assert_eq!(disk, memory);
+}
+
+#[test]
 fn a_bridge_does_not_speak_for_a_device_with_a_certificate_of_its_own() {
     let mut bench = Bench::new();
     bench.publish("p1", r#"{"v":1,"restart":1,"seq":1,"event":{"smoke":{}}}"#);

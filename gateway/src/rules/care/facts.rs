@@ -112,6 +112,16 @@ impl Facts {
         }
     }
 
+    /// Something was heard by way of this device: it is awake itself.
+    pub fn heard(&mut self, device: &DeviceId, recorded: At) {
+        if !self.0.contains_key(device) {
+            self.0.insert(device.clone(), Device::default());
+        }
+        if let Some(known) = self.0.get_mut(device) {
+            known.hear(recorded);
+        }
+    }
+
     /// The device came (`online`) or went.
     pub fn alive(&mut self, device: &DeviceId, online: bool, recorded: At) {
         let known = self.0.entry(device.clone()).or_default();
@@ -128,13 +138,17 @@ impl Facts {
 }
 
 impl Device {
-    fn see(&mut self, sight: &Sight<'_>) {
-        self.heard = Some(sight.recorded);
+    fn hear(&mut self, recorded: At) {
+        self.heard = Some(recorded);
         // What speaks has a connection, whether it said so or not.
         if self.online == Some(false) {
             self.online = Some(true);
-            self.came = Some(sight.recorded);
+            self.came = Some(recorded);
         }
+    }
+
+    fn see(&mut self, sight: &Sight<'_>) {
+        self.hear(sight.recorded);
         self.catching_up = match (sight.delayed, self.catching_up) {
             (true, Some((since, last))) if Self::goes_on(&last, &sight.recorded) => Some((since, sight.recorded)),
             (true, _) => Some((sight.recorded, sight.recorded)),

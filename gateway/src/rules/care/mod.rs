@@ -114,6 +114,11 @@ impl Care {
         self.power.see(sight);
     }
 
+    /// Something was heard by way of this bridge.
+    pub fn heard(&mut self, bridge: &DeviceId, recorded: At) {
+        self.facts.heard(bridge, recorded);
+    }
+
     pub fn alive(&mut self, device: &DeviceId, online: bool, recorded: At) {
         self.facts.alive(device, online, recorded);
         self.silence.alive(device, online, recorded);

@@ -184,8 +184,9 @@ fn battery(view: View<'_>, (id, known): (&DeviceId, &facts::Device), policy: &Po
         return;
     }
     if open_alarm(view, &cause).is_some() {
-        // Its end is in what it says next.
+        // Its end is in what it says next. Until then a rebound that still is low is the same battery.
         out.eager = true;
+        return;
     }
     // What the device calls low itself is told already.
     if battery.low {

@@ -101,14 +101,14 @@ impl Rehearsal {
         self.decide();
     }
 
-    /// The process ends and starts again at once: what is not in the fold is gone.
+    /// The process ends and starts again at once: what is not in the fold is gone. The machine runs on, and its clock with it.
     ///
     /// # Panics
     /// If the fold does not survive being written and read.
     pub fn restart(&mut self) {
         let bytes = minicbor_serde::to_vec((&self.alarms, &self.care)).expect("a fold is written");
         (self.alarms, self.care) = minicbor_serde::from_slice(&bytes).expect("and read again");
-        self.now = Moment { mono_ms: 0, boot: self.now.boot + 1, ..self.now };
+        self.now.boot += 1;
         self.watch = Watch::new(self.watch.agreed().clone());
         self.started();
         self.decide();
@@ -122,9 +122,10 @@ impl Rehearsal {
         self.decide();
     }
 
-    /// As [`Rehearsal::restart`], but it is off until `at_ms` (UTC milliseconds).
+    /// As [`Rehearsal::restart`], but the machine is off until `at_ms` (UTC milliseconds): its running clock begins anew.
     pub fn down_until(&mut self, at_ms: i64) {
         self.now.wall_ms = self.now.wall_ms.max(at_ms);
+        self.now.mono_ms = 0;
         self.restart();
     }
 

@@ -19,6 +19,7 @@ use super::{Out, Subject, View, agreed, alarm_of, key, seen_at};
 use crate::journal::record::{Decision, Join, JoinWhat};
 use crate::limits::{ASSIGNED_RESTART, LISTENING_MS, STEADY_MS};
 use crate::rules::alarms::Alarm;
+use heard::Line;
 pub use heard::Silences;
 
 pub const NAME: &str = "silence";
@@ -199,7 +200,8 @@ pub fn judge(view: View<'_>, id: &DeviceId, agreed: &agreed::Device, out: &mut O
         Standing::Silent { why, since, limit_ms, upto } => {
             trouble(view, (id, agreed), (why, since, limit_ms, i64::try_from(upto).unwrap_or(i64::MAX)), out);
         }
-        Standing::Held => {}
+        // That an unsteady bridge is steady again comes by time alone.
+        Standing::Held => out.look_in(STEADY_MS),
     }
     for alarm in view.alarms.of(id).filter(|alarm| alarm.raise.rule == NAME && !alarm.over) {
         // The next thing it says may be the end of it.
@@ -250,7 +252,9 @@ fn trouble(
         return;
     }
     let rule = &agreed.silence;
-    let run = view.care.silence.line(id).map_or(0, |line| line.run);
+    // Goings before a rest are another trouble's.
+    let is_run = |line: &&Line| why == Why::Unsteady || (why == Why::Gone && !line.online);
+    let run = view.care.silence.line(id).filter(is_run).map_or(0, |line| line.run);
     let heard = view.care.facts.get(id).and_then(|known| known.heard);
     let behind = view.agreed.devices.iter().filter(|(_, other)| other.silence.via.as_ref() == Some(id)).count();
     let evidence = match (why, heard) {
@@ -356,6 +360,9 @@ fn end(view: View<'_>, alarm: &Alarm, out: &mut Out) {
     let subject = Subject { rule: (NAME, VERSION), resident: basis.resident.as_deref(), device: id };
     let back_at = line.map(|line| line.at).or(heard).map_or(view.now.wall_ms, |at| at.wall_ms);
     let silent_at = basis.seen.first().map_or(alarm.raise.happened_at, |seen| seen.at);
-    let said = words::back(id, line.map_or(0, |line| line.run), back_at.saturating_sub(silent_at));
+    // As in `trouble`: the goings since it began, not those of another time.
+    let began = |since: At| i64::try_from(since.record).is_ok_and(|record| record >= basis.upto);
+    let run = line.filter(|line| line.since.is_some_and(began)).map_or(0, |line| line.run);
+    let said = words::back(id, run, back_at.saturating_sub(silent_at));
     out.over(view, subject, (&alarm.raise.cause, basis.upto), RESTORAL, said);
 }

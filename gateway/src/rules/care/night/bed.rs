@@ -23,9 +23,10 @@ pub(super) struct Beds<'a> {
     pub in_bed: Option<(&'a DeviceId, Switch, At)>,
     /// A sensor that is not heard, and for how long not, in milliseconds: the longest.
     pub dark: Option<(&'a DeviceId, i64)>,
-    /// The last word of every bed is that nobody is in it.
+    /// The last word of every bed that is heard is that nobody is in it, and so is one bed's at least. A bed that fell silent with
+    /// somebody in it is no reason to think so where another was left since.
     pub empty: bool,
-    /// Then: the one that was left last, and when. `None`: none was ever known to be entered.
+    /// Then: the one of these that was left last, and when. `None`: none was ever known to be entered.
     pub left: Option<(&'a DeviceId, At)>,
     /// What is proven now is so for so long, in milliseconds, if nothing more is heard.
     proves_ms: Option<i64>,
@@ -34,27 +35,48 @@ pub(super) struct Beds<'a> {
 impl<'a> Beds<'a> {
     pub fn read(view: View<'a>, night: &'a Night, held: Held) -> Beds<'a> {
         let mut beds = Beds { in_bed: None, dark: None, empty: !night.beds.is_empty(), left: None, proves_ms: None };
+        // When a bed that is dark now said last that somebody is in it, by the wall.
+        let mut dark_in_ms: Option<i64> = None;
+        let mut is_off = false;
         for id in &night.beds {
             let said = view.care.facts.get(id).and_then(|device| device.bed);
+            let is_off_here = said.is_some_and(|switch| !switch.on);
+            is_off |= is_off_here;
+            // After a restart every connection is dark for a moment: only what stays so is passed over.
+            let mut is_passed_over = false;
             match heard(view, night, id, held) {
-                Err(dark_ms) if beds.dark.is_none_or(|(_, known)| known < dark_ms) => beds.dark = Some((id, dark_ms)),
-                Err(_) => {}
+                Err(dark_ms) => {
+                    if beds.dark.is_none_or(|(_, known)| known < dark_ms) {
+                        beds.dark = Some((id, dark_ms));
+                    }
+                    dark_in_ms = dark_in_ms.max(said.filter(|switch| switch.on).map(|switch| switch.said.wall_ms));
+                    is_passed_over = dark_ms >= BED_GONE_MS;
+                    if !is_passed_over {
+                        beds.proves(BED_GONE_MS - dark_ms);
+                    }
+                }
                 Ok((proves_ms, heard)) => {
-                    beds.proves_ms = Some(beds.proves_ms.map_or(proves_ms, |known| known.min(proves_ms)));
+                    beds.proves(proves_ms);
                     if let Some(switch) = said.filter(|switch| switch.on) {
                         beds.in_bed = Some((id, switch, heard));
                     }
                 }
             }
-            beds.empty &= said.is_some_and(|switch| !switch.on);
+            beds.empty &= is_off_here || is_passed_over;
             if let Some(switch) = said.filter(|switch| !switch.on && switch.other.is_some())
                 && beds.left.is_none_or(|(_, left)| left.wall_ms <= switch.since.wall_ms)
             {
                 beds.left = Some((id, switch.since));
             }
         }
+        let is_left_since = |in_ms: i64| beds.left.is_some_and(|(_, left)| left.wall_ms >= in_ms);
+        beds.empty &= is_off && dark_in_ms.is_none_or(is_left_since);
         beds.left = beds.left.filter(|_| beds.empty);
         beds
+    }
+
+    fn proves(&mut self, ms: i64) {
+        self.proves_ms = Some(self.proves_ms.map_or(ms, |known| known.min(ms)));
     }
 }
 
@@ -68,7 +90,8 @@ fn heard(view: View<'_>, night: &Night, bed: &DeviceId, held: Held) -> Result<(i
     }
     // A connection of before the gateway started is none until the device is back.
     if known.online == Some(true) && heard.boot != view.now.boot {
-        return Err(i64::try_from(view.now.mono_ms).unwrap_or(i64::MAX));
+        // Not the machine's uptime: the process may start anew on a box that has run for days.
+        return Err(view.care.silence.started_in(view.now).map_or(0, |at| view.now.age_ms(&at)));
     }
     let limit_ms = if known.online == Some(true) { BED_HEARD_MS } else { night.bed_heard_ms };
     let age_ms = view.now.age_ms(&heard);
@@ -194,10 +217,14 @@ pub(super) fn overs(tonight: &Tonight<'_>, out: &mut Out) {
         tonight.end(out, NOT_IN_BED, known, words::in_bed(tonight.zone(), switch.since.wall_ms));
     }
     if let Some(known) = tonight.open(DARK) {
-        match beds.dark.is_none() || beds.in_bed.is_some() {
-            true => tonight.end(out, DARK, known, words::heard_again()),
+        match (beds.dark, beds.in_bed) {
+            (None, _) => tonight.end(out, DARK, known, words::heard_again()),
+            // The sensor is dark still; the person is seen in another bed.
+            (Some(_), Some((_, switch, _))) => {
+                tonight.end(out, DARK, known, words::in_bed(tonight.zone(), switch.since.wall_ms));
+            }
             // Whatever is heard of it next ends it.
-            false => out.eager = true,
+            (Some(_), None) => out.eager = true,
         }
     }
 }

@@ -55,6 +55,16 @@ fn said(story: &Rehearsal, cause: &str) -> String {
 }
 
 #[test]
+fn a_battery_that_rebounds_and_still_is_low_is_told_once() {
+    let mut story = story("");
+    for (hour, percent) in [(1, 9), (2, 3), (3, 8), (4, 90)] {
+        story.until(START + hour * HOUR);
+        charge(&mut story, percent);
+    }
+    assert_eq!(told(&story), ["60 charge p1", "240 over charge p1"]);
+}
+
+#[test]
 fn mains_lost_is_told_after_the_delay_and_back_with_its_duration() {
     let mut story = story("");
     story.until(START + HOUR);

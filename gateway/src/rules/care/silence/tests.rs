@@ -133,6 +133,47 @@ fn a_bridge_that_is_down_is_one_alarm_and_its_devices_get_their_time_anew() {
 }
 
 #[test]
+fn what_stands_behind_a_bridge_that_becomes_steady_by_time_is_looked_at_again() {
+    let mut story = story("");
+    all_here(&mut story);
+    // The sensors have their time until 26:00; the bridge comes and goes until 25:59, never away for long.
+    for n in 0..14_i64 {
+        story.until(START + 25 * HOUR + (20 + n * 3) * MIN);
+        story.alive(&id("zb"), n % 2 == 1);
+    }
+    story.until(START + 28 * HOUR);
+    let told = told(&story);
+    for line in ["1574 over silent zb", "1574 technical silent door", "1574 technical silent hall"] {
+        assert!(told.iter().any(|told| told == line), "{line}: {told:?}");
+    }
+}
+
+#[test]
+fn goings_of_another_day_are_not_told_of_a_connection_lost_in_a_restart() {
+    let mut story = story("[silence]\ncomes_and_goes = 20\n");
+    all_here(&mut story);
+    for n in 0..14_i64 {
+        story.until(START + HOUR + n * MIN);
+        story.alive(&id("bed"), n % 2 == 1);
+    }
+    story.until(START + 20 * HOUR);
+    story.event(&id("bed"), &Event::Bed { occupied: true });
+    story.until(START + 96 * HOUR);
+    story.restart();
+    for device in ["p1", "zb"] {
+        story.alive(&id(device), true);
+    }
+    story.until(START + 97 * HOUR);
+    let alarm = story.alarms.open().find(|alarm| alarm.raise.cause == "silent bed").unwrap();
+    assert_eq!(alarm.count, 1, "one trouble: {}", alarm.raise.en);
+    story.alive(&id("bed"), true);
+    story.until(START + 98 * HOUR);
+    let alarm = story.alarms.open().find(|alarm| alarm.raise.cause == "silent bed").unwrap();
+    let words = alarm.notices.last().unwrap().words.clone().unwrap();
+    assert!(words.1.contains("is heard again"), "{}", words.1);
+}
+
+#[test]
 fn what_was_never_heard_is_told_after_its_time_in_the_list() {
     let mut story = story("");
     story.alive(&id("p1"), true);

@@ -180,3 +180,36 @@ fn what_was_delivered_late_is_judged_by_when_it_happened() {
     assert_eq!(story.told(), ["04:00 care absence", "04:00 life absence-life"]);
     assert_eq!(story.words()[0].1, "Out of bed for 1 hour 50 minutes. Left it at 02:10.");
 }
+
+#[test]
+fn a_bed_that_is_dark_hides_no_absence_from_another() {
+    let second = format!("{DEVICES}[[device]]\nid = \"sofa\"\nkind = \"bed-sensor\"\n");
+    let agreed = || unsupervised(&parse(STOCKHOLM, "absence_care_min = 30", &second).unwrap().0);
+    // The sofa's sensor died in the afternoon with somebody on it, and before that was never heard of.
+    let mut died = Story::of(STOCKHOLM, "2026-11-20", agreed());
+    died.home.alive(&device("sofa"), true);
+    died.event("sofa", Event::Bed { occupied: true }).at("15:00").home.alive(&device("sofa"), false);
+    let never = Story::of(STOCKHOLM, "2026-11-20", agreed());
+    for mut story in [died, never] {
+        story.at("22:30").bed(true).at("02:00").bed(false).at("11:00");
+        let told = story.told();
+        assert!(told.contains(&"02:30 care absence".to_owned()), "{told:?}");
+    }
+    // The bed dies with somebody in it after the sofa was left: nobody knows, and a person is asked to look.
+    let mut story = Story::of(STOCKHOLM, "2026-11-20", agreed());
+    story.home.alive(&device("bed"), true);
+    story.event("sofa", Event::Bed { occupied: true }).at("22:20").event("sofa", Event::Bed { occupied: false });
+    story.at("22:30").bed(true).at("02:00").home.alive(&device("bed"), false);
+    story.at("03:00").event("sofa", Event::Bed { occupied: true }).at("05:00");
+    assert_eq!(story.told(), ["02:15 care bed-dark", "03:00 over"]);
+    assert_eq!(story.words().last().unwrap().1, "In bed since 03:00.");
+    // A restart makes every connection dark for a moment: no absence comes of it.
+    let mut story = Story::of(STOCKHOLM, "2026-11-20", agreed());
+    story.home.alive(&device("bed"), true);
+    story.event("sofa", Event::Bed { occupied: false });
+    story.at("22:30").bed(true).at("01:00").event("sofa", Event::Bed { occupied: true });
+    story.at("01:01").event("sofa", Event::Bed { occupied: false }).at("03:00").home.restart();
+    story.at("03:05").home.alive(&device("bed"), true);
+    story.at("06:00");
+    assert_eq!(story.told(), NONE);
+}
