@@ -523,6 +523,10 @@ pub const DOSE_HORIZON_DAYS: i32 = 10;
 /// Source: our choice; three times [`CATCH_UP_QUIET_MS`].
 pub const DOSE_CONTACT_SETTLES_MS: i64 = 30_000;
 
+/// That a dispenser is still connected shows so long after a moment that it was there at that moment, in milliseconds. Above one and
+/// a half times the keep-alive of 300 s: until then a connection that is dead at the other end counts as one. Below [`DOSE_UNCLEAR_MS`].
+pub const DOSE_ONLINE_PROVES_MS: i64 = 8 * 60 * 1_000;
+
 /// A dispenser whose connection is gone is silent when it has not been heard for so long, in milliseconds. Shorter: a change of
 /// network at dose time is an alarm; longer: less of the grace is left for the visit. Source: our choice.
 pub const DOSE_SILENT_MS: i64 = 5 * 60 * 1_000;

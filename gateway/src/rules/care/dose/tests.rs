@@ -305,6 +305,25 @@ fn a_reconnect_as_the_grace_ends_waits_for_what_the_dispenser_kept() {
 }
 
 #[test]
+fn a_connection_that_was_dead_as_the_dose_closed_proves_nothing() {
+    let mut story = story(DAY, vec![plan("morning", 8)]);
+    story.until(utc("2026-11-22T08:05:00Z"));
+    assert!(noted(&story).is_empty(), "it may be gone without a word");
+    story.alive(&dispenser(), false);
+    story.until(utc("2026-11-22T09:00:00Z"));
+    assert_eq!(noted(&story), ["dose-unknown morning 2026-11-22"]);
+}
+
+#[test]
+fn who_connects_after_the_dose_has_closed_proves_the_connection() {
+    let mut story = story(DAY, vec![plan("morning", 8)]);
+    story.until(utc("2026-11-22T08:01:00Z"));
+    story.alive(&dispenser(), true);
+    story.until(utc("2026-11-22T08:02:00Z"));
+    assert_eq!(noted(&story), ["dose-missed morning 2026-11-22"]);
+}
+
+#[test]
 fn what_the_dispenser_says_itself_is_the_same_alarm() {
     for (outcome, word, stc) in [
         (DoseOutcome::Missed, "missed", 81),
