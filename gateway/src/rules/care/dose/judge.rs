@@ -278,7 +278,15 @@ impl Case<'_> {
             return;
         }
         // What gave an alarm is not made worse by hearing it again; what was said first stays until the dispenser says otherwise.
-        let is_known = outcome == told.outcome || (outcome == Outcome::NotTaken && told.outcome != Outcome::Unknown);
+        // Missed, and yet given out before anybody released it: the dose stands there, and a person who looks for none has to know.
+        let was_out = told.outcome == Outcome::Missed
+            && reports.iter().any(|report| {
+                report.outcome == DoseOutcome::Dispensed
+                    && report.at.record > told.record
+                    && told.released.as_ref().is_none_or(|released| report.at.wall_ms < released.at.wall_ms)
+            });
+        let is_known =
+            outcome == told.outcome || (outcome == Outcome::NotTaken && told.outcome != Outcome::Unknown && !was_out);
         if is_known {
             return;
         }
@@ -289,6 +297,10 @@ impl Case<'_> {
                 Outcome::Taken => self.over(planned, &words::corrected(said), out),
                 // A dispenser that is stuck is stuck for the next dose too.
                 Outcome::Jammed => {
+                    let finding = Finding { seen: self.seen(&reports), ..self.finding(planned, said) };
+                    self.tell((outcome, true), finding, out);
+                }
+                Outcome::NotTaken if was_out => {
                     let finding = Finding { seen: self.seen(&reports), ..self.finding(planned, said) };
                     self.tell((outcome, true), finding, out);
                 }

@@ -232,6 +232,20 @@ fn given_out_and_not_taken_is_told_as_that() {
 }
 
 #[test]
+fn a_missed_dose_that_was_given_out_after_all_is_told_as_that_and_given_out_no_more() {
+    let mut story = story(DAY, vec![plan("morning", 8)]);
+    story.until(utc("2026-11-22T09:00:00Z"));
+    assert_eq!(noted(&story), ["dose-missed morning 2026-11-22"]);
+    say_late(&mut story, DoseOutcome::Dispensed, "2026-11-22T07:30:00Z");
+    story.until(utc("2026-11-22T10:00:00Z"));
+    assert_eq!(noted(&story)[1..], ["dose-corrected-not-taken morning 2026-11-22"]);
+    assert_eq!(raised(&story).len(), 1, "the same dose, the same alarm");
+    assert_eq!(told_again(&story, JoinWhat::Again).len(), 1, "the tray stands there with the dose in it");
+    release(&mut story, date(2026, 11, 22));
+    assert!(schedules(&story).iter().all(|(at, _)| *at < utc("2026-11-22T10:00:00Z")));
+}
+
+#[test]
 fn a_silent_dispenser_is_told_at_dose_time_and_the_outcome_is_unknown_until_it_tells() {
     let mut story = story(DAY, vec![plan("morning", 8)]);
     story.until(utc("2026-11-22T06:30:00Z"));
