@@ -466,6 +466,10 @@ pub const FENCES_MAX: usize = 16;
 /// Source: our choice; after half a day staff have been there, or the silence of the device has been an alarm of its own.
 pub const PLACE_STALE_MS: i64 = 43_200_000;
 
+/// A position so old when somebody was to be back, in milliseconds, still shows them back, though the device may be off since.
+/// Source: our choice; longer: yesterday's shows it, of a device whose battery is dead; shorter: a night of charging is an alarm.
+pub const BACK_FIX_MS_MAX: i64 = 12 * 60 * 60 * 1_000;
+
 /// A position older than this, in milliseconds, is asked for anew while an alarm of its device is open.
 /// Source: our choice; who walks is 300 m away by then.
 pub const POSITION_OLD_MS: i64 = 240_000;
