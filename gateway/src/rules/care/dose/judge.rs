@@ -183,7 +183,12 @@ impl Case<'_> {
     fn end(&self, planned: &Planned<'_>, outcome: Outcome, reports: &[Report], out: &mut Out) {
         let view = self.view;
         let said = words::ended(view, planned, outcome, reports);
-        let finding = Finding { seen: self.seen(reports), ..self.finding(planned, said.clone()) };
+        // What was said against a dose after it was taken is not looked at yet: the correction finds it, and tells a person.
+        let taken_ms = reports.iter().filter(|report| report.outcome == DoseOutcome::Taken).map(|r| r.at.wall_ms).max();
+        let against = |report: &&Report| report.is_bad() && taken_ms.is_some_and(|at| report.at.wall_ms >= at);
+        let upto = reports.iter().filter(against).map(|report| report.at.record).min().unwrap_or(u64::MAX);
+        let looked_at: Vec<Report> = reports.iter().filter(|report| report.at.record < upto).copied().collect();
+        let finding = Finding { seen: self.seen(&looked_at), ..self.finding(planned, said.clone()) };
         // That it is silent has been told; that it still does not know is no news.
         let is_news = outcome != Outcome::Unknown || reports.iter().any(Report::is_bad);
         match outcome {

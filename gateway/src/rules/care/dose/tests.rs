@@ -380,6 +380,21 @@ fn words_against_a_dose_that_was_taken_go_to_a_person() {
 }
 
 #[test]
+fn words_against_a_dose_that_come_together_with_its_taking_go_to_a_person() {
+    let mut story = story(DAY, vec![plan("morning", 8)]);
+    story.until(utc("2026-11-22T07:10:00Z"));
+    let said = [
+        (dose("morning", DoseOutcome::Taken), utc("2026-11-22T07:05:00Z")),
+        (dose("morning", DoseOutcome::Jammed), utc("2026-11-22T07:06:00Z")),
+    ];
+    story.together(&dispenser(), &said);
+    story.until(utc("2026-11-22T12:00:00Z"));
+    assert_eq!(noted(&story), ["dose-taken morning 2026-11-22", "dose-contradicted morning 2026-11-22"]);
+    let raises = raised(&story);
+    assert_eq!((raises.len(), raises[0].stc), (1, 52));
+}
+
+#[test]
 fn given_out_before_its_time_or_outside_the_plan_is_told() {
     let mut story = story(DAY, vec![plan("morning", 8)]);
     story.until(utc("2026-11-22T06:10:00Z"));
