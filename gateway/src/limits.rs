@@ -466,6 +466,10 @@ pub const FENCES_MAX: usize = 16;
 /// Source: our choice; after half a day staff have been there, or the silence of the device has been an alarm of its own.
 pub const PLACE_STALE_MS: i64 = 43_200_000;
 
+/// A position so old when somebody was to be back, in milliseconds, still shows them back, though the device may be off since.
+/// Source: our choice; longer: yesterday's shows it, of a device whose battery is dead; shorter: a night of charging is an alarm.
+pub const BACK_FIX_MS_MAX: i64 = 12 * 60 * 60 * 1_000;
+
 /// A position older than this, in milliseconds, is asked for anew while an alarm of its device is open.
 /// Source: our choice; who walks is 300 m away by then.
 pub const POSITION_OLD_MS: i64 = 240_000;
@@ -522,6 +526,10 @@ pub const DOSE_HORIZON_DAYS: i32 = 10;
 /// A dispenser that has just connected says first what it kept, for so long, in milliseconds: until then nothing is missed.
 /// Source: our choice; three times [`CATCH_UP_QUIET_MS`].
 pub const DOSE_CONTACT_SETTLES_MS: i64 = 30_000;
+
+/// That a dispenser is still connected shows so long after a moment that it was there at that moment, in milliseconds. Above one and
+/// a half times the keep-alive of 300 s: until then a connection that is dead at the other end counts as one. Below [`DOSE_UNCLEAR_MS`].
+pub const DOSE_ONLINE_PROVES_MS: i64 = 8 * 60 * 1_000;
 
 /// A dispenser whose connection is gone is silent when it has not been heard for so long, in milliseconds. Shorter: a change of
 /// network at dose time is an alarm; longer: less of the grace is left for the visit. Source: our choice.

@@ -77,7 +77,8 @@ fn location(body: &mut String, sender: &Sender, notice: &Notice, whereabouts: &W
         field(&mut geo, "tim", &at.to_zoned(sender.time_zone.clone()).strftime("%Y-%m-%dT%H:%M%:z").to_string());
     }
     body.push_str(&format!("<lge>{geo}</lge>"));
-    optional(body, "lte", &cut(&whereabouts.text(&sender.time_zone, notice.happened_at), TEXT_CHARS_MAX));
+    let text = whereabouts.text_within(&sender.time_zone, notice.happened_at, TEXT_CHARS_MAX);
+    optional(body, "lte", &cut(&text, TEXT_CHARS_MAX));
 }
 
 /// The heartbeat.
@@ -205,6 +206,21 @@ mod tests {
         let told =
             "<lco>035</lco><lge><tim>2026-11-20T22:04+00:00</tim></lge><lte>-59.32930,18.06860 22:04</lte></mrq>";
         assert!(body.ends_with(told), "{body}");
+    }
+
+    #[test]
+    fn an_old_position_says_when_it_was_in_words_too() {
+        let mut pressed = notice("a1", 1);
+        pressed.happened_at = AT;
+        let mut told = |lat_e7, lon_e7, accuracy_m, at| {
+            pressed.whereabouts = Some(Whereabouts { lat_e7, lon_e7, accuracy_m, at });
+            Fields::read(alarm(&home(), &pressed, AT).as_bytes()).unwrap().text("lte").unwrap_or_default().to_owned()
+        };
+        let day_ms = 86_400_000;
+        assert_eq!(told(593_293_000, 180_686_000, Some(12), AT - day_ms), "59.32930,18.06860 19/11 22:05");
+        assert_eq!(told(-893_293_000, -1_780_686_000, None, AT - day_ms), "-89.32930,-178.06860 19/11 22:05");
+        assert_eq!(told(-893_293_000, -1_780_686_000, Some(800), AT), "-89.32930,-178.06860 22:05");
+        assert_eq!(told(593_293_000, 180_686_000, Some(800), AT), "59.32930,18.06860 ±800 m 22:05");
     }
 
     #[test]

@@ -66,6 +66,19 @@ impl Rehearsal {
 
     /// Something is recorded now that happened `at` (UTC milliseconds) by the device's clock.
     pub fn late(&mut self, device: &DeviceId, event: &Event, at: Option<i64>) {
+        self.hear(device, event, at);
+        self.decide();
+    }
+
+    /// As [`Rehearsal::late`], but nothing is decided until all of it has come.
+    pub fn together(&mut self, device: &DeviceId, events: &[(Event, i64)]) {
+        for (event, at) in events {
+            self.hear(device, event, Some(*at));
+        }
+        self.decide();
+    }
+
+    fn hear(&mut self, device: &DeviceId, event: &Event, at: Option<i64>) {
         let recorded = self.recorded();
         let time = time_of(at, recorded.wall_ms);
         let (restart, seq) = (ASSIGNED_RESTART, recorded.record);
@@ -81,7 +94,6 @@ impl Rehearsal {
         super::place::carry(&self.care.place, &self.alarms, &mut decisions);
         self.fold(decisions);
         self.watch.heard(device, event);
-        self.decide();
     }
 
     /// The device comes or goes.

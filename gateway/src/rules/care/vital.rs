@@ -178,8 +178,10 @@ impl Vitals {
                 let Some(basis) = raise.basis.as_deref() else { return };
                 let record = u64::try_from(basis.upto).unwrap_or(0);
                 self.beyond.insert(basis.key.clone(), Beyond { record, at_ms: raise.happened_at });
-                if self.beyond.len() > VITALS_BEYOND_MAX {
-                    let oldest = self.beyond.iter().min_by_key(|(_, beyond)| beyond.record).map(|(key, _)| key.clone());
+                let prefix = key(NAME, basis.resident.as_deref(), "");
+                let of_resident = || self.beyond.iter().filter(|(key, _)| key.starts_with(&prefix));
+                if of_resident().count() > VITALS_BEYOND_MAX {
+                    let oldest = of_resident().min_by_key(|(_, beyond)| beyond.record).map(|(key, _)| key.clone());
                     if let Some(oldest) = oldest {
                         self.beyond.remove(&oldest);
                     }

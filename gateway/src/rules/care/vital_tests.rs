@@ -207,3 +207,31 @@ proptest! {
         prop_assert_eq!(raised(&story).len(), begins);
     }
 }
+
+#[test]
+fn one_residents_limits_do_not_push_out_anothers() {
+    let limit = |kind: &str| Threshold { kind: kind.into(), ..threshold() };
+    let kinds: Vec<String> = (0..8).map(|kind| format!("kind{kind}")).collect();
+    let ids: Vec<DeviceId> = (0..4).map(|id| DeviceId::try_from(format!("m{id}").as_str()).unwrap()).collect();
+    let vitals = kinds.iter().map(|kind| limit(kind)).collect();
+    let many = Person { id: "r2".into(), devices: ids.clone(), vitals, ..Person::default() };
+    let one = Person { id: "r1".into(), devices: vec![monitor()], vitals: vec![threshold()], ..Person::default() };
+    let device = |person| Device { person: Some(person), kind: "vital-monitor", ..Device::default() };
+    let mut devices = BTreeMap::from([(monitor(), device(0))]);
+    devices.extend(ids.iter().map(|id| (id.clone(), device(1))));
+    let facts = || DeviceFacts { dty: 49, fixed: false, speaks: false, home: false };
+    let home = Home { devices: devices.keys().map(|id| (id.clone(), facts())).collect(), ..Home::default() };
+    let agreed = Agreed { people: vec![one, many], devices, ..Agreed::default() };
+    let mut story = Rehearsal::new(Arc::new(agreed), home, START);
+    read(&mut story, "130");
+    for id in &ids {
+        for kind in &kinds {
+            let event =
+                Event::Vital { kind: kind.as_str().into(), value: "130".try_into().unwrap(), unit: "1/min".into() };
+            story.event(id, &event);
+        }
+    }
+    assert_eq!(raised(&story).len(), 1 + VITALS_BEYOND_MAX);
+    read(&mut story, "80");
+    assert_eq!(overs(&story), 1, "whose limit it was hears that it is over");
+}

@@ -3,7 +3,7 @@
 use vaka_protocol::DeviceId;
 
 use super::super::View;
-use crate::limits::{DOSE_CONTACT_SETTLES_MS, DOSE_HEARD_MS, DOSE_SILENT_MS, DOSE_START_MS};
+use crate::limits::{DOSE_CONTACT_SETTLES_MS, DOSE_HEARD_MS, DOSE_ONLINE_PROVES_MS, DOSE_SILENT_MS, DOSE_START_MS};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contact {
@@ -32,7 +32,12 @@ pub fn contact(view: View<'_>, device: &DeviceId, until_ms: i64) -> Contact {
         Some(true) => match known.came.filter(|came| came.boot == now.boot) {
             Some(came) => match DOSE_CONTACT_SETTLES_MS - now.age_ms(&came) {
                 ms if ms > 0 => Contact::Soon(ms),
-                _ => Contact::Yes,
+                _ if heard.wall_ms >= until_ms => Contact::Yes,
+                // A connection that nothing has come over since may be dead at the other end.
+                _ => match until_ms.saturating_add(DOSE_ONLINE_PROVES_MS) - now.wall_ms {
+                    ms if ms > 0 => Contact::Soon(ms),
+                    _ => Contact::Yes,
+                },
             },
             None => soon(silent_ms.max(start_ms)),
         },

@@ -183,7 +183,12 @@ impl Case<'_> {
     fn end(&self, planned: &Planned<'_>, outcome: Outcome, reports: &[Report], out: &mut Out) {
         let view = self.view;
         let said = words::ended(view, planned, outcome, reports);
-        let finding = Finding { seen: self.seen(reports), ..self.finding(planned, said.clone()) };
+        // What was said against a dose after it was taken is not looked at yet: the correction finds it, and tells a person.
+        let taken_ms = reports.iter().filter(|report| report.outcome == DoseOutcome::Taken).map(|r| r.at.wall_ms).max();
+        let against = |report: &&Report| report.is_bad() && taken_ms.is_some_and(|at| report.at.wall_ms >= at);
+        let upto = reports.iter().filter(against).map(|report| report.at.record).min().unwrap_or(u64::MAX);
+        let looked_at: Vec<Report> = reports.iter().filter(|report| report.at.record < upto).copied().collect();
+        let finding = Finding { seen: self.seen(&looked_at), ..self.finding(planned, said.clone()) };
         // That it is silent has been told; that it still does not know is no news.
         let is_news = outcome != Outcome::Unknown || reports.iter().any(Report::is_bad);
         match outcome {
@@ -278,7 +283,15 @@ impl Case<'_> {
             return;
         }
         // What gave an alarm is not made worse by hearing it again; what was said first stays until the dispenser says otherwise.
-        let is_known = outcome == told.outcome || (outcome == Outcome::NotTaken && told.outcome != Outcome::Unknown);
+        // Missed, and yet given out before anybody released it: the dose stands there, and a person who looks for none has to know.
+        let was_out = told.outcome == Outcome::Missed
+            && reports.iter().any(|report| {
+                report.outcome == DoseOutcome::Dispensed
+                    && report.at.record > told.record
+                    && told.released.as_ref().is_none_or(|released| report.at.wall_ms < released.at.wall_ms)
+            });
+        let is_known =
+            outcome == told.outcome || (outcome == Outcome::NotTaken && told.outcome != Outcome::Unknown && !was_out);
         if is_known {
             return;
         }
@@ -289,6 +302,10 @@ impl Case<'_> {
                 Outcome::Taken => self.over(planned, &words::corrected(said), out),
                 // A dispenser that is stuck is stuck for the next dose too.
                 Outcome::Jammed => {
+                    let finding = Finding { seen: self.seen(&reports), ..self.finding(planned, said) };
+                    self.tell((outcome, true), finding, out);
+                }
+                Outcome::NotTaken if was_out => {
                     let finding = Finding { seen: self.seen(&reports), ..self.finding(planned, said) };
                     self.tell((outcome, true), finding, out);
                 }

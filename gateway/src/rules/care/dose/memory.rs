@@ -255,6 +255,11 @@ impl Dispenser {
         self.asked.iter().any(|asked| asked.slot == slot && overlaps(asked))
     }
 
+    /// What it was asked for of this slot and has not been taken back before its time.
+    pub fn asked(&self, slot: &str) -> impl Iterator<Item = &Asked> {
+        self.asked.iter().filter(move |asked| asked.slot == slot)
+    }
+
     /// The record with which it was first asked for this slot.
     pub fn since(&self, slot: &str) -> Option<u64> {
         self.since.get(slot).copied()

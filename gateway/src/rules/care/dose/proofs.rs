@@ -199,11 +199,15 @@ proptest! {
                 if !matches!(step, Step::Restart) {
                     stage.take(*step);
                 }
-                if restarts && index == at % steps.len() {
-                    stage.take(Step::Restart);
+                if index == at % steps.len() {
+                    if restarts {
+                        stage.take(Step::Restart);
+                    }
+                    // It reconnects with or without a restart: that it is there at this moment is known in both.
+                    if stage.online {
+                        stage.story.alive(&dispenser(), true);
+                    }
                     // Reconnected and settled before anything else happens, as without it.
-                    stage.take(Step::Wait(3));
-                } else if index == at % steps.len() {
                     stage.take(Step::Wait(3));
                 }
             }

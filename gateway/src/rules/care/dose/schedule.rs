@@ -3,6 +3,8 @@
 //! Invariants: a dose that was given out, or that has its outcome, is not asked for again, unless a person has released it; at
 //! most 8 doses, the next ones; a schedule that is not confirmed in time is told.
 
+use std::collections::BTreeMap;
+
 use jiff::ToSpan;
 use vaka_protocol::limits::SCHEDULE_SLOTS_MAX;
 use vaka_protocol::{Command, DeviceId, DoseOutcome, Lane, Slot as WireSlot};
@@ -50,18 +52,19 @@ fn wanted(view: View<'_>, person: &Person, slots: &[&Slot<'_>], known: Option<&D
     let now_ms = view.now.wall_ms;
     let mut wanted = Wanted { next: Vec::new(), done: Vec::new() };
     for slot in slots {
-        let told = view.care.dose.told(&person.id, slot.name);
+        let history = view.care.dose.told(&person.id, slot.name);
         // A grace of half a day reaches past midnight.
         let first = local(zone, now_ms).date().yesterday().unwrap_or_default();
         let dates = (0..DOSE_HORIZON_DAYS).filter_map(|days| first.checked_add(days.days()).ok());
         let mut open = 0;
         for planned in dates.filter_map(|date| slot.on(zone, date)) {
-            let told = told.and_then(|told| told.get(&planned.date.to_string()));
+            let told = history.and_then(|told| told.get(&planned.date.to_string()));
             let asked = |(opens_ms, closes_ms)| Asked { slot: slot.name.to_owned(), opens_ms, closes_ms };
             let own = asked((planned.opens_ms, planned.closes_ms));
             let window = match told {
                 Some(told) => release_window(view, slot, &planned, told).map(asked),
                 None if is_given_out(slot, &planned, known, now_ms) => None,
+                None if is_given_out_before(view, slot, &planned, history) => None,
                 None => Some(own.clone()),
             };
             let is_release = window.as_ref().is_some_and(|window| *window != own);
@@ -90,6 +93,30 @@ fn is_given_out(slot: &Slot<'_>, planned: &Planned<'_>, known: Option<&Dispenser
     let since_ms = planned.opens_ms - DOSE_EARLY_REACH_MS;
     let given = |outcome| matches!(outcome, DoseOutcome::Dispensed | DoseOutcome::Taken);
     now_ms >= since_ms && reports.iter().any(|report| given(report.outcome) && report.at.wall_ms >= since_ms)
+}
+
+/// The dose of that date was given out when it was still asked for at another time of the day.
+fn is_given_out_before(
+    view: View<'_>,
+    slot: &Slot<'_>,
+    planned: &Planned<'_>,
+    history: Option<&BTreeMap<String, Told>>,
+) -> bool {
+    let Some(known) = view.care.dose.dispenser(slot.device) else { return false };
+    let given = |outcome| matches!(outcome, DoseOutcome::Dispensed | DoseOutcome::Taken);
+    // A release opens a window too, but of the dose of another day.
+    let released = |told: &Told| told.released.as_ref().map(|released| released.at.wall_ms);
+    let is_release =
+        |asked: &Asked| history.into_iter().flatten().any(|(_, told)| released(told) == Some(asked.opens_ms));
+    known.asked(slot.name).any(|asked| {
+        let window = asked.opens_ms - DOSE_EARLY_REACH_MS..asked.closes_ms;
+        local(&view.agreed.zone, asked.opens_ms).date() == planned.date
+            && known
+                .reports(slot.name)
+                .iter()
+                .any(|report| given(report.outcome) && window.contains(&report.at.wall_ms))
+            && !is_release(asked)
+    })
 }
 
 fn is_taken_since(slot: &Slot<'_>, known: Option<&Dispenser>, since_ms: i64) -> bool {

@@ -87,6 +87,34 @@ fn a_time_moved_on_the_day_does_not_ask_for_the_dose_again() {
 }
 
 #[test]
+fn a_time_moved_after_the_dose_was_given_out_does_not_ask_for_it_again() {
+    let mut story = story(DAY, vec![plan("morning", 8)]);
+    story.until(utc("2026-11-22T07:05:00Z"));
+    say(&mut story, DoseOutcome::Dispensed);
+    story.agree(agreed_in("Europe/Stockholm", vec![plan("morning", 13)]));
+    let (_, slots) = schedules(&story).pop().unwrap();
+    assert_eq!(slots[0].1, utc("2026-11-23T12:00:00Z"), "today's was given out at the old time");
+}
+
+#[test]
+fn a_dose_released_the_next_day_does_not_stand_for_that_days() {
+    let mut story = story(DAY, vec![plan("morning", 20)]);
+    story.until(utc("2026-11-23T05:30:00Z"));
+    confirm(&mut story);
+    story.until(utc("2026-11-23T06:00:00Z"));
+    release(&mut story, date(2026, 11, 22));
+    confirm(&mut story);
+    story.until(utc("2026-11-23T06:05:00Z"));
+    say(&mut story, DoseOutcome::Dispensed);
+    say(&mut story, DoseOutcome::Taken);
+    story.until(utc("2026-11-23T21:00:00Z"));
+    assert!(noted(&story).contains(&"dose-corrected-taken morning 2026-11-22".to_owned()));
+    assert!(noted(&story).contains(&"dose-missed morning 2026-11-23".to_owned()), "{:?}", noted(&story));
+    let today = utc("2026-11-23T19:00:00Z");
+    assert!(schedules(&story).iter().all(|(at, slots)| *at > today || slots.iter().any(|slot| slot.1 == today)));
+}
+
+#[test]
 fn people_see_what_is_planned_and_what_became_of_it() {
     let mut story = story(DAY, vec![plan("morning", 8), plan("evening", 20)]);
     story.until(utc("2026-11-22T09:00:00Z"));

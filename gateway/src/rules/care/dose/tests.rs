@@ -232,6 +232,20 @@ fn given_out_and_not_taken_is_told_as_that() {
 }
 
 #[test]
+fn a_missed_dose_that_was_given_out_after_all_is_told_as_that_and_given_out_no_more() {
+    let mut story = story(DAY, vec![plan("morning", 8)]);
+    story.until(utc("2026-11-22T09:00:00Z"));
+    assert_eq!(noted(&story), ["dose-missed morning 2026-11-22"]);
+    say_late(&mut story, DoseOutcome::Dispensed, "2026-11-22T07:30:00Z");
+    story.until(utc("2026-11-22T10:00:00Z"));
+    assert_eq!(noted(&story)[1..], ["dose-corrected-not-taken morning 2026-11-22"]);
+    assert_eq!(raised(&story).len(), 1, "the same dose, the same alarm");
+    assert_eq!(told_again(&story, JoinWhat::Again).len(), 1, "the tray stands there with the dose in it");
+    release(&mut story, date(2026, 11, 22));
+    assert!(schedules(&story).iter().all(|(at, _)| *at < utc("2026-11-22T10:00:00Z")));
+}
+
+#[test]
 fn a_silent_dispenser_is_told_at_dose_time_and_the_outcome_is_unknown_until_it_tells() {
     let mut story = story(DAY, vec![plan("morning", 8)]);
     story.until(utc("2026-11-22T06:30:00Z"));
@@ -305,6 +319,25 @@ fn a_reconnect_as_the_grace_ends_waits_for_what_the_dispenser_kept() {
 }
 
 #[test]
+fn a_connection_that_was_dead_as_the_dose_closed_proves_nothing() {
+    let mut story = story(DAY, vec![plan("morning", 8)]);
+    story.until(utc("2026-11-22T08:05:00Z"));
+    assert!(noted(&story).is_empty(), "it may be gone without a word");
+    story.alive(&dispenser(), false);
+    story.until(utc("2026-11-22T09:00:00Z"));
+    assert_eq!(noted(&story), ["dose-unknown morning 2026-11-22"]);
+}
+
+#[test]
+fn who_connects_after_the_dose_has_closed_proves_the_connection() {
+    let mut story = story(DAY, vec![plan("morning", 8)]);
+    story.until(utc("2026-11-22T08:01:00Z"));
+    story.alive(&dispenser(), true);
+    story.until(utc("2026-11-22T08:02:00Z"));
+    assert_eq!(noted(&story), ["dose-missed morning 2026-11-22"]);
+}
+
+#[test]
 fn what_the_dispenser_says_itself_is_the_same_alarm() {
     for (outcome, word, stc) in [
         (DoseOutcome::Missed, "missed", 81),
@@ -344,6 +377,21 @@ fn words_against_a_dose_that_was_taken_go_to_a_person() {
     assert_eq!(noted(&story), ["dose-taken morning 2026-11-22", "dose-contradicted morning 2026-11-22"]);
     assert_eq!(raised(&story).len(), 1);
     assert!(raised(&story)[0].en.contains("contradicting words"));
+}
+
+#[test]
+fn words_against_a_dose_that_come_together_with_its_taking_go_to_a_person() {
+    let mut story = story(DAY, vec![plan("morning", 8)]);
+    story.until(utc("2026-11-22T07:10:00Z"));
+    let said = [
+        (dose("morning", DoseOutcome::Taken), utc("2026-11-22T07:05:00Z")),
+        (dose("morning", DoseOutcome::Jammed), utc("2026-11-22T07:06:00Z")),
+    ];
+    story.together(&dispenser(), &said);
+    story.until(utc("2026-11-22T12:00:00Z"));
+    assert_eq!(noted(&story), ["dose-taken morning 2026-11-22", "dose-contradicted morning 2026-11-22"]);
+    let raises = raised(&story);
+    assert_eq!((raises.len(), raises[0].stc), (1, 52));
 }
 
 #[test]

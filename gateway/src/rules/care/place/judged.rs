@@ -6,11 +6,11 @@ use super::course::{Course, Turn, last_side};
 use super::hours::BackBy;
 use super::told::{clock, seen_of};
 use super::{Fence, Fix, NAME, Side, Trail, VERSION, Watched};
-use crate::limits::{LOCATE_EVERY_MS, LOCATE_FOR_MS, PLACE_STALE_MS, POSITION_OLD_MS};
+use crate::limits::{BACK_FIX_MS_MAX, LOCATE_EVERY_MS, LOCATE_FOR_MS, PLACE_STALE_MS, POSITION_OLD_MS};
 use crate::rules::alarms::Alarm;
 use crate::rules::care::agreed::Person;
 use crate::rules::care::out::key;
-use crate::rules::care::{Finding, Out, Subject, View};
+use crate::rules::care::{Finding, Out, Subject, View, silence};
 
 const RULE: (&str, u16) = (NAME, VERSION);
 /// SCAIP status codes.
@@ -180,8 +180,13 @@ impl<'a> One<'a> {
         if let Some(next_ms) = back_by.next(zone, now_ms) {
             out.look_at(view, next_ms);
         }
-        if let (Some(open), Some(trail), Some((Side::In, _))) =
+        if let (Some(open), Some(trail), Some((Side::In, fix))) =
             (self.open(&self.watched.late.cause), trail, side_at(now_ms))
+            && open
+                .raise
+                .basis
+                .as_ref()
+                .is_some_and(|basis| basis.upto.saturating_sub(fix.at.wall_ms) <= BACK_FIX_MS_MAX)
         {
             self.is_back(open, trail, out);
         }
@@ -193,7 +198,10 @@ impl<'a> One<'a> {
         let finding = Finding { cause, upto: due_ms, agreed: fence.agreed.clone(), ..Finding::default() };
         let evidence = |fix: &Fix| vec![seen_of(fence, &self.watched.device, fix)];
         let (then, now) = (side_at(due_ms), side_at(now_ms));
-        if let Some((_, fix)) = now.filter(|now| now.0 == Side::In).or(then.filter(|then| then.0 == Side::In)) {
+        let is_back = |(side, fix): &(Side, Fix)| {
+            *side == Side::In && (due_ms.saturating_sub(fix.at.wall_ms) <= BACK_FIX_MS_MAX || self.would_tell())
+        };
+        if let Some((_, fix)) = now.filter(is_back).or(then.filter(is_back)) {
             let said = (format!("Åter vid {name} till {due}."), format!("Back at {name} by {due}."));
             let finding = Finding { said, seen: evidence(&fix), ..finding };
             out.note(view, RULE, Some(self.resident), "back", name, finding);
@@ -201,7 +209,12 @@ impl<'a> One<'a> {
         }
         let (mut sv, mut en) = (format!("Inte åter vid {name} {due}."), format!("Not back at {name} by {due}."));
         match now {
-            Some((_, fix)) => {
+            Some((Side::In, fix)) => {
+                let at = clock(view, fix.at.wall_ms);
+                sv = format!("Okänt om åter vid {name} {due}. Senast känd där {at}; ingen position sedan.");
+                en = format!("Unknown whether back at {name} by {due}. Last known there {at}; no position since.");
+            }
+            Some((Side::Out, fix)) => {
                 let at = clock(view, fix.at.wall_ms);
                 sv.push_str(&format!(" Var utanför {at}."));
                 en.push_str(&format!(" Was outside at {at}."));
@@ -219,6 +232,15 @@ impl<'a> One<'a> {
         let finding =
             Finding { said: (sv, en), seen, happened_at: Some(due_ms), prevented: Some(prevented), ..finding };
         out.raise(view, self.subject(), Lane::Care, AUTOMATIC, finding);
+    }
+
+    /// The device is awake, and it would be known if it were not: so an old position holds.
+    fn would_tell(&self) -> bool {
+        let device = &self.watched.device;
+        let is_connected = self.view.care.facts.get(device).is_some_and(|known| known.online == Some(true));
+        let is_supervised =
+            self.view.agreed.devices.get(device).is_some_and(|agreed| agreed.silence.quiet_ms.is_some());
+        (is_connected || is_supervised) && silence::is_provable(self.view, device)
     }
 
     /// The receivers of an open alarm hear that the cause is over.

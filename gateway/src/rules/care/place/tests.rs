@@ -374,6 +374,32 @@ fn who_is_not_back_in_time_is_cared_for_and_who_is_leaves_a_note() {
 }
 
 #[test]
+fn yesterdays_position_of_an_alarm_that_is_not_awake_shows_nobody_back() {
+    let back_by = BackBy { days: Days::ALL, time: time(12, 0, 0, 0) };
+    let walker = Fence { leave: false, back_by: Some(back_by), ..park() };
+    let noon = utc("2026-11-20T11:00:00Z");
+    let mut dead = story(vec![walker.clone()]);
+    walk(&mut dead, &[0.0]);
+    dead.until(noon + HOUR);
+    assert_eq!((raises(&dead).len(), whats(&dead)), (0, vec!["back"]), "of the same morning");
+    dead.until(noon + 24 * HOUR);
+    {
+        let raised = raises(&dead);
+        let [(_, raise)] = raised[..] else { panic!("{raised:?}") };
+        let told = "Okänt om åter vid Parken 12:00. Senast känd där 2026-11-20 10:00; ingen position sedan.";
+        assert_eq!((raise.sv.as_str(), overs(&dead)), (told, 0));
+    }
+    walk(&mut dead, &[0.0]);
+    assert_eq!(overs(&dead), 1);
+
+    let mut awake = story(vec![walker]);
+    awake.alive(&gps(), true);
+    walk(&mut awake, &[0.0]);
+    awake.until(noon + 24 * HOUR);
+    assert_eq!((raises(&awake).len(), whats(&awake)), (0, vec!["back", "back"]), "at rest it says nothing new");
+}
+
+#[test]
 fn while_an_alarm_is_open_the_device_is_asked_where_it_is_and_not_for_ever() {
     let mut story = story(vec![park()]);
     walk(&mut story, &[0.0]);

@@ -43,6 +43,16 @@ impl Whereabouts {
         let error = self.accuracy_m.map_or_else(String::new, |accuracy_m| format!(" ±{accuracy_m} m"));
         format!("{}{error} {}", self.degrees(), time_of_day(zone, self.at, now_ms))
     }
+
+    /// As [`Whereabouts::text`], with its day as `20/11`, and without the error where that is longer than `chars_max`: how old a
+    /// position is matters more. Without the error it is 32 characters at the most.
+    pub fn text_within(&self, zone: &TimeZone, now_ms: i64, chars_max: usize) -> String {
+        let (at, now) = (local(zone, self.at), local(zone, now_ms));
+        let form = if at.date() == now.date() { "%H:%M" } else { "%d/%m %H:%M" };
+        let (degrees, at) = (self.degrees(), at.strftime(form));
+        let whole = self.accuracy_m.map(|accuracy_m| format!("{degrees} ±{accuracy_m} m {at}"));
+        whole.filter(|text| text.chars().count() <= chars_max).unwrap_or_else(|| format!("{degrees} {at}"))
+    }
 }
 
 /// Local time as people say it: `14:02`, and with its day where that is not today's.
