@@ -369,9 +369,11 @@ async fn without_pings_a_lost_receiver_is_looked_for_and_told_at_once() {
 
 #[tokio::test]
 async fn telemetry_is_told_with_an_id_of_its_own_until_it_is_taken_and_takes_no_alarms_place() {
-    use super::super::{Parcel, ParcelId, ParcelWhat, TelemetryWord};
+    use super::super::{Parcel, ParcelId, ParcelWhat, Route, TelemetryWord};
     let peer = Peer::new().await;
-    let mut stage = Stage::new(config(vec![unpinged(patient("c", &peer))]));
+    let mut config = config(vec![unpinged(patient("c", &peer))]);
+    config.routes.push(Route { lanes: vec![vaka_protocol::Lane::Telemetry], to: vec!["c".into()], hours: None });
+    let mut stage = Stage::new(config);
     let word = TelemetryWord {
         stream: 7,
         record: 42,
