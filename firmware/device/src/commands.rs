@@ -28,6 +28,11 @@ pub struct Commands<const N: usize> {
     forgotten: Option<u64>,
 }
 
+/// It only sets what is shown: twice does no harm.
+pub(crate) fn only_shows(command: &Command) -> bool {
+    matches!(command, Command::Receipt { .. } | Command::Feedback { .. })
+}
+
 impl<const N: usize> Commands<N> {
     /// Remembers nothing. `forgotten`: after a boot, the highest id that may have been carried out before it
     /// ([`Commands::highest`], kept in flash); `None` for a device that is new to its gateway.
@@ -46,8 +51,7 @@ impl<const N: usize> Commands<N> {
         if let Some((_, outcome)) = self.known.iter().find(|(known, _)| known == id) {
             return outcome.clone().map_or(Judged::Underway, answer);
         }
-        let only_shown = matches!(command, Command::Receipt { .. } | Command::Feedback { .. });
-        if self.forgotten >= Some(*id) && !only_shown {
+        if self.forgotten >= Some(*id) && !only_shows(command) {
             return answer(Outcome::Other("forgotten".into()));
         }
         let refusal = match now {

@@ -103,6 +103,12 @@ impl Feedback {
         Some(shown(rung))
     }
 
+    /// For how many milliseconds [`Feedback::tick`] has nothing to say.
+    pub fn rest_ms(&self, uptime_ms: u64) -> u64 {
+        let waits = self.call.as_ref().filter(|call| call.rung.is_none() && !call.overdue);
+        waits.map_or(u64::MAX, |call| PRESS_ACK_MS_MAX.saturating_sub(uptime_ms.saturating_sub(call.uptime_ms)))
+    }
+
     /// Time went on. What to show if the call is not through in time; once for each call.
     pub fn tick(&mut self, uptime_ms: u64) -> Option<Shown> {
         let call = self.call.as_mut().filter(|call| call.rung.is_none() && !call.overdue)?;

@@ -1,0 +1,1 @@
+//! The carousel of a medicine dispenser.
