@@ -593,3 +593,7 @@ pub const SET_BACK_MS: i64 = 26 * 3_600_000;
 /// Devices whose newest words are remembered, listed or not: as many as can be connected. Beyond: unlisted names behind a bridge are
 /// not judged by what they said last.
 pub const FACTS_DEVICES_MAX: usize = 16_384;
+
+/// How often a device that asked for the time is told it, in milliseconds. A clock crystal of 100 ppm drifts 0.4 s in between; rarer: a
+/// device that was set wrong stays so for longer. Source: our choice.
+pub const TIME_TOLD_EVERY_MS: u64 = 3_600_000;

@@ -29,7 +29,7 @@ pub fn encode_command_cbor(message: &CommandMessage, buffer: &mut [u8]) -> Resul
     cbor("command", message, buffer)
 }
 
-fn cbor<T: Serialize>(what: &'static str, message: &T, buffer: &mut [u8]) -> Result<usize, EncodeError> {
+pub(crate) fn cbor<T: Serialize>(what: &'static str, message: &T, buffer: &mut [u8]) -> Result<usize, EncodeError> {
     let buffer_bytes = buffer.len();
     // Nothing else can go wrong: every type is plain text, numbers and maps.
     minicbor_serde::to_slice(message, buffer).map_err(|_| EncodeError::Full { what, buffer_bytes })

@@ -8,7 +8,7 @@ use crate::fields;
 use crate::id::{AlarmId, DeviceId};
 use crate::limits::VALUE_BYTES_MAX;
 use crate::text::{Label, Name, Words};
-use crate::words::{DoseOutcome, Lane, Outcome, Press, Rung, Telling};
+use crate::words::{DoseOutcome, Lane, Outcome, Press, Rung, StartCause, Telling};
 
 /// One message on a device's topic `event`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -225,6 +225,24 @@ pub enum Event {
         #[serde(default = "fields::one")]
         count: u32,
     },
+    /// A part of the device does not work; told once per change.
+    Fault {
+        /// Which, e.g. `flash`, `motor`, `clock`.
+        #[serde(default)]
+        part: Label,
+        /// False when it works again. Absent: true.
+        #[serde(default = "fields::yes")]
+        active: bool,
+    },
+    /// The device started.
+    Started {
+        /// Absent: other.
+        #[serde(default = "other_cause")]
+        cause: StartCause,
+        /// Its firmware's version.
+        #[serde(default)]
+        version: Label,
+    },
     /// The device works.
     Alive {},
     /// What became of a command.
@@ -380,6 +398,10 @@ fn is_raised(what: &Telling) -> bool {
     *what == Telling::Raise
 }
 
+fn other_cause() -> StartCause {
+    StartCause::Other
+}
+
 fn stored() -> Rung {
     Rung::Stored
 }
@@ -417,6 +439,8 @@ impl Event {
             Event::Mains { .. } => "mains",
             Event::Tamper {} => "tamper",
             Event::Lost { .. } => "lost",
+            Event::Fault { .. } => "fault",
+            Event::Started { .. } => "started",
             Event::Alive {} => "alive",
             Event::Done { .. } => "done",
             Event::Test {} => "test",

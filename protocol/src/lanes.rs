@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::limits::STOCK_LOW_DAYS;
-use crate::words::{DoseOutcome, Lane};
+use crate::words::{DoseOutcome, Lane, StartCause};
 
 impl Event {
     /// The lane in which the event travels and is kept. Where rules judge (a bed left, a door open), it is that of the
@@ -30,8 +30,14 @@ impl Event {
             | Event::Mains { .. }
             | Event::Tamper {}
             | Event::Lost { .. }
+            | Event::Fault { .. }
             | Event::Unknown { .. } => Lane::Technical,
-            Event::Bed { .. }
+            // It stopped protecting for a while, and may again.
+            Event::Started { cause: StartCause::Watchdog | StartCause::Panic | StartCause::RolledBack, .. } => {
+                Lane::Technical
+            }
+            Event::Started { .. }
+            | Event::Bed { .. }
             | Event::Chair { .. }
             | Event::Mat { .. }
             | Event::Door { .. }

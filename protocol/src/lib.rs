@@ -29,6 +29,7 @@ mod lanes;
 mod reader;
 mod scaip;
 mod text;
+mod time;
 mod words;
 
 pub use command::{Command, CommandMessage, Slot};
@@ -40,7 +41,8 @@ pub use event::{Event, EventMessage};
 pub use id::{AlarmId, DeviceId, IdError};
 pub use scaip::SCAIP_UNAUTHORISED;
 pub use text::{Label, Name, Text, Words};
-pub use words::{DoseOutcome, Lane, Light, Outcome, Press, Rung, Sound, Telling, UnknownWord};
+pub use time::{Time, decode_time, encode_time_cbor};
+pub use words::{DoseOutcome, Lane, Light, Outcome, Press, Rung, Sound, StartCause, Telling, UnknownWord};
 
 /// The version of the wire format that this crate speaks: the field `v` of every message.
 pub const VERSION: u8 = 1;

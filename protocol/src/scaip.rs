@@ -2,13 +2,14 @@
 //! written with four digits. Source: the public code tables of SCAIP implementations.
 
 use crate::event::Event;
-use crate::words::DoseOutcome;
+use crate::words::{DoseOutcome, Lane};
 
 /// Status code "unauthorised access": what rules send for a lock or a cabinet opened by nobody they know.
 pub const SCAIP_UNAUTHORISED: u16 = 107;
 
 const AUTOMATIC: u16 = 9;
 const RESTORAL: u16 = 94;
+const MALFUNCTION: u16 = 67;
 
 impl Event {
     /// `(dty, stc)` under which the event goes to an alarm centre, if it, or a rule on it, raises an alarm.
@@ -53,6 +54,8 @@ impl Event {
             Event::Mains { on } => (41, if *on { 86 } else { 85 }),
             Event::Tamper {} => (38, 125),
             Event::Lost { .. } => (own, 79),
+            Event::Fault { active, .. } => (own, if *active { MALFUNCTION } else { RESTORAL }),
+            Event::Started { .. } if self.lane() == Lane::Technical => (own, MALFUNCTION),
             Event::Test {} => (own, 102),
             Event::Alarm { dty, stc, .. } => return dty.zip(*stc),
             Event::Temperature { .. }
@@ -60,6 +63,7 @@ impl Event {
             | Event::Staff { .. }
             | Event::Privacy { .. }
             | Event::Decline { .. }
+            | Event::Started { .. }
             | Event::Alive {}
             | Event::Done { .. }
             | Event::Task { .. }

@@ -1,4 +1,4 @@
-//! The topics of version 1: `vaka/v1/<device>/event`, `…/command`, `…/alive`. Enters and leaves: text.
+//! The topics of version 1: `vaka/v1/<device>/event`, `…/command`, `…/alive`, `…/time`. Enters and leaves: text.
 
 use crate::id::DeviceId;
 use crate::limits::TOPIC_BYTES_MAX;
@@ -21,6 +21,13 @@ pub enum Kind {
     Command,
     /// The device's Will: [`GONE`] or [`BACK`].
     Alive,
+    /// Gateway to device, QoS 0: a [`Time`](crate::Time), while the gateway's own clock is trusted.
+    Time,
+}
+
+impl Kind {
+    /// Every one of them.
+    pub const ALL: [Kind; 4] = [Kind::Event, Kind::Command, Kind::Alive, Kind::Time];
 }
 
 impl Kind {
@@ -30,6 +37,7 @@ impl Kind {
             Kind::Event => "event",
             Kind::Command => "command",
             Kind::Alive => "alive",
+            Kind::Time => "time",
         }
     }
 }
@@ -37,7 +45,7 @@ impl Kind {
 /// Whose topic it is and what it carries; `None`: not one of Vaka's (a bridge's own, a wrong id, a wildcard).
 pub fn parse(topic: &str) -> Option<(DeviceId, Kind)> {
     let (device, kind) = topic.strip_prefix(PREFIX)?.split_once('/')?;
-    let kind = [Kind::Event, Kind::Command, Kind::Alive].into_iter().find(|k| k.as_str() == kind)?;
+    let kind = Kind::ALL.into_iter().find(|k| k.as_str() == kind)?;
     Some((DeviceId::try_from(device).ok()?, kind))
 }
 
@@ -66,6 +74,11 @@ pub fn alive(device: &DeviceId) -> heapless::String<TOPIC_BYTES_MAX> {
     build(device, Kind::Alive)
 }
 
+/// `vaka/v1/<device>/time`
+pub fn time(device: &DeviceId) -> heapless::String<TOPIC_BYTES_MAX> {
+    build(device, Kind::Time)
+}
+
 /// True if the payload says that the device is back, false if it is gone; `None`: neither.
 pub fn is_back(payload: &[u8]) -> Option<bool> {
     match payload {
@@ -82,7 +95,7 @@ mod tests {
     #[test]
     fn a_topic_is_read_as_it_is_built() {
         let device = DeviceId::try_from("a2345678901234567890123456789-12").unwrap();
-        for kind in [Kind::Event, Kind::Command, Kind::Alive] {
+        for kind in Kind::ALL {
             assert_eq!(parse(&build(&device, kind)), Some((device.clone(), kind)));
         }
         assert_eq!(event(&DeviceId::try_from("p1").unwrap()), "vaka/v1/p1/event");

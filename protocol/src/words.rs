@@ -181,6 +181,24 @@ words! {
 }
 
 words! {
+    /// Why a device started.
+    StartCause ("start cause") {
+        /// Power came.
+        Power = "power",
+        /// It had stopped working and was restarted by its watchdog.
+        Watchdog = "watchdog",
+        /// Its program found itself in a state that must not be.
+        Panic = "panic",
+        /// Another firmware was put in and is on trial.
+        Update = "update",
+        /// The firmware on trial did not prove itself: the one before runs again.
+        RolledBack = "rolled-back",
+        /// A cause that this version does not know.
+        Other = "other",
+    } else Other
+}
+
+words! {
     /// What a device's light does.
     Light ("light") {
         /// Dark.

@@ -69,6 +69,8 @@ fn plain_event() -> impl Strategy<Value = Event> {
         (option::of(0..=100u8), any::<bool>()).prop_map(|(percent, low)| Event::Battery { percent, low }),
         Just(Event::Tamper {}),
         any::<u32>().prop_map(|count| Event::Lost { count }),
+        (label(), any::<bool>()).prop_map(|(part, active)| Event::Fault { part, active }),
+        (prop::sample::select(StartCause::ALL), label()).prop_map(|(cause, version)| Event::Started { cause, version }),
         Just(Event::Alive {}),
         (any::<u64>(), outcome()).prop_map(|(id, outcome)| Event::Done { id, outcome }),
         Just(Event::Test {}),

@@ -8,6 +8,7 @@ fn lanes_and_codes_are_those_of_the_table() {
     let label = |text: &str| Label::from(text);
     let dose = |outcome| Event::Dose { slot: label("a"), outcome };
     let pendant = 3;
+    let started = |cause| Event::Started { cause, version: label("1.4") };
     let rows = [
         (Event::Button { press: Press::Short }, Life, Some((pendant, 10))),
         (Event::Button { press: Press::Long }, Life, Some((pendant, 10))),
@@ -48,6 +49,14 @@ fn lanes_and_codes_are_those_of_the_table() {
         (Event::Mains { on: true }, Technical, Some((41, 86))),
         (Event::Tamper {}, Technical, Some((38, 125))),
         (Event::Lost { count: 1 }, Technical, Some((pendant, 79))),
+        (Event::Fault { part: label("motor"), active: true }, Technical, Some((pendant, 67))),
+        (Event::Fault { part: label("motor"), active: false }, Technical, Some((pendant, 94))),
+        (started(StartCause::Power), Telemetry, None),
+        (started(StartCause::Update), Telemetry, None),
+        (started(StartCause::Other), Telemetry, None),
+        (started(StartCause::Watchdog), Technical, Some((pendant, 67))),
+        (started(StartCause::Panic), Technical, Some((pendant, 67))),
+        (started(StartCause::RolledBack), Technical, Some((pendant, 67))),
         (Event::Alive {}, Telemetry, None),
         (Event::Done { id: 1, outcome: Outcome::Done }, Telemetry, None),
         (Event::Test {}, Test, Some((pendant, 102))),

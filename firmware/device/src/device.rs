@@ -4,7 +4,7 @@
 
 use heapless::Vec;
 use vaka_protocol::limits::MESSAGE_BYTES_MAX;
-use vaka_protocol::{Command, CommandMessage, Event, Lane, Outcome, decode_command};
+use vaka_protocol::{Command, CommandMessage, Event, Lane, Outcome, StartCause, decode_command};
 
 use crate::commands::{Commands, Judged, only_shows};
 use crate::feedback::Feedback;
@@ -24,6 +24,10 @@ pub struct Boot {
     pub room: usize,
     /// A random number.
     pub chance: u32,
+    /// Why it starts.
+    pub cause: StartCause,
+    /// The firmware's version.
+    pub version: &'static str,
 }
 
 /// A device: its role, its panel, and where it keeps what must not be lost.
@@ -64,6 +68,7 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
         if let Some(percent) = device.settings.volume_percent {
             device.panel.volume(percent);
         }
+        device.tell(Event::Started { cause: boot.cause, version: boot.version.into() }, now);
         device.with_role(now, |role, cx| role.start(cx));
         device
     }

@@ -288,11 +288,5 @@ fn entry(key: Key, bytes: &[u8]) -> Option<Entry> {
     let message = decode_event(bytes).ok()?;
     let (restart, seq) = message.identity()?;
     let tells_lost = if let Event::Lost { count } = message.event { count } else { 0 };
-    Some(Entry {
-        key,
-        identity: Identity { restart, seq },
-        lane: message.event.lane(),
-        tells_lost,
-        is_handed: false,
-    })
+    Some(Entry { key, identity: Identity { restart, seq }, lane: message.event.lane(), tells_lost, is_handed: false })
 }

@@ -35,6 +35,9 @@ fn read(peer: &Peer, roster: &Roster, topic: &str, payload: Vec<u8>) -> Admitted
         Some((_, topic::Kind::Command)) => {
             quarantine(peer, topic, &payload, "only the gateway sends commands".into(), PublishReason::NotAuthorized)
         }
+        Some((_, topic::Kind::Time)) => {
+            quarantine(peer, topic, &payload, "only the gateway tells the time".into(), PublishReason::NotAuthorized)
+        }
         Some((_, topic::Kind::Alive)) => match payload.as_slice() {
             b"0" => stored(peer, Lane::Telemetry, What::Alive { online: false }),
             b"1" => stored(peer, Lane::Telemetry, What::Alive { online: true }),

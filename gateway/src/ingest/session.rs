@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
-use vaka_protocol::{CommandMessage, DeviceId, Lane, topic};
+use vaka_protocol::{CommandMessage, DeviceId, Lane, Time, encode_time_cbor, topic};
 
 use super::listener::{CONNECTIONS_FULL, DoorCounts};
 use super::roster::{Peer, Roster};
@@ -22,7 +22,7 @@ use super::sessions::{Kept, Seat, Sessions};
 use super::window::fingerprint;
 use super::wire::{Connect, ConnectRefusal, Goodbye, Incoming, Publish, Will, Wire};
 use super::{Encoding, Intake, PublishReason, Submission, ToSession, What, admission};
-use crate::clock::Clock;
+use crate::clock::{Clock, Confidence};
 use crate::journal::record::Fault;
 use crate::limits;
 
@@ -86,6 +86,8 @@ struct Session {
     is_here: bool,
     keep_alive: Option<Duration>,
     subscribed: Option<u8>,
+    /// When the time is told next, where the topic is subscribed.
+    time_due: Option<Instant>,
     /// Commands that the peer's receive maximum or its missing subscription holds back.
     commands: BTreeMap<u64, (CommandMessage, Encoding)>,
     remembers: bool,
@@ -125,6 +127,7 @@ pub async fn open<S: AsyncRead + AsyncWrite + Unpin>(
         is_here: false,
         keep_alive: None,
         subscribed: None,
+        time_due: None,
         commands: BTreeMap::new(),
         remembers: false,
         half_received: BTreeMap::new(),
@@ -246,6 +249,9 @@ impl Session {
             self.half_received.clone_from(&kept.half_received);
         }
         self.wire.accept(connect, assigned.then_some(device.as_ref()), seat.resumed.is_some());
+        if seat.resumed.as_ref().is_some_and(|kept| kept.wants_time) {
+            self.tell_time();
+        }
         if let Some(qos) = seat.resumed.as_ref().and_then(|kept| kept.subscribed) {
             self.listen(qos);
         }
@@ -302,6 +308,7 @@ impl Session {
                     let _ = self.write_out(stream).await;
                     return "silent beyond its keep-alive";
                 }
+                () = sleep_until(self.time_due.unwrap_or(last_heard)), if self.time_due.is_some() => self.tell_time(),
                 _ = &mut seat.kicked => {
                     self.end_in_silence();
                     self.wire.goodbye(Goodbye::TakenOver);
@@ -356,6 +363,9 @@ impl Session {
                 Incoming::Unsubscribe { id, filters } => {
                     if filters.iter().any(|filter| self.is_own_filter(filter)) && self.subscribed.take().is_some() {
                         self.note(What::Deaf(self.replies.clone()));
+                    }
+                    if filters.iter().any(|filter| self.is_time(filter)) {
+                        self.time_due = None;
                     }
                     self.wire.unsubscribed(id, filters.len());
                     self.keep();
@@ -441,17 +451,25 @@ impl Session {
     }
 
     fn subscribe(&mut self, id: u16, filters: &[(String, u8)]) {
-        let grant = |(filter, qos): &(String, u8)| self.is_own_filter(filter).then_some((*qos).min(1));
+        let commands = |(filter, qos): &(String, u8)| self.is_own_filter(filter).then_some((*qos).min(1));
+        let asks_time = |(filter, _): &(String, u8)| self.is_time(filter);
+        let grant = |filter| commands(filter).or_else(|| asks_time(filter).then_some(0));
         let granted: Vec<Option<u8>> = filters.iter().map(grant).collect();
+        let listens = filters.iter().filter_map(commands).max();
+        let wants_time = filters.iter().any(asks_time);
         self.wire.subscribed(id, &granted);
-        if let Some(qos) = granted.into_iter().flatten().max() {
+        if wants_time {
+            self.tell_time();
+            self.keep();
+        }
+        if let Some(qos) = listens {
             // Subscribing once more is not a reason to send everything again.
             if self.subscribed != Some(qos) {
                 self.listen(qos);
             }
             self.keep();
-        } else {
-            info!(device.id = %self.peer.device, "subscription refused: a device may listen to its own command topic only");
+        } else if !wants_time {
+            info!(device.id = %self.peer.device, "subscription refused: a device may listen to its own topics `command` and `time` only");
         }
     }
 
@@ -462,6 +480,23 @@ impl Session {
         matches!(rest, Some("command" | "+" | "#"))
     }
 
+    /// A filter that asks for the time. One with a wildcard does not: what is under it was always commands alone.
+    fn is_time(&self, filter: &str) -> bool {
+        filter == topic::time(&self.peer.device)
+    }
+
+    /// A device that has no clock of its own needs one for what may only be done in time. A clock nobody trusts is not told.
+    fn tell_time(&mut self) {
+        self.time_due = Some(Instant::now() + Duration::from_millis(limits::TIME_TOLD_EVERY_MS));
+        let now = self.hall.clock.now();
+        let mut payload = [0; Time::BYTES_MAX];
+        if now.confidence != Confidence::Floor
+            && let Ok(length) = encode_time_cbor(Time::new(now.wall_ms), &mut payload)
+        {
+            self.wire.publish(&topic::time(&self.peer.device), &payload[..length], 0);
+        }
+    }
+
     /// What a later connection may take over stands ready, should this one be taken over.
     fn keep(&self) {
         if self.remembers {
@@ -470,7 +505,11 @@ impl Session {
     }
 
     fn kept(&self) -> Kept {
-        Kept { subscribed: self.subscribed, half_received: self.half_received.clone() }
+        Kept {
+            subscribed: self.subscribed,
+            wants_time: self.time_due.is_some(),
+            half_received: self.half_received.clone(),
+        }
     }
 
     fn listen(&mut self, qos: u8) {
@@ -617,6 +656,7 @@ mod tests {
             is_here: false,
             keep_alive: None,
             subscribed: None,
+            time_due: None,
             commands: BTreeMap::new(),
             remembers: false,
             half_received: BTreeMap::new(),

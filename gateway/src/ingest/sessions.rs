@@ -15,6 +15,8 @@ use crate::limits::{CONNECTIONS_MAX, SESSIONS_KEPT_MAX};
 pub struct Kept {
     /// Granted QoS of the command topic, where it is subscribed.
     pub subscribed: Option<u8>,
+    /// The topic of the time is subscribed.
+    pub wants_time: bool,
     /// QoS 2 publishes between PUBREC and PUBREL: packet id, fingerprint of the bytes.
     pub half_received: BTreeMap<u16, u32>,
 }

@@ -60,6 +60,8 @@ fn may_leave(event: &Event) -> bool {
         | Event::Mains { .. }
         | Event::Tamper {}
         | Event::Lost { .. }
+        | Event::Fault { .. }
+        | Event::Started { .. }
         | Event::Test {}
         | Event::Unknown { .. } => false,
     };

@@ -190,6 +190,7 @@ fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
         | Event::Co { active: false }
         | Event::Heat { active: false }
         | Event::Flood { active: false }
+        | Event::Fault { active: false, .. }
         | Event::Battery { low: false, .. } => Meaning::Over { stc },
         Event::Button { .. }
         | Event::Fall { .. }
@@ -212,7 +213,8 @@ fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
             Meaning::Raise { lane: Lane::Care, dty, stc: SCAIP_UNAUTHORISED }
         }
         Event::Tamper {} => raise(Lane::Technical),
-        Event::Battery { .. } | Event::Lost { .. } => of_kind(Lane::Technical),
+        Event::Battery { .. } | Event::Lost { .. } | Event::Fault { .. } => of_kind(Lane::Technical),
+        Event::Started { .. } if event.lane() == Lane::Technical => of_kind(Lane::Technical),
         Event::Test {} => of_kind(Lane::Test),
         // A home's own events mean something to a hub alone; here a person has to look.
         Event::Alarm { .. } | Event::Task { .. } | Event::Health { .. } | Event::Unknown { .. } => {
@@ -234,6 +236,7 @@ fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
         | Event::Staff { .. }
         | Event::Privacy { .. }
         | Event::Decline { .. }
+        | Event::Started { .. }
         | Event::Alive {}
         | Event::Done { .. }
         | Event::Round { .. } => Meaning::Nothing,

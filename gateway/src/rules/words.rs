@@ -58,6 +58,11 @@ pub fn of(event: &Event) -> Words {
         Event::Mains { .. } => ("Strömmen är tillbaka.", "Mains power is back."),
         Event::Tamper {} => ("Någon har öppnat eller flyttat enheten.", "The device was opened or moved."),
         Event::Lost { .. } => ("Enheten har tappat händelser.", "The device had to drop events."),
+        Event::Fault { active: true, .. } => {
+            ("En del av enheten fungerar inte.", "A part of the device does not work.")
+        }
+        Event::Fault { .. } => ("Enhetens del fungerar igen.", "The device's part works again."),
+        Event::Started { .. } => ("Enheten startade om efter ett fel.", "The device restarted after a failure."),
         Event::Test {} => ("Provlarm.", "Test alarm."),
         _ => ("Enheten sände något som en människa behöver bedöma.", "The device sent what a person has to judge."),
     }

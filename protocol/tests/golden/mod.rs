@@ -95,6 +95,14 @@ pub const EVENTS: &[(&str, &str)] = &[
         r#"{"v":1,"restart":1795212000,"seq":11008,"at":1795212345123,"of":"p1","event":{"bed":{"occupied":false}}}"#,
         "a661760167726573746172741a6b00c2e063736571192b006261741b000001a1fafe7f23626f66627031656576656e74a163626564a1686f63637570696564f4",
     ),
+    (
+        r#"{"v":1,"event":{"fault":{"part":"motor","active":true}}}"#,
+        "a2617601656576656e74a1656661756c74a26470617274656d6f746f7266616374697665f5",
+    ),
+    (
+        r#"{"v":1,"event":{"started":{"cause":"rolled-back","version":"1.4.0"}}}"#,
+        "a2617601656576656e74a16773746172746564a26563617573656b726f6c6c65642d6261636b6776657273696f6e65312e342e30",
+    ),
 ];
 
 /// `(JSON, CBOR in hexadecimal)` of `commands()`, in its order.
@@ -280,7 +288,11 @@ pub fn events() -> Vec<EventMessage> {
         ..EventMessage::new(Event::Bed { occupied: false })
     };
     let all = std::iter::once(full).chain(others.map(EventMessage::new));
-    all.chain([closed_at_home, of_a_device]).collect()
+    let later = [
+        Event::Fault { part: "motor".into(), active: true },
+        Event::Started { cause: StartCause::RolledBack, version: "1.4.0".into() },
+    ];
+    all.chain([closed_at_home, of_a_device]).chain(later.map(EventMessage::new)).collect()
 }
 
 /// One of each command.

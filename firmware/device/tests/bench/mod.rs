@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use vaka_device::{Boot, Device, Fault, Keep, Key, Now, Panel, Role};
 use vaka_protocol::limits::MESSAGE_BYTES_MAX;
-use vaka_protocol::{Command, CommandMessage, Event, EventMessage, Light, Sound, decode_event, encode_command_cbor};
+use vaka_protocol::{Command, CommandMessage, Event, EventMessage, Light, Sound, StartCause, decode_event, encode_command_cbor};
 
 /// Memory where a device has its flash. [`Memory::fails`]: every write does.
 #[derive(Debug, Clone, Default)]
@@ -89,7 +89,8 @@ impl<R: Role> Bench<R> {
 
     pub fn boot(memory: Memory, role: R, at: Option<i64>) -> Self {
         let now = Now { uptime_ms: 0, at };
-        let device = Device::boot(memory, role, Display::default(), Boot { room: 64, chance: 1 }, now);
+        let boot = Boot { room: 64, chance: 1, cause: StartCause::Power, version: "0" };
+        let device = Device::boot(memory, role, Display::default(), boot, now);
         Bench { device, now, step_ms: 10, commands: 0 }
     }
 
@@ -120,11 +121,12 @@ impl<R: Role> Bench<R> {
         told
     }
 
-    /// As [`Bench::told`], without the signs of life and in the order in which it happened.
+    /// As [`Bench::told`], without the starts and signs of life, and in the order in which it happened.
     pub fn events(&mut self) -> Vec<Event> {
         let mut told = self.told();
         told.sort_by_key(EventMessage::identity);
-        told.into_iter().map(|message| message.event).filter(|event| !matches!(event, Event::Alive {})).collect()
+        let events = told.into_iter().map(|message| message.event);
+        events.filter(|event| !matches!(event, Event::Alive {} | Event::Started { .. })).collect()
     }
 
     /// A command arrives that is good for `good_ms` from now (without a clock: far into the future). Returns its id.
