@@ -18,8 +18,10 @@ pub mod contact;
 pub mod dispenser;
 pub mod fall;
 pub mod flash;
+pub mod motion;
 pub mod part;
 pub mod pendant;
+pub mod pins;
 pub mod power;
 pub mod seizure;
 pub mod tracker;
@@ -40,6 +42,6 @@ pub use feedback::{Feedback, PRESS_ACK_MS_MAX, Shown, calling, not_through, show
 pub use keep::{Fault, Keep, Key};
 pub use now::Now;
 pub use outbox::{EVENTS_MAX, Identity, Outbox, Ticket};
-pub use panel::Panel;
+pub use panel::{NoWords, Panel, PinPanel, Words};
 pub use role::{Carried, Cx, Role};
 pub use settings::{ALIVE_INTERVAL_S, Settings};
