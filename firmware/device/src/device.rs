@@ -84,6 +84,9 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
         if now.since(self.told_ms) >= alive_ms {
             self.tell(Event::Alive {}, now);
         }
+        if self.outbox.is_empty() {
+            self.keep.rest();
+        }
         let panel = self.panel.pass(now).unwrap_or(u64::MAX);
         let alive = alive_ms.saturating_sub(now.since(self.told_ms));
         self.role.rest_ms(now).min(panel).min(alive).min(self.feedback.rest_ms(now.uptime_ms))

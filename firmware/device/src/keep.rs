@@ -15,7 +15,8 @@ pub const VALUE_BYTES_MAX: usize = vaka_protocol::limits::MESSAGE_BYTES_MAX;
 pub const RESTART: Key = 1;
 /// The highest id of a command that may have been carried out (`u64`).
 pub const COMMAND: Key = 2;
-/// How many events were dropped that no event `lost` tells of yet (`u32`).
+/// How many events were dropped that no event `lost` tells of yet (`u32`); then the number of the event that tells of
+/// some of them, if it is kept (`u32`).
 pub const LOST: Key = 3;
 /// How the device behaves: what the command `settings` set.
 pub const SETTINGS: Key = 4;
@@ -56,6 +57,9 @@ pub trait Keep {
 
     /// Calls `found` for each value whose number lies in `of`, once, in no order.
     fn each(&mut self, of: Range<Key>, found: &mut dyn FnMut(Key, &[u8])) -> Result<(), Fault>;
+
+    /// Nothing is urgent now: what takes time and will be needed may be done. Never needed for the above to work.
+    fn rest(&mut self) {}
 }
 
 /// Reads a number of up to eight bytes, least significant first. Damaged or absent: `None`.

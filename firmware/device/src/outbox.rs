@@ -3,15 +3,16 @@
 //!
 //! Invariants: taken in means kept over a power cut; a message's bytes never change once it has its number (the gateway
 //! takes other bytes under the same number for another event); nothing goes without being counted; life goes only when
-//! there is nothing but life. A flash that fails loses the power cut's safety and nothing else: what cannot be written
-//! waits in memory.
+//! there is nothing but life; a power cut counts one lost event too many at most, and none too few. A flash that fails
+//! loses the power cut's safety and nothing else: what cannot be written waits in memory, and what cannot be read lets
+//! the others pass.
 
 use heapless::Vec;
 use vaka_protocol::limits::MESSAGE_BYTES_MAX;
 use vaka_protocol::{Event, EventMessage, Lane, decode_event, encode_event_cbor};
 
 use crate::Now;
-use crate::keep::{self, EVENTS, Keep, Key, LOST, RESTART};
+use crate::keep::{self, EVENTS, Fault, Keep, Key, LOST, RESTART};
 
 /// Events that wait at most. Beyond: the oldest of the least worth goes, and is counted.
 ///
@@ -19,8 +20,15 @@ use crate::keep::{self, EVENTS, Keep, Key, LOST, RESTART};
 /// Source: our choice.
 pub const EVENTS_MAX: usize = 64;
 
-/// Events that wait in memory when the flash fails. Beyond: as when full.
+/// Events that wait in memory when the flash fails. Beyond: as when full, among these alone. 1 KiB each.
+/// Source: our choice: a call, its cancelling, and what the device has to say about its flash.
 const UNKEPT_MAX: usize = 4;
+
+/// Kept events that are let go at one boot because they cannot be read, or are too many; further ones at the next.
+const LET_GO_MAX: usize = 16;
+
+/// Boots that are counted; beyond it the name is a random one.
+const BOOTS_MAX: u32 = 0x7fff_ffff;
 
 /// Who an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +55,13 @@ struct Entry {
     is_handed: bool,
 }
 
+impl Entry {
+    /// How many lost events it stands for, if it is dropped itself.
+    fn weight(&self) -> u32 {
+        self.tells_lost.max(1)
+    }
+}
+
 /// What waits.
 #[derive(Debug, Clone)]
 pub struct Outbox {
@@ -59,6 +74,7 @@ pub struct Outbox {
     /// Messages that the flash would not take.
     unkept: Vec<(Key, Vec<u8, MESSAGE_BYTES_MAX>), UNKEPT_MAX>,
     lost: u32,
+    has_failed: bool,
 }
 
 /// Who goes first when there is no room.
@@ -76,36 +92,62 @@ impl Outbox {
     /// Takes up what waited before the boot, and counts the boot. `room`: how many may wait, at most [`EVENTS_MAX`].
     ///
     /// `chance` is a random number. A flash that cannot be read or written gives no count: then the boot is named by
-    /// `chance` with the highest bit set, since two boots with one name would make two events one.
+    /// `chance` with the highest bit set, since two boots with one name would make two events one. A count that is
+    /// damaged begins anew at `chance`.
     pub fn open(keep: &mut dyn Keep, room: usize, chance: u32) -> Self {
-        let counted = keep::number(keep, RESTART)
-            .map(|boots| u32::try_from(boots.unwrap_or(0) & 0x7fff_ffff).unwrap_or(0).saturating_add(1))
-            .and_then(|boots| keep::keep_number(keep, RESTART, u64::from(boots)).map(|()| boots));
+        let boots = match keep::number(keep, RESTART) {
+            Ok(boots) => Ok((boots.unwrap_or(0) as u32 & BOOTS_MAX).saturating_add(1)),
+            Err(Fault::Damaged) => Ok(chance & BOOTS_MAX),
+            Err(fault) => Err(fault),
+        };
+        let counted = boots.and_then(|boots| keep::keep_number(keep, RESTART, u64::from(boots)).map(|()| boots));
         let mut outbox = Self {
-            restart: counted.unwrap_or(0x8000_0000 | chance),
+            restart: counted.unwrap_or(!BOOTS_MAX | chance),
             last_seq: 0,
             next_key: EVENTS.start,
             room: room.min(EVENTS_MAX),
             waiting: Vec::new(),
             unkept: Vec::new(),
-            lost: keep::number(keep, LOST).ok().flatten().and_then(|lost| u32::try_from(lost).ok()).unwrap_or(0),
+            lost: 0,
+            has_failed: counted.is_err(),
         };
+        outbox.take_up(keep);
+        outbox
+    }
+
+    fn take_up(&mut self, keep: &mut dyn Keep) {
         let mut more = 0u32;
+        let mut let_go: Vec<Key, LET_GO_MAX> = Vec::new();
         let read = keep.each(EVENTS, &mut |key, bytes| {
-            outbox.next_key = outbox.next_key.max(key.saturating_add(1));
-            match entry(key, bytes) {
-                Some(entry) if outbox.waiting.push(entry).is_ok() => {}
-                _ => more = more.saturating_add(1),
+            self.next_key = self.next_key.max(key.saturating_add(1));
+            let entry = entry(key, bytes);
+            let stays = entry.is_some_and(|entry| self.waiting.push(entry).is_ok());
+            if !stays && let_go.push(key).is_ok() {
+                more = more.saturating_add(entry.map_or(1, |entry| entry.weight()));
             }
         });
-        if read.is_err() {
+        self.waiting.sort_unstable_by_key(|entry| entry.key);
+        self.has_failed |= read.is_err();
+        if read == Err(Fault::Damaged) {
             more = more.saturating_add(1);
         }
-        outbox.waiting.sort_unstable_by_key(|entry| entry.key);
+        self.lost = match keep::number(keep, LOST) {
+            Ok(lost) => {
+                let lost = lost.unwrap_or(0);
+                let (count, teller) = (lost as u32, (lost >> 32) as Key);
+                // What a kept event tells is not told again.
+                let teller = self.waiting.iter().find(|entry| entry.key == teller);
+                count.saturating_sub(teller.map_or(0, |entry| entry.tells_lost))
+            }
+            Err(Fault::Damaged) => 1,
+            Err(_) => 0,
+        };
         if more > 0 {
-            outbox.count_lost(keep, more);
+            self.count_lost(keep, more, 0);
         }
-        outbox
+        for key in let_go {
+            self.forget(keep, key);
+        }
     }
 
     /// The boot that new messages name.
@@ -118,28 +160,45 @@ impl Outbox {
         self.last_seq
     }
 
+    /// A write or a read of the flash failed in this boot.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
     /// Takes in what happened, and returns who it is.
     ///
     /// When full, the oldest of the least worth goes: telemetry, then tests, technical, care. `None`: that was the new
     /// event itself.
     pub fn put(&mut self, keep: &mut dyn Keep, event: Event, now: Now) -> Option<Identity> {
-        self.last_seq += 1;
-        let identity = Identity { restart: self.restart, seq: self.last_seq };
-        if self.waiting.len() >= self.room && !self.make_room_for(keep, &event) {
-            self.count_lost(keep, lost_by(&event));
-            return None;
+        let has_room = self.waiting.len() < self.room || self.make_room_for(keep, event.lane(), |_| true);
+        let weight = lost_by(&event);
+        let identity = if has_room { self.take_in(keep, event, now) } else { None };
+        if identity.is_none() {
+            self.count_lost(keep, weight, 0);
         }
-        let is_in = self.take_in(keep, event, identity, now);
         self.tell_lost(keep, now);
-        is_in.then_some(identity)
+        identity
     }
 
     /// The most urgent message that the present connection does not have yet, the oldest of its lane first: its bytes,
     /// and the ticket to hand back with [`Outbox::handed`] and [`Outbox::acked`].
-    pub fn next<'b>(&self, keep: &mut dyn Keep, buffer: &'b mut [u8; MESSAGE_BYTES_MAX]) -> Option<(Ticket, &'b [u8])> {
-        let first = self.waiting.iter().filter(|entry| !entry.is_handed).min_by_key(|entry| (entry.lane, entry.key))?;
-        let length = self.bytes(keep, first.key, buffer)?;
-        Some((Ticket(first.key), &buffer[..length]))
+    ///
+    /// One that can never be read again goes, and is counted; one that cannot be read now waits for the next connection.
+    pub fn next<'b>(
+        &mut self,
+        keep: &mut dyn Keep,
+        buffer: &'b mut [u8; MESSAGE_BYTES_MAX],
+    ) -> Option<(Ticket, &'b [u8])> {
+        loop {
+            let first = self.waiting.iter().filter(|entry| !entry.is_handed).min_by_key(|entry| (entry.lane, entry.key));
+            let key = first?.key;
+            match self.bytes(keep, key, buffer) {
+                Ok(Some(length)) => return Some((Ticket(key), &buffer[..length])),
+                Ok(None) | Err(Fault::Damaged) => self.drop_event(keep, key),
+                Err(_) => self.handed(Ticket(key)),
+            }
+            self.has_failed = true;
+        }
     }
 
     /// The connection has it: it is not given out again before [`Outbox::apart`].
@@ -180,7 +239,7 @@ impl Outbox {
         buffer: &'b mut [u8; MESSAGE_BYTES_MAX],
     ) -> Option<&'b [u8]> {
         let entry = self.waiting.iter().find(|entry| entry.identity == identity)?;
-        let length = self.bytes(keep, entry.key, buffer)?;
+        let length = self.bytes(keep, entry.key, buffer).ok().flatten()?;
         Some(&buffer[..length])
     }
 
@@ -199,35 +258,52 @@ impl Outbox {
         self.lost
     }
 
-    fn bytes(&self, keep: &mut dyn Keep, key: Key, buffer: &mut [u8; MESSAGE_BYTES_MAX]) -> Option<usize> {
+    fn bytes(
+        &self,
+        keep: &mut dyn Keep,
+        key: Key,
+        buffer: &mut [u8; MESSAGE_BYTES_MAX],
+    ) -> Result<Option<usize>, Fault> {
         if let Some((_, bytes)) = self.unkept.iter().find(|(unkept, _)| *unkept == key) {
             buffer[..bytes.len()].copy_from_slice(bytes);
-            return Some(bytes.len());
+            return Ok(Some(bytes.len()));
         }
-        keep.read(key, buffer).ok().flatten().map(<[u8]>::len)
+        Ok(keep.read(key, buffer)?.map(<[u8]>::len))
     }
 
-    /// Drops the oldest of the least worth, unless everything that waits is worth more than `event`.
-    fn make_room_for(&mut self, keep: &mut dyn Keep, event: &Event) -> bool {
+    /// Drops the oldest of the least worth among these, unless all of them are worth more than that lane.
+    fn make_room_for(&mut self, keep: &mut dyn Keep, lane: Lane, is_among: impl Fn(Key) -> bool) -> bool {
         // `min_by_key` finds the first of equals: the oldest.
-        let least = self.waiting.iter().enumerate().min_by_key(|(_, entry)| worth(entry.lane));
-        match least {
-            Some((place, entry)) if worth(entry.lane) <= worth(event.lane()) => {
-                let Entry { key, tells_lost, .. } = *entry;
-                // Counted first: a power cut in between counts one too many rather than none.
-                self.count_lost(keep, if tells_lost > 0 { tells_lost } else { 1 });
-                self.waiting.remove(place);
-                self.forget(keep, key);
+        let among = self.waiting.iter().filter(|entry| is_among(entry.key));
+        match among.min_by_key(|entry| worth(entry.lane)) {
+            Some(entry) if worth(entry.lane) <= worth(lane) => {
+                let key = entry.key;
+                self.drop_event(keep, key);
                 true
             }
             _ => false,
         }
     }
 
-    fn count_lost(&mut self, keep: &mut dyn Keep, more: u32) {
+    fn drop_event(&mut self, keep: &mut dyn Keep, key: Key) {
+        if let Some(place) = self.waiting.iter().position(|entry| entry.key == key) {
+            let entry = self.waiting.remove(place);
+            // Counted first: a power cut in between counts one too many rather than none.
+            self.count_lost(keep, entry.weight(), if entry.tells_lost > 0 { key } else { 0 });
+        }
+        self.forget(keep, key);
+    }
+
+    /// `teller`: the event that tells of some of them as long as it is there; 0: none.
+    fn count_lost(&mut self, keep: &mut dyn Keep, more: u32, teller: Key) {
         self.lost = self.lost.saturating_add(more);
+        self.keep_lost(keep, teller);
+    }
+
+    fn keep_lost(&mut self, keep: &mut dyn Keep, teller: Key) {
+        let lost = u64::from(self.lost) | u64::from(teller) << 32;
         // A flash that fails is not a reason to count no longer.
-        let _ = keep::keep_number(keep, LOST, u64::from(self.lost));
+        self.has_failed |= keep::keep_number(keep, LOST, lost).is_err();
     }
 
     /// Puts the event `lost` among the others as soon as there is room.
@@ -235,46 +311,51 @@ impl Outbox {
         if self.lost == 0 || self.waiting.len() >= self.room {
             return;
         }
-        self.last_seq += 1;
-        let identity = Identity { restart: self.restart, seq: self.last_seq };
-        if self.take_in(keep, Event::Lost { count: self.lost }, identity, now) {
+        // Said beforehand: cut before the count is zero, the next boot sees that this event tells it.
+        self.keep_lost(keep, self.next_key);
+        if self.take_in(keep, Event::Lost { count: self.lost }, now).is_some() {
             self.lost = 0;
-            let _ = keep::keep_number(keep, LOST, 0);
+            self.keep_lost(keep, 0);
         }
     }
 
-    fn take_in(&mut self, keep: &mut dyn Keep, event: Event, identity: Identity, now: Now) -> bool {
-        let entry = Entry {
-            key: self.next_key,
-            identity,
-            lane: event.lane(),
-            tells_lost: lost_by(&event) * u32::from(matches!(event, Event::Lost { .. })),
-            is_handed: false,
-        };
+    fn take_in(&mut self, keep: &mut dyn Keep, event: Event, now: Now) -> Option<Identity> {
+        let (key, lane) = (self.next_key, event.lane());
+        let (restart, seq) = (self.restart, self.last_seq + 1);
+        let tells_lost = if matches!(event, Event::Lost { .. }) { lost_by(&event) } else { 0 };
         let message = EventMessage {
-            restart: Some(identity.restart),
-            seq: Some(identity.seq),
+            restart: Some(restart),
+            seq: Some(seq),
             uptime_ms: Some(now.uptime_ms),
             at: now.at,
             ..EventMessage::new(event)
         };
+        (self.next_key, self.last_seq) = (key.saturating_add(1), seq);
         let mut buffer = [0; MESSAGE_BYTES_MAX];
         // The protocol promises that every event fits.
-        let Ok(length) = encode_event_cbor(&message, &mut buffer) else { return false };
-        self.next_key = self.next_key.saturating_add(1);
-        if keep.write(entry.key, &buffer[..length]).is_err() {
-            let Ok(bytes) = Vec::from_slice(&buffer[..length]) else { return false };
-            if self.unkept.push((entry.key, bytes)).is_err() {
-                self.lost = self.lost.saturating_add(1);
-                return false;
-            }
+        let length = encode_event_cbor(&message, &mut buffer).ok()?;
+        let bytes = &buffer[..length];
+        let mut written = keep.write(key, bytes);
+        // Fewer than `room` can be too many for the flash: then it is full as if they were.
+        while written == Err(Fault::Full) && tells_lost == 0 && self.make_room_for(keep, lane, |_| true) {
+            written = keep.write(key, bytes);
         }
-        self.waiting.push(entry).is_ok()
+        if written.is_err() {
+            self.has_failed = true;
+            let unkept: Vec<Key, UNKEPT_MAX> = self.unkept.iter().map(|(key, _)| *key).collect();
+            if unkept.is_full() && (tells_lost > 0 || !self.make_room_for(keep, lane, |key| unkept.contains(&key))) {
+                return None;
+            }
+            self.unkept.push((key, Vec::from_slice(bytes).ok()?)).ok()?;
+        }
+        let identity = Identity { restart, seq };
+        self.waiting.push(Entry { key, identity, lane, tells_lost, is_handed: false }).ok()?;
+        Some(identity)
     }
 
     fn forget(&mut self, keep: &mut dyn Keep, key: Key) {
         self.unkept.retain(|(unkept, _)| *unkept != key);
-        let _ = keep.remove(key);
+        self.has_failed |= keep.remove(key).is_err();
     }
 }
 
