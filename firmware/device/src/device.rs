@@ -98,6 +98,17 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
         self.outbox.put(&mut self.keep, event, now)
     }
 
+    /// Takes in a call for help that no part of the role made, and shows from here on how far it has come.
+    pub fn call(&mut self, event: Event, now: Now) -> Option<Identity> {
+        self.told_ms = now.uptime_ms;
+        self.cx(now).1.call(event)
+    }
+
+    /// The bytes of an event that waits, as they go out.
+    pub fn message<'b>(&mut self, identity: Identity, buffer: &'b mut [u8; MESSAGE_BYTES_MAX]) -> Option<&'b [u8]> {
+        self.outbox.message(&mut self.keep, identity, buffer)
+    }
+
     /// The next message for the connection, the most urgent first. It goes out with QoS 1.
     pub fn next<'b>(&mut self, buffer: &'b mut [u8; MESSAGE_BYTES_MAX]) -> Option<(Ticket, &'b [u8])> {
         self.outbox.next(&mut self.keep, buffer)

@@ -190,7 +190,8 @@ impl Outbox {
         buffer: &'b mut [u8; MESSAGE_BYTES_MAX],
     ) -> Option<(Ticket, &'b [u8])> {
         loop {
-            let first = self.waiting.iter().filter(|entry| !entry.is_handed).min_by_key(|entry| (entry.lane, entry.key));
+            let first =
+                self.waiting.iter().filter(|entry| !entry.is_handed).min_by_key(|entry| (entry.lane, entry.key));
             let key = first?.key;
             match self.bytes(keep, key, buffer) {
                 Ok(Some(length)) => return Some((Ticket(key), &buffer[..length])),

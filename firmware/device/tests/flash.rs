@@ -322,7 +322,11 @@ fn thousands_of_cycles_and_what_they_cost() {
     };
     let per = |count: u64| count as f64 / f64::from(events);
     let years = 100_000.0 / (f64::from(most) / f64::from(events) * 50.0 * 365.25);
-    println!("an event of 90 bytes kept and acknowledged, 64 KiB: {} writes, {} bytes", per(end.writes - start.writes), per(bytes));
+    println!(
+        "an event of 90 bytes kept and acknowledged, 64 KiB: {} writes, {} bytes",
+        per(end.writes - start.writes),
+        per(bytes)
+    );
     println!("per 1,000 events: {} erases; the pages' wear lies between {least} and {most}", per(erases) * 1_000.0);
     println!("at 50 events a day and 100,000 erases a page: {years:.0} years; a boot reads {read} bytes");
     assert!(most - least <= 1, "wear is spread");

@@ -8,8 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use vaka_device::Shown;
-use vaka_protocol::{DeviceId, Event, Rung};
+use vaka_protocol::{DeviceId, Event, Light, Rung, Sound};
 
 use super::teller::Teller;
 use super::words;
@@ -20,6 +19,21 @@ pub struct Identity {
     pub device: DeviceId,
     pub restart: u32,
     pub seq: u64,
+}
+
+/// What a device's panel shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnPanel {
+    pub light: Light,
+    pub sound: Sound,
+    /// In the resident's language.
+    pub text: String,
+}
+
+impl Default for OnPanel {
+    fn default() -> Self {
+        Self { light: Light::Off, sound: Sound::Off, text: String::new() }
+    }
 }
 
 /// An event that a device said.
@@ -133,7 +147,7 @@ impl Desk {
     }
 
     /// A receipt reached the device; `shown`: what the resident now sees and hears.
-    pub fn rung(&self, identity: &Identity, rung: Rung, shown: Option<Shown>) {
+    pub fn rung(&self, identity: &Identity, rung: Rung, shown: Option<&OnPanel>) {
         // Told before it is noted: what waits for it comes after it on the page.
         self.note(|facts| {
             let Some(said) = facts.said.get_mut(identity).filter(|said| !said.rungs.contains_key(&rung)) else {
@@ -145,7 +159,7 @@ impl Desk {
         });
     }
 
-    pub fn shown(&self, device: &DeviceId, shown: Shown) {
+    pub fn shown(&self, device: &DeviceId, shown: &OnPanel) {
         self.teller.shown(device, shown);
     }
 

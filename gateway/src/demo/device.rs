@@ -1,38 +1,51 @@
-//! A device of the demo: the logic of `vaka-device` on a real MQTT connection of its own.
+//! A device of the demo: `vaka-device`, as it runs on a board, on a real MQTT connection of its own. Its flash and its button
+//! are models of the parts; what its other parts would feel is told to it.
 //!
-//! Enters: what happens to it ([`Device::say`]), commands from the gateway. Leaves: events, and facts on the desk.
-//! Invariants: an event is let go of on its PUBACK alone; after every reconnect, what is left goes again, life first.
+//! Enters: what happens to it ([`Device::press`], [`Device::say`]), commands from the gateway. Leaves: events, and facts on
+//! the desk. Invariants: an event is let go of on its PUBACK alone; after every reconnect, what is left goes again, life first.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use embedded_hal::digital::{ErrorType, InputPin};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use vaka_device::{Commands, Feedback, Judged, Outbox};
+use vaka_device::flash::Flash;
+use vaka_device::pendant::Pendant;
+use vaka_device::pins::{Active, Input};
+use vaka_device::{Boot, EVENTS_MAX, Now, Panel, Ticket};
+use vaka_parts::nor::Nor;
 use vaka_protocol::limits::MESSAGE_BYTES_MAX;
-use vaka_protocol::{Command, DeviceId, Event, Outcome, decode_command, encode_event_cbor, topic};
+use vaka_protocol::{Command, DeviceId, Event, Light, Press, Sound, StartCause, decode_command, decode_event, topic};
 
-use super::desk::{Desk, Identity};
+use super::desk::{Desk, Identity, OnPanel};
 use crate::clock::{Clock, SystemClock};
 use crate::uplink::{Door, Link, News};
 
-/// Events that one device keeps: what a pendant's flash holds.
-const OUTBOX: usize = 64;
 /// New events wait outside while this many are kept, so that `done` and `lost` always find room.
-const OUTBOX_FULL: usize = OUTBOX - 16;
-/// Command ids that a device remembers.
-const COMMANDS: usize = 32;
+const OUTBOX_FULL: usize = EVENTS_MAX - 16;
 /// Publishes in flight at once.
 const IN_FLIGHT: usize = 16;
 /// First and longest wait before the next connection, in milliseconds.
 const RETRY_MS: (u64, u64) = (50, 1_000);
-/// How often a device looks at its clock, in milliseconds.
-const TICK_MS: u64 = 100;
+/// The longest that a device looks at nothing, in milliseconds: what happens to it in the demo is no interrupt.
+const LOOK_MS_MAX: u64 = 100;
+/// Flash of a device, bytes: 16 pages.
+const FLASH_BYTES: usize = 64 * 1024;
+
+/// What happens to a device.
+enum Happens {
+    /// Its parts would feel it: told at `at` (UTC milliseconds).
+    Told(Event, Option<i64>),
+    /// Somebody presses its button.
+    Pressed(Press),
+}
 
 struct Order {
-    event: Event,
-    at: Option<i64>,
+    happens: Happens,
     /// Told its number, when the outbox has it.
     number: oneshot::Sender<Option<u64>>,
 }
@@ -47,7 +60,10 @@ pub struct Device {
 
 impl std::fmt::Debug for Order {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}", self.event)
+        match &self.happens {
+            Happens::Told(event, _) => write!(f, "{event:?}"),
+            Happens::Pressed(press) => write!(f, "{press:?} press"),
+        }
     }
 }
 
@@ -60,6 +76,11 @@ impl Device {
         Device { id, orders, task: tokio::spawn(Core::new(door, desk).live(wanted)) }
     }
 
+    /// A finger presses the button until the device has told what is wished: a short press, or a hold.
+    pub async fn press(&self, press: Press) -> Identity {
+        self.begin(Happens::Pressed(press)).await.identity().await
+    }
+
     /// Something happens now.
     pub async fn say(&self, event: Event) -> Identity {
         self.say_at(event, Some(SystemClock::new().now().wall_ms)).await
@@ -67,17 +88,17 @@ impl Device {
 
     /// Something happened at `at` (UTC milliseconds). Waits while the outbox is full.
     pub async fn say_at(&self, event: Event, at: Option<i64>) -> Identity {
-        self.begin(event, at).await.identity().await
+        self.begin(Happens::Told(event, at)).await.identity().await
     }
 
-    /// Something happens now; others may begin before this is through.
-    pub async fn begin_to_say(&self, event: Event) -> Begun {
-        self.begin(event, Some(SystemClock::new().now().wall_ms)).await
+    /// As [`Device::press`]; others may begin before this is through.
+    pub async fn begin_to_press(&self) -> Begun {
+        self.begin(Happens::Pressed(Press::Short)).await
     }
 
-    async fn begin(&self, event: Event, at: Option<i64>) -> Begun {
+    async fn begin(&self, happens: Happens) -> Begun {
         let (number, told) = oneshot::channel();
-        let sent = self.orders.send(Order { event, at, number }).await;
+        let sent = self.orders.send(Order { happens, number }).await;
         debug_assert!(sent.is_ok(), "a device's task runs as long as its handle");
         Begun { device: self.id.clone(), told }
     }
@@ -104,45 +125,96 @@ impl Begun {
     }
 }
 
-/// The demo's devices are new: this is their first boot.
+/// The demo's devices are new, with a blank flash: this is their first boot.
 const RESTART: u32 = 1;
+
+/// The button's wire: low while it is pressed.
+#[derive(Debug, Clone, Default)]
+struct Wire(Arc<AtomicBool>);
+
+impl ErrorType for Wire {
+    type Error = Infallible;
+}
+
+impl InputPin for Wire {
+    fn is_high(&mut self) -> Result<bool, Infallible> {
+        self.is_low().map(|is_low| !is_low)
+    }
+
+    fn is_low(&mut self) -> Result<bool, Infallible> {
+        Ok(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What a device shows, until it was looked at.
+#[derive(Debug, Default)]
+struct Display(Option<OnPanel>);
+
+impl Panel for Display {
+    fn show(&mut self, light: Option<Light>, sound: Option<Sound>, text: Option<&str>, _now: Now) {
+        let before = self.0.take().unwrap_or_default();
+        self.0 = Some(OnPanel {
+            light: light.unwrap_or(before.light),
+            sound: sound.unwrap_or(before.sound),
+            text: text.map_or(before.text, str::to_owned),
+        });
+    }
+
+    fn pass(&mut self, _now: Now) -> Option<u64> {
+        None
+    }
+}
+
+type Body = vaka_device::Device<Flash<Nor<Vec<u8>>>, Pendant<Wire>, Display>;
 
 struct Core {
     door: Door,
     desk: Arc<Desk>,
     began: Instant,
-    outbox: Outbox<OUTBOX>,
-    feedback: Feedback,
-    commands: Commands<COMMANDS>,
-    /// Sequence numbers handed to the present connection.
-    handed: BTreeSet<u64>,
+    body: Body,
+    wire: Wire,
+    /// Whoever waits for this press to be told.
+    finger: Option<(Press, oneshot::Sender<Option<u64>>)>,
+    /// The newest number that the desk knows.
+    noted: u64,
+    /// Handed to the present connection, by the number that it knows them by.
+    handed: BTreeMap<u64, Ticket>,
+    numbers: u64,
     connected: bool,
 }
 
 impl Core {
     fn new(door: Door, desk: Arc<Desk>) -> Self {
+        let wire = Wire::default();
+        let flash = Flash::open(Nor::over(vec![0xff; FLASH_BYTES]));
+        let role = Pendant::new(Input::new(wire.clone(), Active::Low));
+        let boot = Boot { room: EVENTS_MAX, chance: 0, cause: StartCause::Power, version: env!("CARGO_PKG_VERSION") };
+        let body = Body::boot(flash, role, Display::default(), boot, now(0, None));
         Core {
             door,
             desk,
             began: Instant::now(),
-            outbox: Outbox::new(RESTART),
-            feedback: Feedback::new(),
-            commands: Commands::new(None),
-            handed: BTreeSet::new(),
+            body,
+            wire,
+            finger: None,
+            noted: 0,
+            handed: BTreeMap::new(),
+            numbers: 0,
             connected: false,
         }
     }
 
     async fn live(mut self, mut orders: mpsc::Receiver<Order>) {
-        let mut tick = tokio::time::interval(Duration::from_millis(TICK_MS));
         let mut retry = Duration::from_millis(RETRY_MS.0);
         let mut link = Some(Link::open(&self.door));
         let mut next_link = Instant::now();
         loop {
+            let rest_ms = self.look();
             if let Some(link) = link.as_mut().filter(|_| self.connected) {
                 self.send(link);
             }
             let apart = link.is_none();
+            let may_happen = self.finger.is_none() && self.body.waiting().count() < OUTBOX_FULL;
             let news = async {
                 match &mut link {
                     Some(link) => link.next().await,
@@ -162,22 +234,17 @@ impl Core {
                         link = None;
                         self.connected = false;
                         self.handed.clear();
+                        self.body.apart();
                         self.desk.disconnected(&self.door.device, why);
                         next_link = Instant::now() + retry;
                         retry = (retry * 2).min(Duration::from_millis(RETRY_MS.1));
                     }
                 },
-                order = orders.recv(), if self.outbox.len() < OUTBOX_FULL => match order {
-                    Some(order) => {
-                        let seq = self.put(order.event, order.at);
-                        // Who ordered may have gone meanwhile.
-                        let _ = order.number.send(seq);
-                    }
+                order = orders.recv(), if may_happen => match order {
+                    Some(order) => self.happen(order),
                     None => break,
                 },
-                _ = tick.tick() => if let Some(shown) = self.feedback.tick(self.uptime_ms()) {
-                    self.desk.shown(&self.door.device, shown);
-                },
+                () = tokio::time::sleep(Duration::from_millis(rest_ms)) => {}
                 () = tokio::time::sleep_until(next_link.into()), if apart => link = Some(Link::open(&self.door)),
             }
         }
@@ -186,62 +253,99 @@ impl Core {
         }
     }
 
-    fn uptime_ms(&self) -> u64 {
-        self.began.elapsed().as_millis() as u64
+    fn now(&self) -> Now {
+        now(self.began.elapsed().as_millis() as u64, Some(SystemClock::new().now().wall_ms))
     }
 
     fn identity(&self, seq: u64) -> Identity {
         Identity { device: self.door.device.clone(), restart: RESTART, seq }
     }
 
+    fn happen(&mut self, order: Order) {
+        match order.happens {
+            Happens::Told(event, at) => {
+                let moment = Now { at, ..self.now() };
+                let is_call = matches!(event, Event::Button { .. } | Event::Fall { .. });
+                let told = if is_call { self.body.call(event, moment) } else { self.body.tell(event, moment) };
+                self.note();
+                // Who ordered may have gone meanwhile.
+                let _ = order.number.send(told.map(|identity| identity.seq));
+            }
+            Happens::Pressed(press) => {
+                self.wire.0.store(true, Ordering::Relaxed);
+                self.finger = Some((press, order.number));
+            }
+        }
+    }
+
+    /// Looks at the device's parts; returns for how long nothing needs to be.
+    fn look(&mut self) -> u64 {
+        let rest_ms = self.body.pass(self.now());
+        self.note();
+        // What followed a receipt is told beside it.
+        if let Some(shown) = self.body.panel.0.take() {
+            self.desk.shown(&self.door.device, &shown);
+        }
+        rest_ms.clamp(1, LOOK_MS_MAX)
+    }
+
+    /// Lets the desk know what the device has taken in since.
+    fn note(&mut self) {
+        let new: Vec<_> =
+            self.body.waiting().map(|(identity, _)| identity).filter(|identity| identity.seq > self.noted).collect();
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        for identity in new {
+            self.noted = self.noted.max(identity.seq);
+            let Some(Ok(message)) = self.body.message(identity, &mut buffer).map(decode_event) else { continue };
+            self.desk.said(self.identity(identity.seq), &message.event, Instant::now());
+            if let Event::Button { press } = message.event
+                && let Some((_, number)) = self.finger.take_if(|(wished, _)| *wished == press)
+            {
+                self.wire.0.store(false, Ordering::Relaxed);
+                let _ = number.send(Some(identity.seq));
+            }
+        }
+    }
+
     /// Hands over what is waiting, life first.
     fn send(&mut self, link: &mut Link) {
         let topic = topic::event(&self.door.device);
-        for message in self.outbox.iter() {
-            let Some(seq) = message.seq.filter(|seq| !self.handed.contains(seq)) else { continue };
-            let mut buffer = [0; MESSAGE_BYTES_MAX];
-            // A message of this size always fits; one that does not would stay and be seen in the summary.
-            let Ok(length) = encode_event_cbor(message, &mut buffer) else { continue };
-            if link.in_flight() >= IN_FLIGHT || !link.publish(seq, &topic, buffer[..length].to_vec()) {
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        while link.in_flight() < IN_FLIGHT {
+            let Some((ticket, bytes)) = self.body.next(&mut buffer) else { return };
+            if !link.publish(self.numbers, &topic, bytes.to_vec()) {
                 return;
             }
-            self.handed.insert(seq);
+            self.handed.insert(self.numbers, ticket);
+            self.numbers += 1;
+            self.body.handed(ticket);
         }
     }
 
-    fn put(&mut self, event: Event, at: Option<i64>) -> Option<u64> {
-        let uptime_ms = self.uptime_ms();
-        let seq = self.outbox.put(event.clone(), uptime_ms, at)?;
-        self.desk.said(self.identity(seq), &event, Instant::now());
-        if matches!(event, Event::Button { .. } | Event::Fall { .. }) {
-            self.feedback.called(RESTART, seq, uptime_ms);
-        }
-        Some(seq)
-    }
-
-    fn acked(&mut self, seq: u64, refused: Option<String>) {
-        self.handed.remove(&seq);
-        if self.outbox.acked(seq) {
-            self.desk.acked(&self.identity(seq), refused.as_deref());
+    fn acked(&mut self, number: u64, refused: Option<String>) {
+        let moment = self.now();
+        if let Some(ticket) = self.handed.remove(&number)
+            && let Some(identity) = self.body.acked(ticket, moment)
+        {
+            self.desk.acked(&self.identity(identity.seq), refused.as_deref());
         }
     }
 
     fn command(&mut self, bytes: &[u8]) {
-        let message = match decode_command(bytes) {
-            Ok(message) => message,
-            Err(why) => return self.desk.teller.trouble(&self.door.device, &format!("cannot read a command: {why}")),
-        };
-        let answer = match self.commands.judge(&message, Some(SystemClock::new().now().wall_ms)) {
-            Judged::Execute => {
-                if let Command::Receipt { restart, seq, rung, .. } = message.command {
-                    let shown = self.feedback.receipt(restart, seq, rung);
-                    self.desk.rung(&Identity { device: self.door.device.clone(), restart, seq }, rung, shown);
-                }
-                self.commands.done(message.id, Outcome::Done)
-            }
-            Judged::Answer(answer) => answer,
-            Judged::Underway => return,
-        };
-        self.put(answer, None);
+        let moment = self.now();
+        if let Err(why) = self.body.command(bytes, moment) {
+            return self.desk.teller.trouble(&self.door.device, &format!("cannot read a command: {why}"));
+        }
+        self.note();
+        if let Ok(message) = decode_command(bytes)
+            && let Command::Receipt { restart, seq, rung, .. } = message.command
+        {
+            let shown = self.body.panel.0.take();
+            self.desk.rung(&Identity { device: self.door.device.clone(), restart, seq }, rung, shown.as_ref());
+        }
     }
+}
+
+fn now(uptime_ms: u64, at: Option<i64>) -> Now {
+    Now { uptime_ms, at }
 }

@@ -134,7 +134,7 @@ impl<'a> Evening<'a> {
 
     async fn press(&self) -> Result<(), DemoError> {
         self.beat("The resident presses the button").await;
-        let call = self.pendant.say(Event::Button { press: Press::Short }).await;
+        let call = self.pendant.press(Press::Short).await;
         self.comes_to(&call, Rung::Accepted).await;
         self.beat("Home-care staff take the alarm, go there, and close it").await;
         let alarm = self.open_alarm("pendant")?;
@@ -168,7 +168,7 @@ impl<'a> Evening<'a> {
     async fn outdoors(&self) {
         self.beat("A walk: the GPS alarm").await;
         self.gps.say(position(593_301_000, 180_712_000)).await;
-        let call = self.gps.say(Event::Button { press: Press::Short }).await;
+        let call = self.gps.press(Press::Short).await;
         self.comes_to(&call, Rung::Accepted).await;
     }
 
@@ -176,7 +176,7 @@ impl<'a> Evening<'a> {
         self.beat("The alarm centre goes away. The resident presses").await;
         self.centre.stop().await;
         self.desk.teller.stage("centre", "is gone: its port is closed");
-        let call = self.pendant.say(Event::Button { press: Press::Short }).await;
+        let call = self.pendant.press(Press::Short).await;
         self.in_outage.insert(call.clone());
         self.acked(&call).await;
         tokio::time::sleep(Duration::from_millis(CENTRE_AWAY_MS)).await;
@@ -197,7 +197,7 @@ impl<'a> Evening<'a> {
             burst.push(self.gps.say(position(593_301_000 + 100 * n as i32, 180_712_000)).await);
         }
         self.desk.teller.hush(false);
-        let call = self.pendant.say(Event::Button { press: Press::Long }).await;
+        let call = self.pendant.press(Press::Short).await;
         self.in_outage.insert(call.clone());
         // Some are acknowledged, some are not: now.
         let acked = |facts: &Facts| burst.iter().filter(|identity| facts.is_acked(identity)).count();
@@ -209,7 +209,7 @@ impl<'a> Evening<'a> {
         let ready = self.home.start_gateway().await?;
         self.desk.teller.stage("gateway", &format!("is started again: ready after {}", in_words(ready)));
         self.comes_to(&call, Rung::Accepted).await;
-        let again = self.pendant.say(Event::Button { press: Press::Short }).await;
+        let again = self.pendant.press(Press::Short).await;
         self.comes_to(&again, Rung::Accepted).await;
         self.desk.until(self.limit(), |facts| facts.waiting() == 0).await;
         self.desk.teller.stage("devices", "everything that was under way has been acknowledged");

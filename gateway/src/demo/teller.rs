@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 use serde_json::json;
-use vaka_device::Shown;
-use vaka_protocol::{DeviceId, Rung};
+use vaka_protocol::{DeviceId, Rung, Sound};
 
+use super::desk::OnPanel;
 use crate::cli::colour;
 
 /// Prints. One line per fact, each complete.
@@ -80,13 +80,13 @@ impl Teller {
         self.print(who.as_str(), what, "31");
     }
 
-    pub fn rung(&self, who: &DeviceId, rung: Rung, after: Duration, shown: Option<Shown>) {
+    pub fn rung(&self, who: &DeviceId, rung: Rung, after: Duration, shown: Option<&OnPanel>) {
         if !self.detail || !self.is_followed(who) {
             return;
         }
         let latency_ms = after.as_secs_f64() * 1_000.0;
         if self.json {
-            let text = shown.map(|shown| shown.text("sv"));
+            let text = shown.map(|shown| &shown.text);
             self.line_json(
                 json!({"time": clock(), "who": who, "rung": rung, "latency_ms": round(latency_ms), "text": text}),
             );
@@ -105,7 +105,7 @@ impl Teller {
     }
 
     /// The device shows something of its own accord.
-    pub fn shown(&self, who: &DeviceId, shown: Shown) {
+    pub fn shown(&self, who: &DeviceId, shown: &OnPanel) {
         if self.is_followed(who) {
             self.fact(who.as_str(), &words(shown), "33");
         }
@@ -152,11 +152,12 @@ fn clock() -> String {
     Zoned::now().strftime("%H:%M:%S%.3f").to_string()
 }
 
-fn words(shown: Shown) -> String {
+fn words(shown: &OnPanel) -> String {
     let light = shown.light.as_str();
-    let sound =
-        if shown.sound == vaka_protocol::Sound::Off { String::new() } else { format!(", sound {}", shown.sound) };
-    format!("light {light}{sound}: “{}” ({})", shown.sv, shown.en)
+    let sound = if shown.sound == Sound::Off { String::new() } else { format!(", sound {}", shown.sound) };
+    let known = Rung::ALL.iter().map(|rung| vaka_device::shown(*rung)).chain([vaka_device::not_through()]);
+    let english = known.into_iter().find(|known| known.sv == shown.text).map_or("", |known| known.en);
+    format!("light {light}{sound}: “{}” ({english})", shown.text)
 }
 
 /// `3.1 ms`, `2.4 s`.

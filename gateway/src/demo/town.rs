@@ -230,7 +230,7 @@ impl Town<'_> {
         self.beat("One home is cut: its gateway is killed (kill -9) as its resident presses").await;
         let at = self.pendants.len() - 1;
         let home = self.street.homes[at].id.clone();
-        let call = self.pendants[at].say(Event::Button { press: Press::Short }).await;
+        let call = self.pendants[at].press(Press::Short).await;
         self.in_outage.insert(call.clone());
         self.street.homes[at].kill_gateway();
         let away_since = Instant::now();
@@ -279,7 +279,7 @@ impl Town<'_> {
         }
         let (mut begun, mut calls) = (Vec::new(), Vec::new());
         for pendant in &self.pendants {
-            begun.push(pendant.begin_to_say(Event::Button { press: Press::Short }).await);
+            begun.push(pendant.begin_to_press().await);
         }
         for call in begun {
             calls.push(call.identity().await);

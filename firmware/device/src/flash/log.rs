@@ -180,7 +180,9 @@ impl<F: NorFlash> Log<F> {
     fn candidates(&self, without: u32) -> impl Iterator<Item = usize> + use<F> {
         let (pages, numbers, out) = (self.pages(), self.numbers, self.worn_out | without);
         let first = self.newest.map_or(0, |newest| usize::from(newest) + 1);
-        (first..first + pages).map(move |page| page % pages).filter(move |page| numbers[*page] == 0 && out >> page & 1 == 0)
+        (first..first + pages)
+            .map(move |page| page % pages)
+            .filter(move |page| numbers[*page] == 0 && out >> page & 1 == 0)
     }
 
     /// The page of the log with the lowest number of at least this.

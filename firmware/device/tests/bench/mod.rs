@@ -6,7 +6,9 @@ use std::ops::Range;
 
 use vaka_device::{Boot, Device, Fault, Keep, Key, Now, Panel, Role};
 use vaka_protocol::limits::MESSAGE_BYTES_MAX;
-use vaka_protocol::{Command, CommandMessage, Event, EventMessage, Light, Sound, StartCause, decode_event, encode_command_cbor};
+use vaka_protocol::{
+    Command, CommandMessage, Event, EventMessage, Light, Sound, StartCause, decode_event, encode_command_cbor,
+};
 
 /// Memory where a device has its flash. [`Memory::fails`]: every write does.
 #[derive(Debug, Clone, Default)]
