@@ -1,4 +1,5 @@
-//! A device and its connection: the outbox and the commands are `vaka-device`'s own, the connection is a model of MQTT over TCP.
+//! A device and its connection: the outbox, its flash and the commands are `vaka-device`'s own, the flash's part is a model,
+//! and so is the connection: MQTT over TCP.
 //!
 //! The model: what is sent arrives in order and perhaps twice, or the connection ends and nobody knows what arrived; at most
 //! 20 publishes are unacknowledged; after a new connection everything unacknowledged is sent again.
@@ -9,13 +10,19 @@ use tokio::sync::mpsc;
 use vaka::ingest::roster::Peer;
 use vaka::ingest::{PublishReason, Replies, ToSession};
 use vaka::limits::IN_FLIGHT_PER_CONNECTION_MAX;
-use vaka_device::{Commands, Judged, Outbox};
-use vaka_protocol::{CommandMessage, DeviceId, DoseOutcome, Event, EventMessage, Lane, Outcome, Press};
-use vaka_protocol::{encode_event_cbor, encode_event_json};
+use vaka_device::flash::Flash;
+use vaka_device::{Commands, Judged, Now, Outbox, Ticket};
+use vaka_parts::nor::{Nor, PAGE_BYTES};
+use vaka_protocol::limits::MESSAGE_BYTES_MAX;
+use vaka_protocol::{CommandMessage, DeviceId, DoseOutcome, Event, Lane, Outcome, Press};
+use vaka_protocol::{decode_event, encode_event_json};
 
 use crate::Rng;
 
 pub const OUTBOX: usize = 24;
+
+/// Pages of a device's flash: few, so that they turn over often.
+const PAGES: usize = 6;
 
 /// Identity of an event within one enrolment.
 pub type Identity = (DeviceId, u32, u64);
@@ -50,10 +57,12 @@ pub struct Made {
 
 pub struct Device {
     pub peer: Peer,
-    pub outbox: Outbox<OUTBOX>,
+    pub outbox: Outbox,
+    flash: Flash<Nor<Vec<u8>>>,
     commands: Commands<8>,
-    restart: u32,
     booted_ms: u64,
+    /// When something happened last.
+    last: Now,
     watch: Watch,
     cbor: bool,
     pub line: Option<Line>,
@@ -68,8 +77,8 @@ pub struct Line {
     answered: VecDeque<(u64, PublishReason)>,
     /// On its way to the gateway: number by which the session knows it, and the bytes.
     pub uplink: VecDeque<(u64, Vec<u8>)>,
-    /// Sent and not acknowledged on this connection: event number by session number.
-    unacknowledged: BTreeMap<u64, u64>,
+    /// Sent and not acknowledged on this connection, by session number.
+    unacknowledged: BTreeMap<u64, (Ticket, Identity)>,
     numbers: u64,
     pub subscribed: bool,
 }
@@ -89,12 +98,14 @@ impl Device {
             1 => Watch::WrongBy((rng.below(40) as i64 - 20) * year_ms),
             _ => Watch::Right,
         };
+        let mut flash = Flash::open(Nor::blank(vec![0; PAGES * PAGE_BYTES]));
         Device {
+            outbox: Outbox::open(&mut flash, OUTBOX, 0),
+            flash,
             peer: Peer { device: id.clone(), enrolment: 1, serial: String::new() },
-            outbox: Outbox::new(1),
             commands: Commands::new(None),
-            restart: 1,
             booted_ms: 0,
+            last: Now::default(),
             watch,
             cbor: rng.one_in(2),
             line: None,
@@ -108,35 +119,45 @@ impl Device {
             Watch::Right => Some(right_ms),
             Watch::WrongBy(ms) => Some(right_ms + ms),
         };
-        self.outbox.put(event, t_ms - self.booted_ms, at);
+        self.last = Now { uptime_ms: t_ms - self.booted_ms, at };
+        self.outbox.put(&mut self.flash, event, self.last);
         self.note();
     }
 
     /// Puts the outbox beside what was known of it: what is new was made, what is gone unacknowledged was let go.
     fn note(&mut self) {
-        for message in self.outbox.iter() {
-            let Some((restart, seq)) = message.identity() else { panic!("the outbox numbers its events") };
-            let identity = (self.peer.device.clone(), restart, seq);
-            let payload = || encode(message, self.cbor);
-            let made = || Made { payload: payload(), event: message.event.clone(), fate: Fate::Waiting };
-            self.made.entry(identity).or_insert_with(made);
+        let held: Vec<(u32, u64)> =
+            self.outbox.identities().map(|(identity, _)| (identity.restart, identity.seq)).collect();
+        for (identity, _) in self.outbox.identities() {
+            let name = (self.peer.device.clone(), identity.restart, identity.seq);
+            if !self.made.contains_key(&name) {
+                let mut buffer = [0; MESSAGE_BYTES_MAX];
+                let bytes = self.outbox.message(&mut self.flash, identity, &mut buffer).expect("it waits");
+                let message = decode_event(bytes).expect("a device's own message");
+                let payload = if self.cbor { bytes.to_vec() } else { encode_event_json(&message).into_bytes() };
+                self.made.insert(name, Made { payload, event: message.event, fate: Fate::Waiting });
+            }
         }
-        let held: Vec<Option<(u32, u64)>> = self.outbox.iter().map(EventMessage::identity).collect();
         for ((_, restart, seq), made) in &mut self.made {
-            if made.fate == Fate::Waiting && !held.contains(&Some((*restart, *seq))) {
+            if made.fate == Fate::Waiting && !held.contains(&(*restart, *seq)) {
                 made.fate = Fate::LetGo;
             }
         }
     }
 
-    /// Power off and on: what was in memory is gone, the boot's number is not.
+    /// Power off and on: what is in the flash stays, and nothing else does.
     pub fn reboot(&mut self, t_ms: u64) {
         self.line = None;
-        self.restart += 1;
         self.booted_ms = t_ms;
-        self.outbox = Outbox::new(self.restart);
+        self.last = Now::default();
+        let before = self.outbox.restart();
+        self.flash = Flash::open(Nor::over(self.flash.part().bytes().to_vec()));
+        self.outbox = Outbox::open(&mut self.flash, OUTBOX, 0);
+        assert_eq!(self.outbox.restart(), before + 1, "a boot is counted");
         self.commands = Commands::new(self.commands.highest());
         self.note();
+        let waiting = self.made.values().filter(|made| made.fate == Fate::Waiting).count();
+        assert_eq!(waiting, self.outbox.len(), "what waited before the boot waits after it");
     }
 
     pub fn connect(&mut self) {
@@ -151,22 +172,22 @@ impl Device {
             subscribed: false,
         };
         self.line = Some(line);
+        self.outbox.apart();
     }
 
     /// Sends what may be sent: the most urgent lane first, as the outbox has it.
     pub fn send(&mut self) {
         let Some(line) = &mut self.line else { return };
-        for message in self.outbox.iter() {
-            if line.unacknowledged.len() >= usize::from(IN_FLIGHT_PER_CONNECTION_MAX) {
-                break;
-            }
-            let Some((restart, seq)) = message.identity() else { continue };
-            if !line.unacknowledged.values().any(|sent| *sent == seq) {
-                line.numbers += 1;
-                line.unacknowledged.insert(line.numbers, seq);
-                let payload = self.made[&(self.peer.device.clone(), restart, seq)].payload.clone();
-                line.uplink.push_back((line.numbers, payload));
-            }
+        while line.unacknowledged.len() < usize::from(IN_FLIGHT_PER_CONNECTION_MAX) {
+            let mut buffer = [0; MESSAGE_BYTES_MAX];
+            let Some((ticket, bytes)) = self.outbox.next(&mut self.flash, &mut buffer) else { break };
+            let message = decode_event(bytes).expect("a device's own message");
+            let (restart, seq) = message.identity().expect("the outbox numbers its events");
+            let identity = (self.peer.device.clone(), restart, seq);
+            line.numbers += 1;
+            line.uplink.push_back((line.numbers, self.made[&identity].payload.clone()));
+            line.unacknowledged.insert(line.numbers, (ticket, identity));
+            self.outbox.handed(ticket);
         }
     }
 
@@ -184,8 +205,7 @@ impl Device {
             return self.hear();
         };
         // A publish sent twice is answered twice.
-        let Some(seq) = line.unacknowledged.remove(&number) else { return self.hear() };
-        let identity = (self.peer.device.clone(), self.restart, seq);
+        let Some((ticket, identity)) = line.unacknowledged.remove(&number) else { return self.hear() };
         let stored = match reason {
             PublishReason::Success => true,
             PublishReason::QuotaExceeded => false,
@@ -193,7 +213,7 @@ impl Device {
         };
         let made = self.made.get_mut(&identity).expect("answered what was sent");
         made.fate = if stored { Fate::Acknowledged } else { Fate::Refused };
-        self.outbox.acked(seq);
+        self.outbox.acked(&mut self.flash, ticket, self.last);
         self.note();
         Some(Heard::Acknowledged { identity, stored })
     }
@@ -223,15 +243,6 @@ impl Device {
         let line = self.line.as_ref();
         self.outbox.is_empty() && line.is_some_and(|line| line.uplink.is_empty() && line.answers.is_empty())
     }
-}
-
-fn encode(message: &EventMessage, cbor: bool) -> Vec<u8> {
-    if !cbor {
-        return encode_event_json(message).into_bytes();
-    }
-    let mut bytes = [0; 1024];
-    let length = encode_event_cbor(message, &mut bytes).expect("an event fits");
-    bytes[..length].to_vec()
 }
 
 /// What happens in a home, most of it of no urgency.

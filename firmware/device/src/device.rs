@@ -45,6 +45,8 @@ pub struct Device<K, R, P> {
     done: Vec<(u64, Outcome), 4>,
     /// When something was told last, milliseconds since boot.
     told_ms: u64,
+    /// It was told that the flash fails.
+    is_flash_told: bool,
 }
 
 impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
@@ -64,6 +66,7 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
             settings,
             done: Vec::new(),
             told_ms: now.uptime_ms,
+            is_flash_told: false,
         };
         if let Some(percent) = device.settings.volume_percent {
             device.panel.volume(percent);
@@ -83,6 +86,11 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
         let alive_ms = u64::from(self.settings.alive_interval_s()) * 1_000;
         if now.since(self.told_ms) >= alive_ms {
             self.tell(Event::Alive {}, now);
+        }
+        // Once for each boot: a flash that fails every other time would fill what is left of it with its complaints.
+        if self.outbox.has_failed() && !self.is_flash_told {
+            self.is_flash_told = true;
+            self.tell(Event::Fault { part: "flash".into(), active: true }, now);
         }
         if self.outbox.is_empty() {
             self.keep.rest();
