@@ -222,5 +222,6 @@ const fn squared_u32(mg: u32) -> u32 {
 /// Down has turned by more than 45 degrees: the cosine of the angle is below the root of a half.
 fn is_turned(before: [i32; 3], after: [i32; 3]) -> bool {
     let along: i64 = before.iter().zip(after).map(|(one, other)| i64::from(*one) * i64::from(other)).sum();
-    along <= 0 || 2 * along * along < i64::from(squared(before)) * i64::from(squared(after))
+    // Squares of 16-bit samples: their product fits in 64 bits without a sign, and not twice.
+    along <= 0 || along.unsigned_abs().pow(2) < u64::from(squared(before)) * u64::from(squared(after)) / 2
 }

@@ -7,6 +7,9 @@
 //! A hold tells `button` with `long` beside the `short` that went at once. The gateway joins both to one alarm and tells its
 //! receiver again: whoever clutches the button insists. Waiting to see which of the two it will be would delay every call by
 //! the time of the hold.
+//!
+//! The board wakes the device on each edge of these pins. Where it can be held up for longer than a press lasts (an erase of
+//! its flash), its interrupt also says when the edge was: [`Pendant::edge`].
 
 use embedded_hal::digital::InputPin;
 use vaka_protocol::{Event, Press, Sound};
@@ -65,6 +68,8 @@ pub struct Button {
     level_ms: u64,
     /// First sign of a press that is not settled.
     unrest_ms: Option<u64>,
+    /// The last sign of a press that nobody has followed up: an edge, or a look that saw it active.
+    sign_ms: Option<u64>,
     /// Since when it counts as pressed.
     pressed_ms: Option<u64>,
     /// What was told of this press last.
@@ -74,7 +79,15 @@ pub struct Button {
 impl Button {
     /// Not pressed.
     pub const fn new() -> Self {
-        Self { level: false, level_ms: 0, unrest_ms: None, pressed_ms: None, told: None }
+        Self { level: false, level_ms: 0, unrest_ms: None, sign_ms: None, pressed_ms: None, told: None }
+    }
+
+    /// The pin's interrupt saw it become active at that time. If nobody looks for [`DEBOUNCE_MS`] and it is let go by then,
+    /// nobody can tell bounce from a press any more, and it is one.
+    pub fn edge(&mut self, uptime_ms: u64) {
+        if self.pressed_ms.is_none() {
+            self.sign_ms.get_or_insert(uptime_ms);
+        }
     }
 
     /// Takes the level that it has now. To be called at the latest after [`Button::rest_ms`], and on each edge.
@@ -83,8 +96,10 @@ impl Button {
             (self.level, self.level_ms) = (is_active, uptime_ms);
         }
         let is_settled = uptime_ms.saturating_sub(self.level_ms) >= DEBOUNCE_MS;
+        let was_missed = self.sign_ms.is_some_and(|sign_ms| uptime_ms.saturating_sub(sign_ms) >= DEBOUNCE_MS);
+        self.sign_ms = is_active.then_some(uptime_ms);
         let Some(pressed_ms) = self.pressed_ms else {
-            return self.settle(is_settled, uptime_ms);
+            return self.settle(is_settled, was_missed, uptime_ms);
         };
         if !is_active && is_settled {
             (self.pressed_ms, self.told) = (None, None);
@@ -101,7 +116,7 @@ impl Button {
     }
 
     /// Not pressed so far: is it now?
-    fn settle(&mut self, is_settled: bool, uptime_ms: u64) -> Option<Pushed> {
+    fn settle(&mut self, is_settled: bool, was_missed: bool, uptime_ms: u64) -> Option<Pushed> {
         if !self.level && is_settled {
             self.unrest_ms = None;
         }
@@ -109,7 +124,7 @@ impl Button {
             self.unrest_ms.get_or_insert(uptime_ms);
         }
         let chatters = self.unrest_ms.is_some_and(|unrest_ms| uptime_ms.saturating_sub(unrest_ms) >= CHATTER_MS);
-        if !(self.level && is_settled || chatters) {
+        if !(self.level && is_settled || chatters || was_missed) {
             return None;
         }
         self.unrest_ms = None;
@@ -125,6 +140,9 @@ impl Button {
         };
         if moves {
             return LOOK_MS;
+        }
+        if self.pressed_ms.is_none() && self.sign_ms.is_some() {
+            return 0;
         }
         let due_ms = match (self.pressed_ms, self.told) {
             (Some(pressed_ms), Some(Pushed::Pressed)) => pressed_ms + HOLD_MS,
@@ -231,6 +249,12 @@ impl<B, C, A> Pendant<B, C, A> {
         let Self { call, cancel, hold, called_ms, may_cancel, .. } = self;
         let falls = Some((Told::new(accelerometer), Falls::new(D::RATE_HZ)));
         Pendant { call, cancel, hold, falls, called_ms, may_cancel }
+    }
+
+    /// The interrupt of the button's pin saw it become active, that many milliseconds after boot. The next pass counts it as a
+    /// press, should it have been let go again meanwhile.
+    pub fn edge(&mut self, uptime_ms: u64) {
+        self.call.button.edge(uptime_ms);
     }
 
     fn call(&mut self, event: Event, cx: &mut Cx<'_>) {

@@ -207,6 +207,13 @@ fn missing_samples_neither_make_a_fall_nor_hide_one() {
     }
 }
 
+#[test]
+fn the_strongest_samples_there_are_do_not_overflow() {
+    let samples = [vec![[i16::MIN; 3]; 250], vec![[0; 3]; 20], vec![[i16::MIN; 3]; 1_500]].concat();
+    let trace = Trace { rate_hz: 50, samples };
+    assert_eq!(found(&trace).len(), 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

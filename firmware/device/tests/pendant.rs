@@ -216,6 +216,34 @@ fn a_call_for_which_there_is_no_room_is_not_shown_as_sent() {
 }
 
 #[test]
+fn a_press_while_the_device_was_held_up_is_not_missed() {
+    let wire = Wire::new(true);
+    let mut bench = bench(&wire);
+    bench.run(1_000);
+    // Pressed and let go within an erase of the flash: nobody looked.
+    bench.device.role.edge(bench.now.uptime_ms);
+    bench.now.uptime_ms += 150;
+    bench.run(1_000);
+    assert_eq!(bench.events(), [short()]);
+    // With somebody to look, a glitch is a glitch.
+    bench.device.role.edge(bench.now.uptime_ms);
+    bench.run(1_000);
+    assert_eq!(bench.events(), []);
+    // Seen once, then let go while nobody looked.
+    wire.set(false);
+    bench.run(5);
+    wire.set(true);
+    bench.now.uptime_ms += 150;
+    bench.run(1_000);
+    assert_eq!(bench.events(), [short()]);
+    // An edge of a press that is seen too is not another one.
+    bench.device.role.edge(bench.now.uptime_ms);
+    bench.now.uptime_ms += 150;
+    push(&mut bench, &wire, 200);
+    assert_eq!(bench.events(), [short()]);
+}
+
+#[test]
 fn a_button_at_rest_needs_nobody() {
     let mut button = Button::new();
     assert_eq!(button.push(false, 0), None);
