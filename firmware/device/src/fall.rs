@@ -5,7 +5,7 @@
 //! impact also in the same. Invariants: integers and fixed memory; one fall is found once; noise is never a fall.
 //!
 //! What is found out by it, and what is not:
-//! * The call goes when the stillness has lasted, about twelve seconds after the impact; the resident cannot hold it back,
+//! * The call goes when the stillness has lasted, some eleven seconds after the impact; the resident cannot hold it back,
 //!   only take it back. Whoever moves about after a fall is awake and has a button; so moving puts the call off until a
 //!   minute has passed, and then nothing is found.
 //! * A device that was dropped and is left lying is found as a fall: it may have been torn off. Picked up, it is not.
@@ -36,9 +36,6 @@ pub const IMPACT_MG_MIN: u32 = 3_000;
 
 /// An impact after which stillness is enough, in whatever posture, thousandths of g. Source: our choice.
 pub const HARD_IMPACT_MG_MIN: u32 = 5_000;
-
-/// What follows the impact and is neither stillness nor movement (rebound, rolling), milliseconds. Source: our choice.
-pub const SETTLE_MS: u32 = 1_000;
 
 /// Within a second of stillness no axis changes by more, thousandths of g. Lower: breathing and the part's noise move.
 /// Source: our choice.
@@ -173,9 +170,6 @@ impl Falls {
     }
 
     fn lie(&mut self, sample: Sample, impact_mg2: u32, samples: u32, still_s: u32) -> Option<Fall> {
-        if samples < self.samples(SETTLE_MS) {
-            return None;
-        }
         let second = self.full_second(sample)?;
         let still_s = if second.is_still() { still_s + 1 } else { 0 };
         self.phase = Phase::Down { impact_mg2, samples, still_s };

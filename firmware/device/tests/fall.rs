@@ -106,7 +106,7 @@ fn falls_to_all_sides_are_found_once_with_their_impact() {
         for to in [ON_BELLY, ON_BACK, ON_RIGHT, ON_LEFT] {
             let found = found(&fall(rate_hz, to, 3_800.0));
             let [(at_ms, fall)] = found[..] else { panic!("{to:?} at {rate_hz} Hz: {found:?}") };
-            // 5 s before, 350 ms weightless, a second that does not count, ten of stillness.
+            // 5 s before, 350 ms weightless, the second of the impact, ten of stillness.
             assert!((16_350..16_600).contains(&at_ms), "{at_ms} ms");
             assert_eq!(fall.still_s, STILL_S_MIN);
             assert!(fall.impact_mg.abs_diff(3_800) < 150, "{} mg", fall.impact_mg);

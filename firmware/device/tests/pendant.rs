@@ -254,6 +254,17 @@ fn a_button_at_rest_needs_nobody() {
 }
 
 #[test]
+fn a_press_that_lasts_for_hours_says_three_things() {
+    let mut button = Button::new();
+    let (mut told, mut ms) = (Vec::new(), 0);
+    while ms < 10 * STUCK_MS {
+        told.extend(button.push(true, ms));
+        ms += button.rest_ms(ms).clamp(1, 60_000);
+    }
+    assert_eq!(told, [Pushed::Pressed, Pushed::Held, Pushed::Stuck]);
+}
+
+#[test]
 fn a_worn_contact_under_a_trembling_finger_is_a_press() {
     let mut button = Button::new();
     // Every level lasts 8 ms: none is ever settled.

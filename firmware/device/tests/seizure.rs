@@ -66,12 +66,26 @@ fn turns_over() -> Trace {
     })
 }
 
-/// Breathes and the heart beats: a quarter and 1.2 a second, both far below what counts, and here ten times as strong.
+/// Breathes and the heart beats: a quarter and 1.2 a second, here ten times as strong as they are, with a tremor of 4 a
+/// second on top, just too weak to count by itself.
 fn breathes() -> Trace {
     Trace::new(RATE_HZ).part(120_000, |t, _| {
         let sine = |hz: f64| (std::f64::consts::TAU * hz * t).sin();
-        [0.0, 200.0 * sine(0.25), 1_000.0 + 60.0 * sine(1.2)]
+        [0.0, 200.0 * sine(0.25) + 50.0 * sine(4.0), 1_000.0 + 60.0 * sine(1.2)]
     })
+}
+
+/// Tosses about for two minutes: strong blows, as many a second as a seizure has, but no two alike in their time.
+fn tosses(seed: u64) -> Trace {
+    let mut state = seed;
+    let mut trace = quiet(1_000);
+    while trace.samples.len() < 120 * RATE_HZ as usize {
+        // Knuth's linear congruence: any times that differ will do.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let ms = 150 + (state >> 40) as u32 % 750;
+        trace = trace.then(jerks(1_000.0 / 180.0, 200.0, 180)).then(quiet(ms));
+    }
+    trace
 }
 
 /// A washing machine behind the wall: 13 a second, strong.
@@ -157,6 +171,7 @@ proptest! {
         // Twenty minutes of a bed, and of a bed in which somebody turns over.
         prop_assert_eq!(found(&quiet(1_200_000).with_noise(mg, seed)), Vec::<u32>::new());
         prop_assert_eq!(found(&turns_over().with_noise(mg, seed)), Vec::<u32>::new());
+        prop_assert_eq!(found(&tosses(seed).with_noise(mg, seed)), Vec::<u32>::new());
         prop_assert_eq!(found(&seizure().with_noise(mg, seed)).len(), 1);
     }
 
