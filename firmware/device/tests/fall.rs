@@ -2,6 +2,8 @@
 
 mod traces;
 
+use std::f64::consts::PI;
+
 use proptest::prelude::*;
 use traces::{ON_BACK, ON_BELLY, ON_LEFT, ON_RIGHT, SEATED, Sample, Trace, UPRIGHT};
 use vaka_device::fall::{Fall, Falls, HARD_IMPACT_MG_MIN, IMPACT_MG_MIN, STILL_S_MIN};
@@ -52,7 +54,7 @@ fn jumps_into_bed(rate_hz: u32) -> Trace {
 fn stairs(rate_hz: u32) -> Trace {
     let step = |rate_hz| {
         Trace::new(rate_hz)
-            .part(350, |_, share| [0.0, 1_000.0 - 300.0 * (3.14 * share).sin(), 0.0])
+            .part(350, |_, share| [0.0, 1_000.0 - 300.0 * (PI * share).sin(), 0.0])
             .impact(UPRIGHT, 1_800.0, 150)
     };
     let walked = (0..60).fold(Trace::new(rate_hz).rest(UPRIGHT, 5_000), |trace, _| trace.then(step(rate_hz)));
@@ -205,6 +207,11 @@ fn missing_samples_neither_make_a_fall_nor_hide_one() {
             assert_eq!(found, 1, "hole at {hole}");
         }
     }
+}
+
+#[test]
+fn it_fits_a_small_device() {
+    assert!(size_of::<Falls>() <= 128, "{} bytes", size_of::<Falls>());
 }
 
 #[test]

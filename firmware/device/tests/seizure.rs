@@ -140,6 +140,11 @@ fn a_pause_is_no_end_and_half_a_minute_is() {
 }
 
 #[test]
+fn it_fits_a_small_device() {
+    assert!(size_of::<Seizures>() <= 800, "{} bytes", size_of::<Seizures>());
+}
+
+#[test]
 fn missing_samples_are_no_movement() {
     let mut seizures = Seizures::new();
     // A hole in every two seconds: no window is ever full.
