@@ -173,6 +173,7 @@ struct Core {
     began: Instant,
     body: Body,
     wire: Wire,
+    last_shown: OnPanel,
     /// Whoever waits for this press to be told.
     finger: Option<(Press, oneshot::Sender<Option<u64>>)>,
     /// The newest number that the desk knows.
@@ -196,6 +197,7 @@ impl Core {
             began: Instant::now(),
             body,
             wire,
+            last_shown: OnPanel::default(),
             finger: None,
             noted: 0,
             handed: BTreeMap::new(),
@@ -283,8 +285,9 @@ impl Core {
         let rest_ms = self.body.pass(self.now());
         self.note();
         // What followed a receipt is told beside it.
-        if let Some(shown) = self.body.panel.0.take() {
+        if let Some(shown) = self.body.panel.0.take().filter(|shown| *shown != self.last_shown) {
             self.desk.shown(&self.door.device, &shown);
+            self.last_shown = OnPanel { sound: Sound::Off, ..shown };
         }
         rest_ms.clamp(1, LOOK_MS_MAX)
     }

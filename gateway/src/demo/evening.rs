@@ -189,6 +189,7 @@ impl<'a> Evening<'a> {
     async fn killed(&mut self) -> Result<(), DemoError> {
         self.beat("The gateway is killed (kill -9) with events under way").await;
         self.desk.teller.stage("sensors", &format!("bed, door and GPS alarm tell {} things at once", 3 * BURST));
+        let press = self.pendant.begin_to_press().await;
         self.desk.teller.hush(true);
         let mut burst = Vec::new();
         for n in 0..BURST {
@@ -197,13 +198,13 @@ impl<'a> Evening<'a> {
             burst.push(self.gps.say(position(593_301_000 + 100 * n as i32, 180_712_000)).await);
         }
         self.desk.teller.hush(false);
-        let call = self.pendant.press(Press::Short).await;
-        self.in_outage.insert(call.clone());
         // Some are acknowledged, some are not: now.
         let acked = |facts: &Facts| burst.iter().filter(|identity| facts.is_acked(identity)).count();
         self.desk.until(self.limit(), |facts| acked(facts) >= BURST / 4).await;
         let under_way = self.desk.facts().waiting();
         self.home.kill_gateway();
+        let call = press.identity().await;
+        self.in_outage.insert(call.clone());
         self.desk.teller.stage("gateway", &format!("is killed; {under_way} events were not acknowledged yet"));
         self.desk.until(self.limit(), |facts| facts.online.is_empty()).await;
         let ready = self.home.start_gateway().await?;
