@@ -6,10 +6,16 @@
 //! page is erased and found blank before it is written; each record is read back; nothing is written unless a page is
 //! spare, so that there is always room to let go and to move; a page that no longer erases is left out from then on.
 //!
-//! Own rather than `sequential-storage`'s map, measured with the same tests (ARCHITECTURE.md): after an erase that was
-//! cut it takes a page with blank ends for a blank one and writes over what is left in it.
+//! Own rather than `sequential-storage` 8's map: put through the same cuts that one lost values that were not being
+//! written and brought older ones back, after an erase that was cut. It takes a page for blank whose two ends are
+//! (ARCHITECTURE.md).
 //!
-//! Memory: 1.5 KiB for the places of [`KEYS_MAX`] values, 1 KiB for one record, on the heap of none.
+//! Memory: 1.5 KiB for the places of [`KEYS_MAX`] values, 1 KiB for one record; no heap. Cost, as
+//! `tests/flash.rs` prints it for events of 90 bytes in 16 pages of 4 KiB: kept and acknowledged 2.03 writes and 117
+//! bytes; 29 erases for 1,000 events, spread evenly: 50 events a day wear out pages good for 100,000 erases in 2,960 years.
+//! A boot reads the log once: 68 KB of 64 KiB. An erase (45 ms, at most 400: Winbond W25Q64JV, "AC Electrical
+//! Characteristics") falls on about one event in 35; [`Keep::rest`] does it beforehand when nothing is urgent.
+//!
 //! Absent: cells that read now so, now so; flash whose smallest write is longer than 8 bytes or page than 64 KiB.
 
 mod log;

@@ -183,6 +183,22 @@ proptest! {
     }
 
     #[test]
+    fn a_cut_while_a_page_turns_out_to_be_worn_out(
+        acts in acts(16), worn_out in 0usize..PAGES_MIN + 1, fill in 3u32..6, chance: u64
+    ) {
+        let (mut flash, mut kept) = (Flash::open(part::<4>(PAGES_MIN + 1)), Kept::new());
+        // Long lives in every page: much is to be moved.
+        for round in 0..6u8 {
+            for key in 10..10 + fill {
+                flash = act(flash, &Act::Write(key, vec![round; 900]), &mut kept).0;
+            }
+        }
+        let mut part = flash.into_part();
+        part.wear_out(worn_out);
+        cut_everywhere(&part, &kept, &acts, chance);
+    }
+
+    #[test]
     fn a_turned_bit_anywhere_changes_nothing(acts in acts(40), place: prop::sample::Index, bit in 0u8..8) {
         let (mut flash, mut kept) = (Flash::open(part::<4>(PAGES_MIN)), Kept::new());
         for one in &acts {
@@ -270,6 +286,43 @@ fn a_flash_that_fails_says_so_and_works_again_when_it_does() {
     assert_eq!(flash.wrong(), Default::default());
     let mut flash = Flash::open(flash.into_part());
     assert_eq!(flash.read(1, &mut buffer), Ok(Some(&b"after"[..])));
+}
+
+#[test]
+fn what_was_written_is_what_is_read_wherever_a_byte_no_longer_writes() {
+    let mut buffer = [0; VALUE_BYTES_MAX];
+    for at in (0..2 * PAGE_BYTES as u32).step_by(41) {
+        let mut flash = Flash::open(part::<4>(PAGES_MIN + 1));
+        flash.part().weaken(at);
+        for round in 0..30u8 {
+            let value = vec![round; 500];
+            flash.write(u32::from(round % 3), &value).expect("it goes elsewhere");
+            assert_eq!(flash.read(u32::from(round % 3), &mut buffer), Ok(Some(&value[..])), "byte {at}");
+        }
+        let mut flash = Flash::open(flash.into_part());
+        for key in 0..3 {
+            let value = vec![27 + key as u8; 500];
+            assert_eq!(flash.read(key, &mut buffer), Ok(Some(&value[..])), "byte {at} after a boot");
+        }
+    }
+}
+
+#[test]
+fn a_page_that_no_longer_erases_is_left_out_from_then_on() {
+    let mut flash = Flash::open(part::<4>(6));
+    let write = |flash: &mut Flash<Part<4>>, rounds: u32| {
+        for round in 0..rounds {
+            flash.write(round % 4, &[round as u8; 700]).expect("it writes");
+        }
+    };
+    write(&mut flash, 200);
+    flash.part().wear_out(2);
+    write(&mut flash, 200);
+    assert_eq!(flash.wrong().worn_out, 1);
+    let wear = flash.part().wear(2);
+    let mut flash = Flash::open(flash.into_part());
+    write(&mut flash, 200);
+    assert_eq!((flash.part().wear(2), flash.wrong().worn_out), (wear, 1), "a boot knows it too");
 }
 
 #[test]

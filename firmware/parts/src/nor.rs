@@ -117,7 +117,7 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>, const WORD: usize> Nor<M, WORD> {
         self.fails = fails;
     }
 
-    /// This page no longer erases: it says that it did, and stays as it was.
+    /// This page no longer erases: it says that it did, and its second half stays as it was.
     pub fn wear_out(&mut self, page: usize) {
         if let Some(worn_out) = self.worn_out.get_mut(page) {
             *worn_out = true;
@@ -235,14 +235,12 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>, const WORD: usize> NorFlash for Nor<M, WORD> 
             self.counts.erases += 1;
             let count = &mut self.wear[page.min(PAGES_MAX - 1)];
             *count = count.saturating_add(1);
-            if self.worn_out.get(page) == Some(&true) {
-                continue;
-            }
             if is_torn {
                 self.garble(page);
                 return Err(NorError::Off);
             }
-            self.memory.as_mut()[page * PAGE_BYTES..][..PAGE_BYTES].fill(0xff);
+            let erased = if self.worn_out.get(page) == Some(&true) { PAGE_BYTES / 2 } else { PAGE_BYTES };
+            self.memory.as_mut()[page * PAGE_BYTES..][..erased].fill(0xff);
         }
         Ok(())
     }
