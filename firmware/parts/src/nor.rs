@@ -249,6 +249,8 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>, const WORD: usize> NorFlash for Nor<M, WORD> 
         check_write(self, offset, bytes.len()).map_err(NorError::Asked)?;
         let is_torn = self.is_torn()?;
         let whole = if is_torn { self.random() as usize % (bytes.len() / WORD).max(1) } else { bytes.len() / WORD };
+        // All bits of the torn word were reached, none, or some.
+        let style = self.random() % 3;
         self.counts.writes += 1;
         self.counts.written_bytes += (whole * WORD) as u64;
         for (word, bytes) in bytes.chunks_exact(WORD).enumerate().take(whole + 1) {
@@ -257,9 +259,13 @@ impl<M: AsRef<[u8]> + AsMut<[u8]>, const WORD: usize> NorFlash for Nor<M, WORD> 
                 self.counts.rewritten_words += 1;
             }
             for (at, byte) in bytes.iter().enumerate() {
-                // Bits of the torn word that were not reached stay as they are; all or none of them is possible.
-                let missing =
-                    if word < whole { 0 } else { [0x00, 0xff, self.random() as u8][self.random() as usize % 3] };
+                // Bits that were not reached stay as they are.
+                let missing = match style {
+                    _ if word < whole => 0,
+                    0 => 0,
+                    1 => 0xff,
+                    _ => self.random() as u8,
+                };
                 self.program(place + at, byte | missing);
             }
         }
