@@ -64,6 +64,11 @@ impl<const N: usize> Commands<N> {
         refusal.map_or(Judged::Execute, answer)
     }
 
+    /// Begun before the boot, and going on: delivered again, there is nothing to do.
+    pub fn underway(&mut self, id: u64) {
+        self.remember(id, None);
+    }
+
     /// The command was carried out, or went wrong. Returns the event to send.
     pub fn done(&mut self, id: u64, outcome: Outcome) -> Event {
         if let Some((_, known)) = self.known.iter_mut().find(|(known, _)| *known == id) {

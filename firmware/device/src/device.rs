@@ -47,6 +47,8 @@ pub struct Device<K, R, P> {
     told_ms: u64,
     /// It was told that the flash fails.
     is_flash_told: bool,
+    /// The gateway has acknowledged an event since boot.
+    is_heard: bool,
 }
 
 impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
@@ -67,12 +69,16 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
             done: Vec::new(),
             told_ms: now.uptime_ms,
             is_flash_told: false,
+            is_heard: false,
         };
         if let Some(percent) = device.settings.volume_percent {
             device.panel.volume(percent);
         }
         device.tell(Event::Started { cause: boot.cause, version: boot.version.into() }, now);
         device.with_role(now, |role, cx| role.start(cx));
+        if let Some(id) = device.role.underway() {
+            device.commands.underway(id);
+        }
         device
     }
 
@@ -130,6 +136,7 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
     /// Its PUBACK came: the gateway has it on its disk.
     pub fn acked(&mut self, ticket: Ticket, now: Now) -> Option<Identity> {
         let identity = self.outbox.acked(&mut self.keep, ticket, now)?;
+        self.is_heard = true;
         if let Some(shown) = self.feedback.receipt(identity.restart, identity.seq, vaka_protocol::Rung::Stored) {
             self.cx(now).1.show(shown);
         }
@@ -240,11 +247,13 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
     }
 
     fn cx(&mut self, now: Now) -> (&mut R, Cx<'_>) {
-        let Self { keep, role, panel, outbox, feedback, settings, done, .. } = self;
-        (role, Cx { now, keep, outbox, feedback, panel, english: settings.is_english(), done })
+        let Self { keep, role, panel, outbox, feedback, settings, done, is_heard, .. } = self;
+        let (is_part_busy, is_heard, english) = (role.is_busy(), *is_heard, settings.is_english());
+        (role, Cx { now, keep, outbox, feedback, panel, english, is_part_busy, is_heard, done })
     }
 
-    fn with_role<T>(&mut self, now: Now, call: impl FnOnce(&mut R, &mut Cx<'_>) -> T) -> T {
+    /// Gives the role what comes from elsewhere than its parts: the board hands [`crate::update::Update`] its chunks.
+    pub fn with_role<T>(&mut self, now: Now, call: impl FnOnce(&mut R, &mut Cx<'_>) -> T) -> T {
         let before = self.outbox.last_seq();
         let (role, mut cx) = self.cx(now);
         let result = call(role, &mut cx);

@@ -12,6 +12,12 @@ use vaka_protocol::{Light, Rung, Sound};
 /// Source: our choice.
 pub const PRESS_ACK_MS_MAX: u64 = 2_000;
 
+/// How long a device waits for a person to close a call before it does what would disturb one, milliseconds.
+///
+/// Longer: an alarm that nobody closes keeps updates off for good. Shorter: a device restarts while somebody lies on the
+/// floor. Source: our choice; a shift and the next.
+pub const CALL_OPEN_MS_MAX: u64 = 16 * 3_600_000;
+
 /// What the resident sees and hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown {
@@ -101,6 +107,13 @@ impl Feedback {
         }
         call.rung = Some(rung);
         Some(shown(rung))
+    }
+
+    /// A call for help is open: nobody has closed it, and it is not older than [`CALL_OPEN_MS_MAX`].
+    pub fn is_open(&self, uptime_ms: u64) -> bool {
+        self.call.is_some_and(|call| {
+            call.rung != Some(Rung::Closed) && uptime_ms.saturating_sub(call.uptime_ms) < CALL_OPEN_MS_MAX
+        })
     }
 
     /// For how many milliseconds [`Feedback::tick`] has nothing to say.

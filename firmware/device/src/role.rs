@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use vaka_protocol::{CommandMessage, Event, Light, Outcome, Sound};
+use vaka_protocol::{CommandMessage, Event, Lane, Light, Outcome, Sound};
 
 use crate::feedback::{Feedback, Shown};
 use crate::keep::{Fault, Keep, Key, ROLE};
@@ -27,6 +27,49 @@ pub trait Role {
 
     /// For how many milliseconds at most it need not be looked at. An interrupt of one of its pins ends it sooner.
     fn rest_ms(&self, now: Now) -> u64;
+
+    /// Now is no time to hold it up or to restart it: a dose is being given out, the battery is about to go.
+    fn is_busy(&self) -> bool {
+        false
+    }
+
+    /// The command that it goes on with after a boot, once started: delivered again, it is not a forgotten one.
+    fn underway(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Two roles in one device: what every device may have besides its own, and its own: `(power, (update, pendant))`. Each is
+/// looked at in that order; a command goes to the first that knows it.
+impl<A: Role, B: Role> Role for (A, B) {
+    fn start(&mut self, cx: &mut Cx<'_>) {
+        self.0.start(cx);
+        self.1.start(cx);
+    }
+
+    fn pass(&mut self, cx: &mut Cx<'_>) {
+        self.0.pass(cx);
+        self.1.pass(cx);
+    }
+
+    fn carry_out(&mut self, message: &CommandMessage, cx: &mut Cx<'_>) -> Carried {
+        match self.0.carry_out(message, cx) {
+            Carried::NotMine => self.1.carry_out(message, cx),
+            carried => carried,
+        }
+    }
+
+    fn rest_ms(&self, now: Now) -> u64 {
+        self.0.rest_ms(now).min(self.1.rest_ms(now))
+    }
+
+    fn is_busy(&self) -> bool {
+        self.0.is_busy() || self.1.is_busy()
+    }
+
+    fn underway(&self) -> Option<u64> {
+        self.0.underway().or_else(|| self.1.underway())
+    }
 }
 
 /// What became of a command given to a role.
@@ -50,6 +93,10 @@ pub struct Cx<'a> {
     pub(crate) feedback: &'a mut Feedback,
     pub(crate) panel: &'a mut dyn Panel,
     pub(crate) english: bool,
+    /// A part of the device is busy.
+    pub(crate) is_part_busy: bool,
+    /// The gateway has acknowledged an event since boot.
+    pub(crate) is_heard: bool,
     /// Commands that are done now, for [`crate::Device`] to answer.
     pub(crate) done: &'a mut heapless::Vec<(u64, Outcome), 4>,
 }
@@ -80,6 +127,14 @@ impl Cx<'_> {
     /// Light and sound alone.
     pub fn signal(&mut self, light: Light, sound: Sound) {
         self.panel.show(Some(light), Some(sound), None, self.now);
+    }
+
+    /// Now is no time to erase flash or to restart: a part says so ([`Role::is_busy`]), a call for help is open, or an
+    /// event about life waits for the gateway.
+    pub fn is_busy(&self) -> bool {
+        self.is_part_busy
+            || self.feedback.is_open(self.now.uptime_ms)
+            || self.outbox.identities().any(|(_, lane)| lane == Lane::Life)
     }
 
     /// A command given to the role earlier is carried out.
