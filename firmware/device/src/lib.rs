@@ -35,6 +35,8 @@ mod outbox;
 mod panel;
 mod role;
 mod settings;
+mod told;
+mod trouble;
 
 pub use commands::{Commands, Judged};
 pub use device::{Boot, COMMANDS_MAX, Device};
