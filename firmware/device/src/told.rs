@@ -18,7 +18,7 @@ pub(crate) struct Told<T> {
     failed_ms: Option<u64>,
 }
 
-impl<T: Copy + PartialEq> Told<T> {
+impl<T: PartialEq> Told<T> {
     /// Nothing told since the boot.
     pub const fn new() -> Self {
         Self { told: None, failed_ms: None }
@@ -26,7 +26,7 @@ impl<T: Copy + PartialEq> Told<T> {
 
     /// The state is this. Told unless it was.
     pub fn is(&mut self, cx: &mut Cx<'_>, state: T, event: impl FnOnce() -> Event) {
-        if self.told == Some(state) {
+        if self.told.as_ref() == Some(&state) {
             self.failed_ms = None;
             return;
         }
