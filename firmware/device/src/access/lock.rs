@@ -217,7 +217,7 @@ impl<I: InputPin, O: OutputPin> Lock<I, O> {
             Aim::Open if self.drive.is_none() && !is_out && self.bolt.level().is_some() => self.opened(cx),
             Aim::Open => self.draw(cx, is_held),
             Aim::Shut if is_out => self.locked(cx),
-            Aim::Shut => self.throw(cx, is_held),
+            Aim::Shut => self.throw(cx),
         }
         if self.command.is_some_and(|(_, since_ms)| cx.now.since(since_ms) >= ANSWER_MS_MAX) {
             self.answer(cx, Outcome::Failed);
@@ -273,9 +273,8 @@ impl<I: InputPin, O: OutputPin> Lock<I, O> {
         let _ = self.pins.draw.set_high();
     }
 
-    fn throw(&mut self, cx: &mut Cx<'_>, is_held: bool) {
-        let is_free = !is_held && cx.now.since(self.busy_ms) >= SHUT_MS && self.door.level() == Some(false);
-        if !is_free {
+    fn throw(&mut self, cx: &mut Cx<'_>) {
+        if cx.now.since(self.busy_ms) < SHUT_MS {
             self.stop();
             self.drive = None;
             return;
@@ -342,8 +341,11 @@ impl<I: InputPin, O: OutputPin> Role for Lock<I, O> {
         };
         // A bolt that is not seen is opened for nobody; and what is not kept would stay open over a power cut. To lock is
         // tried in any case.
-        let can_open = self.bolt.level().is_some();
-        if *open && !can_open || !opening.keep(cx) && *open {
+        if *open && self.bolt.level().is_none() {
+            return Carried::Done(Outcome::Failed);
+        }
+        let is_kept = opening.keep(cx);
+        if *open && !is_kept {
             return Carried::Done(Outcome::Failed);
         }
         // Another order came in between.
