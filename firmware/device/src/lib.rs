@@ -47,3 +47,5 @@ pub use outbox::{EVENTS_MAX, Identity, Outbox, Ticket};
 pub use panel::{NoWords, Panel, PinPanel, Words};
 pub use role::{Carried, Cx, Role};
 pub use settings::{ALIVE_INTERVAL_S, Settings};
+pub use told::TELL_AGAIN_MS;
+pub use trouble::TROUBLE_MS;

@@ -44,7 +44,9 @@ fn cabinet(door: &Door) -> KeyCabinet<'_> {
 /// Device and mechanics in step.
 fn pass<R: Role>(bench: &mut Bench<R>, door: &Door, ms: u64) {
     for _ in 0..ms / STEP_MS {
-        bench.run(STEP_MS);
+        bench.device.pass(bench.now);
+        bench.now.uptime_ms += STEP_MS;
+        bench.now.at = bench.now.at.map(|at| at + STEP_MS as i64);
         door.pass(STEP_MS);
     }
     bench.run(0);
@@ -251,7 +253,7 @@ fn a_bolt_that_does_not_come_out_is_tried_again_and_not_for_ever_fast() {
     pass(&mut bench, &door, 5_000);
     bench.events();
     door.jam(true);
-    pass(&mut bench, &door, 30 * 60_000);
+    pass(&mut bench, &door, 15 * 60_000);
     assert_eq!(bench.events(), [fault("motor", true)]);
     assert!(door.longest_on_ms() <= MOTOR_ON_MS_MAX + REACTION_MS);
     door.jam(false);
@@ -504,4 +506,48 @@ fn a_key_opens_the_cabinet_without_a_name_and_a_latch_that_does_not_hold_is_a_fa
     door.shut();
     pass(&mut bench, &door, 10_000);
     assert_eq!(bench.events(), [is_open(false, None), fault("latch", true)]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_cabinet_is_locked_whenever_nobody_is_let_in(moves in moves()) {
+        let door = Door::with_spring();
+        let mut bench = Bench::new(cabinet(&door), Some(AT));
+        let (mut orders, mut last, mut told) = (0, None, Vec::new());
+        for step in moves {
+            match step {
+                Move::Open(open_ms) => {
+                    let command = open(&bench, open_ms, "s1");
+                    orders += u32::from(bench.now.at.is_some());
+                    last = Some((bench.command(command.clone(), 3_600_000), command));
+                }
+                Move::Again => if let Some((id, command)) = last.clone() {
+                    bench.deliver(id, command, i64::MAX);
+                },
+                Move::Shut => drop(bench.command(shut("s2"), 3_600_000)),
+                Move::Pass(ms) => pass(&mut bench, &door, ms),
+                Move::Cut(has_clock) => {
+                    door.cut();
+                    bench.now.at = bench.now.at.filter(|_| has_clock);
+                    bench = bench.cut(cabinet(&door));
+                    prop_assert!(!door.is_driven());
+                }
+                Move::Handle | Move::Key(_) => drop(door.open()),
+                Move::Walk => door.shut(),
+            }
+            pass(&mut bench, &door, STEP_MS);
+            told.extend(bench.events());
+            prop_assert!(door.draws() <= orders, "{} draws for {orders} orders", door.draws());
+            prop_assert!(door.longest_on_ms() <= RELEASE_MS + REACTION_MS);
+        }
+        pass(&mut bench, &door, RELEASE_MS + 5_000);
+        told.extend(bench.events());
+        prop_assert!(!door.is_driven());
+        let state = told.iter().rfind(|event| event.name() == "cabinet");
+        prop_assert!(matches!(state, Some(Event::Cabinet { open, .. }) if *open == door.is_open()), "{:?}", state);
+        prop_assert!(door.is_open() || door.is_locked());
+        prop_assert!(!told.contains(&Event::Tamper {}), "nothing was forced");
+    }
 }

@@ -9,8 +9,9 @@ use vaka_device::contact::{
     Danger, Detector, Door, EMPTY_MV, EMPTY_MV_MAX, EndOfLine, Enuresis, HEAT_CENTI_C, HOLD_OFF_MS, Heat, Pin, Pir,
     Place, Pressure, RISE_CENTI_C, STUCK_MS, Seat, WARM_UP_MS, centi_c,
 };
-use vaka_device::{Boot, Device, Now};
-use vaka_protocol::Event;
+use vaka_device::{Boot, Device, Now, TELL_AGAIN_MS};
+use vaka_protocol::limits::MESSAGE_BYTES_MAX;
+use vaka_protocol::{Event, StartCause, decode_event};
 use wires::{Volts, Wire};
 
 fn fault(part: &str, active: bool) -> Event {
@@ -66,18 +67,31 @@ fn a_reed_that_never_rests_is_a_fault_once_and_the_door_is_told_when_it_rests() 
 #[test]
 fn a_state_that_found_no_room_is_told_later() {
     let reed = Wire::new(false);
-    let boot = Boot { room: 0, chance: 1 };
+    let boot = Boot { room: 1, chance: 1, cause: StartCause::Power, version: "1.0.0" };
     let mut now = Now::booted(0);
     let mut device = Device::boot(Memory::default(), Door::new(reed), bench::Display::default(), boot, now);
-    for _ in 0..100 {
-        device.pass(now);
-        now.uptime_ms += 10;
-    }
-    // One attempt each minute, not one each look.
-    assert_eq!(device.waiting().count(), 0);
-    let kept = device.into_keep();
-    let lost = kept.values.get(&vaka_device::keep::LOST).expect("counted");
-    assert_eq!(lost[0], 1);
+    // The only room is taken by what is worth more; it put out the news of the boot.
+    device.tell(Event::Smoke { active: true }, now);
+    let mut pass = |device: &mut Device<_, _, _>, ms: u64| {
+        for _ in 0..ms / 10 {
+            device.pass(now);
+            now.uptime_ms += 10;
+        }
+        now
+    };
+    let now = pass(&mut device, 10_000);
+    let mut buffer = [0; MESSAGE_BYTES_MAX];
+    let (ticket, _) = device.next(&mut buffer).expect("the smoke");
+    device.handed(ticket);
+    device.acked(ticket, now);
+    let (ticket, bytes) = device.next(&mut buffer).expect("what was lost");
+    let lost = decode_event(bytes).expect("a device's own message").event;
+    assert_eq!(lost, Event::Lost { count: 2 }, "one attempt each minute, not one each look");
+    device.handed(ticket);
+    device.acked(ticket, now);
+    pass(&mut device, TELL_AGAIN_MS);
+    let (_, bytes) = device.next(&mut buffer).expect("the door");
+    assert_eq!(decode_event(bytes).expect("a device's own message").event, door(false));
 }
 
 proptest! {

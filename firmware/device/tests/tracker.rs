@@ -6,6 +6,7 @@ mod wires;
 use bench::{Bench, Memory};
 use proptest::prelude::*;
 use vaka_device::Keep;
+use vaka_device::pins::{Active, Input};
 use vaka_device::tracker::{
     ALARM_INTERVAL_MS, ALARM_TRACK_MS, FENCE_KEY, Fence, Fix, Gga, GpsAlarm, LOOK_MS_MAX, Lines, NO_FIX_MS, Sentence,
     TrackerPins, look_interval_ms, parse,
@@ -41,7 +42,11 @@ impl World {
     }
 
     fn alarm(&self) -> Alarm<'_> {
-        let pins = TrackerPins { button: self.button.clone(), moves: self.moves.clone(), receiver: self.gnss.feed() };
+        let pins = TrackerPins {
+            button: Input::new(self.button.clone(), Active::High),
+            moves: self.moves.clone(),
+            receiver: self.gnss.feed(),
+        };
         GpsAlarm::new(self.gnss.port(), pins)
     }
 
@@ -62,7 +67,8 @@ impl World {
 
     fn pass(&self, bench: &mut Bench<Alarm<'_>>, ms: u64) {
         for _ in 0..ms / STEP_MS {
-            bench.run(STEP_MS);
+            bench.device.pass(bench.now);
+            bench.now.uptime_ms += STEP_MS;
             self.gnss.pass(STEP_MS);
         }
         bench.run(0);
@@ -139,6 +145,25 @@ fn a_press_is_told_at_once_and_positions_follow_for_a_while() {
     let told = bench.events();
     assert_eq!(names(&told), ["button", "position"], "the last one goes along");
     assert!(places(&told)[0].2 > 3_600, "with its age");
+}
+
+#[test]
+fn a_button_that_bounces_is_held_or_stuck_calls_once() {
+    let world = World::new();
+    let mut bench = world.bench();
+    bench.step_ms = 1;
+    for _ in 0..5 {
+        world.button.set(!world.button.get());
+        bench.run(3);
+    }
+    bench.run(100);
+    assert_eq!(bench.events(), [Event::Button { press: Press::Short }]);
+    bench.run(4_000);
+    assert_eq!(bench.events(), [Event::Button { press: Press::Long }], "a hold adds");
+    world.pass(&mut bench, 6 * MINUTE_MS);
+    let told = bench.events();
+    assert!(told.contains(&Event::Fault { part: "button".into(), active: true }), "{told:?}");
+    assert!(!names(&told).contains(&"button"), "{told:?}");
 }
 
 #[test]

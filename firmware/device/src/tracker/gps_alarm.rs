@@ -11,10 +11,11 @@ use super::schedule::{
     ALARM_INTERVAL_MS, ALARM_TRACK_MS, FRESH_MS, GOOD_M, LOOK_MS_MAX, NO_FIX_MS, POSITION_INTERVAL_S_MIN, SILENT_MS,
     UNHEARD_AGAIN_MS, UNHEARD_MS, look_interval_ms,
 };
-use crate::contact::Debounce;
-use crate::feedback::Shown;
+use crate::feedback::{Shown, not_through};
 use crate::keep::VALUE_BYTES_MAX;
 use crate::outbox::Identity;
+use crate::pendant::{Button, Pushed};
+use crate::pins::Input;
 use crate::role::{Carried, Cx, Role};
 use crate::settings::Settings;
 use crate::trouble::Trouble;
@@ -25,9 +26,7 @@ pub const FENCE_KEY: Key = keep::ROLE.start + FENCE as Key;
 
 const TROUBLE: u16 = 0;
 const FENCE: u16 = 1;
-
-/// How long the button must be down, milliseconds. Source: our choice.
-const PRESS_SETTLE_MS: u64 = 20;
+const BUTTON: u16 = 2;
 
 /// The wearer counts as moving for this long after the last movement, milliseconds. Source: our choice.
 const MOVES_MS: u64 = 120_000;
@@ -41,9 +40,9 @@ const READ_BYTES_MAX: usize = 2_048;
 /// The pins of a GPS alarm.
 #[derive(Debug)]
 pub struct TrackerPins<I, O> {
-    /// The button: high while it is down.
-    pub button: I,
-    /// Movement: high while the accelerometer feels it.
+    /// The button.
+    pub button: Input<I>,
+    /// Movement: high while the accelerometer feels it, or always.
     pub moves: I,
     /// Feeds the receiver.
     pub receiver: O,
@@ -64,7 +63,7 @@ pub struct GpsAlarm<S, I, O> {
     pins: TrackerPins<I, O>,
     /// Charge, 0 to 100, as the board measures it.
     pub battery_percent: Option<u8>,
-    button: Debounce,
+    button: Button,
     lines: Lines,
     fixes: Fixes,
     last: Option<Fix>,
@@ -84,6 +83,7 @@ pub struct GpsAlarm<S, I, O> {
     vain_ms: u64,
     passed_ms: u64,
     trouble: Trouble,
+    button_trouble: Trouble,
 }
 
 impl<S: Read + ReadReady, I: InputPin, O: OutputPin> GpsAlarm<S, I, O> {
@@ -93,7 +93,7 @@ impl<S: Read + ReadReady, I: InputPin, O: OutputPin> GpsAlarm<S, I, O> {
             serial,
             pins,
             battery_percent: None,
-            button: Debounce::new(PRESS_SETTLE_MS),
+            button: Button::new(),
             lines: Lines::new(),
             fixes: Fixes::new(),
             last: None,
@@ -110,6 +110,7 @@ impl<S: Read + ReadReady, I: InputPin, O: OutputPin> GpsAlarm<S, I, O> {
             vain_ms: 0,
             passed_ms: 0,
             trouble: Trouble::new("gnss", TROUBLE),
+            button_trouble: Trouble::new("button", BUTTON),
         };
         // A pin that cannot be set shows as a receiver that is silent.
         let _ = alarm.pins.receiver.set_low();
@@ -126,11 +127,25 @@ impl<S: Read + ReadReady, I: InputPin, O: OutputPin> GpsAlarm<S, I, O> {
     }
 
     fn press(&mut self, cx: &mut Cx<'_>) {
-        let is_down = self.pins.button.is_high().unwrap_or(false);
-        if self.button.sample(is_down, cx.now.uptime_ms) != Some(true) {
+        let Ok(is_down) = self.pins.button.is_active() else {
+            self.button_trouble.is(cx, false);
             return;
+        };
+        match self.button.push(is_down, cx.now.uptime_ms) {
+            Some(Pushed::Pressed) => self.call(cx),
+            // Told, not called: what is shown stays that of the press that it belongs to.
+            Some(Pushed::Held) => drop(cx.tell(Event::Button { press: Press::Long })),
+            Some(Pushed::Stuck) => self.button_trouble.tell(cx, false),
+            Some(Pushed::Released) => self.button_trouble.tell(cx, true),
+            None => {}
         }
-        cx.call(Event::Button { press: Press::Short });
+    }
+
+    fn call(&mut self, cx: &mut Cx<'_>) {
+        if cx.call(Event::Button { press: Press::Short }).is_none() {
+            // There was no room even for this: the wearer must not think otherwise.
+            cx.show(not_through());
+        }
         // The call does not wait for a position; the last one goes along with its age.
         if let Some(last) = self.last {
             self.tell(cx, &last);
@@ -286,6 +301,7 @@ impl<S: Read + ReadReady, I: InputPin, O: OutputPin> GpsAlarm<S, I, O> {
 impl<S: Read + ReadReady, I: InputPin, O: OutputPin> Role for GpsAlarm<S, I, O> {
     fn start(&mut self, cx: &mut Cx<'_>) {
         self.trouble.start(cx);
+        self.button_trouble.start(cx);
         self.interval_s = Settings::read(cx.keep).position_interval_s;
         let mut buffer = [0; VALUE_BYTES_MAX];
         self.fence = cx.read(FENCE, &mut buffer).ok().flatten().and_then(Fence::from_bytes);
@@ -330,6 +346,6 @@ impl<S: Read + ReadReady, I: InputPin, O: OutputPin> Role for GpsAlarm<S, I, O> 
         const RESTING_MS: u64 = 1_000;
         let search = if self.search.is_some() { SEARCHING_MS } else { self.due_ms(now).unwrap_or(u64::MAX) };
         let unheard = self.crossed.map_or(u64::MAX, |(_, due_ms)| due_ms.saturating_sub(now.uptime_ms));
-        RESTING_MS.min(search).min(unheard).min(self.button.rest_ms())
+        RESTING_MS.min(search).min(unheard).min(self.button.rest_ms(now.uptime_ms))
     }
 }
