@@ -35,6 +35,8 @@ mod outbox;
 mod panel;
 mod role;
 mod settings;
+mod told;
+mod trouble;
 
 pub use commands::{Commands, Judged};
 pub use device::{Boot, COMMANDS_MAX, Device};
@@ -45,3 +47,5 @@ pub use outbox::{EVENTS_MAX, Identity, Outbox, Ticket};
 pub use panel::{NoWords, Panel, PinPanel, Words};
 pub use role::{Carried, Cx, Role};
 pub use settings::{ALIVE_INTERVAL_S, Settings};
+pub use told::TELL_AGAIN_MS;
+pub use trouble::TROUBLE_MS;

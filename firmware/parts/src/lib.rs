@@ -10,6 +10,7 @@
 
 pub mod accelerometer;
 pub mod carousel;
+pub mod door;
 pub mod gnss;
 pub mod nor;
 pub mod pins;
