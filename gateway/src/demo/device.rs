@@ -1,27 +1,23 @@
-//! A device of the demo: `vaka-device`, as it runs on a board, on a real MQTT connection of its own. Its flash and its button
-//! are models of the parts; what its other parts would feel is told to it.
+//! A device of the demo: `vaka-device`, as it runs on a board, on a real MQTT connection of its own. Its flash is a model of the
+//! part; its button, reed and mattress are wires (`parts`); what was recorded, or takes longer than a demo, is told to it.
 //!
-//! Enters: what happens to it ([`Device::press`], [`Device::say`]), commands from the gateway. Leaves: events, and facts on
+//! Enters: what happens to it ([`Device::press`], [`Device::say`] …), commands from the gateway. Leaves: events, and facts on
 //! the desk. Invariants: an event is let go of on its PUBACK alone; after every reconnect, what is left goes again, life first.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use embedded_hal::digital::{ErrorType, InputPin};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use vaka_device::flash::Flash;
-use vaka_device::pendant::Pendant;
-use vaka_device::pins::{Active, Input};
 use vaka_device::{Boot, EVENTS_MAX, Now, Panel, Ticket};
 use vaka_parts::nor::Nor;
 use vaka_protocol::limits::MESSAGE_BYTES_MAX;
-use vaka_protocol::{Command, DeviceId, Event, Light, Press, Sound, StartCause, decode_command, decode_event, topic};
+use vaka_protocol::{Command, DeviceId, Event, Light, Sound, StartCause, decode_command, decode_event, topic};
 
 use super::desk::{Desk, Identity, OnPanel};
+use super::parts::{Hand, Kind, Parts};
 use crate::clock::{Clock, SystemClock};
 use crate::uplink::{Door, Link, News};
 
@@ -40,8 +36,8 @@ const FLASH_BYTES: usize = 64 * 1024;
 enum Happens {
     /// Its parts would feel it: told at `at` (UTC milliseconds).
     Told(Event, Option<i64>),
-    /// Somebody presses its button.
-    Pressed(Press),
+    /// Somebody does something with it.
+    Done(Hand),
 }
 
 struct Order {
@@ -62,23 +58,28 @@ impl std::fmt::Debug for Order {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.happens {
             Happens::Told(event, _) => write!(f, "{event:?}"),
-            Happens::Pressed(press) => write!(f, "{press:?} press"),
+            Happens::Done(hand) => write!(f, "{hand:?}"),
         }
     }
 }
 
 impl Device {
     /// Starts the device; it connects by itself, as often as it has to.
-    pub fn start(door: Door, desk: Arc<Desk>) -> Device {
+    pub fn start(door: Door, desk: Arc<Desk>, kind: Kind) -> Device {
         // One at a time: the outbox decides when there is room for the next.
         let (orders, wanted) = mpsc::channel(1);
         let id = door.device.clone();
-        Device { id, orders, task: tokio::spawn(Core::new(door, desk).live(wanted)) }
+        Device { id, orders, task: tokio::spawn(Core::new(door, desk, kind).live(wanted)) }
     }
 
-    /// A finger presses the button until the device has told what is wished: a short press, or a hold.
-    pub async fn press(&self, press: Press) -> Identity {
-        self.begin(Happens::Pressed(press)).await.identity().await
+    /// A finger presses the pendant's button until the device has told it.
+    pub async fn press(&self) -> Identity {
+        self.feel(Hand::Presses).await
+    }
+
+    /// Somebody does this with the device, until it has told it.
+    pub async fn feel(&self, hand: Hand) -> Identity {
+        self.begin(Happens::Done(hand)).await.identity().await
     }
 
     /// Something happens now.
@@ -93,7 +94,7 @@ impl Device {
 
     /// As [`Device::press`]; others may begin before this is through.
     pub async fn begin_to_press(&self) -> Begun {
-        self.begin(Happens::Pressed(Press::Short)).await
+        self.begin(Happens::Done(Hand::Presses)).await
     }
 
     async fn begin(&self, happens: Happens) -> Begun {
@@ -128,24 +129,6 @@ impl Begun {
 /// The demo's devices are new, with a blank flash: this is their first boot.
 const RESTART: u32 = 1;
 
-/// The button's wire: low while it is pressed.
-#[derive(Debug, Clone, Default)]
-struct Wire(Arc<AtomicBool>);
-
-impl ErrorType for Wire {
-    type Error = Infallible;
-}
-
-impl InputPin for Wire {
-    fn is_high(&mut self) -> Result<bool, Infallible> {
-        self.is_low().map(|is_low| !is_low)
-    }
-
-    fn is_low(&mut self) -> Result<bool, Infallible> {
-        Ok(self.0.load(Ordering::Relaxed))
-    }
-}
-
 /// What a device shows, until it was looked at.
 #[derive(Debug, Default)]
 struct Display(Option<OnPanel>);
@@ -165,17 +148,16 @@ impl Panel for Display {
     }
 }
 
-type Body = vaka_device::Device<Flash<Nor<Vec<u8>>>, Pendant<Wire>, Display>;
+type Body = vaka_device::Device<Flash<Nor<Vec<u8>>>, Parts, Display>;
 
 struct Core {
     door: Door,
     desk: Arc<Desk>,
     began: Instant,
     body: Body,
-    wire: Wire,
     last_shown: OnPanel,
-    /// Whoever waits for this press to be told.
-    finger: Option<(Press, oneshot::Sender<Option<u64>>)>,
+    /// Whoever waits for what a hand does to be told.
+    hand: Option<(Hand, oneshot::Sender<Option<u64>>)>,
     /// The newest number that the desk knows.
     noted: u64,
     /// Handed to the present connection, by the number that it knows them by.
@@ -185,20 +167,17 @@ struct Core {
 }
 
 impl Core {
-    fn new(door: Door, desk: Arc<Desk>) -> Self {
-        let wire = Wire::default();
+    fn new(door: Door, desk: Arc<Desk>, kind: Kind) -> Self {
         let flash = Flash::open(Nor::over(vec![0xff; FLASH_BYTES]));
-        let role = Pendant::new(Input::new(wire.clone(), Active::Low));
         let boot = Boot { room: EVENTS_MAX, chance: 0, cause: StartCause::Power, version: env!("CARGO_PKG_VERSION") };
-        let body = Body::boot(flash, role, Display::default(), boot, now(0, None));
+        let body = Body::boot(flash, Parts::new(kind), Display::default(), boot, now(0, None));
         Core {
             door,
             desk,
             began: Instant::now(),
             body,
-            wire,
             last_shown: OnPanel::default(),
-            finger: None,
+            hand: None,
             noted: 0,
             handed: BTreeMap::new(),
             numbers: 0,
@@ -216,7 +195,7 @@ impl Core {
                 self.send(link);
             }
             let apart = link.is_none();
-            let may_happen = self.finger.is_none() && self.body.waiting().count() < OUTBOX_FULL;
+            let may_happen = self.hand.is_none() && self.body.waiting().count() < OUTBOX_FULL;
             let news = async {
                 match &mut link {
                     Some(link) => link.next().await,
@@ -273,9 +252,9 @@ impl Core {
                 // Who ordered may have gone meanwhile.
                 let _ = order.number.send(told.map(|identity| identity.seq));
             }
-            Happens::Pressed(press) => {
-                self.wire.0.store(true, Ordering::Relaxed);
-                self.finger = Some((press, order.number));
+            Happens::Done(hand) => {
+                self.body.role.feel(hand);
+                self.hand = Some((hand, order.number));
             }
         }
     }
@@ -301,10 +280,8 @@ impl Core {
             self.noted = self.noted.max(identity.seq);
             let Some(Ok(message)) = self.body.message(identity, &mut buffer).map(decode_event) else { continue };
             self.desk.said(self.identity(identity.seq), &message.event, Instant::now());
-            if let Event::Button { press } = message.event
-                && let Some((_, number)) = self.finger.take_if(|(wished, _)| *wished == press)
-            {
-                self.wire.0.store(false, Ordering::Relaxed);
+            if let Some((_, number)) = self.hand.take_if(|(hand, _)| hand.is_told_by(&message.event)) {
+                self.body.role.let_go();
                 let _ = number.send(Some(identity.seq));
             }
         }

@@ -7,12 +7,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use vaka_protocol::{DoseOutcome, Event, Press, Rung};
+use vaka_protocol::{DoseOutcome, Event, Rung};
 
 use super::centre::Centre;
 use super::desk::{Desk, Facts, Identity};
 use super::device::Device;
 use super::home::{DemoError, Home, device_id};
+use super::parts::{Hand, Kind};
 use super::teller::in_words;
 use crate::uplink::Door;
 
@@ -81,7 +82,9 @@ impl<'a> Evening<'a> {
         pause: Option<Duration>,
         ends: Instant,
     ) -> Self {
-        let mut started = doors.into_iter().map(|door| Device::start(door, desk.clone()));
+        // The GPS alarm's button is a pendant's.
+        let kinds = [Kind::Pendant, Kind::Bed, Kind::Door, Kind::Pendant, Kind::Told];
+        let mut started = doors.into_iter().zip(kinds).map(|(door, kind)| Device::start(door, desk.clone(), kind));
         let mut next = || started.next().expect("five devices were enrolled");
         let (pendant, bed, door, gps, dispenser) = (next(), next(), next(), next(), next());
         Self { home, centre, desk, pause, ends, in_outage: BTreeSet::new(), pendant, bed, door, gps, dispenser }
@@ -125,16 +128,16 @@ impl<'a> Evening<'a> {
         self.beat("The evening: medicine, to bed").await;
         self.dispenser.say(dose("evening", DoseOutcome::Dispensed)).await;
         self.dispenser.say(dose("evening", DoseOutcome::Taken)).await;
-        self.door.say(Event::Door { open: true }).await;
-        self.door.say(Event::Door { open: false }).await;
+        self.door.feel(Hand::Opens).await;
+        self.door.feel(Hand::Shuts).await;
         self.gps.say(position(593_293_000, 180_686_000)).await;
-        let last = self.bed.say(Event::Bed { occupied: true }).await;
+        let last = self.bed.feel(Hand::LiesDown).await;
         self.acked(&last).await;
     }
 
     async fn press(&self) -> Result<(), DemoError> {
         self.beat("The resident presses the button").await;
-        let call = self.pendant.press(Press::Short).await;
+        let call = self.pendant.press().await;
         self.comes_to(&call, Rung::Accepted).await;
         self.beat("Home-care staff take the alarm, go there, and close it").await;
         let alarm = self.open_alarm("pendant")?;
@@ -152,7 +155,7 @@ impl<'a> Evening<'a> {
         self.beat("The pendant feels a fall; the resident says it was nothing").await;
         let fall = self.pendant.say(Event::Fall { impact_mg: Some(2_800), still_s: Some(20) }).await;
         self.comes_to(&fall, Rung::Accepted).await;
-        let cancel = self.pendant.say(Event::Cancel {}).await;
+        let cancel = self.pendant.feel(Hand::Cancels).await;
         // Passed on, and the alarm stays open: only a person closes it.
         self.comes_to(&cancel, Rung::Accepted).await;
     }
@@ -168,7 +171,7 @@ impl<'a> Evening<'a> {
     async fn outdoors(&self) {
         self.beat("A walk: the GPS alarm").await;
         self.gps.say(position(593_301_000, 180_712_000)).await;
-        let call = self.gps.press(Press::Short).await;
+        let call = self.gps.press().await;
         self.comes_to(&call, Rung::Accepted).await;
     }
 
@@ -176,7 +179,7 @@ impl<'a> Evening<'a> {
         self.beat("The alarm centre goes away. The resident presses").await;
         self.centre.stop().await;
         self.desk.teller.stage("centre", "is gone: its port is closed");
-        let call = self.pendant.press(Press::Short).await;
+        let call = self.pendant.press().await;
         self.in_outage.insert(call.clone());
         self.acked(&call).await;
         tokio::time::sleep(Duration::from_millis(CENTRE_AWAY_MS)).await;
@@ -210,7 +213,7 @@ impl<'a> Evening<'a> {
         let ready = self.home.start_gateway().await?;
         self.desk.teller.stage("gateway", &format!("is started again: ready after {}", in_words(ready)));
         self.comes_to(&call, Rung::Accepted).await;
-        let again = self.pendant.press(Press::Short).await;
+        let again = self.pendant.press().await;
         self.comes_to(&again, Rung::Accepted).await;
         self.desk.until(self.limit(), |facts| facts.waiting() == 0).await;
         self.desk.teller.stage("devices", "everything that was under way has been acknowledged");

@@ -10,6 +10,7 @@ mod desk;
 mod device;
 mod evening;
 mod home;
+mod parts;
 mod playback;
 pub mod replay;
 mod stage;

@@ -14,6 +14,7 @@ use vaka_protocol::DeviceId;
 use super::desk::Desk;
 use super::device::Device;
 use super::home::{DemoError, Home, device_id};
+use super::parts::Kind;
 use super::replay::{Recording, Say};
 use crate::ingest::adapter::table::Table;
 use crate::uplink::{Door, Link, News};
@@ -68,7 +69,7 @@ pub struct Played {
 /// Plays the recording to its end.
 pub async fn play(recording: &Recording, cast: Cast, desk: &Arc<Desk>) -> Result<Played, DemoError> {
     let devices: BTreeMap<DeviceId, Device> =
-        cast.doors.into_iter().map(|(id, door)| (id, Device::start(door, desk.clone()))).collect();
+        cast.doors.into_iter().map(|(id, door)| (id, Device::start(door, desk.clone(), Kind::Told))).collect();
     let mut bridge = cast.bridge.map(Bridge::open);
     let mut played = Played::default();
     let mut speaking: Option<&DeviceId> = None;

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use vaka_protocol::{DeviceId, Event, Press, Rung};
+use vaka_protocol::{DeviceId, Event, Rung};
 
 use super::alarms::AlarmTable;
 use super::centre::Centre;
 use super::desk::{Desk, Facts, Identity};
 use super::device::Device;
 use super::home::DemoError;
+use super::parts::Kind;
 use super::stage::{Folder, Ports};
 use super::street::{Doors, Street};
 use super::summary::Summary;
@@ -77,10 +78,10 @@ pub async fn play(args: &DemoArgs, homes: u8, folder: &Folder) -> Result<Summary
 
     // Making fifty homes takes its time: the play's begins now.
     let ends = Instant::now() + args.duration;
-    let start = |doors: Vec<_>| doors.into_iter().map(|door| Device::start(door, desk.clone())).collect();
+    let start = |doors: Vec<_>, kind| doors.into_iter().map(|door| Device::start(door, desk.clone(), kind)).collect();
     let mut town = Town {
-        pendants: start(doors.pendants),
-        beds: start(doors.beds),
+        pendants: start(doors.pendants, Kind::Pendant),
+        beds: start(doors.beds, Kind::Bed),
         pause: (!args.headless).then(|| pause(args.duration)),
         street: &mut street,
         centre: &mut centre,
@@ -230,7 +231,7 @@ impl Town<'_> {
         self.beat("One home is cut: its gateway is killed (kill -9) as its resident presses").await;
         let at = self.pendants.len() - 1;
         let home = self.street.homes[at].id.clone();
-        let call = self.pendants[at].press(Press::Short).await;
+        let call = self.pendants[at].press().await;
         self.in_outage.insert(call.clone());
         self.street.homes[at].kill_gateway();
         let away_since = Instant::now();
