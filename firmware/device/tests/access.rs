@@ -314,12 +314,13 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => Just(Move::Again),
         1 => Just(Move::Shut),
         5 => (1u64..2_000).prop_map(|steps| Move::Pass(steps * STEP_MS)),
+        4 => (1u64..200).prop_map(|steps| Move::Pass(steps * STEP_MS)),
         3 => any::<bool>().prop_map(Move::Cut),
-        1 => Just(Move::Handle),
+        2 => Just(Move::Handle),
         1 => Just(Move::Walk),
         1 => any::<bool>().prop_map(Move::Key),
     ];
-    prop::collection::vec(one, 1..25)
+    prop::collection::vec(one, 1..40)
 }
 
 proptest! {
@@ -348,8 +349,9 @@ proptest! {
                 Move::Open(open_ms) => {
                     let command = open(&bench, open_ms, "s1");
                     let id = bench.command(command.clone(), 3_600_000);
-                    last = Some((id, command));
+                    // One that was refused for want of a clock has not been carried out: another matter.
                     if bench.now.at.is_some() {
+                        last = Some((id, command));
                         orders += 1;
                         until_ms = until_ms.max(time_ms + open_ms as u64 + RELOCK_MS_MAX);
                     }
@@ -520,8 +522,11 @@ proptest! {
             match step {
                 Move::Open(open_ms) => {
                     let command = open(&bench, open_ms, "s1");
-                    orders += u32::from(bench.now.at.is_some());
-                    last = Some((bench.command(command.clone(), 3_600_000), command));
+                    let id = bench.command(command.clone(), 3_600_000);
+                    if bench.now.at.is_some() {
+                        orders += 1;
+                        last = Some((id, command));
+                    }
                 }
                 Move::Again => if let Some((id, command)) = last.clone() {
                     bench.deliver(id, command, i64::MAX);
@@ -548,6 +553,6 @@ proptest! {
         let state = told.iter().rfind(|event| event.name() == "cabinet");
         prop_assert!(matches!(state, Some(Event::Cabinet { open, .. }) if *open == door.is_open()), "{:?}", state);
         prop_assert!(door.is_open() || door.is_locked());
-        prop_assert!(!told.contains(&Event::Tamper {}), "nothing was forced");
+        prop_assert!(!told.contains(&Event::Tamper {}), "nothing was forced: {told:?}");
     }
 }

@@ -21,6 +21,10 @@ const LET_GO_MS: u64 = 1_000;
 const LATCH_SETTLE_MS: u64 = 20;
 const DOOR_SETTLE_MS: u64 = 50;
 
+/// After the coil is off, whoever opens within this time is the one who was let in, milliseconds: the latch needs to catch,
+/// and the door's sensor to rest. Source: our choice, above the travel of a slow latch.
+const CATCH_MS: u64 = 2_000;
+
 /// A key is turned back before the door is seen open; it counts for this long, milliseconds. Source: our choice.
 const KEY_MS: u64 = 10_000;
 
@@ -52,6 +56,8 @@ pub struct Cabinet<I, O> {
     opening: Option<Opening>,
     /// The coil is fed since, milliseconds since boot.
     released_ms: Option<u64>,
+    /// The opening is over and the latch about to catch, since.
+    ended_ms: Option<u64>,
     command: Option<u64>,
     key_ms: Option<u64>,
     is_warned: bool,
@@ -71,6 +77,7 @@ impl<I: InputPin, O: OutputPin> Cabinet<I, O> {
             told: Told::new(),
             opening: None,
             released_ms: None,
+            ended_ms: None,
             command: None,
             key_ms: None,
             is_warned: false,
@@ -94,8 +101,14 @@ impl<I: InputPin, O: OutputPin> Cabinet<I, O> {
         }
     }
 
-    fn end(&mut self, cx: &mut Cx<'_>) {
+    fn end(&mut self, now: Now) {
         self.hold();
+        self.ended_ms = self.ended_ms.or(Some(now.uptime_ms));
+    }
+
+    /// The latch has caught: nobody is let in any longer.
+    fn caught(&mut self, cx: &mut Cx<'_>) {
+        self.ended_ms = None;
         if self.opening.take().is_some() {
             // Not removed: after a boot it is found shut and removed then.
             let _ = cx.remove(kept::OPENING);
@@ -128,8 +141,12 @@ impl<I: InputPin, O: OutputPin> Cabinet<I, O> {
             // Shut again: for the one for whom it was open.
             let by = if is_open { by } else { self.state.take().and_then(|(_, by)| by) };
             self.state = Some((is_open, by));
-            if !is_open {
-                self.end(cx);
+            if is_open {
+                self.ended_ms = None;
+            }
+            // Found shut after a boot while it is just being released: that one goes on.
+            if !is_open && (before.is_some() || self.released_ms.is_none()) {
+                self.end(cx.now);
             }
         }
         if let Some((open, by)) = self.state.clone() {
@@ -138,6 +155,9 @@ impl<I: InputPin, O: OutputPin> Cabinet<I, O> {
     }
 
     fn work(&mut self, cx: &mut Cx<'_>) {
+        if self.ended_ms.is_some_and(|ended_ms| cx.now.since(ended_ms) >= CATCH_MS) {
+            self.caught(cx);
+        }
         let is_open = self.door.level() == Some(true);
         let is_over = self.opening.as_ref().is_some_and(|opening| opening.is_over(cx.now));
         if let Some(released_ms) = self.released_ms {
@@ -148,13 +168,13 @@ impl<I: InputPin, O: OutputPin> Cabinet<I, O> {
             } else if on_ms >= LET_GO_MS {
                 self.coil.tell(cx, false);
                 self.answer(cx, Outcome::Failed);
-                return self.end(cx);
+                return self.end(cx.now);
             }
             if is_open {
                 self.hold();
             } else if on_ms >= RELEASE_MS || is_over {
                 self.answer(cx, Outcome::Failed);
-                self.end(cx);
+                self.end(cx.now);
             }
         } else if let (Some(false), Some(holds)) = (self.door.level(), self.latch.level()) {
             self.spring.is(cx, holds);
@@ -193,7 +213,7 @@ impl<I: InputPin, O: OutputPin> Role for Cabinet<I, O> {
                 self.hold();
                 return Carried::Done(Outcome::Failed);
             }
-            self.end(cx);
+            self.end(cx.now);
             return Carried::Done(Outcome::Done);
         }
         let opening = match Opening::new(by, *until, cx.now) {
@@ -205,6 +225,7 @@ impl<I: InputPin, O: OutputPin> Role for Cabinet<I, O> {
             return Carried::Done(Outcome::Failed);
         }
         self.answer(cx, Outcome::Failed);
+        self.ended_ms = None;
         if self.door.level() == Some(true) {
             // It stands open: from now on for this person.
             self.state = Some((true, opening.who()));
@@ -213,7 +234,8 @@ impl<I: InputPin, O: OutputPin> Role for Cabinet<I, O> {
         }
         self.opening = Some(opening);
         self.command = Some(message.id);
-        self.released_ms = Some(cx.now.uptime_ms);
+        // One who is let in after another does not heat the coil for longer.
+        self.released_ms = self.released_ms.or(Some(cx.now.uptime_ms));
         let _ = self.pins.release.set_high();
         Carried::Underway
     }
@@ -221,7 +243,7 @@ impl<I: InputPin, O: OutputPin> Role for Cabinet<I, O> {
     fn rest_ms(&self, now: Now) -> u64 {
         const RELEASED_MS: u64 = 10;
         const RESTING_MS: u64 = 1_000;
-        let work = if self.released_ms.is_some() { RELEASED_MS } else { RESTING_MS };
+        let work = if self.released_ms.is_some() || self.ended_ms.is_some() { RELEASED_MS } else { RESTING_MS };
         let contacts = self.latch.rest_ms().min(self.door.rest_ms()).min(self.case.rest_ms());
         work.min(contacts).min(self.told.rest_ms(now)).min(self.spring.rest_ms(now))
     }

@@ -16,7 +16,7 @@ const HDOP_CENTI_ASSUMED: u32 = 1_000;
 /// No receiver is better than this under the open sky, metres. Source: our choice.
 const ACCURACY_M_MIN: u32 = 5;
 
-/// Half a day, milliseconds: two sentences within a second around midnight belong together.
+/// A day, milliseconds: two sentences within a second around midnight belong together.
 const DAY_MS: u32 = 86_400_000;
 
 /// One position.
