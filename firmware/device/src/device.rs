@@ -85,7 +85,11 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
         }
         let alive_ms = u64::from(self.settings.alive_interval_s()) * 1_000;
         if now.since(self.told_ms) >= alive_ms {
-            self.tell(Event::Alive {}, now);
+            self.told_ms = now.uptime_ms;
+            // What waits is a sign of life itself; hours of them would push out what happened.
+            if self.outbox.is_empty() {
+                self.tell(Event::Alive {}, now);
+            }
         }
         // Once for each boot: a flash that fails every other time would fill what is left of it with its complaints.
         if self.outbox.has_failed() && !self.is_flash_told {

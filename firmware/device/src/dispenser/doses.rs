@@ -374,6 +374,9 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
         let until = |time: i64, at: i64| u64::try_from(time.saturating_sub(at)).unwrap_or(0);
         let Some(held) = at.or(self.clock.held(cx.now)) else { return LOOK_MS };
         if let Some(place) = self.ledger.current() {
+            if self.setup.giving == Giving::AtOpening && self.ledger.doses[place].state == State::Due {
+                return HAND_REST_MS;
+            }
             let remind_ms = REMIND_MS.saturating_sub(cx.now.since(self.reminded_ms));
             return remind_ms.min(until(self.ledger.doses[place].closes_at, held));
         }

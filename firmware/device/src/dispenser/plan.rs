@@ -39,7 +39,8 @@ impl Entry {
 pub struct Plan {
     /// In the order in which they open.
     pub entries: Vec<Entry, SCHEDULE_SLOTS_MAX>,
-    /// Up to here every dose is in it, UTC milliseconds. 0: there never was one.
+    /// Up to here every dose is in it, UTC milliseconds; 0: there never was one. Of a full schedule the last closing: what
+    /// opened after its last dose and is still open the next schedule names too.
     pub covers_until: i64,
 }
 
@@ -61,7 +62,7 @@ impl Plan {
             entries.push(entry).ok()?;
         }
         entries.sort_unstable_by_key(|entry| entry.opens_at);
-        let last = entries.last().filter(|_| entries.is_full()).map(|last| last.opens_at);
+        let last = entries.last().filter(|_| entries.is_full()).map(|last| last.closes_at);
         Some(Self { covers_until: last.unwrap_or(now_at.saturating_add(REACH_MS)), entries })
     }
 

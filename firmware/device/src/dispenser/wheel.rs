@@ -1,7 +1,7 @@
 //! Where the carousel stands, and how it gets elsewhere. Enters: what its sensors show, the time since boot. Leaves: how the
 //! motor is to run; that it has arrived, is stuck, or has counted what it holds.
 //!
-//! The wheel stops in turn closed and open: stop 0 is home, stop `2k - 1` has compartment `k` (from 1) open at the window,
+//! The wheel stops in turn closed and open: stop 0 is the wall behind the blank place (home), stop `2k - 1` has compartment `k` (from 1) open at the window,
 //! stop `2k` has it behind the wall again. The index sensor is high at an open stop and low at a closed one. So each move is
 //! made of steps from one stop to the next with one change of the index, and each step is kept before the motor runs:
 //! after a power cut the index alone says which of the two stops it is. Invariants: never more than one step without a
@@ -71,6 +71,8 @@ enum Going {
     Seek { edge_ms: u64, index: bool },
     /// Once round.
     Count { edge_ms: u64, index: bool, seen: u8, full: u32 },
+    /// Counted: on to stop 0, as far from the first compartment as every closed stop is from the next.
+    Leave { since_ms: u64, left_ms: Option<u64>, full: u32 },
 }
 
 /// The carousel as the device knows it.
@@ -185,7 +187,7 @@ impl Wheel {
         match self.going {
             Going::Rest | Going::Sent(_) => Drive::Still,
             Going::Step { .. } if self.next < self.stop => Drive::Back,
-            Going::Step { .. } | Going::Seek { .. } | Going::Count { .. } => Drive::Forward,
+            Going::Step { .. } | Going::Seek { .. } | Going::Count { .. } | Going::Leave { .. } => Drive::Forward,
         }
     }
 
@@ -216,6 +218,18 @@ impl Wheel {
                 Came::Nothing
             }
             Going::Count { edge_ms, index, seen, full } => self.count(sight, now_ms, (edge_ms, index, seen, full)),
+            Going::Leave { since_ms, left_ms, full } => match left_ms {
+                _ if sight.index || now_ms.saturating_sub(since_ms) >= COUNT_EDGE_MS_MAX => self.stuck(),
+                None if !sight.home => {
+                    self.going = Going::Leave { since_ms, left_ms: Some(now_ms), full };
+                    Came::Nothing
+                }
+                Some(left_ms) if now_ms.saturating_sub(left_ms) >= CENTRE_MS => {
+                    *self = Self { must_count: false, ..Self::new(self.compartments) };
+                    Came::Counted(full)
+                }
+                _ => Came::Nothing,
+            },
         }
     }
 
@@ -253,8 +267,8 @@ impl Wheel {
             if seen != self.compartments {
                 return self.stuck();
             }
-            *self = Self { must_count: false, ..Self::new(self.compartments) };
-            return Came::Counted(full);
+            self.going = Going::Leave { since_ms: now_ms, left_ms: None, full };
+            return Came::Nothing;
         }
         self.going = Going::Count { edge_ms: next.0, index: next.1, seen: next.2, full: next.3 };
         Came::Nothing

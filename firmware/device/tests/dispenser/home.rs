@@ -122,6 +122,21 @@ impl Home {
         home
     }
 
+    /// The same home once more, from here on by itself; the device boots anew in it.
+    pub fn fork(&self) -> Self {
+        let mut home = Home {
+            carousel: Box::leak(Box::new(RefCell::new(self.carousel.borrow().clone()))),
+            chip: Box::leak(Box::new(RefCell::new(self.chip.borrow().clone()))),
+            values: Rc::new(RefCell::new(self.values.borrow().clone())),
+            device: None,
+            heard: self.heard.clone(),
+            taken: self.taken.clone(),
+            ..*self
+        };
+        home.boot();
+        home
+    }
+
     pub fn now(&self) -> Now {
         Now { uptime_ms: self.uptime_ms, at: self.has_time.then_some(self.at + self.board_error) }
     }
@@ -289,6 +304,7 @@ impl Home {
             Event::Done { id: answered, outcome } if *answered == id => Some(outcome.clone()),
             _ => None,
         });
+        self.run(0);
         answer.expect("every command is answered")
     }
 
