@@ -225,7 +225,8 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             }
         }
         let setup = self.setup.compartments;
-        match read(cx, WHEEL, &mut buffer).map(|length| length.map(|length| Wheel::read(setup, &buffer[..length], index)))
+        match read(cx, WHEEL, &mut buffer)
+            .map(|length| length.map(|length| Wheel::read(setup, &buffer[..length], index)))
         {
             Ok(None) => {}
             Ok(Some(Some(wheel))) if !is_damaged => self.wheel = wheel,

@@ -144,11 +144,15 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
         if self.wheel.open().is_some() {
             return self.wheel.send_closed();
         }
-        self.end(cx, place, match (self.is_blind, is_refused) {
-            (true, _) => DoseOutcome::Unknown,
-            (false, true) => DoseOutcome::Refused,
-            (false, false) => DoseOutcome::Missed,
-        });
+        self.end(
+            cx,
+            place,
+            match (self.is_blind, is_refused) {
+                (true, _) => DoseOutcome::Unknown,
+                (false, true) => DoseOutcome::Refused,
+                (false, false) => DoseOutcome::Missed,
+            },
+        );
     }
 
     /// The next dose whose time has come.
@@ -301,7 +305,8 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             entry.is_doubtful = of_slot().any(|dose| is_untold(cx, dose));
             let newest = of_slot().filter(|dose| dose.state != State::Withdrawn).max_by_key(|dose| dose.opens_at);
             let is_release = entry.opens_at <= at + RELEASE_MS;
-            if let Some(locked) = newest.filter(|dose| is_release && dose.is_locked() && entry.opens_at > dose.opens_at) {
+            if let Some(locked) = newest.filter(|dose| is_release && dose.is_locked() && entry.opens_at > dose.opens_at)
+            {
                 entry.compartment = locked.compartment;
             }
         }
@@ -344,9 +349,11 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             self.is_blind = content;
             self.fault(cx, Part::Content, content);
         }
-        let is_watched = index && self.ledger.current().is_some_and(|place| {
-            matches!(self.ledger.doses[place].state, State::Out | State::Closing(_))
-        });
+        let is_watched = index
+            && self
+                .ledger
+                .current()
+                .is_some_and(|place| matches!(self.ledger.doses[place].state, State::Out | State::Closing(_)));
         if content || !is_watched {
             self.gone_ms = None;
         } else {

@@ -66,13 +66,29 @@ enum Going {
     /// To this stop; the next step is to be kept.
     Sent(u8),
     /// To this stop; this step runs since then. `edge_ms`: when the index changed.
-    Step { to: u8, since_ms: u64, edge_ms: Option<u64> },
+    Step {
+        to: u8,
+        since_ms: u64,
+        edge_ms: Option<u64>,
+    },
     /// Forward to home, to begin the count there.
-    Seek { edge_ms: u64, index: bool },
+    Seek {
+        edge_ms: u64,
+        index: bool,
+    },
     /// Once round.
-    Count { edge_ms: u64, index: bool, seen: u8, full: u32 },
+    Count {
+        edge_ms: u64,
+        index: bool,
+        seen: u8,
+        full: u32,
+    },
     /// Counted: on to stop 0, as far from the first compartment as every closed stop is from the next.
-    Leave { since_ms: u64, left_ms: Option<u64>, full: u32 },
+    Leave {
+        since_ms: u64,
+        left_ms: Option<u64>,
+        full: u32,
+    },
 }
 
 /// The carousel as the device knows it.

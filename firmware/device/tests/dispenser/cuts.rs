@@ -104,7 +104,8 @@ fn check(home: &Home) {
         let is_own = taken.is_empty() || taken == [place + 1];
         let is_passed_over = taken.len() == 1 && taken[0] <= place && home.of(name).ends_with("unknown");
         assert!(is_own || is_passed_over, "{name}: {taken:?} taken; said {}", home.of(name));
-        let words: Vec<DoseOutcome> = home.said().into_iter().filter(|(of, _)| of == name).map(|(_, what)| what).collect();
+        let words: Vec<DoseOutcome> =
+            home.said().into_iter().filter(|(of, _)| of == name).map(|(_, what)| what).collect();
         let ends: Vec<DoseOutcome> = words.iter().copied().filter(|outcome| is_final(*outcome)).collect();
         assert_eq!(ends.len(), 1, "{name}: {words:?}");
         assert_eq!(words.last(), ends.first(), "{name}: {words:?}");
@@ -114,7 +115,10 @@ fn check(home: &Home) {
         // Nobody is told that a dose was not given that was.
         let is_told_as_out = words.contains(&DoseOutcome::Dispensed) || ends[0] == DoseOutcome::Unknown;
         assert!(taken.is_empty() || is_told_as_out, "{name}: {words:?}, and it was taken");
-        assert!(taken.is_empty() || !matches!(ends[0], DoseOutcome::Missed | DoseOutcome::Refused), "{name}: {words:?}");
+        assert!(
+            taken.is_empty() || !matches!(ends[0], DoseOutcome::Missed | DoseOutcome::Refused),
+            "{name}: {words:?}"
+        );
         assert!(ends[0] != DoseOutcome::Taken || !taken.is_empty(), "{name}: {words:?}, and it was not taken");
         assert_ne!(ends[0], DoseOutcome::Jammed, "{name}: nothing was stuck");
     }
