@@ -13,7 +13,7 @@ use super::restore::Restored;
 use crate::config::{Config, Language};
 use crate::dispatch::{self, NoticeWhat};
 use crate::ingest::session::Hall;
-use crate::journal::record::{HomeAlarm, JoinWhat, Whereabouts};
+use crate::journal::record::{CloseOutcome, HomeAlarm, JoinWhat, Whereabouts};
 use crate::rules;
 use crate::rules::alarms::{Alarm, Notice, Step};
 
@@ -89,6 +89,9 @@ pub struct AlarmRow {
     /// Somebody has to be there until then, UTC milliseconds.
     #[serde(default)]
     pub due_at: Option<i64>,
+    /// What it came to, where whoever closed it said so: `helped`, `false`, `technical`, `handed-over`.
+    #[serde(default)]
+    pub outcome: Option<CloseOutcome>,
 }
 
 fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
@@ -115,6 +118,7 @@ fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
         cancelled: alarm.cancelled,
         over: alarm.over,
         due_at: basis.and_then(|basis| basis.due_at),
+        outcome: alarm.outcome,
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{AlarmId, Command, DeviceId, Lane, Rung};
 
-use crate::journal::record::{Act, ActWhat, Join, JoinWhat, Raise, RungRecord, Tell, Whereabouts};
+use crate::journal::record::{Act, ActWhat, CloseOutcome, Join, JoinWhat, Raise, RungRecord, Tell, Whereabouts};
 use crate::limits::{CLOSED_ALARMS_KEPT, NOTICES_PER_ALARM_MAX};
 
 /// Each time a receiver is told of an alarm.
@@ -64,6 +64,9 @@ pub struct Alarm {
     pub claimed_by: Option<String>,
     pub closed_by: Option<String>,
     pub note: String,
+    /// What it came to, where whoever closed it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<CloseOutcome>,
     pub cancelled: bool,
     /// The cause is over (smoke gone); the alarm is not.
     pub over: bool,
@@ -233,6 +236,7 @@ impl Alarms {
             claimed_by: None,
             closed_by: None,
             note: String::new(),
+            outcome: None,
             cancelled: false,
             over: false,
             told_up_to: raise.home.as_ref().map_or(0, |home| home.number),
@@ -333,7 +337,10 @@ impl Alarms {
         };
         match act.act {
             ActWhat::Claim => alarm.claimed_by = Some(act.by.clone()),
-            ActWhat::Close => alarm.closed_by = Some(act.by.clone()),
+            ActWhat::Close => {
+                alarm.closed_by = Some(act.by.clone());
+                alarm.outcome = act.outcome;
+            }
         }
         if !act.note.is_empty() {
             alarm.note.clone_from(&act.note);
