@@ -116,6 +116,51 @@ fn a_hub_that_dies_and_comes_back_loses_nothing_and_raises_nothing_twice() {
 }
 
 #[test]
+fn what_the_hubs_staff_close_while_the_home_restarts_is_closed_at_home_and_mutes_nothing_later() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let hub = Home::init();
+    hub.edit(|config| config["gateway"]["role"] = value("hub"));
+    let home = home_of(&hub, "gw-0007");
+    home.device("p2", "pendant");
+    let upstairs = Gateway::start(&hub);
+    let mut downstairs = Gateway::start(&home);
+    let low = |device: &str, seq: u64| {
+        let event = format!(r#"{{"v":1,"restart":1,"seq":{seq},"event":{{"battery":{{"percent":5,"low":true}}}}}}"#);
+        let published = mosquitto_pub(&home, device, MqttVersion::V5, &format!("vaka/v1/{device}/event"), &event);
+        assert_eq!(published.code, 0, "{published:?}\n{}", downstairs_tail(&home));
+    };
+    let of = |device: &'static str| {
+        move |row: &serde_json::Value| {
+            row["cause"] == "battery" && (row["device"] == device || row["home"]["device"] == device)
+        }
+    };
+    let mut there = Vec::new();
+    for device in ["p1", "p2"] {
+        low(device, 1);
+        there.push(upstairs.wait_alarm("the battery at the hub", of(device)));
+        hub.vaka(&["alarm", "claim", id_of(there.last().expect("one")), "--by", "anna"]).ok();
+        downstairs.wait_alarm("claimed at the home", |row| of(device)(row) && row["rung"] == "claimed");
+    }
+    // One is closed while the home's gateway stands still, the other once it is there again.
+    downstairs.kill();
+    hub.vaka(&["alarm", "close", id_of(&there[0]), "--by", "anna"]).ok();
+    downstairs.restart();
+    let open = |home: &Home, device: &'static str| home.alarms().into_iter().find(of(device));
+    let is_gone =
+        |device| eventually("closed at the home", || downstairs.tail(), || open(&home, device).is_none().then_some(()));
+    is_gone("p1");
+    hub.vaka(&["alarm", "close", id_of(&there[1]), "--by", "anna"]).ok();
+    is_gone("p2");
+    assert!(open(&hub, "p1").is_none() && open(&hub, "p2").is_none(), "asking raised nothing: {:?}", hub.alarms());
+    for device in ["p1", "p2"] {
+        low(device, 2);
+        upstairs.wait_alarm("the same cause is an alarm again", of(device));
+    }
+}
+
+#[test]
 fn what_people_in_the_home_do_is_known_at_the_hub_also_when_it_was_away() {
     if lacks(&["sipp", "mosquitto_pub"]) {
         return;

@@ -21,7 +21,7 @@ use super::shortage::{Room, Shortage};
 use super::streams::{Desk, Window};
 use super::view::{self, AlarmRow, Labels};
 use crate::clock::{Clock, Confidence};
-use crate::dispatch::{Dispatcher, Report};
+use crate::dispatch::{self, Dispatcher, Report};
 use crate::ingest::inbox::Rank;
 use crate::ingest::quota::Shares;
 use crate::ingest::window::Verdict;
@@ -31,7 +31,7 @@ use crate::journal::record::{
 };
 use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
-use crate::rules::alarms::{Alarm, Change};
+use crate::rules::alarms::{Alarm, Change, Notice};
 use crate::rules::care::agreed::Agreed;
 use crate::rules::care::dose::rows::{self, DoseRow};
 use crate::rules::care::moment::Moment;
@@ -534,9 +534,10 @@ impl Keeper {
                     info!(alarm.id = %alarm, by, "a person's act of an earlier call; a later one is on its way");
                     return;
                 }
-                let act = Act::new(alarm, act, by, String::new());
                 // Said again by the receiver, or claimed here meanwhile: nothing new.
-                if let Ok(lane) = self.check_act(&act) {
+                let is_claimed = act == ActWhat::Claim && known.is_some_and(Alarm::is_claimed);
+                let act = Act::new(alarm, act, by, String::new());
+                if !is_claimed && let Ok(lane) = self.check_act(&act) {
                     let alarm = act.alarm.clone();
                     self.append_unrepeatable(Record::Act(self.with_hubs(act, lane)), lane);
                     self.stir(&alarm);
@@ -819,13 +820,18 @@ impl Keeper {
         let Some(dispatcher) = &self.dispatcher else { return };
         let Some(alarm) = self.restored.state.alarms.get(alarm) else { return };
         if let Some(notice) = alarm.notice(number) {
-            dispatcher.owe(view::notice(alarm, notice, &self.labels));
+            dispatcher.owe(self.notice(alarm, notice));
         }
     }
 
     fn owe_everything(&self) {
+    pub(super) fn notice(&self, alarm: &Alarm, notice: &Notice) -> dispatch::Notice {
+        view::notice(alarm, notice, &self.labels)
+    }
+
         self.pass_on_everything();
         Lane::ALL.iter().for_each(|lane| self.owe_lane(*lane));
+        self.ask_hubs();
     }
 
     /// What a lane owes: of life the newest first, of the others the oldest, as they are to be told.
@@ -840,7 +846,7 @@ impl Keeper {
             (rank, alarm.id().clone(), notice.number)
         });
         for (alarm, notice) in owed {
-            dispatcher.owe(view::notice(alarm, notice, &self.labels));
+            dispatcher.owe(self.notice(alarm, notice));
         }
     }
 
