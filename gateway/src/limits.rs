@@ -352,6 +352,11 @@ pub const SETTLED_MAX: usize = 8_192;
 /// hub until somebody closes it there. About 300 bytes each. Source: our choice; weeks of a busy home without its hub.
 pub const ACTS_OWED_MAX: usize = 4_096;
 
+/// Closes of one home that a hub keeps for alarms it has not heard of yet. Beyond: the oldest is let go, and that alarm stays open at the
+/// hub, should it still come, until somebody closes it there. About 150 bytes each. Source: our choice; they overtake each other within seconds,
+/// and a home that never tells its alarms here leaves no more than these.
+pub const EARLY_CLOSES_PER_HOME_MAX: usize = 8;
+
 /// Things beside alarms that one receiver is sent at once. More: an alarm's answer waits behind theirs on the same connection;
 /// fewer: what waited through an outage takes longer.
 pub const PARCELS_IN_FLIGHT_MAX: usize = 4;

@@ -19,8 +19,9 @@ use crate::limits::RECEIPT_EXPIRES_MS;
 use crate::rules::alarms::{Alarms, Change};
 use crate::rules::care::moment::At;
 use crate::rules::care::{Care, Sight};
+use crate::rules::homes::EarlyCloses;
 use crate::rules::trigger::time_of;
-use crate::rules::{Paths, gateway_part};
+use crate::rules::{Happening, Paths, gateway_part};
 
 /// What is known of a device from its own records.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -67,6 +68,9 @@ pub struct State {
     /// What people here did and a hub has not heard yet.
     #[serde(default)]
     pub passing: Passing,
+    /// At a hub: what people in a home closed before it was told here.
+    #[serde(default)]
+    pub early: EarlyCloses,
     /// Telemetry that receivers are still to get.
     #[serde(default)]
     pub streams: Streams,
@@ -126,6 +130,9 @@ impl State {
                 if self.passing.apply_act(header, act, &self.alarms) {
                     outcomes.push(Outcome::Pass(header.seq));
                 }
+                if let Some(alarm) = self.alarms.get(&act.alarm) {
+                    self.early.acted(alarm);
+                }
                 self.alarms.apply_act(act, at, &mut changes);
             }
             Record::Told(told) => self.passing.apply_told(told),
@@ -160,7 +167,9 @@ impl State {
         let Some(parsed) = parsed else { return };
         seen.encoding = parsed.encoding;
         self.streams.count(parsed);
+        let happening = happening(event, parsed);
         for event_read in &parsed.events {
+            self.early.see(&self.alarms, &happening, event_read);
             match event_read {
                 Event::Done { id, .. } => self.commands.done(&event.device, *id),
                 Event::Health { ok, faults, text, .. } => {
@@ -250,6 +259,21 @@ impl State {
         let message = CommandMessage::new(Commands::id(header.seq, index), expires_at, command);
         self.commands.issue(&device, message.clone(), header.wall_ms);
         outcomes.push(Outcome::Command { device, message: Box::new(message) });
+    }
+}
+
+/// An event record and what was read from it, as the rules see it.
+pub fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed) -> Happening<'a> {
+    Happening {
+        device: &event.device,
+        enrolment: event.enrolment,
+        restart: event.restart,
+        seq: event.seq,
+        at: parsed.at,
+        events: &parsed.events,
+        unknown: &parsed.unknown,
+        conflict: event.conflict,
+        of: parsed.of.as_ref(),
     }
 }
 

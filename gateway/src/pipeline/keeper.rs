@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 use vaka_protocol::{AlarmId, Command, CommandMessage, DeviceId, Event, Lane, Rung};
 
-use super::fold::{Outcome, State};
+use super::fold::{Outcome, State, happening};
 use super::health::Health;
 use super::homes::Homes;
 use super::restore::{self, Restored};
@@ -818,20 +818,21 @@ impl Keeper {
 
     fn owe(&self, alarm: &AlarmId, number: u32) {
         let Some(dispatcher) = &self.dispatcher else { return };
-        let Some(alarm) = self.restored.state.alarms.get(alarm) else { return };
+        // Taken in the batch that raised it: there is nobody to be told any more.
+        let Some(alarm) = self.restored.state.alarms.get(alarm).filter(|alarm| !alarm.is_claimed()) else { return };
         if let Some(notice) = alarm.notice(number) {
             dispatcher.owe(self.notice(alarm, notice));
         }
     }
 
-    fn owe_everything(&self) {
     pub(super) fn notice(&self, alarm: &Alarm, notice: &Notice) -> dispatch::Notice {
         view::notice(alarm, notice, &self.labels)
     }
 
+    fn owe_everything(&self) {
         self.pass_on_everything();
-        Lane::ALL.iter().for_each(|lane| self.owe_lane(*lane));
         self.ask_hubs();
+        Lane::ALL.iter().for_each(|lane| self.owe_lane(*lane));
     }
 
     /// What a lane owes: of life the newest first, of the others the oldest, as they are to be told.
@@ -910,20 +911,6 @@ impl Keeper {
             self.judge_record(&header, record);
         }
         Ok(self.restored.journal.commit()?)
-    }
-}
-
-fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed) -> Happening<'a> {
-    Happening {
-        device: &event.device,
-        enrolment: event.enrolment,
-        restart: event.restart,
-        seq: event.seq,
-        at: parsed.at,
-        events: &parsed.events,
-        unknown: &parsed.unknown,
-        conflict: event.conflict,
-        of: parsed.of.as_ref(),
     }
 }
 

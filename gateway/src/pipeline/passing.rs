@@ -94,7 +94,9 @@ impl Keeper {
             return;
         }
         for event in happening.events {
-            let Some(act) = homes::act(&self.restored.state.alarms, happening, event) else { continue };
+            let State { alarms, early, .. } = &self.restored.state;
+            let act = homes::act(alarms, happening, event).or_else(|| early.act(alarms, happening, event));
+            let Some(act) = act else { continue };
             if let Ok(lane) = self.check_act(&act) {
                 self.append(Record::Act(self.with_hubs(act, lane)), lane);
             }
@@ -134,7 +136,6 @@ impl Keeper {
         let Some(dispatcher) = &self.dispatcher else { return };
         self.restored.state.passing.parcels(None).for_each(|parcel| dispatcher.pass(parcel));
     }
-}
 
     /// Alarms that are open and owed to nobody: a hub that has them is asked how they stand there. Its people may have closed one while
     /// this gateway was not there to hear it, and what they do from now on is understood.
@@ -161,3 +162,4 @@ impl Keeper {
         };
         self.restored.state.alarms.open().filter_map(of_alarm).flatten().take(PAST_NOTICES_MAX)
     }
+}

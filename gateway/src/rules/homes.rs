@@ -4,8 +4,11 @@
 //! Invariants: (home, alarm) is one alarm here, however often it is told; old news changes nothing; what comes after a
 //! person has closed it here is a new alarm, so that no clear from above ever mutes a home.
 
+mod early;
+
 use vaka_protocol::{AlarmId, DeviceId, Event, Lane, Rung, Telling};
 
+pub use self::early::EarlyCloses;
 use super::alarms::{Alarm, Alarms};
 use super::trigger::{Cause, LINK_MONITOR, MALFUNCTION, RESTORAL, Time, over, own, raise_or_join, time_of};
 use super::{Happening, Input, alarm_id, words};
