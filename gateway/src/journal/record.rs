@@ -349,6 +349,8 @@ pub enum JoinWhat {
     Cancel,
     /// The cause is over (smoke gone, mains back); the alarm stays open.
     Over,
+    /// Its device has answered where it is.
+    Where,
 }
 
 /// A rung of the ladder was reached by one notice of an alarm.

@@ -211,6 +211,7 @@ fn what_word(what: JoinWhat) -> &'static str {
         JoinWhat::Again => "again",
         JoinWhat::Cancel => "cancel",
         JoinWhat::Over => "over",
+        JoinWhat::Where => "where",
     }
 }
 
@@ -272,7 +273,7 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         lane: raise.lane,
         what: match notice.what {
             None => NoticeWhat::Raise,
-            Some(JoinWhat::Again) => NoticeWhat::Again,
+            Some(JoinWhat::Again | JoinWhat::Where) => NoticeWhat::Again,
             Some(JoinWhat::Cancel) => NoticeWhat::Cancel,
             Some(JoinWhat::Over) => NoticeWhat::Over,
         },

@@ -156,7 +156,8 @@ impl Alarm {
         while self.notices.len() > NOTICES_PER_ALARM_MAX {
             let settled = self.notices.iter().position(|n| n.number > 0 && n.rung >= Rung::Accepted);
             // Where nothing is settled yet the oldest repetition goes: the newest tells the whole count. A cancel stays.
-            let again = || self.notices.iter().position(|n| n.what == Some(JoinWhat::Again));
+            let repeats = |n: &Notice| matches!(n.what, Some(JoinWhat::Again | JoinWhat::Where));
+            let again = || self.notices.iter().position(repeats);
             let gone = self.notices.remove(settled.or_else(again).unwrap_or(1)).number;
             self.steps.retain(|step| step.notice != gone);
         }
@@ -165,39 +166,40 @@ impl Alarm {
 
 impl Alarms {
     pub fn get(&self, id: &AlarmId) -> Option<&Alarm> {
-        self.open.get(id).or_else(|| self.closed.iter().rev().find(|alarm| alarm.id() == id))
+        let closed = || self.closed.iter().rev().find(|alarm| alarm.id() == id);
+        self.open.get(id).or_else(closed).map(|alarm| &**alarm)
     }
 
     /// Open alarms by id.
     pub fn open(&self) -> impl Iterator<Item = &Alarm> {
-        self.open.values()
+        self.open.values().map(|alarm| &**alarm)
     }
 
     /// Closed alarms still held in memory, oldest first.
     pub fn closed(&self) -> impl Iterator<Item = &Alarm> {
-        self.closed.iter()
+        self.closed.iter().map(|alarm| &**alarm)
     }
 
     /// The newest open alarm of this device and cause.
     pub fn newest(&self, device: &DeviceId, cause: &str) -> Option<&Alarm> {
-        self.newest.get(device)?.get(cause).and_then(|id| self.open.get(id))
+        self.newest.get(device)?.get(cause).and_then(|id| self.open.get(id)).map(|alarm| &**alarm)
     }
 
     /// Open alarms of this device, the newest of each cause.
     pub fn of(&self, device: &DeviceId) -> impl Iterator<Item = &Alarm> {
         let newest = self.newest.get(device).into_iter().flat_map(BTreeMap::values);
-        newest.filter_map(|id| self.open.get(id))
+        newest.filter_map(|id| self.open.get(id)).map(|alarm| &**alarm)
     }
 
     /// The newest open `life` alarm of this device, whatever its cause: what a cancel belongs to.
     pub fn newest_life(&self, device: &DeviceId) -> Option<&Alarm> {
-        let alarms = self.newest.get(device)?.values().filter_map(|id| self.open.get(id));
+        let alarms = self.newest.get(device)?.values().filter_map(|id| self.open.get(id)).map(|alarm| &**alarm);
         alarms.filter(|alarm| alarm.raise.lane == Lane::Life).max_by_key(|alarm| alarm.raised_at)
     }
 
     /// Notices that no receiver has as far as it can prove, of alarms that no person has.
     pub fn owed(&self) -> impl Iterator<Item = (&Alarm, &Notice)> {
-        let unclaimed = self.open.values().filter(|alarm| !alarm.is_claimed());
+        let unclaimed = self.open().filter(|alarm| !alarm.is_claimed());
         unclaimed.flat_map(|alarm| {
             alarm.notices.iter().filter(|notice| !notice.handed_over).map(move |notice| (alarm, notice))
         })
@@ -254,10 +256,12 @@ impl Alarms {
         self.technical_changes += u64::from(alarm.raise.lane == Lane::Technical);
         match join.what {
             JoinWhat::Again => {
-                alarm.count = alarm.count.saturating_add(1);
+                // A home says itself how often it had come there: it tells again for other reasons too.
+                alarm.count = alarm.count.saturating_add(u32::from(join.home.is_none()));
                 alarm.over = false;
             }
             JoinWhat::Cancel => alarm.cancelled = true,
+            JoinWhat::Where => {}
             JoinWhat::Over => alarm.over = true,
         }
         if let Some((number, count)) = join.home {

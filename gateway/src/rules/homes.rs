@@ -136,7 +136,9 @@ fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &E
             return Some(None);
         }
         (known.closed_by.is_none() && !is_another).then(|| {
-            let words = Some(text.as_str().to_owned()).filter(|text| !text.is_empty() && *what != Telling::Again);
+            // Told again, it says mostly what it said before; where somebody is by now it says there too.
+            let is_news = *what != Telling::Again || *text.as_str() != known.raise.sv;
+            let words = Some(text.as_str().to_owned()).filter(|text| !text.is_empty() && is_news);
             let join = join(known, happening, (*what, *number, *count), stc.unwrap_or(0), (happened_at, delayed));
             Some(Decision::Join(Join { words: words.map(|text| (text.clone(), text)), ..join }))
         })
