@@ -201,6 +201,36 @@ fn what_people_in_the_home_do_is_known_at_the_hub_also_when_it_was_away() {
 }
 
 #[test]
+fn a_close_that_overtakes_its_alarm_on_the_way_to_the_hub_settles_it_there() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let hub = Home::init();
+    hub.edit(|config| config["gateway"]["role"] = value("hub"));
+    hub.device("gw-0007", "gateway");
+    let mut upstairs = Gateway::start(&hub);
+    let tell = |seq: u64, alarm: &str, more: &str| {
+        let event = format!(
+            r#"{{"v":1,"restart":0,"seq":{seq},"event":{{"alarm":{{"alarm":"{alarm}","lane":"care","cause":"dose","number":0,"happened_at":1795000000000,{more}}}}}}}"#
+        );
+        let published = mosquitto_pub(&hub, "gw-0007", MqttVersion::V5, "vaka/v1/gw-0007/event", &event);
+        assert_eq!(published.code, 0, "{published:?}");
+    };
+    tell(90, "a1", r#""rung":"closed","by":"anna""#);
+    upstairs.kill();
+    upstairs.restart();
+    tell(1, "a1", r#""what":"raise","count":1,"text":"Dos""#);
+    tell(2, "a2", r#""what":"raise","count":1,"text":"Dos""#);
+    let open = upstairs.wait_alarm("the other alarm", |row| row["rule"] == "homes");
+    assert_eq!(open["home"]["alarm"], "a2", "that one nobody has closed");
+    assert_eq!(hub.alarms_not_technical().len(), 1);
+    let all = hub.vaka(&["alarm", "list", "--all", "--json"]).ok().rows();
+    let closed = all.iter().find(|row| row["home"]["alarm"] == "a1").expect("it is not forgotten");
+    let shown = hub.vaka(&["alarm", "show", id_of(closed), "--json"]).ok().rows().remove(0);
+    assert_eq!(shown["closed_by"], "gw-0007: anna", "{shown}");
+}
+
+#[test]
 fn how_the_home_is_is_seen_at_the_hub() {
     if lacks(&["mosquitto_pub"]) {
         return;

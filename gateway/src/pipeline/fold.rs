@@ -17,10 +17,11 @@ use crate::journal::Header;
 use crate::journal::record::{Decision, EventRecord, Fault, Record};
 use crate::limits::RECEIPT_EXPIRES_MS;
 use crate::rules::alarms::{Alarms, Change};
+use crate::rules::care::clocks::Stamp;
 use crate::rules::care::moment::At;
 use crate::rules::care::{Care, Sight};
 use crate::rules::homes::EarlyCloses;
-use crate::rules::trigger::time_of;
+use crate::rules::trigger::time_by;
 use crate::rules::{Happening, Paths, gateway_part};
 
 /// What is known of a device from its own records.
@@ -143,7 +144,12 @@ impl State {
                 self.care.alive(&alive.device, alive.online, recorded(header));
             }
             Record::Quarantine(quarantine) => self.seen(&quarantine.device, at).quarantined += 1,
-            Record::Refusal(refusal) => *self.refused.entry(refusal.lane).or_default() += refusal.count,
+            Record::Refusal(refusal) => {
+                *self.refused.entry(refusal.lane).or_default() += refusal.count;
+                if refusal.lane == Lane::Telemetry {
+                    self.care.refused(&refusal.device, recorded(header));
+                }
+            }
             Record::Path(path) => self.reach.apply(path, header.seq, at),
             Record::Boot(_) => self.care.started(recorded(header)),
             Record::Release(release) => self.care.dose.release(release, recorded(header)),
@@ -167,7 +173,16 @@ impl State {
         let Some(parsed) = parsed else { return };
         seen.encoding = parsed.encoding;
         self.streams.count(parsed);
-        let happening = happening(event, parsed);
+        let recorded = recorded(header);
+        let behind_ms = match parsed.of {
+            None => {
+                let stamp = Stamp { restart: event.restart, uptime_ms: parsed.uptime_ms, at: parsed.at };
+                self.care.tell_time(&event.device, &stamp, recorded)
+            }
+            // By another device's clock.
+            Some(_) => 0,
+        };
+        let happening = happening(event, parsed, behind_ms);
         for event_read in &parsed.events {
             self.early.see(&self.alarms, &happening, event_read);
             match event_read {
@@ -187,8 +202,7 @@ impl State {
             if parsed.of.is_some() {
                 continue;
             }
-            let recorded = recorded(header);
-            let time = time_of(parsed.at, header.wall_ms);
+            let time = time_by(parsed.at, header.wall_ms, behind_ms);
             self.care.see(&Sight {
                 device: &event.device,
                 restart: event.restart,
@@ -263,13 +277,14 @@ impl State {
 }
 
 /// An event record and what was read from it, as the rules see it.
-pub fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed) -> Happening<'a> {
+pub fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed, behind_ms: i64) -> Happening<'a> {
     Happening {
         device: &event.device,
         enrolment: event.enrolment,
         restart: event.restart,
         seq: event.seq,
         at: parsed.at,
+        behind_ms,
         events: &parsed.events,
         unknown: &parsed.unknown,
         conflict: event.conflict,

@@ -144,6 +144,21 @@ fn a_homes_alarm_is_one_alarm_however_often_and_in_whatever_order_it_is_told() {
 }
 
 #[test]
+fn what_a_home_tells_again_says_what_it_says_now_and_is_counted_as_the_home_does() {
+    let mut hub = Stage::new();
+    hub.publish("gw-1", &told(1, "a1", 0, "raise", 1));
+    let located = told(2, "a1", 1, "again", 1).replace("Larmknapp", "Larmknapp Senast 59.33379,18.06860 10:01.");
+    hub.publish("gw-1", &located);
+    let words =
+        |hub: &Stage| hub.alarms()[0].notices.iter().map(|notice| notice.words.as_deref().cloned()).collect::<Vec<_>>();
+    let where_it_is = "Larmknapp Senast 59.33379,18.06860 10:01.".to_owned();
+    assert_eq!(words(&hub), [None, Some((where_it_is.clone(), where_it_is))]);
+    assert_eq!(hub.causes(), [("button", 1, false)], "nobody has pressed again");
+    hub.publish("gw-1", &told(3, "a1", 2, "again", 2));
+    assert_eq!((words(&hub).pop(), hub.alarms()[0].count), (Some(None), 2));
+}
+
+#[test]
 fn a_close_at_the_hub_is_of_that_alarm_alone_and_what_comes_after_it_raises_again() {
     let mut hub = Stage::new();
     for round in 0..3 {

@@ -309,6 +309,10 @@ impl Keeper {
         }
         self.tell_floods();
         for (record, lane) in self.shortage.refusals(&self.room, &self.shares, stops) {
+            // What it said before is no evidence any more.
+            if let Record::Refusal(refusal) = &record {
+                self.watch.stirred(&refusal.device);
+            }
             self.append(record, lane);
         }
         self.save_streams();
@@ -443,7 +447,8 @@ impl Keeper {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         let Record::Event(event) = &record else { return };
         self.restored.state.apply_event(&header, event, Some(parsed));
-        let is_told = self.judge(&header, rules::What::Event(happening(event, parsed)));
+        let happening = happening(event, parsed, self.restored.state.care.facts.behind_ms(&event.device));
+        let is_told = self.judge(&header, rules::What::Event(happening));
         for read in &parsed.events {
             self.watch.heard(&event.device, read);
         }
@@ -451,7 +456,7 @@ impl Keeper {
             self.watch.heard(&via.bridge, &Event::Alive {});
         }
         self.watch_over();
-        self.act_for_homes(&happening(event, parsed));
+        self.act_for_homes(&happening);
         // Old news, or of an alarm that somebody has: it raised nothing here, and the home waits for an answer all the same.
         if !is_told {
             self.repeat_receipt(&event.device, enrolment, restart, seq, parsed);
@@ -472,6 +477,7 @@ impl Keeper {
             restart,
             seq,
             at: parsed.at,
+            behind_ms: 0,
             events: &parsed.events,
             unknown: &parsed.unknown,
             conflict: false,
@@ -716,8 +722,10 @@ impl Keeper {
             }
             Record::Event(event) => {
                 if let Ok(parsed) = crate::ingest::payload::read(&event.payload, event.via.as_ref()) {
-                    self.judge(header, rules::What::Event(happening(event, &parsed)));
-                    self.act_for_homes(&happening(event, &parsed));
+                    let behind_ms = self.restored.state.care.facts.behind_ms(&event.device);
+                    let happening = happening(event, &parsed, behind_ms);
+                    self.judge(header, rules::What::Event(happening));
+                    self.act_for_homes(&happening);
                 }
             }
             _ => {}

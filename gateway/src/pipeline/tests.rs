@@ -14,7 +14,7 @@ use self::paths::{FIBRE, MOBILE, home_with_lamp};
 use super::keeper::{Ask, Input, Keeper};
 use super::restore;
 use super::view::{AlarmRow, Labels};
-use crate::clock::ManualClock;
+use crate::clock::{Clock, ManualClock};
 use crate::dispatch::Report;
 use crate::ingest::roster::{Listed, Peer, Roster};
 use crate::ingest::{PublishReason, ToSession, What, admission};
@@ -220,6 +220,39 @@ fn an_act_of_an_older_gateway_is_read_and_one_without_an_outcome_is_written_as_t
     let older = b"\xa4\x65alarm\x62a1\x63act\x65close\x62by\x64anna\x64note\x64well";
     assert_eq!(bytes, older, "{bytes:02x?}");
     assert_eq!(Record::decode(8, older).expect("an act"), Record::Act(act));
+}
+
+#[test]
+fn a_press_of_a_device_whose_clock_is_behind_is_a_press_of_now() {
+    let mut bench = Bench::new();
+    let alive = |bench: &mut Bench| bench.publish_as("p1", "vaka/v1/p1/alive", "1");
+    let press = |bench: &mut Bench, seq: u64| {
+        let at = bench.clock.now().wall_ms - 7_200_000;
+        let event = format!(r#"{{"v":1,"restart":1,"seq":{seq},"at":{at},"event":{{"button":{{}}}}}}"#);
+        bench.publish("p1", &event);
+    };
+    alive(&mut bench);
+    bench.clock.advance(60_000);
+    press(&mut bench, 1);
+    let raised =
+        |bench: &mut Bench| bench.keeper().state().alarms.open().map(|alarm| alarm.raise.clone()).collect::<Vec<_>>();
+    let first = raised(&mut bench).remove(0);
+    assert!(first.delayed && !first.clock_suspect, "just connected: it may have waited for that");
+    let row = bench.rows().remove(0);
+    bench.act(&row, ActWhat::Close, "anna").expect("closed");
+    bench.clock.advance(900_000);
+    for seq in [2, 3] {
+        press(&mut bench, seq);
+        let raise = raised(&mut bench).remove(0);
+        assert_eq!((raise.happened_at, raise.delayed, raise.clock_suspect), (bench.clock.now().wall_ms, false, true));
+        let row = bench.rows().remove(0);
+        bench.act(&row, ActWhat::Close, "anna").expect("closed");
+        bench.kill_and_start();
+        // After a restart it has just connected again; that its clock is behind is known.
+        alive(&mut bench);
+    }
+    let (disk, memory) = bench.disk_and_memory();
+    assert_eq!(disk, memory);
 }
 
 #[test]

@@ -287,7 +287,7 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         delayed: notice.delayed,
         count: notice.count,
         text: {
-            let (sv, en) = notice.words.as_ref().map_or((&raise.sv, &raise.en), |(sv, en)| (sv, en));
+            let (sv, en) = notice.words.as_deref().map_or((&raise.sv, &raise.en), |(sv, en)| (sv, en));
             let (mut text, last) = if labels.english { (en.clone(), "Last at") } else { (sv.clone(), "Senast") };
             if let Some(whereabouts) = &notice.whereabouts {
                 let position = whereabouts.text(&labels.time_zone, notice.happened_at);

@@ -32,7 +32,7 @@ pub struct Notice {
     pub handed_over: bool,
     /// (Swedish, English) in place of the alarm's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub words: Option<(String, String)>,
+    pub words: Option<Box<(String, String)>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whereabouts: Option<Box<Whereabouts>>,
 }
@@ -98,8 +98,9 @@ pub enum Change {
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Alarms {
-    open: BTreeMap<AlarmId, Alarm>,
-    closed: VecDeque<Alarm>,
+    /// Boxed, and so are the closed ones: a hub holds many, and a tree's nodes are half empty.
+    open: BTreeMap<AlarmId, Box<Alarm>>,
+    closed: VecDeque<Box<Alarm>>,
     /// The newest open alarm of a device and cause: the one that a repeated cause may join.
     newest: BTreeMap<DeviceId, BTreeMap<String, AlarmId>>,
     /// Counts the changes of technical alarms: whoever sums them up sees that there is something new.
@@ -246,7 +247,7 @@ impl Alarms {
             told: Vec::new(),
         };
         self.newest.entry(raise.device.clone()).or_default().insert(raise.cause.clone(), raise.alarm.clone());
-        self.open.insert(raise.alarm.clone(), alarm);
+        self.open.insert(raise.alarm.clone(), Box::new(alarm));
         changes.push(Change::Owed { alarm: raise.alarm.clone(), notice: 0 });
         changes.push(receipt(raise, raise.restart, raise.seq, Rung::Stored, false));
     }
@@ -260,8 +261,8 @@ impl Alarms {
                 alarm.count = alarm.count.saturating_add(u32::from(join.home.is_none()));
                 alarm.over = false;
             }
-            JoinWhat::Cancel => alarm.cancelled = true,
             JoinWhat::Where => {}
+            JoinWhat::Cancel => alarm.cancelled = true,
             JoinWhat::Over => alarm.over = true,
         }
         if let Some((number, count)) = join.home {
@@ -283,7 +284,7 @@ impl Alarms {
             count: alarm.count,
             rung: Rung::Stored,
             handed_over: false,
-            words: join.words.clone(),
+            words: join.words.clone().map(Box::new),
             whereabouts: join.whereabouts.clone(),
         });
         alarm.steps.push(stored(at, number));
@@ -395,4 +396,18 @@ fn stored(at: i64, notice: u32) -> Step {
 
 fn receipt(raise: &Raise, restart: u32, seq: u64, rung: Rung, last: bool) -> Change {
     Change::Receipt { device: raise.device.clone(), alarm: raise.alarm.clone(), restart, seq, rung, last }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::care::facts::Device;
+
+    /// A hub holds thousands of these: what is large and rare in them stands in a box of its own.
+    #[test]
+    fn what_a_hub_holds_of_each_home_stays_small() {
+        let sizes = [size_of::<Alarm>(), size_of::<Notice>(), size_of::<Step>(), size_of::<Device>()];
+        eprintln!("alarm, notice, step, device: {sizes:?} bytes");
+        assert!(sizes.iter().zip([768, 120, 112, 576]).all(|(size, most)| *size <= most), "{sizes:?} bytes");
+    }
 }
