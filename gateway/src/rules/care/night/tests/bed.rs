@@ -49,8 +49,8 @@ fn a_bed_whose_clock_is_behind_is_judged_by_when_its_word_comes() {
         &[said(false, "2026-11-21 01:00"), said(true, "2026-11-21 01:20"), said(false, "2026-11-21 02:50")],
     );
     story.at("11:00");
-    assert_eq!(story.told(), ["03:20 care absence", "04:20 life absence-life"]);
-    assert_eq!(story.words()[0].0, "Inte i sängen på 30 minuter. Lämnade den 02:50.");
+    assert_eq!(story.told(), ["00:45 care bed-dark", "02:55 over", "03:20 care absence", "04:20 life absence-life"]);
+    assert_eq!(story.words()[2].0, "Inte i sängen på 30 minuter. Lämnade den 02:50.");
 }
 
 #[test]
