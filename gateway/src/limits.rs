@@ -102,6 +102,12 @@ pub const RECEIPT_EXPIRES_MS: i64 = 60 * 60 * 1_000;
 /// An event stamped further ahead of the gateway's clock than this, in milliseconds, is marked clock-suspect.
 pub const FUTURE_TOLERANCE_MS: i64 = 5_000;
 
+/// A device that has been connected, or heard with its uptime, for longer than this, in milliseconds, has told what waited during an outage: an
+/// event that is late after that shows that its clock is behind. Longer: a night is judged by a wrong clock for as long. Shorter: a slow
+/// delivery of much that had waited is taken for a wrong clock, and judged as if it happened now. Source: our choice; the firmware's whole
+/// outbox goes in seconds.
+pub const CLOCK_PROOF_MS: i64 = 600_000;
+
 /// An event that happened longer ago than this when it was stored, in milliseconds, is stamped as delayed.
 /// 30 s is the longest time an alarm may take over a working path (EN 50136 practice, DESIGN §7).
 pub const DELAYED_MS: i64 = 30_000;
@@ -351,6 +357,11 @@ pub const SETTLED_MAX: usize = 8_192;
 /// What people in a home did, for one hub that has not heard it yet. Beyond: the oldest is let go and logged; that alarm stays open at the
 /// hub until somebody closes it there. About 300 bytes each. Source: our choice; weeks of a busy home without its hub.
 pub const ACTS_OWED_MAX: usize = 4_096;
+
+/// Closes of one home that a hub keeps for alarms it has not heard of yet. Beyond: the oldest is let go, and that alarm stays open at the
+/// hub, should it still come, until somebody closes it there. About 150 bytes each. Source: our choice; they overtake each other within seconds,
+/// and a home that never tells its alarms here leaves no more than these.
+pub const EARLY_CLOSES_PER_HOME_MAX: usize = 8;
 
 /// Things beside alarms that one receiver is sent at once. More: an alarm's answer waits behind theirs on the same connection;
 /// fewer: what waited through an outage takes longer.

@@ -116,6 +116,51 @@ fn a_hub_that_dies_and_comes_back_loses_nothing_and_raises_nothing_twice() {
 }
 
 #[test]
+fn what_the_hubs_staff_close_while_the_home_restarts_is_closed_at_home_and_mutes_nothing_later() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let hub = Home::init();
+    hub.edit(|config| config["gateway"]["role"] = value("hub"));
+    let home = home_of(&hub, "gw-0007");
+    home.device("p2", "pendant");
+    let upstairs = Gateway::start(&hub);
+    let mut downstairs = Gateway::start(&home);
+    let low = |device: &str, seq: u64| {
+        let event = format!(r#"{{"v":1,"restart":1,"seq":{seq},"event":{{"battery":{{"percent":5,"low":true}}}}}}"#);
+        let published = mosquitto_pub(&home, device, MqttVersion::V5, &format!("vaka/v1/{device}/event"), &event);
+        assert_eq!(published.code, 0, "{published:?}\n{}", downstairs_tail(&home));
+    };
+    let of = |device: &'static str| {
+        move |row: &serde_json::Value| {
+            row["cause"] == "battery" && (row["device"] == device || row["home"]["device"] == device)
+        }
+    };
+    let mut there = Vec::new();
+    for device in ["p1", "p2"] {
+        low(device, 1);
+        there.push(upstairs.wait_alarm("the battery at the hub", of(device)));
+        hub.vaka(&["alarm", "claim", id_of(there.last().expect("one")), "--by", "anna"]).ok();
+        downstairs.wait_alarm("claimed at the home", |row| of(device)(row) && row["rung"] == "claimed");
+    }
+    // One is closed while the home's gateway stands still, the other once it is there again.
+    downstairs.kill();
+    hub.vaka(&["alarm", "close", id_of(&there[0]), "--by", "anna"]).ok();
+    downstairs.restart();
+    let open = |home: &Home, device: &'static str| home.alarms().into_iter().find(of(device));
+    let is_gone =
+        |device| eventually("closed at the home", || downstairs.tail(), || open(&home, device).is_none().then_some(()));
+    is_gone("p1");
+    hub.vaka(&["alarm", "close", id_of(&there[1]), "--by", "anna"]).ok();
+    is_gone("p2");
+    assert!(open(&hub, "p1").is_none() && open(&hub, "p2").is_none(), "asking raised nothing: {:?}", hub.alarms());
+    for device in ["p1", "p2"] {
+        low(device, 2);
+        upstairs.wait_alarm("the same cause is an alarm again", of(device));
+    }
+}
+
+#[test]
 fn what_people_in_the_home_do_is_known_at_the_hub_also_when_it_was_away() {
     if lacks(&["sipp", "mosquitto_pub"]) {
         return;
@@ -153,6 +198,36 @@ fn what_people_in_the_home_do_is_known_at_the_hub_also_when_it_was_away() {
     let acts: Vec<_> = hub.records("act").iter().filter(by_the_home).map(|act| act["act"].clone()).collect();
     assert_eq!(acts, ["claim", "close", "close"], "each once, however often it was told");
     assert_eq!(centre.wait_alarms(2).len(), 2);
+}
+
+#[test]
+fn a_close_that_overtakes_its_alarm_on_the_way_to_the_hub_settles_it_there() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let hub = Home::init();
+    hub.edit(|config| config["gateway"]["role"] = value("hub"));
+    hub.device("gw-0007", "gateway");
+    let mut upstairs = Gateway::start(&hub);
+    let tell = |seq: u64, alarm: &str, more: &str| {
+        let event = format!(
+            r#"{{"v":1,"restart":0,"seq":{seq},"event":{{"alarm":{{"alarm":"{alarm}","lane":"care","cause":"dose","number":0,"happened_at":1795000000000,{more}}}}}}}"#
+        );
+        let published = mosquitto_pub(&hub, "gw-0007", MqttVersion::V5, "vaka/v1/gw-0007/event", &event);
+        assert_eq!(published.code, 0, "{published:?}");
+    };
+    tell(90, "a1", r#""rung":"closed","by":"anna""#);
+    upstairs.kill();
+    upstairs.restart();
+    tell(1, "a1", r#""what":"raise","count":1,"text":"Dos""#);
+    tell(2, "a2", r#""what":"raise","count":1,"text":"Dos""#);
+    let open = upstairs.wait_alarm("the other alarm", |row| row["rule"] == "homes");
+    assert_eq!(open["home"]["alarm"], "a2", "that one nobody has closed");
+    assert_eq!(hub.alarms_not_technical().len(), 1);
+    let all = hub.vaka(&["alarm", "list", "--all", "--json"]).ok().rows();
+    let closed = all.iter().find(|row| row["home"]["alarm"] == "a1").expect("it is not forgotten");
+    let shown = hub.vaka(&["alarm", "show", id_of(closed), "--json"]).ok().rows().remove(0);
+    assert_eq!(shown["closed_by"], "gw-0007: anna", "{shown}");
 }
 
 #[test]

@@ -51,6 +51,7 @@ fn play(story: &Story, restarts: bool) -> Vec<(i64, String)> {
         match &line.what {
             Step::Event { device, event, at } => rehearsal.late(device, event, *at),
             Step::Alive { device, online } => rehearsal.alive(device, *online),
+            Step::Refused { device } => rehearsal.refused(device),
             Step::Done { device } => {
                 let pushed = rehearsal.care.dose.dispenser(device).and_then(|known| known.pushed.as_ref());
                 let id = pushed.unwrap_or_else(|| panic!("line {}: no schedule was sent", line.number)).id;

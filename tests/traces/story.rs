@@ -20,6 +20,10 @@ pub enum Step {
         device: DeviceId,
         online: bool,
     },
+    /// There is no room for what it says.
+    Refused {
+        device: DeviceId,
+    },
     /// The dispenser carries out the schedule that it was sent last.
     Done {
         device: DeviceId,
@@ -152,6 +156,7 @@ fn step(zone: &TimeZone, now: DateTime, words: &[&str]) -> Result<Step, String> 
         ["close", rule, cause] => Step::Close { rule: rule.into(), cause: cause.into() },
         ["online", id] => Step::Alive { device: device(id)?, online: true },
         ["offline", id] => Step::Alive { device: device(id)?, online: false },
+        ["refused", id] => Step::Refused { device: device(id)? },
         ["late", ref rest @ ..] => {
             let (happened, rest) = match rest.first().and_then(|word| word.parse::<Date>().ok()) {
                 Some(date) => (instant(zone, date, rest.get(1).ok_or("late: no time after the date")?)?, &rest[2..]),

@@ -27,6 +27,7 @@ pub fn told(decision: &Decision, rehearsal: &Rehearsal, zone: &TimeZone) -> Opti
                 JoinWhat::Again => "again",
                 JoinWhat::Cancel => "cancel",
                 JoinWhat::Over => "over",
+                JoinWhat::Where => "where",
             };
             format!("{what} {} {}", alarm.raise.rule, alarm.raise.cause)
         }

@@ -10,7 +10,7 @@ use vaka_protocol::{AlarmId, Rung};
 use super::{AlarmCommand, Exit, Failure, local_time, print_json, print_line};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::journal::record::{Act, ActWhat};
+use crate::journal::record::{Act, ActWhat, CloseOutcome};
 use crate::pipeline::control::{self, Request};
 use crate::pipeline::keeper::{Ask, Input, Keeper};
 use crate::pipeline::view::{self, AlarmRow, Labels};
@@ -21,8 +21,11 @@ pub fn run(command: AlarmCommand, config: &Path) -> Result<Exit, Failure> {
     match command {
         AlarmCommand::List { all, json } => list(&config, all, json),
         AlarmCommand::Show { id, json } => show(&config, &id, json),
-        AlarmCommand::Claim { id, by } => act(&config, &id, ActWhat::Claim, by, String::new()),
-        AlarmCommand::Close { id, by, note } => act(&config, &id, ActWhat::Close, by, note.unwrap_or_default()),
+        AlarmCommand::Claim { id, by } => act(&config, &id, ActWhat::Claim, by, String::new(), None),
+        AlarmCommand::Close { id, by, note, outcome } => {
+            let outcome = outcome.as_deref().and_then(CloseOutcome::named);
+            act(&config, &id, ActWhat::Close, by, note.unwrap_or_default(), outcome)
+        }
     }
 }
 
@@ -90,7 +93,19 @@ fn what(row: &AlarmRow) -> String {
         (open && row.handed_over, ", person not confirmed"),
     ];
     said.extend(marks.iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| *mark));
+    if let Some(outcome) = row.outcome {
+        said.push_str(&format!(", {}", came_to(outcome)));
+    }
     said
+}
+
+fn came_to(outcome: CloseOutcome) -> &'static str {
+    match outcome {
+        CloseOutcome::Helped => "helped",
+        CloseOutcome::False => "false alarm",
+        CloseOutcome::Technical => "technical",
+        CloseOutcome::HandedOver => "handed over",
+    }
 }
 
 fn show(config: &Config, id: &str, json: bool) -> Result<Exit, Failure> {
@@ -165,16 +180,23 @@ fn print_why(found: &Value, zone: &TimeZone) -> Result<(), Failure> {
     Ok(())
 }
 
-fn act(config: &Config, id: &str, act: ActWhat, by: Option<String>, note: String) -> Result<Exit, Failure> {
+fn act(
+    config: &Config,
+    id: &str,
+    act: ActWhat,
+    by: Option<String>,
+    note: String,
+    outcome: Option<CloseOutcome>,
+) -> Result<Exit, Failure> {
     let word = if act == ActWhat::Claim { "claim" } else { "close" };
     let attempt = format!("{word} alarm {id}");
     let alarm = alarm_id(id, &attempt)?;
     let by =
         by.or_else(|| std::env::var("USER").ok()).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into());
-    let request = Request::Act { alarm: alarm.clone(), act, by: by.clone(), note: note.clone() };
+    let request = Request::Act { alarm: alarm.clone(), act, by: by.clone(), note: note.clone(), outcome };
     let answer = match control::request(&config.journal.dir, &request) {
         Some(answer) => answer,
-        None => on_the_journal(config, Act::new(alarm, act, by, note), &attempt)?,
+        None => on_the_journal(config, Act { outcome, ..Act::new(alarm, act, by, note) }, &attempt)?,
     };
     let row: Value = answer.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?;
     print_line(&format!(
@@ -231,6 +253,14 @@ mod tests {
     fn a_home_lists_its_own_as_before() {
         let row = row(json!({"count": 2, "delayed": true, "cancelled": true}));
         assert_eq!((place(&row), what(&row)), ("p1".into(), "button ×2, delayed, taken back".into()));
+    }
+
+    #[test]
+    fn what_it_came_to_stands_in_the_list_and_an_unmarked_one_says_nothing() {
+        for (word, said) in [("false", "button, false alarm"), ("handed-over", "button, handed over")] {
+            assert_eq!(what(&row(json!({"rung": "closed", "outcome": word}))), said);
+        }
+        assert_eq!(what(&row(json!({"rung": "closed"}))), "button");
     }
 
     #[test]

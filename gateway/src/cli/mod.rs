@@ -24,6 +24,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigError, Warning};
 use crate::demo::street::HOMES_MAX;
+use crate::journal::record::CloseOutcome;
 
 /// The gateway in a care recipient's home: every event on disk before it is acknowledged, every alarm taken to a person.
 #[derive(Debug, Parser)]
@@ -143,12 +144,15 @@ pub enum AlarmCommand {
         by: Option<String>,
     },
     /// Say that it is over; only a person can
-    #[command(after_help = "Example:\n  vaka alarm close 4f2a --by anna --note \"helped up, unhurt\"")]
+    #[command(after_help = "Example:\n  vaka alarm close 4f2a --by anna --outcome helped --note \"helped up, unhurt\"")]
     Close {
         id: String,
         /// Who [default: the user name]
         #[arg(long, value_name = "NAME")]
         by: Option<String>,
+        /// What it came to; `vaka report` counts them
+        #[arg(long, value_parser = CloseOutcome::ALL.map(CloseOutcome::as_str))]
+        outcome: Option<String>,
         /// What was found and done
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,

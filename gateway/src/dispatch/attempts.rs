@@ -229,6 +229,16 @@ impl Ledger {
         report
     }
 
+    /// A notice of an alarm that is still open and that this receiver has had: its later word on it is understood, and nothing is sent.
+    pub fn know(&mut self, notice: &Notice, receiver: &str) {
+        if self.references.contains_key(&notice.reference) || self.past.contains_key(&notice.reference) {
+            return;
+        }
+        let rungs = [Rung::Sent, Rung::Received].into_iter().chain(notice.accepted.then_some(Rung::Accepted));
+        let told = rungs.map(|rung| (receiver.to_owned(), rung)).collect();
+        self.remember(notice.reference.clone(), Past { key: (notice.alarm.clone(), notice.number), told });
+    }
+
     /// Lanes that have room again for what had to wait in the journal.
     pub fn has_room(&mut self) -> Vec<Report> {
         let owed = &self.owed;
@@ -666,8 +676,11 @@ impl Ledger {
 
     fn finish(&mut self, key: &Key) {
         let Some(owed) = self.take_out(key) else { return };
-        let reference = owed.notice.reference.clone();
-        self.past.insert(reference.clone(), Past { key: key.clone(), told: owed.told });
+        self.remember(owed.notice.reference.clone(), Past { key: key.clone(), told: owed.told });
+    }
+
+    fn remember(&mut self, reference: String, past: Past) {
+        self.past.insert(reference.clone(), past);
         self.past_order.push_back(reference);
         if self.past_order.len() > PAST_NOTICES_MAX
             && let Some(oldest) = self.past_order.pop_front()

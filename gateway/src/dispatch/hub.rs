@@ -304,8 +304,16 @@ impl Link {
             let taken = Err(Failure::NotConnected(self.refusal.clone()));
             return self.tell(LinkEvent::Parcel { id, taken }).await;
         };
+        let mut asked = None;
         let payload = match &parcel.what {
             ParcelWhat::Act(act) => beside::of_act(act),
+            ParcelWhat::Known(notice) => {
+                let sender = &self.context.sender;
+                let (seq, payload) = event(notice, sender.controller_id.as_str(), sender.caller.as_deref());
+                self.known.add(seq, &notice.reference);
+                asked = Some(seq);
+                payload
+            }
             ParcelWhat::Health(word) => beside::of_health(word),
             ParcelWhat::Telemetry(word) => beside::of_telemetry(word),
         };
@@ -315,6 +323,11 @@ impl Link {
             return self.tell(LinkEvent::Parcel { id, taken }).await;
         }
         self.parcels.insert(self.parcels_sent, (id, Instant::now() + Duration::from_millis(PARCEL_MS_MAX)));
+        if let Some(seq) = asked
+            && let Some((rung, last, id)) = self.early.remove(&seq)
+        {
+            self.receipt(seq, rung, last, id).await;
+        }
     }
 
     /// Hands over what the connection has room for, most urgent first, the newest of life before the others.

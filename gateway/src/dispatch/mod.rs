@@ -356,7 +356,12 @@ impl Actor {
                 let room = self.ledger.has_room();
                 self.report(room);
             }
-            Command::Pass(parcel) => self.parcels.pass(*parcel),
+            Command::Pass(parcel) => {
+                if let ParcelWhat::Known(notice) = &parcel.what {
+                    self.ledger.know(notice, &parcel.receiver);
+                }
+                self.parcels.pass(*parcel);
+            }
             Command::Reconfigure(config) => self.reconfigure(config),
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{AlarmId, DeviceId, Event, Lane};
 
+use super::Notice;
 use super::backoff::{Dice, Pace, next_wait_ms};
 use super::config::ReceiverKind;
 use crate::journal::record::ActWhat;
@@ -28,6 +29,8 @@ pub struct Parcel {
 pub enum ParcelId {
     /// Number of the act's record.
     Act(u64),
+    /// Made from the notice's reference.
+    Known(u64),
     /// Counts up: a newer one stands in place of an older.
     Health(u64),
     /// The record that it stands in, and its place there.
@@ -43,6 +46,8 @@ impl ParcelId {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ParcelWhat {
     Act(HomeAct),
+    /// What a hub was told of an alarm that is still open, said again: it answers with how the alarm stands there.
+    Known(Box<Notice>),
     Health(HealthWord),
     Telemetry(Box<TelemetryWord>),
 }
@@ -261,6 +266,7 @@ mod tests {
                 by: "anna".into(),
                 at: 0,
             }),
+            ParcelId::Known(_) => ParcelWhat::Known(Box::new(crate::dispatch::tests::notice("a1", 0))),
             ParcelId::Health(_) => {
                 ParcelWhat::Health(HealthWord { faults: 0, text: String::new(), lane: Lane::Telemetry, at: 0 })
             }

@@ -41,6 +41,8 @@ pub struct Parsed {
     pub identity: Option<(u32, u64)>,
     /// UTC milliseconds by the device's clock.
     pub at: Option<i64>,
+    /// Since the device started, when it happened.
+    pub uptime_ms: Option<u64>,
     pub encoding: Encoding,
     pub events: Vec<Event>,
     /// Capability and value that nobody can classify: they go to a person.
@@ -82,6 +84,7 @@ pub fn read(payload: &[u8], via: Option<&Via>) -> Result<Parsed, Unreadable> {
         return Ok(Parsed {
             identity: None,
             at: None,
+            uptime_ms: None,
             encoding: Encoding::Json,
             events: adapted.events,
             unknown: adapted.unknown,
@@ -94,6 +97,7 @@ pub fn read(payload: &[u8], via: Option<&Via>) -> Result<Parsed, Unreadable> {
     Ok(Parsed {
         identity: message.identity(),
         at: message.at,
+        uptime_ms: message.uptime_ms,
         encoding: if is_text { Encoding::Json } else { Encoding::Cbor },
         events: vec![message.event],
         unknown: Vec::new(),

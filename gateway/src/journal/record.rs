@@ -349,6 +349,8 @@ pub enum JoinWhat {
     Cancel,
     /// The cause is over (smoke gone, mains back); the alarm stays open.
     Over,
+    /// Its device has answered where it is.
+    Where,
 }
 
 /// A rung of the ladder was reached by one notice of an alarm.
@@ -385,12 +387,49 @@ pub struct Act {
     /// At a hub: done in the home, after its telling of this number. What was told up to there is no news any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_up_to: Option<u32>,
+    /// What it came to, where whoever closed it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<CloseOutcome>,
 }
 
 impl Act {
     /// What a person does here.
     pub fn new(alarm: AlarmId, act: ActWhat, by: String, note: String) -> Self {
-        Self { alarm, act, by, note, tell: Vec::new(), told_up_to: None }
+        Self { alarm, act, by, note, tell: Vec::new(), told_up_to: None, outcome: None }
+    }
+}
+
+/// What an alarm came to, in the words of whoever closed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CloseOutcome {
+    /// Somebody needed help and got it.
+    Helped,
+    /// Nothing had happened.
+    False,
+    /// A device or the gateway was at fault, or was only tried out.
+    Technical,
+    /// Somebody else goes on with it: the ambulance, the day shift, a relative.
+    HandedOver,
+}
+
+impl CloseOutcome {
+    pub const ALL: [CloseOutcome; 4] =
+        [CloseOutcome::Helped, CloseOutcome::False, CloseOutcome::Technical, CloseOutcome::HandedOver];
+
+    /// The word of the command line, the records and the board.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CloseOutcome::Helped => "helped",
+            CloseOutcome::False => "false",
+            CloseOutcome::Technical => "technical",
+            CloseOutcome::HandedOver => "handed-over",
+        }
+    }
+
+    /// The outcome that is called so.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
     }
 }
 

@@ -19,7 +19,7 @@ use super::view;
 use crate::dispatch::Dispatcher;
 use crate::ingest::inbox::Inbox;
 use crate::ingest::session::Hall;
-use crate::journal::record::{Act, ActWhat};
+use crate::journal::record::{Act, ActWhat, CloseOutcome};
 
 /// Longest request line, in bytes.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
@@ -38,6 +38,8 @@ pub enum Request {
         act: ActWhat,
         by: String,
         note: String,
+        #[serde(default)]
+        outcome: Option<CloseOutcome>,
     },
     Stat,
     Doses,
@@ -125,9 +127,9 @@ async fn ask(request: Request, inbox: &Inbox<Input>, hall: &Hall, dispatcher: &D
             put(Ask::Show { alarm: alarm.clone(), reply });
             answer.await.map_err(gone)?.ok_or_else(|| format!("there is no alarm {alarm}"))
         }
-        Request::Act { alarm, act, by, note } => {
+        Request::Act { alarm, act, by, note, outcome } => {
             let (reply, answer) = oneshot::channel();
-            put(Ask::Act { act: Act::new(alarm, act, by, note), reply });
+            put(Ask::Act { act: Act { outcome, ..Act::new(alarm, act, by, note) }, reply });
             serde_json::to_value(answer.await.map_err(gone)??).map_err(|e| e.to_string())
         }
         Request::Doses => {

@@ -17,10 +17,12 @@ use crate::journal::Header;
 use crate::journal::record::{Decision, EventRecord, Fault, Record};
 use crate::limits::RECEIPT_EXPIRES_MS;
 use crate::rules::alarms::{Alarms, Change};
+use crate::rules::care::clocks::Stamp;
 use crate::rules::care::moment::At;
 use crate::rules::care::{Care, Sight};
-use crate::rules::trigger::time_of;
-use crate::rules::{Paths, gateway_part};
+use crate::rules::homes::EarlyCloses;
+use crate::rules::trigger::time_by;
+use crate::rules::{Happening, Paths, gateway_part};
 
 /// What is known of a device from its own records.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -67,6 +69,9 @@ pub struct State {
     /// What people here did and a hub has not heard yet.
     #[serde(default)]
     pub passing: Passing,
+    /// At a hub: what people in a home closed before it was told here.
+    #[serde(default)]
+    pub early: EarlyCloses,
     /// Telemetry that receivers are still to get.
     #[serde(default)]
     pub streams: Streams,
@@ -126,6 +131,9 @@ impl State {
                 if self.passing.apply_act(header, act, &self.alarms) {
                     outcomes.push(Outcome::Pass(header.seq));
                 }
+                if let Some(alarm) = self.alarms.get(&act.alarm) {
+                    self.early.acted(alarm);
+                }
                 self.alarms.apply_act(act, at, &mut changes);
             }
             Record::Told(told) => self.passing.apply_told(told),
@@ -136,7 +144,12 @@ impl State {
                 self.care.alive(&alive.device, alive.online, recorded(header));
             }
             Record::Quarantine(quarantine) => self.seen(&quarantine.device, at).quarantined += 1,
-            Record::Refusal(refusal) => *self.refused.entry(refusal.lane).or_default() += refusal.count,
+            Record::Refusal(refusal) => {
+                *self.refused.entry(refusal.lane).or_default() += refusal.count;
+                if refusal.lane == Lane::Telemetry {
+                    self.care.refused(&refusal.device, recorded(header));
+                }
+            }
             Record::Path(path) => self.reach.apply(path, header.seq, at),
             Record::Boot(_) => self.care.started(recorded(header)),
             Record::Release(release) => self.care.dose.release(release, recorded(header)),
@@ -160,7 +173,18 @@ impl State {
         let Some(parsed) = parsed else { return };
         seen.encoding = parsed.encoding;
         self.streams.count(parsed);
+        let recorded = recorded(header);
+        let behind_ms = match parsed.of {
+            None => {
+                let stamp = Stamp { restart: event.restart, uptime_ms: parsed.uptime_ms, at: parsed.at };
+                self.care.tell_time(&event.device, &stamp, recorded)
+            }
+            // By another device's clock.
+            Some(_) => 0,
+        };
+        let happening = happening(event, parsed, behind_ms);
         for event_read in &parsed.events {
+            self.early.see(&self.alarms, &happening, event_read);
             match event_read {
                 Event::Done { id, .. } => self.commands.done(&event.device, *id),
                 Event::Health { ok, faults, text, .. } => {
@@ -178,8 +202,7 @@ impl State {
             if parsed.of.is_some() {
                 continue;
             }
-            let recorded = recorded(header);
-            let time = time_of(parsed.at, header.wall_ms);
+            let time = time_by(parsed.at, header.wall_ms, behind_ms);
             self.care.see(&Sight {
                 device: &event.device,
                 restart: event.restart,
@@ -250,6 +273,22 @@ impl State {
         let message = CommandMessage::new(Commands::id(header.seq, index), expires_at, command);
         self.commands.issue(&device, message.clone(), header.wall_ms);
         outcomes.push(Outcome::Command { device, message: Box::new(message) });
+    }
+}
+
+/// An event record and what was read from it, as the rules see it.
+pub fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed, behind_ms: i64) -> Happening<'a> {
+    Happening {
+        device: &event.device,
+        enrolment: event.enrolment,
+        restart: event.restart,
+        seq: event.seq,
+        at: parsed.at,
+        behind_ms,
+        events: &parsed.events,
+        unknown: &parsed.unknown,
+        conflict: event.conflict,
+        of: parsed.of.as_ref(),
     }
 }
 

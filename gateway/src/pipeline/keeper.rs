@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 use vaka_protocol::{AlarmId, Command, CommandMessage, DeviceId, Event, Lane, Rung};
 
-use super::fold::{Outcome, State};
+use super::fold::{Outcome, State, happening};
 use super::health::Health;
 use super::homes::Homes;
 use super::restore::{self, Restored};
@@ -21,7 +21,7 @@ use super::shortage::{Room, Shortage};
 use super::streams::{Desk, Window};
 use super::view::{self, AlarmRow, Labels};
 use crate::clock::{Clock, Confidence};
-use crate::dispatch::{Dispatcher, Report};
+use crate::dispatch::{self, Dispatcher, Report};
 use crate::ingest::inbox::Rank;
 use crate::ingest::quota::Shares;
 use crate::ingest::window::Verdict;
@@ -31,7 +31,7 @@ use crate::journal::record::{
 };
 use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
-use crate::rules::alarms::{Alarm, Change};
+use crate::rules::alarms::{Alarm, Change, Notice};
 use crate::rules::care::agreed::Agreed;
 use crate::rules::care::dose::rows::{self, DoseRow};
 use crate::rules::care::moment::Moment;
@@ -309,6 +309,10 @@ impl Keeper {
         }
         self.tell_floods();
         for (record, lane) in self.shortage.refusals(&self.room, &self.shares, stops) {
+            // What it said before is no evidence any more.
+            if let Record::Refusal(refusal) = &record {
+                self.watch.stirred(&refusal.device);
+            }
             self.append(record, lane);
         }
         self.save_streams();
@@ -443,7 +447,8 @@ impl Keeper {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         let Record::Event(event) = &record else { return };
         self.restored.state.apply_event(&header, event, Some(parsed));
-        let is_told = self.judge(&header, rules::What::Event(happening(event, parsed)));
+        let happening = happening(event, parsed, self.restored.state.care.facts.behind_ms(&event.device));
+        let is_told = self.judge(&header, rules::What::Event(happening));
         for read in &parsed.events {
             self.watch.heard(&event.device, read);
         }
@@ -451,7 +456,7 @@ impl Keeper {
             self.watch.heard(&via.bridge, &Event::Alive {});
         }
         self.watch_over();
-        self.act_for_homes(&happening(event, parsed));
+        self.act_for_homes(&happening);
         // Old news, or of an alarm that somebody has: it raised nothing here, and the home waits for an answer all the same.
         if !is_told {
             self.repeat_receipt(&event.device, enrolment, restart, seq, parsed);
@@ -472,6 +477,7 @@ impl Keeper {
             restart,
             seq,
             at: parsed.at,
+            behind_ms: 0,
             events: &parsed.events,
             unknown: &parsed.unknown,
             conflict: false,
@@ -534,9 +540,10 @@ impl Keeper {
                     info!(alarm.id = %alarm, by, "a person's act of an earlier call; a later one is on its way");
                     return;
                 }
-                let act = Act::new(alarm, act, by, String::new());
                 // Said again by the receiver, or claimed here meanwhile: nothing new.
-                if let Ok(lane) = self.check_act(&act) {
+                let is_claimed = act == ActWhat::Claim && known.is_some_and(Alarm::is_claimed);
+                let act = Act::new(alarm, act, by, String::new());
+                if !is_claimed && let Ok(lane) = self.check_act(&act) {
                     let alarm = act.alarm.clone();
                     self.append_unrepeatable(Record::Act(self.with_hubs(act, lane)), lane);
                     self.stir(&alarm);
@@ -715,8 +722,10 @@ impl Keeper {
             }
             Record::Event(event) => {
                 if let Ok(parsed) = crate::ingest::payload::read(&event.payload, event.via.as_ref()) {
-                    self.judge(header, rules::What::Event(happening(event, &parsed)));
-                    self.act_for_homes(&happening(event, &parsed));
+                    let behind_ms = self.restored.state.care.facts.behind_ms(&event.device);
+                    let happening = happening(event, &parsed, behind_ms);
+                    self.judge(header, rules::What::Event(happening));
+                    self.act_for_homes(&happening);
                 }
             }
             _ => {}
@@ -817,14 +826,20 @@ impl Keeper {
 
     fn owe(&self, alarm: &AlarmId, number: u32) {
         let Some(dispatcher) = &self.dispatcher else { return };
-        let Some(alarm) = self.restored.state.alarms.get(alarm) else { return };
+        // Taken in the batch that raised it: there is nobody to be told any more.
+        let Some(alarm) = self.restored.state.alarms.get(alarm).filter(|alarm| !alarm.is_claimed()) else { return };
         if let Some(notice) = alarm.notice(number) {
-            dispatcher.owe(view::notice(alarm, notice, &self.labels));
+            dispatcher.owe(self.notice(alarm, notice));
         }
+    }
+
+    pub(super) fn notice(&self, alarm: &Alarm, notice: &Notice) -> dispatch::Notice {
+        view::notice(alarm, notice, &self.labels)
     }
 
     fn owe_everything(&self) {
         self.pass_on_everything();
+        self.ask_hubs();
         Lane::ALL.iter().for_each(|lane| self.owe_lane(*lane));
     }
 
@@ -840,7 +855,7 @@ impl Keeper {
             (rank, alarm.id().clone(), notice.number)
         });
         for (alarm, notice) in owed {
-            dispatcher.owe(view::notice(alarm, notice, &self.labels));
+            dispatcher.owe(self.notice(alarm, notice));
         }
     }
 
@@ -904,20 +919,6 @@ impl Keeper {
             self.judge_record(&header, record);
         }
         Ok(self.restored.journal.commit()?)
-    }
-}
-
-fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed) -> Happening<'a> {
-    Happening {
-        device: &event.device,
-        enrolment: event.enrolment,
-        restart: event.restart,
-        seq: event.seq,
-        at: parsed.at,
-        events: &parsed.events,
-        unknown: &parsed.unknown,
-        conflict: event.conflict,
-        of: parsed.of.as_ref(),
     }
 }
 

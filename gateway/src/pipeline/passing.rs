@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
-use vaka_protocol::Lane;
+use vaka_protocol::{Lane, Rung};
 
+use super::fold::State;
 use super::keeper::Keeper;
 use crate::dispatch::{HomeAct, Parcel, ParcelId, ParcelWhat};
 use crate::journal::Header;
 use crate::journal::record::{Act, Record, Told};
-use crate::limits::ACTS_OWED_MAX;
-use crate::rules::alarms::Alarms;
+use crate::limits::{ACTS_OWED_MAX, PAST_NOTICES_MAX};
+use crate::rules::alarms::{Alarm, Alarms, Step};
 use crate::rules::{Happening, homes};
 
 /// By receiver, then by the number of the act's record: what it has not heard yet.
@@ -74,6 +75,11 @@ impl Passing {
     }
 }
 
+fn number_of(reference: &str) -> u64 {
+    let hash = ring::digest::digest(&ring::digest::SHA256, reference.as_bytes());
+    hash.as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 impl Keeper {
     /// With the hubs that know the alarm, but for the one whose people did it.
     pub(super) fn with_hubs(&self, act: Act, lane: Lane) -> Act {
@@ -88,7 +94,9 @@ impl Keeper {
             return;
         }
         for event in happening.events {
-            let Some(act) = homes::act(&self.restored.state.alarms, happening, event) else { continue };
+            let State { alarms, early, .. } = &self.restored.state;
+            let act = homes::act(alarms, happening, event).or_else(|| early.act(alarms, happening, event));
+            let Some(act) = act else { continue };
             if let Ok(lane) = self.check_act(&act) {
                 self.append(Record::Act(self.with_hubs(act, lane)), lane);
             }
@@ -101,7 +109,7 @@ impl Keeper {
                 self.append_unrepeatable(Record::Told(Told { receiver, acts: vec![act] }), Lane::Technical);
             }
             // Told anew at every start.
-            ParcelId::Health(_) => {}
+            ParcelId::Known(_) | ParcelId::Health(_) => {}
             ParcelId::Telemetry(record, index) => self.telemetry_taken(&receiver, record, index),
         }
     }
@@ -127,5 +135,31 @@ impl Keeper {
     pub(super) fn pass_on_everything(&self) {
         let Some(dispatcher) = &self.dispatcher else { return };
         self.restored.state.passing.parcels(None).for_each(|parcel| dispatcher.pass(parcel));
+    }
+
+    /// Alarms that are open and owed to nobody: a hub that has them is asked how they stand there. Its people may have closed one while
+    /// this gateway was not there to hear it, and what they do from now on is understood.
+    pub(super) fn ask_hubs(&self) {
+        let Some(dispatcher) = &self.dispatcher else { return };
+        self.open_at_hubs().for_each(|parcel| dispatcher.pass(parcel));
+    }
+
+    pub(super) fn open_at_hubs(&self) -> impl Iterator<Item = Parcel> {
+        let of_alarm = |alarm: &Alarm| {
+            let newest = alarm.notices.last().filter(|newest| alarm.is_claimed() || newest.handed_over)?;
+            let hubs = self.home.hubs.get(&alarm.raise.lane)?;
+            let has_it = |hub: &&String| {
+                let of_it = |step: &&Step| step.notice == newest.number && step.receiver == **hub;
+                alarm.steps.iter().filter(of_it).any(|step| step.rung >= Rung::Received)
+            };
+            let told = self.notice(alarm, newest);
+            let parcel = |hub: &String| Parcel {
+                receiver: hub.clone(),
+                id: ParcelId::Known(number_of(&told.reference)),
+                what: ParcelWhat::Known(Box::new(told.clone())),
+            };
+            Some(hubs.iter().filter(has_it).map(parcel).collect::<Vec<_>>())
+        };
+        self.restored.state.alarms.open().filter_map(of_alarm).flatten().take(PAST_NOTICES_MAX)
     }
 }

@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tokio::sync::{mpsc, oneshot};
-use vaka_protocol::{DeviceId, Lane, Rung};
+use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
 
 use self::paths::{FIBRE, MOBILE, home_with_lamp};
 use super::keeper::{Ask, Input, Keeper};
 use super::restore;
 use super::view::{AlarmRow, Labels};
-use crate::clock::ManualClock;
+use crate::clock::{Clock, ManualClock};
 use crate::dispatch::Report;
 use crate::ingest::roster::{Listed, Peer, Roster};
 use crate::ingest::{PublishReason, ToSession, What, admission};
-use crate::journal::record::{Act, ActWhat, EventRecord, Record};
+use crate::journal::record::{Act, ActWhat, CloseOutcome, EventRecord, Record};
 use crate::journal::{Journal, Options, Stamp};
 use crate::limits;
 use crate::rules::Home;
@@ -191,6 +191,68 @@ fn only_one_person_has_an_alarm_and_nobody_closes_it_twice() {
     assert!(bench.act(&row, ActWhat::Close, "anna").expect_err("closed already").contains("closed by anna"));
     bench.press("p1", 2);
     assert_eq!(bench.rows().len(), 2, "closing mutes nothing");
+}
+
+#[test]
+fn what_an_alarm_came_to_stands_in_the_record_of_its_close_and_survives_a_restart() {
+    let mut bench = Bench::new();
+    bench.press("p1", 1);
+    bench.press("p2", 1);
+    for (row, outcome) in bench.rows().iter().zip([Some(CloseOutcome::False), None]) {
+        let act = Act::new(row.id.clone(), ActWhat::Close, "anna".into(), String::new());
+        let (reply, mut answer) = oneshot::channel();
+        bench.keeper().run_batch(&mut vec![Input::Ask(Ask::Act { act: Act { outcome, ..act }, reply })]);
+        assert_eq!(answer.try_recv().expect("an answer").expect("closed").outcome, outcome);
+    }
+    let came_to = |bench: &mut Bench| bench.rows().iter().map(|row| row.outcome).collect::<Vec<_>>();
+    assert_eq!(came_to(&mut bench), [Some(CloseOutcome::False), None]);
+    bench.kill_and_start();
+    assert_eq!(came_to(&mut bench), [Some(CloseOutcome::False), None]);
+    let (disk, memory) = bench.disk_and_memory();
+    assert_eq!(disk, memory);
+}
+
+#[test]
+fn an_act_of_an_older_gateway_is_read_and_one_without_an_outcome_is_written_as_then() {
+    let act = Act::new(AlarmId::try_from("a1").expect("an id"), ActWhat::Close, "anna".into(), "well".into());
+    let mut bytes = Vec::new();
+    Record::Act(act.clone()).encode_into(&mut bytes);
+    let older = b"\xa4\x65alarm\x62a1\x63act\x65close\x62by\x64anna\x64note\x64well";
+    assert_eq!(bytes, older, "{bytes:02x?}");
+    assert_eq!(Record::decode(8, older).expect("an act"), Record::Act(act));
+}
+
+#[test]
+fn a_press_of_a_device_whose_clock_is_behind_is_a_press_of_now() {
+    let mut bench = Bench::new();
+    let alive = |bench: &mut Bench| bench.publish_as("p1", "vaka/v1/p1/alive", "1");
+    let press = |bench: &mut Bench, seq: u64| {
+        let at = bench.clock.now().wall_ms - 7_200_000;
+        let event = format!(r#"{{"v":1,"restart":1,"seq":{seq},"at":{at},"event":{{"button":{{}}}}}}"#);
+        bench.publish("p1", &event);
+    };
+    alive(&mut bench);
+    bench.clock.advance(60_000);
+    press(&mut bench, 1);
+    let raised =
+        |bench: &mut Bench| bench.keeper().state().alarms.open().map(|alarm| alarm.raise.clone()).collect::<Vec<_>>();
+    let first = raised(&mut bench).remove(0);
+    assert!(first.delayed && !first.clock_suspect, "just connected: it may have waited for that");
+    let row = bench.rows().remove(0);
+    bench.act(&row, ActWhat::Close, "anna").expect("closed");
+    bench.clock.advance(900_000);
+    for seq in [2, 3] {
+        press(&mut bench, seq);
+        let raise = raised(&mut bench).remove(0);
+        assert_eq!((raise.happened_at, raise.delayed, raise.clock_suspect), (bench.clock.now().wall_ms, false, true));
+        let row = bench.rows().remove(0);
+        bench.act(&row, ActWhat::Close, "anna").expect("closed");
+        bench.kill_and_start();
+        // After a restart it has just connected again; that its clock is behind is known.
+        alive(&mut bench);
+    }
+    let (disk, memory) = bench.disk_and_memory();
+    assert_eq!(disk, memory);
 }
 
 #[test]

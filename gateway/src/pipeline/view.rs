@@ -13,7 +13,7 @@ use super::restore::Restored;
 use crate::config::{Config, Language};
 use crate::dispatch::{self, NoticeWhat};
 use crate::ingest::session::Hall;
-use crate::journal::record::{HomeAlarm, JoinWhat, Whereabouts};
+use crate::journal::record::{CloseOutcome, HomeAlarm, JoinWhat, Whereabouts};
 use crate::rules;
 use crate::rules::alarms::{Alarm, Notice, Step};
 
@@ -89,6 +89,9 @@ pub struct AlarmRow {
     /// Somebody has to be there until then, UTC milliseconds.
     #[serde(default)]
     pub due_at: Option<i64>,
+    /// What it came to, where whoever closed it said so: `helped`, `false`, `technical`, `handed-over`.
+    #[serde(default)]
+    pub outcome: Option<CloseOutcome>,
 }
 
 fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
@@ -115,6 +118,7 @@ fn row(alarm: &Alarm, labels: &Labels) -> AlarmRow {
         cancelled: alarm.cancelled,
         over: alarm.over,
         due_at: basis.and_then(|basis| basis.due_at),
+        outcome: alarm.outcome,
     }
 }
 
@@ -207,6 +211,7 @@ fn what_word(what: JoinWhat) -> &'static str {
         JoinWhat::Again => "again",
         JoinWhat::Cancel => "cancel",
         JoinWhat::Over => "over",
+        JoinWhat::Where => "where",
     }
 }
 
@@ -268,7 +273,7 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         lane: raise.lane,
         what: match notice.what {
             None => NoticeWhat::Raise,
-            Some(JoinWhat::Again) => NoticeWhat::Again,
+            Some(JoinWhat::Again | JoinWhat::Where) => NoticeWhat::Again,
             Some(JoinWhat::Cancel) => NoticeWhat::Cancel,
             Some(JoinWhat::Over) => NoticeWhat::Over,
         },
@@ -282,7 +287,7 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         delayed: notice.delayed,
         count: notice.count,
         text: {
-            let (sv, en) = notice.words.as_ref().map_or((&raise.sv, &raise.en), |(sv, en)| (sv, en));
+            let (sv, en) = notice.words.as_deref().map_or((&raise.sv, &raise.en), |(sv, en)| (sv, en));
             let (mut text, last) = if labels.english { (en.clone(), "Last at") } else { (sv.clone(), "Senast") };
             if let Some(whereabouts) = &notice.whereabouts {
                 let position = whereabouts.text(&labels.time_zone, notice.happened_at);

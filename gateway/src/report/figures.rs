@@ -4,7 +4,7 @@
 //! they are counted. Invariants: how long something took is measured on the running clock where one boot saw all of it; what
 //! is not in the journal is not guessed at (a journal that begins later says so).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -14,7 +14,7 @@ use vaka_protocol::{AlarmId, DeviceId, Event, Lane, Rung};
 use super::nights::{Bed, Night, night_of};
 use crate::ingest::payload;
 use crate::journal::Header;
-use crate::journal::record::{ActWhat, Decision, JoinWhat, Raise, Record};
+use crate::journal::record::{ActWhat, CloseOutcome, Decision, JoinWhat, Raise, Record};
 use crate::rules::care::agreed::Agreed;
 use crate::rules::care::moment::{At, Moment};
 use crate::rules::care::{night, silence, when};
@@ -51,6 +51,8 @@ pub struct Figures {
     pub doses: Vec<Doses>,
     pub ladder: Vec<Ladder>,
     pub causes: Vec<Cause>,
+    /// What the alarms that were closed in those days came to, tests apart.
+    pub closed: Vec<Closed>,
     pub tests: u64,
     /// Alarms that the resident took back. They count in `causes` too.
     pub taken_back: u64,
@@ -99,6 +101,13 @@ pub struct Cause {
     pub lane: Lane,
     pub rule: String,
     pub cause: String,
+    pub count: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Closed {
+    /// Absent: whoever closed them did not say.
+    pub outcome: Option<CloseOutcome>,
     pub count: u64,
 }
 
@@ -163,6 +172,10 @@ pub struct Count<'a> {
     doses: BTreeMap<(DeviceId, String, Date), (i64, &'static str)>,
     alarms: BTreeMap<AlarmId, Climb>,
     causes: BTreeMap<(Lane, String, String), u64>,
+    /// Those closed are not closed again, so each record of it is an alarm.
+    closed: BTreeMap<Option<CloseOutcome>, u64>,
+    /// Test alarms that are open.
+    tests_open: BTreeSet<AlarmId>,
     tests: u64,
     taken_back: u64,
     /// When each device was heard last, and since when it is known to be silent.
@@ -189,6 +202,8 @@ impl<'a> Count<'a> {
             doses: BTreeMap::new(),
             alarms: BTreeMap::new(),
             causes: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            tests_open: BTreeSet::new(),
             tests: 0,
             taken_back: 0,
             heard: BTreeMap::new(),
@@ -231,6 +246,10 @@ impl<'a> Count<'a> {
             Record::Act(act) => {
                 let claims = matches!(act.act, ActWhat::Claim | ActWhat::Close);
                 claims.then(|| self.climbs(&act.alarm, Rung::Claimed, header));
+                let was_test = act.act == ActWhat::Close && self.tests_open.remove(&act.alarm);
+                if act.act == ActWhat::Close && !was_test && self.within(wall_ms) {
+                    *self.closed.entry(act.outcome).or_default() += 1;
+                }
             }
             Record::Path(path) => {
                 let key = (path.receiver.clone(), path.path.clone());
@@ -294,6 +313,9 @@ impl<'a> Count<'a> {
         if raise.rule == night::NAME && raise.cause.starts_with(LOOK_IN_NOT_MADE) {
             let at = raise.basis.as_ref().map_or(raise.happened_at, |basis| basis.upto);
             self.look_in(at).1 += 1;
+        }
+        if raise.lane == Lane::Test {
+            self.tests_open.insert(raise.alarm.clone());
         }
         if !self.within(header.wall_ms) {
             return;
@@ -411,6 +433,7 @@ impl<'a> Count<'a> {
                     count: *count,
                 })
                 .collect(),
+            closed: self.closed.iter().map(|(outcome, count)| Closed { outcome: *outcome, count: *count }).collect(),
             tests: self.tests,
             taken_back: self.taken_back,
             silences: silences.collect(),

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use jiff::tz::TimeZone;
 
-use super::figures::{Days, Figures, total_ms};
+use super::figures::{Closed, Days, Figures, total_ms};
 use super::plots;
 use super::svg::escaped;
 use super::words::{Voice, clock, day_and_clock};
@@ -284,6 +284,7 @@ impl Page<'_> {
         });
         if figures.ladder.is_empty() {
             self.p(self.say("Inga larm.", "No alarms."));
+            self.closed(figures);
             return self.end();
         }
         let svg = plots::ladder("ladder", &figures.ladder, voice);
@@ -329,7 +330,19 @@ impl Page<'_> {
             Language::En => ["lane", "rule", "cause", "#alarms"],
         };
         self.table(self.say("Larm efter orsak", "Alarms by cause"), &columns, &rows);
+        self.closed(figures);
         self.end();
+    }
+
+    fn closed(&mut self, figures: &Figures) {
+        if figures.closed.is_empty() {
+            return;
+        }
+        let voice = self.voice;
+        let row = |closed: &Closed| vec![voice.closed(closed.outcome).to_owned(), closed.count.to_string()];
+        let rows: Vec<Vec<String>> = figures.closed.iter().map(row).collect();
+        let columns = [self.say("utfall", "outcome"), self.say("#larm", "#alarms")];
+        self.table(self.say("Vad avslutade larm blev", "What closed alarms came to"), &columns, &rows);
     }
 
     fn spans(&mut self, figures: &Figures) {

@@ -10,7 +10,7 @@ use super::{Days, Figures, page, read};
 use crate::clock::{Clock, Confidence, Now};
 use crate::config::{Config, Language};
 use crate::demo::replay;
-use crate::journal::record::{Act, ActWhat, Alive, Decision, Decisions, EventRecord, PathRecord, Record, RungRecord};
+use crate::journal::record::{Act, ActWhat, Alive, CloseOutcome, Decision, Decisions, EventRecord, PathRecord, Record, RungRecord};
 use crate::pipeline::restore;
 use crate::rehearse::{SIGN_OF_LIFE_MS, Said, agreement, rehearse, said, with_signs_of_life};
 use crate::rules::care::silence;
@@ -187,6 +187,41 @@ fn a_fortnight_in_figures_and_on_a_page() {
             std::fs::write(Path::new(&dir).join(format!("report-{}.html", &words[6..8])), html).unwrap();
         }
     }
+}
+
+/// An alarm raised the evening before, closed within the days, is counted with what it came to.
+#[test]
+fn closed_alarms_are_counted_by_what_they_came_to() {
+    let (config, _) = story();
+    let mut count = super::Count::new(&config.agreed, DAYS);
+    let header = |seq, at: &str| crate::journal::Header {
+        seq,
+        kind: 0,
+        lane: 1,
+        key_id: 0,
+        boot: 1,
+        mono_ms: 0,
+        wall_ms: utc(at),
+    };
+    let close = |alarm: &str, outcome| {
+        let alarm = AlarmId::try_from(alarm).unwrap();
+        Record::Act(Act { outcome, ..Act::new(alarm, ActWhat::Close, "anna".into(), String::new()) })
+    };
+    let told = [
+        ("2011-11-20T08:00:00Z", "early", Some(CloseOutcome::False)),
+        ("2011-11-28T08:00:00Z", "a1", Some(CloseOutcome::False)),
+        ("2011-11-28T09:00:00Z", "a2", None),
+        ("2011-11-29T08:00:00Z", "a3", Some(CloseOutcome::False)),
+        ("2011-11-29T09:00:00Z", "a4", Some(CloseOutcome::HandedOver)),
+    ];
+    for (number, (at, alarm, outcome)) in (1..).zip(told) {
+        count.take(&header(number, at), &close(alarm, outcome));
+    }
+    let figures = count.finish("gw-1", 0);
+    let counted: Vec<_> = figures.closed.iter().map(|closed| (closed.outcome, closed.count)).collect();
+    assert_eq!(counted, [(None, 1), (Some(CloseOutcome::False), 2), (Some(CloseOutcome::HandedOver), 1)]);
+    let html = page(&figures, &config.gateway.time_zone, Language::En);
+    assert!(html.contains("<td>false alarm</td><td class=\"n\">2</td>"), "{html}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 
 use crate::config::Language;
+use crate::journal::record::CloseOutcome;
 use crate::rules::care::when;
 
 /// Speaks one language.
@@ -54,6 +55,17 @@ impl Voice {
             other => (other, other),
         };
         self.say(sv, en).to_owned()
+    }
+
+    /// What an alarm came to, where whoever closed it said so.
+    pub fn closed(self, outcome: Option<CloseOutcome>) -> &'static str {
+        match outcome {
+            Some(CloseOutcome::Helped) => self.say("fick hjälp", "helped"),
+            Some(CloseOutcome::False) => self.say("falskt larm", "false alarm"),
+            Some(CloseOutcome::Technical) => self.say("tekniskt", "technical"),
+            Some(CloseOutcome::HandedOver) => self.say("lämnat över", "handed over"),
+            None => self.say("inte angivet", "not said"),
+        }
     }
 
     pub fn lane(self, lane: vaka_protocol::Lane) -> &'static str {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{AlarmId, Command, DeviceId, Lane, Rung};
 
-use crate::journal::record::{Act, ActWhat, Join, JoinWhat, Raise, RungRecord, Tell, Whereabouts};
+use crate::journal::record::{Act, ActWhat, CloseOutcome, Join, JoinWhat, Raise, RungRecord, Tell, Whereabouts};
 use crate::limits::{CLOSED_ALARMS_KEPT, NOTICES_PER_ALARM_MAX};
 
 /// Each time a receiver is told of an alarm.
@@ -32,7 +32,7 @@ pub struct Notice {
     pub handed_over: bool,
     /// (Swedish, English) in place of the alarm's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub words: Option<(String, String)>,
+    pub words: Option<Box<(String, String)>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whereabouts: Option<Box<Whereabouts>>,
 }
@@ -64,6 +64,9 @@ pub struct Alarm {
     pub claimed_by: Option<String>,
     pub closed_by: Option<String>,
     pub note: String,
+    /// What it came to, where whoever closed it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<CloseOutcome>,
     pub cancelled: bool,
     /// The cause is over (smoke gone); the alarm is not.
     pub over: bool,
@@ -95,8 +98,9 @@ pub enum Change {
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Alarms {
-    open: BTreeMap<AlarmId, Alarm>,
-    closed: VecDeque<Alarm>,
+    /// Boxed, and so are the closed ones: a hub holds many, and a tree's nodes are half empty.
+    open: BTreeMap<AlarmId, Box<Alarm>>,
+    closed: VecDeque<Box<Alarm>>,
     /// The newest open alarm of a device and cause: the one that a repeated cause may join.
     newest: BTreeMap<DeviceId, BTreeMap<String, AlarmId>>,
     /// Counts the changes of technical alarms: whoever sums them up sees that there is something new.
@@ -153,7 +157,8 @@ impl Alarm {
         while self.notices.len() > NOTICES_PER_ALARM_MAX {
             let settled = self.notices.iter().position(|n| n.number > 0 && n.rung >= Rung::Accepted);
             // Where nothing is settled yet the oldest repetition goes: the newest tells the whole count. A cancel stays.
-            let again = || self.notices.iter().position(|n| n.what == Some(JoinWhat::Again));
+            let repeats = |n: &Notice| matches!(n.what, Some(JoinWhat::Again | JoinWhat::Where));
+            let again = || self.notices.iter().position(repeats);
             let gone = self.notices.remove(settled.or_else(again).unwrap_or(1)).number;
             self.steps.retain(|step| step.notice != gone);
         }
@@ -162,39 +167,40 @@ impl Alarm {
 
 impl Alarms {
     pub fn get(&self, id: &AlarmId) -> Option<&Alarm> {
-        self.open.get(id).or_else(|| self.closed.iter().rev().find(|alarm| alarm.id() == id))
+        let closed = || self.closed.iter().rev().find(|alarm| alarm.id() == id);
+        self.open.get(id).or_else(closed).map(|alarm| &**alarm)
     }
 
     /// Open alarms by id.
     pub fn open(&self) -> impl Iterator<Item = &Alarm> {
-        self.open.values()
+        self.open.values().map(|alarm| &**alarm)
     }
 
     /// Closed alarms still held in memory, oldest first.
     pub fn closed(&self) -> impl Iterator<Item = &Alarm> {
-        self.closed.iter()
+        self.closed.iter().map(|alarm| &**alarm)
     }
 
     /// The newest open alarm of this device and cause.
     pub fn newest(&self, device: &DeviceId, cause: &str) -> Option<&Alarm> {
-        self.newest.get(device)?.get(cause).and_then(|id| self.open.get(id))
+        self.newest.get(device)?.get(cause).and_then(|id| self.open.get(id)).map(|alarm| &**alarm)
     }
 
     /// Open alarms of this device, the newest of each cause.
     pub fn of(&self, device: &DeviceId) -> impl Iterator<Item = &Alarm> {
         let newest = self.newest.get(device).into_iter().flat_map(BTreeMap::values);
-        newest.filter_map(|id| self.open.get(id))
+        newest.filter_map(|id| self.open.get(id)).map(|alarm| &**alarm)
     }
 
     /// The newest open `life` alarm of this device, whatever its cause: what a cancel belongs to.
     pub fn newest_life(&self, device: &DeviceId) -> Option<&Alarm> {
-        let alarms = self.newest.get(device)?.values().filter_map(|id| self.open.get(id));
+        let alarms = self.newest.get(device)?.values().filter_map(|id| self.open.get(id)).map(|alarm| &**alarm);
         alarms.filter(|alarm| alarm.raise.lane == Lane::Life).max_by_key(|alarm| alarm.raised_at)
     }
 
     /// Notices that no receiver has as far as it can prove, of alarms that no person has.
     pub fn owed(&self) -> impl Iterator<Item = (&Alarm, &Notice)> {
-        let unclaimed = self.open.values().filter(|alarm| !alarm.is_claimed());
+        let unclaimed = self.open().filter(|alarm| !alarm.is_claimed());
         unclaimed.flat_map(|alarm| {
             alarm.notices.iter().filter(|notice| !notice.handed_over).map(move |notice| (alarm, notice))
         })
@@ -233,6 +239,7 @@ impl Alarms {
             claimed_by: None,
             closed_by: None,
             note: String::new(),
+            outcome: None,
             cancelled: false,
             over: false,
             told_up_to: raise.home.as_ref().map_or(0, |home| home.number),
@@ -240,7 +247,7 @@ impl Alarms {
             told: Vec::new(),
         };
         self.newest.entry(raise.device.clone()).or_default().insert(raise.cause.clone(), raise.alarm.clone());
-        self.open.insert(raise.alarm.clone(), alarm);
+        self.open.insert(raise.alarm.clone(), Box::new(alarm));
         changes.push(Change::Owed { alarm: raise.alarm.clone(), notice: 0 });
         changes.push(receipt(raise, raise.restart, raise.seq, Rung::Stored, false));
     }
@@ -250,9 +257,11 @@ impl Alarms {
         self.technical_changes += u64::from(alarm.raise.lane == Lane::Technical);
         match join.what {
             JoinWhat::Again => {
-                alarm.count = alarm.count.saturating_add(1);
+                // A home says itself how often it had come there: it tells again for other reasons too.
+                alarm.count = alarm.count.saturating_add(u32::from(join.home.is_none()));
                 alarm.over = false;
             }
+            JoinWhat::Where => {}
             JoinWhat::Cancel => alarm.cancelled = true,
             JoinWhat::Over => alarm.over = true,
         }
@@ -275,7 +284,7 @@ impl Alarms {
             count: alarm.count,
             rung: Rung::Stored,
             handed_over: false,
-            words: join.words.clone(),
+            words: join.words.clone().map(Box::new),
             whereabouts: join.whereabouts.clone(),
         });
         alarm.steps.push(stored(at, number));
@@ -333,7 +342,10 @@ impl Alarms {
         };
         match act.act {
             ActWhat::Claim => alarm.claimed_by = Some(act.by.clone()),
-            ActWhat::Close => alarm.closed_by = Some(act.by.clone()),
+            ActWhat::Close => {
+                alarm.closed_by = Some(act.by.clone());
+                alarm.outcome = act.outcome;
+            }
         }
         if !act.note.is_empty() {
             alarm.note.clone_from(&act.note);
@@ -384,4 +396,18 @@ fn stored(at: i64, notice: u32) -> Step {
 
 fn receipt(raise: &Raise, restart: u32, seq: u64, rung: Rung, last: bool) -> Change {
     Change::Receipt { device: raise.device.clone(), alarm: raise.alarm.clone(), restart, seq, rung, last }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::care::facts::Device;
+
+    /// A hub holds thousands of these: what is large and rare in them stands in a box of its own.
+    #[test]
+    fn what_a_hub_holds_of_each_home_stays_small() {
+        let sizes = [size_of::<Alarm>(), size_of::<Notice>(), size_of::<Step>(), size_of::<Device>()];
+        eprintln!("alarm, notice, step, device: {sizes:?} bytes");
+        assert!(sizes.iter().zip([400, 56, 88, 560]).all(|(size, most)| *size <= most), "{sizes:?} bytes");
+    }
 }

@@ -4,8 +4,11 @@
 //! Invariants: (home, alarm) is one alarm here, however often it is told; old news changes nothing; what comes after a
 //! person has closed it here is a new alarm, so that no clear from above ever mutes a home.
 
+mod early;
+
 use vaka_protocol::{AlarmId, DeviceId, Event, Lane, Rung, Telling};
 
+pub use self::early::EarlyCloses;
 use super::alarms::{Alarm, Alarms};
 use super::trigger::{Cause, LINK_MONITOR, MALFUNCTION, RESTORAL, Time, over, own, raise_or_join, time_of};
 use super::{Happening, Input, alarm_id, words};
@@ -133,7 +136,9 @@ fn told(alarms: &Alarms, input: &Input<'_>, happening: &Happening<'_>, event: &E
             return Some(None);
         }
         (known.closed_by.is_none() && !is_another).then(|| {
-            let words = Some(text.as_str().to_owned()).filter(|text| !text.is_empty() && *what != Telling::Again);
+            // Told again, it says mostly what it said before; where somebody is by now it says there too.
+            let is_news = *what != Telling::Again || *text.as_str() != known.raise.sv;
+            let words = Some(text.as_str().to_owned()).filter(|text| !text.is_empty() && is_news);
             let join = join(known, happening, (*what, *number, *count), stc.unwrap_or(0), (happened_at, delayed));
             Some(Decision::Join(Join { words: words.map(|text| (text.clone(), text)), ..join }))
         })

@@ -96,6 +96,8 @@ pub struct Happening<'a> {
     pub seq: u64,
     /// By the device's clock.
     pub at: Option<i64>,
+    /// So far is that clock known to be behind, in milliseconds.
+    pub behind_ms: i64,
     pub events: &'a [Event],
     pub unknown: &'a [(String, String)],
     /// The same identity had come with other bytes.

@@ -111,7 +111,7 @@ pub fn judge(alarms: &Alarms, paths: &Paths, home: &Home, input: &Input<'_>) -> 
 
 fn judge_event(alarms: &Alarms, home: &Home, input: &Input<'_>, happening: &Happening<'_>) -> Vec<Decision> {
     let facts = home.facts(happening.device);
-    let time = time_of(happening.at, input.recorded_at);
+    let time = time_by(happening.at, input.recorded_at, happening.behind_ms);
     let cause = |name: &str, lane, dty, stc, words: Words| Cause {
         device: happening.device,
         name: name.to_owned(),
@@ -289,7 +289,7 @@ fn join(alarm: &Alarm, cause: &Cause<'_>, what: JoinWhat) -> Decision {
     // News is told; a technical condition that merely lasts is not. A claimed alarm has its person.
     let is_news = match what {
         JoinWhat::Again => !is_technical || alarm.over || is_momentary(&cause.name),
-        JoinWhat::Cancel => true,
+        JoinWhat::Cancel | JoinWhat::Where => true,
         JoinWhat::Over => !alarm.over,
     };
     Decision::Join(Join {
@@ -361,4 +361,14 @@ pub(crate) fn time_of(at: Option<i64>, recorded_at: i64) -> Time {
         }
         Some(at) => Time { happened_at: at, delayed: is_late(at, recorded_at), suspect: false },
     }
+}
+
+/// As [`time_of`], by a clock that is known to be so far behind, in milliseconds.
+pub(crate) fn time_by(at: Option<i64>, recorded_at: i64, behind_ms: i64) -> Time {
+    let time = time_of(at, recorded_at);
+    if behind_ms == 0 || !time.delayed {
+        return time;
+    }
+    let happened_at = time.happened_at.saturating_add(behind_ms).min(recorded_at);
+    Time { happened_at, delayed: is_late(happened_at, recorded_at), suspect: true }
 }

@@ -40,6 +40,24 @@ fn rungs(reports: Vec<Report>) -> Vec<Rung> {
 }
 
 #[test]
+fn what_a_receiver_has_had_before_a_restart_is_not_sent_again_and_its_word_on_it_is_understood() {
+    let mut ledger = ledger(&[Lane::Technical], &["hub"]);
+    let known = Notice { accepted: true, ..at("a1", 2, Lane::Technical, 1_000) };
+    ledger.know(&known, "hub");
+    ledger.know(&known, "hub");
+    assert_eq!(names(&ledger.start_ready(0)), [""; 0]);
+    let reference = known.reference.clone();
+    let accepted =
+        LinkEvent::Accepted { attempt: None, reference: reference.clone(), detail: String::new(), last: false };
+    assert_eq!(ledger.happened("hub", "p", accepted, 0), [], "known from before");
+    let closed = LinkEvent::Person { reference, act: ActWhat::Close, by: "staff".into() };
+    assert_eq!(
+        ledger.happened("hub", "p", closed, 0),
+        [Report::Person { alarm: known.alarm.clone(), notice: 2, act: ActWhat::Close, by: "hub: staff".into() }]
+    );
+}
+
+#[test]
 fn life_goes_first_newest_first_and_an_alarms_notices_in_their_order() {
     let mut ledger = ledger(&[Lane::Life, Lane::Care, Lane::Test], &["c"]);
     for n in [

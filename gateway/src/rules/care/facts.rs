@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vaka_protocol::{DeviceId, Event};
+use vaka_protocol::{DeviceId, Event, Lane};
 
 use super::Sight;
+use super::clocks::{Clock, Stamp};
 use super::moment::{At, Moment};
 use crate::limits::{ASSIGNED_RESTART, CATCH_UP_MS_MAX, CATCH_UP_QUIET_MS, FACTS_DEVICES_MAX};
 
@@ -34,7 +35,17 @@ pub struct Battery {
     pub at: At,
 }
 
-/// One device's newest words.
+/// Telemetry that was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Since nothing of it is taken.
+    pub since: At,
+    pub last: At,
+    /// Something was taken after it.
+    is_over: bool,
+}
+
+/// One device's newest words. What few devices say is boxed: a hub keeps this for each of its homes.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// The newest record of it, its coming and going included: when it was recorded.
@@ -50,24 +61,24 @@ pub struct Device {
     #[serde(default)]
     pub gone: Option<At>,
     #[serde(default)]
-    pub bed: Option<Switch>,
+    pub bed: Option<Box<Switch>>,
     #[serde(default)]
-    pub chair: Option<Switch>,
+    pub chair: Option<Box<Switch>>,
     #[serde(default)]
-    pub mat: Option<Switch>,
+    pub mat: Option<Box<Switch>>,
     /// On: open.
     #[serde(default)]
-    pub door: Option<Switch>,
+    pub door: Option<Box<Switch>>,
     #[serde(default)]
-    pub mains: Option<Switch>,
+    pub mains: Option<Box<Switch>>,
     #[serde(default)]
-    pub privacy: Option<Switch>,
+    pub privacy: Option<Box<Switch>>,
     /// On: locked.
     #[serde(default)]
-    pub lock: Option<Switch>,
+    pub lock: Option<Box<Switch>>,
     /// On: open.
     #[serde(default)]
-    pub cabinet: Option<Switch>,
+    pub cabinet: Option<Box<Switch>>,
     #[serde(default)]
     pub battery: Option<Battery>,
     #[serde(default)]
@@ -78,9 +89,14 @@ pub struct Device {
     /// A member of staff held a tag to it.
     #[serde(default)]
     pub staff: Option<At>,
+    /// Telemetry of it was refused: it said something that nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
     /// The highest (restart, seq) of its own numbers.
     #[serde(default)]
     number: (u32, u64),
+    #[serde(default, skip_serializing_if = "Clock::is_unknown")]
+    clock: Clock,
     /// It sends what had waited: since when, and the newest of it, as recorded.
     #[serde(default)]
     catching_up: Option<(At, At)>,
@@ -88,37 +104,65 @@ pub struct Device {
 
 /// Every device's newest words.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct Facts(BTreeMap<DeviceId, Device>);
+pub struct Facts(BTreeMap<DeviceId, Box<Device>>);
 
 impl Facts {
     pub fn get(&self, device: &DeviceId) -> Option<&Device> {
-        self.0.get(device)
+        self.0.get(device).map(|known| &**known)
     }
 
     /// Every device that was heard, listed or not.
     pub fn iter(&self) -> impl Iterator<Item = (&DeviceId, &Device)> {
-        self.0.iter()
+        self.0.iter().map(|(id, known)| (id, &**known))
     }
 
     pub fn see(&mut self, sight: &Sight<'_>) {
-        if !self.0.contains_key(sight.device) {
-            if self.0.len() >= FACTS_DEVICES_MAX {
-                return;
-            }
-            self.0.insert(sight.device.clone(), Device::default());
-        }
-        if let Some(device) = self.0.get_mut(sight.device) {
+        if let Some(device) = self.device(sight.device) {
             device.see(sight);
         }
+    }
+
+    /// `None`: there are too many to remember another.
+    fn device(&mut self, id: &DeviceId) -> Option<&mut Device> {
+        if !self.0.contains_key(id) {
+            if self.0.len() >= FACTS_DEVICES_MAX {
+                return None;
+            }
+            self.0.insert(id.clone(), Box::default());
+        }
+        self.0.get_mut(id).map(|known| &mut **known)
+    }
+
+    /// What an event says of its device's clock: so far is that behind, in milliseconds.
+    pub fn tell_time(&mut self, device: &DeviceId, stamp: &Stamp, recorded: At) -> i64 {
+        let Some(known) = self.device(device) else { return 0 };
+        let came = known.came.filter(|_| known.online == Some(true));
+        let catching_up = known.catching_up.filter(|(_, last)| Device::goes_on(last, &recorded));
+        known.clock.tell(stamp, recorded, came, catching_up.map(|(since, _)| since));
+        known.clock.behind_ms()
+    }
+
+    /// So far is this device's clock known to be behind, in milliseconds.
+    pub fn behind_ms(&self, device: &DeviceId) -> i64 {
+        self.0.get(device).map_or(0, |known| known.clock.behind_ms())
     }
 
     /// Something was heard by way of this device: it is awake itself.
     pub fn heard(&mut self, device: &DeviceId, recorded: At) {
         if !self.0.contains_key(device) {
-            self.0.insert(device.clone(), Device::default());
+            self.0.insert(device.clone(), Box::default());
         }
         if let Some(known) = self.0.get_mut(device) {
             known.hear(recorded);
+            known.is_taken();
+        }
+    }
+
+    /// Telemetry of this device was refused. Of one that was never heard nothing is known that could have changed.
+    pub fn refused(&mut self, device: &DeviceId, recorded: At) {
+        if let Some(known) = self.0.get_mut(device) {
+            let since = known.refused.filter(|refused| !refused.is_over).map_or(recorded, |refused| refused.since);
+            known.refused = Some(Refused { since, last: recorded, is_over: false });
         }
     }
 
@@ -147,8 +191,18 @@ impl Device {
         }
     }
 
+    /// Telemetry is taken again.
+    fn is_taken(&mut self) {
+        if let Some(refused) = &mut self.refused {
+            refused.is_over = true;
+        }
+    }
+
     fn see(&mut self, sight: &Sight<'_>) {
         self.hear(sight.recorded);
+        if sight.event.lane() == Lane::Telemetry {
+            self.is_taken();
+        }
         self.catching_up = match (sight.delayed, self.catching_up) {
             (true, Some((since, last))) if Self::goes_on(&last, &sight.recorded) => Some((since, sight.recorded)),
             (true, _) => Some((sight.recorded, sight.recorded)),
@@ -239,15 +293,15 @@ impl News {
     }
 
     /// True where it is the other way now, or was not known before.
-    fn turn(&self, switch: &mut Option<Switch>, on: bool) -> bool {
-        let Some(at) = self.after(switch.map(|known| known.said)) else { return false };
+    fn turn(&self, switch: &mut Option<Box<Switch>>, on: bool) -> bool {
+        let Some(at) = self.after(switch.as_ref().map(|known| known.said)) else { return false };
         match switch {
             Some(known) if known.on == on => {
                 known.said = at;
                 return false;
             }
-            Some(known) => *known = Switch { on, since: at, said: at, other: Some(known.said) },
-            None => *switch = Some(Switch { on, since: at, said: at, other: None }),
+            Some(known) => **known = Switch { on, since: at, said: at, other: Some(known.said) },
+            None => *switch = Some(Box::new(Switch { on, since: at, said: at, other: None })),
         }
         true
     }
@@ -289,7 +343,7 @@ mod tests {
                 suspect: false,
             });
         }
-        facts.get(&device).and_then(|device| device.bed).unwrap()
+        facts.get(&device).and_then(|device| device.bed.as_deref().copied()).unwrap()
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Absent: I/O, a clock, any way to close an alarm.
 
 pub mod agreed;
+pub mod clocks;
 pub mod dose;
 pub mod facts;
 pub mod moment;
@@ -31,6 +32,7 @@ use super::alarms::Alarms;
 use crate::journal::record::Decision;
 use crate::limits::SET_BACK_MS;
 use agreed::{Agreed, Person};
+use clocks::Stamp;
 use facts::Facts;
 use moment::{At, Moment};
 pub use out::{Finding, Out, Subject, alarm_of, key, seen, seen_at};
@@ -114,6 +116,11 @@ impl Care {
         self.power.see(sight);
     }
 
+    /// What an event says of its device's clock; before [`Care::see`]. Leaves: how far that is behind, in milliseconds.
+    pub fn tell_time(&mut self, device: &DeviceId, stamp: &Stamp, recorded: At) -> i64 {
+        self.facts.tell_time(device, stamp, recorded)
+    }
+
     /// Something was heard by way of this bridge.
     pub fn heard(&mut self, bridge: &DeviceId, recorded: At) {
         self.facts.heard(bridge, recorded);
@@ -122,6 +129,11 @@ impl Care {
     pub fn alive(&mut self, device: &DeviceId, online: bool, recorded: At) {
         self.facts.alive(device, online, recorded);
         self.silence.alive(device, online, recorded);
+    }
+
+    /// Telemetry of this device, or of what stands behind this bridge, was refused.
+    pub fn refused(&mut self, device: &DeviceId, recorded: At) {
+        self.facts.refused(device, recorded);
     }
 
     /// The process has started: what it could not hear before is no silence of the devices'.
@@ -144,6 +156,7 @@ impl Care {
         }
         self.night.apply(decision);
         self.presence.apply(decision);
+        self.place.apply(decision);
         self.dose.apply(decision, at, command);
         self.reminder.apply(decision, command);
         self.vital.apply(decision);

@@ -1,7 +1,7 @@
 //! Rule `place`: where somebody carries their alarm: areas entered and left, and back by an agreed time.
 //!
 //! Enters: positions as they were true, the fences agreed, the moment. Leaves: alarms, notes of coming and going, the question
-//! to a device where it is. Invariants: a position that may be on either side of an edge, or that is poor, raises nothing alone;
+//! to a device where it is; its answer, to those who have its open alarm. Invariants: a position that may be on either side of an edge, or that is poor, raises nothing alone;
 //! what is over when it becomes known is noted with its times and raises nothing; each leaving is one cause, however its
 //! positions come; coming and going is noted only in the hours agreed. Absent: any way for a position to leave the home but with
 //! an alarm of its own device ([`carry`]).
@@ -18,10 +18,11 @@ mod told;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vaka_protocol::{DeviceId, Event, Lane};
+use vaka_protocol::{Command, DeviceId, Event, Lane};
 
 use super::agreed::Person;
 use super::{Out, Sight, View, key};
+use crate::journal::record::Decision;
 use crate::limits::TRAILS_MAX;
 pub use area::{Area, AreaError, Side};
 pub use fix::{Fix, Trail};
@@ -90,16 +91,28 @@ impl Places {
     }
 
     pub fn see(&mut self, sight: &Sight<'_>) {
-        if !matches!(sight.event, Event::Position { .. }) {
-            return;
+        if matches!(sight.event, Event::Position { .. }) {
+            self.trail(sight.device).see(sight);
         }
-        if !self.0.contains_key(sight.device) && self.0.len() >= TRAILS_MAX {
+    }
+
+    /// A device is asked where it is.
+    pub fn apply(&mut self, decision: &Decision) {
+        if let Decision::Send(send) = decision
+            && matches!(send.command, Command::Locate {})
+        {
+            self.trail(&send.device).ask();
+        }
+    }
+
+    fn trail(&mut self, device: &DeviceId) -> &mut Trail {
+        if !self.0.contains_key(device) && self.0.len() >= TRAILS_MAX {
             let oldest = self.0.iter().min_by_key(|(_, trail)| trail.newest().map(|fix| fix.at.record));
             if let Some(oldest) = oldest.map(|(device, _)| device.clone()) {
                 self.0.remove(&oldest);
             }
         }
-        self.0.entry(sight.device.clone()).or_default().see(sight);
+        self.0.entry(device.clone()).or_default()
     }
 }
 

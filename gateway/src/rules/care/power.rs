@@ -65,7 +65,7 @@ fn open_alarm<'a>(view: View<'a>, cause: &str) -> Option<(&'a Alarm, i64)> {
 }
 
 fn mains(view: View<'_>, (id, known): (&DeviceId, &facts::Device), policy: &Policy, out: &mut Out) {
-    let Some(mains) = known.mains else { return };
+    let Some(mains) = known.mains.as_deref().copied() else { return };
     let subject = Subject { rule: (NAME, VERSION), resident: None, device: id };
     let (lost, gasp) = (format!("mains {id}"), format!("last-gasp {id}"));
     if mains.on {

@@ -131,9 +131,9 @@ fn signs<'a>(view: View<'a>, person: &'a Person) -> Signs<'a> {
                 signs.inside = newer(view, signs.inside, device, at);
             }
         }
-        let is_on = |switch: Option<super::facts::Switch>| switch.is_some_and(|switch| switch.on);
-        signs.occupied |= is_on(known.bed) || is_on(known.chair) || is_on(known.mat);
-        if is_on(known.bed) && silence::is_provable(view, device) {
+        let is_on = |switch: &Option<Box<super::facts::Switch>>| switch.as_ref().is_some_and(|switch| switch.on);
+        signs.occupied |= is_on(&known.bed) || is_on(&known.chair) || is_on(&known.mat);
+        if is_on(&known.bed) && silence::is_provable(view, device) {
             signs.bed = Some(device);
         }
     }

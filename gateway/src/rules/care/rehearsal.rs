@@ -8,12 +8,13 @@ use std::sync::Arc;
 use vaka_protocol::{AlarmId, DeviceId, Event};
 
 use super::agreed::Agreed;
+use super::clocks::Stamp;
 use super::moment::{At, Moment};
 use super::{Care, Sight, Watch};
 use crate::journal::record::{Act, ActWhat, Decision, Release};
 use crate::limits::ASSIGNED_RESTART;
 use crate::rules::alarms::{Alarms, Change};
-use crate::rules::trigger::time_of;
+use crate::rules::trigger::time_by;
 use crate::rules::{Happening, Home, Input, Paths, What, step};
 
 /// A home in a story.
@@ -79,15 +80,36 @@ impl Rehearsal {
     }
 
     fn hear(&mut self, device: &DeviceId, event: &Event, at: Option<i64>) {
+        self.hear_as(device, event, at, (ASSIGNED_RESTART, None));
+    }
+
+    /// As [`Rehearsal::late`], of a device that says how long it has run: its boot, and milliseconds since then.
+    pub fn stamped(&mut self, device: &DeviceId, event: &Event, at: Option<i64>, (restart, uptime_ms): (u32, u64)) {
+        self.hear_as(device, event, at, (restart, Some(uptime_ms)));
+        self.decide();
+    }
+
+    fn hear_as(&mut self, device: &DeviceId, event: &Event, at: Option<i64>, (restart, uptime_ms): (u32, Option<u64>)) {
         let recorded = self.recorded();
-        let time = time_of(at, recorded.wall_ms);
-        let (restart, seq) = (ASSIGNED_RESTART, recorded.record);
+        let behind_ms = self.care.tell_time(device, &Stamp { restart, uptime_ms, at }, recorded);
+        let time = time_by(at, recorded.wall_ms, behind_ms);
+        let seq = recorded.record;
         let (delayed, suspect) = (time.delayed, time.suspect);
         let at_best = At::happened(recorded, time.happened_at);
         self.care.see(&Sight { device, restart, seq, event, at: at_best, recorded, delayed, suspect });
         let events = std::slice::from_ref(event);
-        let happening =
-            Happening { device, enrolment: 1, restart, seq, at, events, unknown: &[], conflict: false, of: None };
+        let happening = Happening {
+            device,
+            enrolment: 1,
+            restart,
+            seq,
+            at,
+            behind_ms,
+            events,
+            unknown: &[],
+            conflict: false,
+            of: None,
+        };
         let what = What::Event(happening);
         let input = Input { cursor: recorded.record, recorded_at: recorded.wall_ms, what };
         let mut decisions = step(&self.alarms, &Paths::default(), &self.home, &input);
@@ -100,6 +122,14 @@ impl Rehearsal {
     pub fn alive(&mut self, device: &DeviceId, online: bool) {
         let recorded = self.recorded();
         self.care.alive(device, online, recorded);
+        self.watch.stirred(device);
+        self.decide();
+    }
+
+    /// Telemetry of the device is refused: the disk is short.
+    pub fn refused(&mut self, device: &DeviceId) {
+        let recorded = self.recorded();
+        self.care.refused(device, recorded);
         self.watch.stirred(device);
         self.decide();
     }

@@ -13,6 +13,7 @@ mod words;
 
 use vaka_protocol::{DeviceId, Lane};
 
+use super::facts::Refused;
 use super::moment::At;
 use super::out::Finding;
 use super::{Out, Subject, View, agreed, alarm_of, key, seen_at};
@@ -74,11 +75,21 @@ enum Standing {
 }
 
 /// Whether a device can be believed to be awake: it, and the bridge it stands behind, are within what `[silence]` allows. An
-/// unsupervised device is, as long as it was heard and its connection has not ended. So lasts what it said last.
+/// unsupervised device is, as long as it was heard and its connection has not ended. So lasts what it said last, unless what it said
+/// since was refused.
 pub fn is_provable(view: View<'_>, device: &DeviceId) -> bool {
     let Some(agreed) = view.agreed.devices.get(device) else { return false };
-    let heard = view.care.facts.get(device).is_some_and(|known| known.heard.is_some());
-    heard && matches!(standing(view, device, agreed), Standing::Heard { .. })
+    let Some(heard) = view.care.facts.get(device).and_then(|known| known.heard) else { return false };
+    let is_known = refused(view, device).is_none_or(|refused| refused.last.record < heard.record);
+    is_known && matches!(standing(view, device, agreed), Standing::Heard { .. })
+}
+
+/// When telemetry of the device was refused last, by itself or under the bridge it stands behind: what it had said before need not be so
+/// any more.
+pub fn refused(view: View<'_>, device: &DeviceId) -> Option<Refused> {
+    let of = |id: &DeviceId| view.care.facts.get(id).and_then(|known| known.refused);
+    let bridge = view.agreed.devices.get(device).and_then(|agreed| agreed.silence.via.as_ref());
+    [of(device), bridge.and_then(of)].into_iter().flatten().max_by_key(|refused| refused.last.record)
 }
 
 /// For how long the device stays so if nothing more is heard, in milliseconds: 0 where it is not now, the largest number where only
@@ -103,8 +114,12 @@ pub fn watched_ms(view: View<'_>, device: &DeviceId) -> i64 {
     }
     let silences = &view.care.silence;
     let bridge = view.agreed.devices.get(device).and_then(|agreed| agreed.silence.via.as_ref());
-    let since =
-        [silences.back(device), bridge.and_then(|bridge| silences.back(bridge)), silences.listening_since(view.now)];
+    let since = [
+        silences.back(device),
+        bridge.and_then(|bridge| silences.back(bridge)),
+        silences.listening_since(view.now),
+        refused(view, device).map(|refused| refused.last),
+    ];
     since.iter().flatten().map(|at| view.now.age_ms(at)).min().unwrap_or(i64::MAX)
 }
 

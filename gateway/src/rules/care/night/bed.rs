@@ -2,9 +2,9 @@
 
 use vaka_protocol::{DeviceId, Lane};
 
-use super::super::facts::Switch;
+use super::super::facts::{Refused, Switch};
 use super::super::moment::At;
-use super::super::{Finding, Out, View, seen, seen_at};
+use super::super::{Finding, Out, View, seen, seen_at, silence};
 use super::memory::Held;
 use super::{AUTOMATIC, HELP, Night, Tonight, words};
 use crate::limits::{BED_GONE_MS, BED_HEARD_MS};
@@ -39,7 +39,7 @@ impl<'a> Beds<'a> {
         let mut dark_in_ms: Option<i64> = None;
         let mut is_off = false;
         for id in &night.beds {
-            let said = view.care.facts.get(id).and_then(|device| device.bed);
+            let said = view.care.facts.get(id).and_then(|device| device.bed.as_deref().copied());
             let is_off_here = said.is_some_and(|switch| !switch.on);
             is_off |= is_off_here;
             // After a restart every connection is dark for a moment: only what stays so is passed over.
@@ -85,6 +85,10 @@ fn heard(view: View<'_>, night: &Night, bed: &DeviceId, held: Held) -> Result<(i
     let never = || view.now.wall_ms.saturating_sub(held.since_ms).max(0);
     let known = view.care.facts.get(bed).ok_or_else(never)?;
     let heard = known.heard.ok_or_else(never)?;
+    // Whatever else it says: until it says anew how the bed is, nobody knows.
+    if let Some(refused) = refused(view, bed) {
+        return Err(view.now.age_ms(&refused.since));
+    }
     if let (Some(false), gone) = (known.online, known.gone) {
         return Err(view.now.age_ms(&gone.unwrap_or(heard)));
     }
@@ -100,6 +104,12 @@ fn heard(view: View<'_>, night: &Night, bed: &DeviceId, held: Held) -> Result<(i
         // It has been given its time already.
         false => Err(BED_GONE_MS.saturating_add(age_ms - limit_ms)),
     }
+}
+
+/// When something of this bed was refused that it has not said anew.
+pub(super) fn refused(view: View<'_>, bed: &DeviceId) -> Option<Refused> {
+    let said = view.care.facts.get(bed).and_then(|known| known.bed.as_deref()).map_or(0, |switch| switch.said.record);
+    silence::refused(view, bed).filter(|refused| refused.last.record > said)
 }
 
 pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
@@ -166,7 +176,7 @@ fn not_in_bed(tonight: &Tonight<'_>, out: &mut Out) {
         return;
     }
     let Some(device) = beds.left.map(|(device, _)| device).or(tonight.anchor()) else { return };
-    let switch = view.care.facts.get(device).and_then(|known| known.bed);
+    let switch = view.care.facts.get(device).and_then(|known| known.bed.as_deref().copied());
     let evidence = switch.map(|switch| seen(device, &switch, SAID)).into_iter().collect();
     let said = words::not_in_bed(tonight.zone(), by_ms, view.now.wall_ms);
     let finding = tonight.finding(NOT_IN_BED, by_ms, said, evidence);
@@ -184,18 +194,22 @@ fn dark(tonight: &Tonight<'_>, out: &mut Out) {
         return;
     }
     let known = view.care.facts.get(device);
+    let switch = known.and_then(|known| known.bed.as_deref().copied());
+    let is_refused = refused(view, device).is_some();
     let heard = known.and_then(|known| known.heard);
-    let upto = heard.map_or(i64::MIN, |heard| heard.wall_ms).max(tonight.span.start_ms);
+    // Where it was refused it is heard all the same, and only a word of the bed ends that.
+    let last = if is_refused { switch.map(|switch| switch.said) } else { heard };
+    let upto = last.map_or(i64::MIN, |last| last.wall_ms).max(tonight.span.start_ms);
     if tonight.is_told(DARK, upto) {
         return;
     }
-    let switch = known.and_then(|known| known.bed);
     let evidence = switch.map(|switch| seen(device, &switch, SAID)).into_iter().collect();
+    let said = words::dark(tonight.zone(), last, is_refused);
     let finding = Finding {
         due_at: Some(view.now.wall_ms + night.absence_care_ms.unwrap_or(BED_GONE_MS)),
         agreed: words::settings(night, &[("bed_heard_min", night.bed_heard_ms / 60_000)]),
         prevented: Some(words::dark_prevented()),
-        ..tonight.finding(DARK, upto, words::dark(tonight.zone(), heard), evidence)
+        ..tonight.finding(DARK, upto, said, evidence)
     };
     tonight.raise_or_join(out, device, HELP, finding);
 }

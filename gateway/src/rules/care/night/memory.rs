@@ -93,12 +93,12 @@ impl Nights {
         let known = facts.get(sight.device);
         match sight.event {
             Event::Door { open } => {
-                if let Some(switch) = known.and_then(|known| known.door) {
+                if let Some(switch) = known.and_then(|known| known.door.as_deref().copied()) {
                     self.door(sight, *open, switch);
                 }
             }
             Event::Bed { .. } => {
-                if let Some(switch) = known.and_then(|known| known.bed) {
+                if let Some(switch) = known.and_then(|known| known.bed.as_deref().copied()) {
                     self.beds.entry(sight.device.clone()).or_default().see(switch);
                 }
             }

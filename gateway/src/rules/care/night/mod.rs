@@ -237,7 +237,7 @@ impl<'a> Tonight<'a> {
         let counted = devices.filter(|id| all || !(self.night.beds.contains(id) || self.view.agreed.is_exit(id)));
         let known = counted.filter_map(|id| Some((id, self.view.care.facts.get(id)?)));
         let newest = known.filter_map(|(id, device)| {
-            let switches = [device.bed, device.chair, device.mat, device.door];
+            let switches = [&device.bed, &device.chair, &device.mat, &device.door].map(Option::as_deref);
             let changes = switches.iter().flatten().filter(|switch| switch.other.is_some()).map(|switch| switch.since);
             // A button or a dose is a sign of life, and does not say that its owner is up.
             let other = device.activity.filter(|_| all && switches.iter().all(Option::is_none));

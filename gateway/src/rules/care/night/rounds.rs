@@ -99,8 +99,8 @@ fn one(tonight: &Tonight<'_>, slot: Slot, out: &mut Out) {
         return;
     }
     let said = words::round_visit(zone, &slot, why_not(tonight));
-    let beds = night.beds.iter().filter_map(|id| Some((id, view.care.facts.get(id)?.bed?)));
-    let evidence = beds.map(|(id, switch)| seen(id, &switch, super::bed::SAID)).collect();
+    let beds = night.beds.iter().filter_map(|id| Some((id, view.care.facts.get(id)?.bed.as_deref()?)));
+    let evidence = beds.map(|(id, switch)| seen(id, switch, super::bed::SAID)).collect();
     visit(tonight, slot, finding(said, evidence), out);
 }
 
@@ -134,6 +134,7 @@ fn proof(tonight: &Tonight<'_>, slot: &Slot) -> Option<((String, String), Vec<Ev
 /// (Swedish, English): why no sensor could make it.
 fn why_not(tonight: &Tonight<'_>) -> (String, String) {
     match (tonight.beds.dark, tonight.beds.left) {
+        (Some((bed, _)), _) if super::bed::refused(tonight.view, bed).is_some() => words::of(words::BED_REFUSED),
         (Some(_), _) => words::of(words::BED_SILENT),
         (None, Some((_, left))) => words::empty_since(tonight.zone(), &left),
         (None, None) => words::of(words::NOT_ENTERED),

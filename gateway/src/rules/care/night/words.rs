@@ -14,6 +14,8 @@ type Said = (String, String);
 
 pub(super) const DARK_TOO: Words = ("Sängsensorn hörs inte längre.", "The bed sensor is no longer heard.");
 pub(super) const BED_SILENT: Words = ("Sängsensorn hörs inte.", "The bed sensor is not heard.");
+pub(super) const BED_REFUSED: Words =
+    ("Sängsensorns besked togs inte emot.", "What the bed sensor said was not taken.");
 pub(super) const NOT_ENTERED: Words = ("Ingen syns i sängen.", "Nobody is seen in bed.");
 
 fn clock(zone: &TimeZone, at_ms: i64) -> String {
@@ -120,8 +122,12 @@ pub(super) fn not_in_bed_prevented(by: Time) -> Said {
     )
 }
 
-pub(super) fn dark(zone: &TimeZone, heard: Option<At>) -> Said {
-    let said = of(("Sängsensorn tyst: titta till.", "Bed sensor silent: please visit."));
+/// `refused`: it spoke, and there was no room for what it said.
+pub(super) fn dark(zone: &TimeZone, heard: Option<At>, refused: bool) -> Said {
+    let said = match refused {
+        true => and(of(("Sängen okänd: titta till.", "Bed not known: please visit.")), BED_REFUSED),
+        false => of(("Sängsensorn tyst: titta till.", "Bed sensor silent: please visit.")),
+    };
     match heard.map(|heard| clock(zone, heard.wall_ms)) {
         Some(at) => and(
             said,

@@ -42,6 +42,18 @@ pub struct Trail {
     /// The highest of the device's own (restart, seq), and when that was said.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     said: Option<((u32, u64), At)>,
+    #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
+    question: Option<Question>,
+}
+
+/// What became of the newest question where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Question {
+    #[serde(rename = "a")]
+    Asked,
+    /// The record of the first position after it.
+    #[serde(rename = "r")]
+    Answered(u64),
 }
 
 /// The same position, told again with another age: its time is rounded to seconds.
@@ -97,9 +109,21 @@ impl Trail {
         self.fixes.iter().rev().take_while(recent).find(|fix| !fix.poor).or(Some(newest))
     }
 
+    /// The record of the answer to the newest question where it is.
+    pub fn answer(&self) -> Option<u64> {
+        if let Some(Question::Answered(record)) = self.question { Some(record) } else { None }
+    }
+
+    pub(super) fn ask(&mut self) {
+        self.question = Some(Question::Asked);
+    }
+
     pub(super) fn see(&mut self, sight: &Sight<'_>) {
         let said_at = self.said_at(sight);
         let Some(mut fix) = Fix::of(sight, said_at) else { return };
+        if self.question == Some(Question::Asked) {
+            self.question = Some(Question::Answered(sight.recorded.record));
+        }
         let newest_ms = self.fixes.last().map_or(i64::MIN, |newest| newest.at.wall_ms);
         if fix.at.wall_ms < newest_ms.saturating_sub(TRAIL_MS_MAX) {
             return;

@@ -6,11 +6,14 @@ use super::course::{Course, Turn, last_side};
 use super::hours::BackBy;
 use super::told::{clock, seen_of};
 use super::{Fence, Fix, NAME, Side, Trail, VERSION, Watched};
-use crate::limits::{BACK_FIX_MS_MAX, LOCATE_EVERY_MS, LOCATE_FOR_MS, PLACE_STALE_MS, POSITION_OLD_MS};
+use crate::journal::record::{Decision, Join, JoinWhat};
+use crate::limits::{
+    ASSIGNED_RESTART, BACK_FIX_MS_MAX, LOCATE_EVERY_MS, LOCATE_FOR_MS, PLACE_STALE_MS, POSITION_OLD_MS,
+};
 use crate::rules::alarms::Alarm;
 use crate::rules::care::agreed::Person;
 use crate::rules::care::out::key;
-use crate::rules::care::{Finding, Out, Subject, View, silence};
+use crate::rules::care::{Finding, Out, Subject, View, seen_at, silence};
 
 const RULE: (&str, u16) = (NAME, VERSION);
 /// SCAIP status codes.
@@ -271,6 +274,9 @@ impl<'a> One<'a> {
 pub(super) fn locate(view: View<'_>, person: &Person, doubtful: &[&DeviceId], out: &mut Out) {
     let tells = |device: &&DeviceId| view.agreed.devices.get(*device).is_some_and(|known| known.kind == GPS_ALARM);
     for device in person.devices.iter().filter(tells) {
+        if let Some(alarm) = searched(view, device) {
+            answered(view, person, alarm, out);
+        }
         if doubtful.contains(&device) {
             ask(view, person, device, None, out);
             continue;
@@ -282,6 +288,43 @@ pub(super) fn locate(view: View<'_>, person: &Person, doubtful: &[&DeviceId], ou
         } else if alarm.raise.rule == NAME {
             ask(view, person, device, Some(alarm.raised_at), out);
         }
+    }
+}
+
+/// The device has said where it is after it was asked: whoever has its alarm is told at once, once for each answer.
+fn answered(view: View<'_>, person: &Person, alarm: &Alarm, out: &mut Out) {
+    let device = &alarm.raise.device;
+    let Some(trail) = view.care.place.get(device) else { return };
+    let (Some(answer), Some(best)) = (trail.answer(), trail.best()) else { return };
+    let told = alarm.notices.iter().filter_map(|notice| notice.whereabouts.as_deref());
+    // Raised by the answer itself, or told again since: that telling had it.
+    let is_news = told.map(|told| told.at).max().is_none_or(|told_ms| told_ms < best.at.wall_ms);
+    // A claimed alarm has its person, who is told nothing more by receivers.
+    if alarm.is_claimed() || !is_news {
+        return;
+    }
+    let finding = Finding {
+        cause: format!("located {device}"),
+        upto: i64::try_from(answer).unwrap_or(i64::MAX),
+        said: ("Larmet har svarat var det är.".to_owned(), "The alarm has answered where it is.".to_owned()),
+        seen: vec![seen_at(device, &best.at, "position")],
+        ..Finding::default()
+    };
+    if out.note(view, RULE, Some(&person.id), "located", "", finding) {
+        out.decisions.push(Decision::Join(Join {
+            alarm: alarm.id().clone(),
+            what: JoinWhat::Where,
+            restart: ASSIGNED_RESTART,
+            seq: answer,
+            stc: alarm.raise.stc,
+            happened_at: view.now.wall_ms,
+            delayed: false,
+            notify: true,
+            home: None,
+            words: None,
+            // Given to it as to every telling.
+            whereabouts: None,
+        }));
     }
 }
 

@@ -105,8 +105,9 @@ fn notes(story: &Rehearsal) -> Vec<&Note> {
     story.log.iter().filter_map(noted).collect()
 }
 
+/// Notes of coming and going. That a question was answered is [`located`].
 fn whats(story: &Rehearsal) -> Vec<&str> {
-    notes(story).into_iter().map(|note| note.what.as_str()).collect()
+    notes(story).into_iter().map(|note| note.what.as_str()).filter(|what| *what != "located").collect()
 }
 
 fn asked(story: &Rehearsal) -> Vec<i64> {
@@ -419,6 +420,71 @@ fn while_an_alarm_is_open_the_device_is_asked_where_it_is_and_not_for_ever() {
     story.until(story.now_ms() + HOUR);
     assert_eq!(asked(&story).len(), 48, "nobody is searched for because of a battery");
     assert!(raises(&story)[1].1.whereabouts.is_none(), "and nobody needs to know where it is");
+}
+
+/// When receivers were told where somebody is by now, and from when that position was.
+fn located(story: &Rehearsal) -> Vec<(i64, i64)> {
+    let told = |(at, decision): &(i64, Decision)| match decision {
+        Decision::Join(join) if join.what == JoinWhat::Where => {
+            assert!(join.notify);
+            Some((*at, join.whereabouts.as_ref().expect("that is what it tells").at))
+        }
+        _ => None,
+    };
+    story.log.iter().filter_map(told).collect()
+}
+
+#[test]
+fn an_answer_where_somebody_is_goes_at_once_to_those_who_have_the_alarm_and_once() {
+    for restarts in [false, true] {
+        let mut story = story(Vec::new());
+        walk(&mut story, &[0.0]);
+        story.until(start() + 30 * MINUTE);
+        story.event(&gps(), &Event::Button { press: Press::Short });
+        let id = raises(&story)[0].1.alarm.clone();
+        assert_eq!((asked(&story).len(), located(&story).len()), (1, 0));
+        if restarts {
+            story.restart();
+        }
+        let pressed = story.now_ms();
+        story.until(pressed + 20_000);
+        // Indoors: where it was a minute ago, which is newer than what went with the press.
+        story.event(&gps(), &aged(north(700.0), 60));
+        assert_eq!(located(&story), [(pressed + 20_000, pressed - 40_000)]);
+        if restarts {
+            story.restart();
+        }
+        story.until(pressed + 30_000);
+        story.event(&gps(), &north(720.0));
+        assert_eq!(located(&story).len(), 1, "once for each answer, not for each position");
+        let alarm = story.alarms.get(&id).expect("it is open");
+        assert_eq!((alarm.count, alarm.notices.len()), (1, 2), "nobody has pressed again");
+        assert_eq!(alarm.notices[1].whereabouts.as_ref().map(|at| at.at), Some(pressed - 40_000));
+        // Asked again once that is old; the next answer is told too.
+        story.until(pressed + 6 * MINUTE);
+        assert_eq!(asked(&story).len(), 2);
+        story.event(&gps(), &north(900.0));
+        assert_eq!(located(&story).len(), 2);
+        // Nobody is told anything of a closed alarm, nor without one.
+        story.until(pressed + 12 * MINUTE);
+        assert_eq!(asked(&story).len(), 3);
+        story.close(&id);
+        story.event(&gps(), &north(950.0));
+        assert_eq!(located(&story).len(), 2);
+    }
+}
+
+#[test]
+fn what_was_asked_without_an_alarm_is_told_to_nobody() {
+    let mut story = story(vec![Fence { dwell_ms: 10 * MINUTE, ..park() }]);
+    walk(&mut story, &[0.0, 400.0]);
+    assert_eq!(asked(&story).len(), 1, "it seems to be outside");
+    story.event(&gps(), &north(150.0));
+    assert_eq!(located(&story), []);
+    // The alarm that comes later takes its own position along, and the old answer is no news.
+    story.event(&gps(), &Event::Button { press: Press::Short });
+    assert_eq!(located(&story), []);
+    assert!(raises(&story)[0].1.whereabouts.is_some());
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(super) fn judge(view: View<'_>, person: &Person, agreed: &Presence, signs: &
 
 fn leaves(view: View<'_>, person: &Person, agreed: &Presence, signs: &Signs<'_>, out: &mut Out) {
     let exits = person.devices.iter().filter(|device| view.agreed.is_exit(device));
-    let doors = exits.filter_map(|device| Some((device, view.care.facts.get(device)?.door?.since)));
+    let doors = exits.filter_map(|device| Some((device, view.care.facts.get(device)?.door.as_ref()?.since)));
     let Some(door) = doors.fold(None, |known, (device, at)| newer(view, known, device, at)) else { return };
     let moved = signs.inside.is_some_and(|inside| view.now.age_ms(&inside.at) <= view.now.age_ms(&door.at));
     // Whoever lies or sits has not gone out: somebody else has.

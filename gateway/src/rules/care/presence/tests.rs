@@ -388,8 +388,64 @@ fn in_stockholm() -> Play<'static> {
     Play { zone: STOCKHOLM, start_ms: midnight(), quiet_min: 120, restart_at: None }
 }
 
+/// [`ALL`] less what is counted in hours through the night.
+const PLANNED: &str = "[presence]\nparts = [{ from = \"07:00\", until = \"22:00\", quiet_min = 120 }]\n\
+    checks = [{ at = \"10:00\", latest = \"11:00\" }, { at = \"23:30\", latest = \"00:30\" }]\n";
+
+/// What happens at which local minute of which of three days, and what was decided, in local time. Clocks are set on the second.
+fn play_local(first: &str, steps: &[(u8, u8, u16)]) -> Vec<String> {
+    let zone = jiff::tz::TimeZone::get(STOCKHOLM).unwrap();
+    let date: jiff::civil::Date = first.parse().unwrap();
+    let instant = |day: u8, minute: u16| {
+        let of_day = jiff::civil::time((minute / 60) as i8, (minute % 60) as i8, 0, 0);
+        let date = date.saturating_add(jiff::Span::new().days(day));
+        zone.to_timestamp(date.to_datetime(of_day)).unwrap().as_millisecond()
+    };
+    let start_ms = instant(0, 0);
+    let mut story = story_in(STOCKHOLM, start_ms, PLANNED);
+    let (mut open, mut bed) = (false, false);
+    for (what, day, minute) in steps {
+        story.until(instant(*day, *minute));
+        match what {
+            0..=2 => moves(&mut story),
+            3..=4 => {
+                open = !open;
+                door(&mut story, open);
+            }
+            _ => {
+                bed = !bed;
+                story.event(&id("bed"), &Event::Bed { occupied: bed });
+            }
+        }
+    }
+    story.until(instant(4, 12 * 60));
+    let local = |line: String| {
+        let (minute, what) = line.split_once(' ').unwrap();
+        let at = jiff::Timestamp::from_millisecond(start_ms + minute.parse::<i64>().unwrap() * MIN).unwrap();
+        let at = zone.to_datetime(at);
+        format!("{} {} {what}", (at.date() - date).get_days(), at.time())
+    };
+    // How long somebody is out is counted in hours, through the night.
+    told(&story, start_ms).into_iter().filter(|line| !line.contains("out-long")).map(local).collect()
+}
+
+/// From four in the morning on: the hour that is missing or comes twice has no time of its own to compare.
+fn local_steps() -> impl Strategy<Value = Vec<(u8, u8, u16)>> {
+    proptest::collection::vec((0_u8..6, 0_u8..3, 240_u16..1_440), 0..40).prop_map(|mut steps| {
+        steps.sort_by_key(|(_, day, minute)| (*day, *minute));
+        steps
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn days_on_which_clocks_are_set_decide_the_same_at_the_same_local_times(steps in local_steps()) {
+        let ordinary = play_local("2026-11-20", &steps);
+        prop_assert_eq!(&ordinary, &play_local("2026-10-24", &steps), "the day of 25 hours");
+        prop_assert_eq!(&ordinary, &play_local("2027-03-27", &steps), "the day of 23 hours");
+    }
 
     #[test]
     fn a_restart_at_any_point_changes_nothing(steps in steps(), at in any::<prop::sample::Index>()) {

@@ -21,6 +21,56 @@ fn an_absence_is_told_to_care_and_then_as_life_and_its_end_with_its_length() {
     assert_eq!((basis.seen[0].what.as_str(), basis.seen[0].at), ("bed empty", local("2026-11-21 02:10")));
 }
 
+/// Noon's clock was set two hours back before the sensor ever spoke: nothing in its numbers shows that.
+#[test]
+fn a_bed_whose_clock_is_behind_is_judged_by_when_its_word_comes() {
+    const BEHIND: i64 = 120 * MIN;
+    let bed = device("bed");
+    let mut story = Story::new("absence_care_min = 30");
+    story.home.alive(&bed, true);
+    for (time, occupied) in [("22:30", true), ("02:10", false), ("02:50", true), ("04:00", false), ("04:20", true)] {
+        story.at(time);
+        let at = story.home.now_ms() - BEHIND;
+        story.home.late(&bed, &Event::Bed { occupied }, Some(at));
+    }
+    story.at("11:00");
+    assert_eq!(story.told(), ["02:40 care absence", "02:50 over"]);
+    assert_eq!(story.words()[0].0, "Inte i sängen på 30 minuter. Lämnade den 02:10.");
+    // What waits through an outage of its connection is late by more than its clock is, and keeps the order in which it happened.
+    let mut story = Story::new("absence_care_min = 30");
+    story.home.alive(&bed, true);
+    story.at("22:30");
+    let said = |occupied, at: &str| (Event::Bed { occupied }, local(at) - BEHIND);
+    story.home.together(&bed, &[said(true, "2026-11-20 22:30")]);
+    story.at("00:30").home.alive(&bed, false);
+    story.at("02:55").home.alive(&bed, true);
+    story.home.together(
+        &bed,
+        &[said(false, "2026-11-21 01:00"), said(true, "2026-11-21 01:20"), said(false, "2026-11-21 02:50")],
+    );
+    story.at("11:00");
+    assert_eq!(story.told(), ["00:45 care bed-dark", "02:55 over", "03:20 care absence", "04:20 life absence-life"]);
+    assert_eq!(story.words()[2].0, "Inte i sängen på 30 minuter. Lämnade den 02:50.");
+}
+
+#[test]
+fn what_waited_though_the_connection_stood_keeps_its_time_where_the_uptime_shows_it() {
+    let bed = device("bed");
+    let mut story = Story::new("absence_care_min = 30");
+    story.home.alive(&bed, true);
+    let started = story.home.now_ms();
+    let say = |story: &mut Story, now: &str, occupied: bool, happened: &str| {
+        let at = local(happened);
+        let uptime_ms = u64::try_from(at - started).expect("after its start");
+        story.at(now).home.stamped(&bed, &Event::Bed { occupied }, Some(at), (1, uptime_ms));
+    };
+    say(&mut story, "22:30", true, "2026-11-20 22:30");
+    // Nobody has heard that the line hung: 02:10 comes at 02:30.
+    say(&mut story, "02:30", false, "2026-11-21 02:10");
+    story.at("11:00");
+    assert_eq!(story.told(), ["02:40 care absence", "03:40 life absence-life"]);
+}
+
 #[test]
 fn who_is_back_in_time_or_gets_up_in_the_morning_is_not_told_of() {
     let mut story = Story::new("absence_care_min = 30");

@@ -20,6 +20,52 @@ fn in_bed_by_a_sensor_that_is_heard_is_a_look_in_made() {
 }
 
 #[test]
+fn what_a_full_disk_refused_of_the_bed_leaves_nothing_proven() {
+    let refused = |story: &mut Story| story.home.refused(&device("bed"));
+    let mut story = with("");
+    story.at("22:31").bed(true).at("02:00");
+    refused(&mut story);
+    story.at("02:10");
+    refused(&mut story);
+    // Its charge is heard, which says nothing of the bed.
+    story.at("02:30").event("bed", Event::Battery { percent: Some(80), low: false }).at("11:00");
+    assert_eq!(story.told(), ["23:00 round-done 23:00", "02:15 care bed-dark", "03:15 care round 03:00"]);
+    assert_eq!(
+        story.words()[1].1,
+        "Bed not known: please visit. What the bed sensor said was not taken. It was last heard at 22:31. Nobody knows whether the bed is empty."
+    );
+    assert_eq!(
+        story.words()[2].1,
+        "Visit by 03:30. The 03:00 look-in could not be made by sensor. What the bed sensor said was not taken."
+    );
+    // Once it says anew how the bed is, it is believed again; also across a restart between.
+    let mut story = with("");
+    story.at("22:31").bed(true).at("02:00");
+    refused(&mut story);
+    story.home.restart();
+    story.at("02:03").bed(true).at("11:00");
+    assert_eq!(story.told(), ["23:00 round-done 23:00", "03:00 round-done 03:00"]);
+    // What another device could not say is not of the bed.
+    let mut story = with("");
+    story.at("22:31").bed(true).at("02:00");
+    story.home.refused(&device("hall"));
+    story.at("11:00");
+    assert_eq!(story.told(), ["23:00 round-done 23:00", "03:00 round-done 03:00"]);
+}
+
+#[test]
+fn what_was_refused_of_a_bridge_may_have_been_of_the_bed_behind_it() {
+    let mut agreed = Agreed::clone(&agreed(ROUNDS));
+    let bed = agreed.devices.get_mut(&device("bed")).expect("it is agreed");
+    bed.silence.via = Some(device("z2m"));
+    let mut story = Story::of(STOCKHOLM, "2026-11-20", Arc::new(agreed));
+    story.at("22:31").event("z2m", Event::Alive {}).bed(true).at("02:00");
+    story.home.refused(&device("z2m"));
+    story.at("11:00");
+    assert_eq!(story.told().last().map(String::as_str), Some("03:15 care round 03:00"));
+}
+
+#[test]
 fn what_no_sensor_proves_is_a_visit_asked_for_before_the_latest_time() {
     let mut story = with("");
     story.at("22:30").bed(true).at("02:40").bed(false).at("11:00");
