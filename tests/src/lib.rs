@@ -6,12 +6,15 @@
 //! Invariants: every wait is a condition with a deadline, never a bare sleep; every process is ended by its own id when its owner is dropped;
 //! every port is 127.0.0.1 and held by one test at a time; a test that cannot run says [`skip`] and why.
 
+mod board;
 mod centre;
 mod chance;
 mod crowd;
 mod dc09;
 mod doorman;
 mod event;
+pub mod firmware;
+mod flash;
 mod gateway;
 mod home;
 mod kamailio;
@@ -27,11 +30,14 @@ mod receiver;
 mod relay;
 mod wait;
 
+pub use board::Board;
 pub use centre::{Centre, Mrq};
 pub use chance::Chance;
 pub use crowd::{Crowd, Rush};
 pub use dc09::{Dc09Options, Dc09Receiver};
 pub use event::{event, now_ms, press};
+pub use firmware::lacks_firmware;
+pub use flash::{Flash, Provisioning};
 pub use gateway::Gateway;
 pub use home::{Home, Output, run_vaka};
 pub use kamailio::Kamailio;

@@ -1,0 +1,197 @@
+//! A device of Vaka on ARM's MPS2 (AN386), as QEMU has it: a Cortex-M4F with Ethernet. One image per role; this is what
+//! they share.
+//!
+//! The way through: [`run`] starts the board and joins three futures, woken by interrupts and otherwise asleep ([`idle`]):
+//! the network ([`lan9118`]), the device and its inputs, the connection ([`link`] over [`tls`]). What a test does comes in
+//! over the UART ([`inputs`]), what it is to see goes out there, a line each:
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `started CAUSE` | the boot, and what ended the one before: `power`, `panic FILE:LINE`, `watchdog`, `asked` |
+//! | `network A.B.C.D` | the address that DHCP gave |
+//! | `connected` | TLS and MQTT stand, the device is subscribed |
+//! | `refused WHY` | no connection: `name`, `issuer`, `purpose`, `expired`, `alert` (the gateway refused us), `network`, `late` … |
+//! | `apart WHY` | the connection ended |
+//! | `acked RESTART SEQ` | the gateway has that event on its disk |
+//! | `time MS` | the gateway said the time |
+//! | `light …`, `sound …`, `text …`, `volume …` | what the resident sees and hears |
+//! | `panic FILE:LINE` | the program failed; a reset follows |
+//! | `unprovisioned` | the flash names no device: nothing more happens |
+#![no_std]
+#![warn(missing_docs)]
+
+extern crate alloc;
+
+pub mod bell;
+pub mod clock;
+pub mod entropy;
+pub mod fault;
+pub mod flash;
+pub mod host;
+pub mod idle;
+pub mod inputs;
+mod kept;
+pub mod lan9118;
+pub mod link;
+pub mod memory;
+pub mod panel;
+pub mod pause;
+pub mod provisioning;
+pub mod reg;
+pub mod time_driver;
+pub mod tls;
+pub mod uart;
+pub mod watchdog;
+
+use core::cell::RefCell;
+use core::convert::Infallible;
+use core::pin::pin;
+
+use cortex_m_rt::{ExceptionFrame, exception};
+use embassy_futures::join::join4;
+use embassy_futures::select::select3;
+use embassy_net::StackResources;
+use embassy_time::Timer;
+use static_cell::{ConstStaticCell, StaticCell};
+use vaka_device::{Boot, Device, EVENTS_MAX, Keep, Panel, Role};
+use vaka_protocol::Lane;
+
+use crate::bell::Bell;
+use crate::clock::Clock;
+use crate::inputs::Inputs;
+use crate::lan9118::Lan9118;
+use crate::link::Link;
+use crate::provisioning::Provisioning;
+
+/// In QEMU, between two looks at what the host's network brought: without a timer that runs, QEMU sleeps up to a second
+/// over a packet for the guest (measured with 7.2: a TCP handshake of 1.0 s instead of 10 ms).
+const QEMU_TICK_MS: u64 = 5;
+
+/// Runs a device for ever. `make`: its role, on these inputs.
+pub fn run<R: Role>(make: impl FnOnce(&Inputs, &Provisioning) -> R) -> ! {
+    memory::start();
+    uart::start();
+    time_driver::start();
+    watchdog::start();
+    let cause = fault::take();
+    say!("started {cause}");
+    unmask(&[uart::IRQ, time_driver::COUNTER_IRQ, time_driver::ALARM_IRQ]);
+    let Some(provisioning) = Provisioning::read() else {
+        say!("unprovisioned");
+        idle::run(pin!(core::future::pending()), watchdog::feed)
+    };
+    assert!(entropy::start(), "no random numbers");
+
+    static NETWORK: ConstStaticCell<Lan9118> = ConstStaticCell::new(Lan9118::new());
+    static RESOURCES: StaticCell<StackResources<3>> = StaticCell::new();
+    let controller = NETWORK.take();
+    controller.start([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+    // Not before: until it is set up, its line is active low, and would interrupt for ever.
+    unmask(&[lan9118::IRQ]);
+    let seed = u64::from(entropy::chance()) << 32 | u64::from(entropy::chance());
+    let dhcp = embassy_net::Config::dhcpv4(Default::default());
+    let (stack, mut network) = embassy_net::new(controller, dhcp, RESOURCES.init(StackResources::new()), seed);
+
+    let clock = Clock::new();
+    let inputs = Inputs::default();
+    let role = make(&inputs, &provisioning);
+    let boot = Boot { room: EVENTS_MAX, chance: entropy::chance() };
+    let device = Device::boot(kept::Memory::default(), role, panel::Lines, boot, clock.now());
+    let device = RefCell::new(device);
+    let (news, urgent, touched) = (Bell::new(), Bell::new(), Bell::new());
+    let link =
+        Link { device: &device, clock: &clock, stack, provisioning, news: &news, urgent: &urgent, touched: &touched };
+    let all = async {
+        let watching = watch(&device, inputs, &clock, &news, &urgent, &touched);
+        join4(network.run(), link.run(), watching, tick()).await.0
+    };
+    idle::run(pin!(all), watchdog::feed)
+}
+
+/// Looks at the device whenever it is due, a line came or the link touched it.
+async fn watch<K: Keep, R: Role, P: Panel>(
+    device: &RefCell<Device<K, R, P>>,
+    mut inputs: Inputs,
+    clock: &Clock,
+    news: &Bell,
+    urgent: &Bell,
+    touched: &Bell,
+) -> Infallible {
+    let mut newest = None;
+    let mut newest_life = None;
+    loop {
+        let now = clock.now();
+        while let Some(line) = uart::line() {
+            inputs.obey(&line, now);
+        }
+        let due_ms = inputs.pass(now);
+        let rest_ms = device.borrow_mut().pass(now).min(due_ms);
+        let last = device.borrow().waiting().map(|(identity, _)| identity).max();
+        if last > newest {
+            newest = last;
+            news.ring();
+        }
+        let last = device.borrow().waiting().filter(|(_, lane)| *lane == Lane::Life).map(|(identity, _)| identity).max();
+        if last > newest_life {
+            newest_life = last;
+            urgent.ring();
+        }
+        let line = core::future::poll_fn(|_| if uart::has_line() { core::task::Poll::Ready(()) } else { core::task::Poll::Pending });
+        // A day is as good as for ever, and no calculation overflows.
+        select3(Timer::after_millis(rest_ms.min(86_400_000)), line, touched.rung()).await;
+    }
+}
+
+/// See [`QEMU_TICK_MS`].
+async fn tick() -> Infallible {
+    if cfg!(not(feature = "qemu")) {
+        return core::future::pending().await;
+    }
+    loop {
+        Timer::after_millis(QEMU_TICK_MS).await;
+    }
+}
+
+fn unmask(irqs: &[u16]) {
+    for irq in irqs {
+        // SAFETY: their handlers are in place, and nothing here is in a critical section.
+        unsafe { cortex_m::peripheral::NVIC::unmask(Irq(*irq)) };
+    }
+}
+
+/// A number of the interrupt controller.
+#[derive(Clone, Copy)]
+struct Irq(u16);
+
+// SAFETY: the numbers are those of the board's parts, all below 240.
+unsafe impl cortex_m::interrupt::InterruptNumber for Irq {
+    fn number(self) -> u16 {
+        self.0
+    }
+}
+
+#[exception]
+unsafe fn DefaultHandler(irq: i16) {
+    match u16::try_from(irq) {
+        Ok(uart::IRQ) => uart::on_receive(),
+        Ok(time_driver::COUNTER_IRQ) => time_driver::on_counter(),
+        Ok(time_driver::ALARM_IRQ) => time_driver::on_alarm(),
+        Ok(lan9118::IRQ) => lan9118::on_interrupt(),
+        _ => fault::on_fault("exception", irq as u32),
+    }
+}
+
+#[exception]
+unsafe fn NonMaskableInt() {
+    fault::on_watchdog();
+    say!("watchdog");
+    // Not fed any more: the second time resets.
+    loop {
+        cortex_m::asm::nop();
+    }
+}
+
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    fault::on_fault("fault", frame.pc())
+}
