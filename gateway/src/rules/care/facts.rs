@@ -101,14 +101,10 @@ impl Facts {
     }
 
     pub fn see(&mut self, sight: &Sight<'_>) {
-        if !self.0.contains_key(sight.device) {
-            if self.0.len() >= FACTS_DEVICES_MAX {
-                return;
-            }
-            self.0.insert(sight.device.clone(), Device::default());
-        }
         if let Some(device) = self.0.get_mut(sight.device) {
             device.see(sight);
+        } else if self.0.len() < FACTS_DEVICES_MAX {
+            self.0.entry(sight.device.clone()).or_default().see(sight);
         }
     }
 
