@@ -73,10 +73,7 @@ impl Part {
     pub fn of(person: &Person, device: &DeviceId) -> Part {
         let is_bed = person.night.as_ref().is_some_and(|night| night.beds.contains(device));
         let has_limit = person.vitals.iter().any(|threshold| threshold.kind == vital::TEMPERATURE.0);
-        Part {
-            always: Rules::of(Rule::Night).when(is_bed),
-            temperature: Rules::of(Rule::Vital).when(has_limit),
-        }
+        Part { always: Rules::of(Rule::Night).when(is_bed), temperature: Rules::of(Rule::Vital).when(has_limit) }
     }
 
     /// The rules of its person's that this event of it concerns.

@@ -156,7 +156,11 @@ impl Watch {
     pub fn stirred(&mut self, device: &DeviceId) {
         let Some(known) = self.devices.get(device) else { return self.hurry(HOME) };
         let (unit, behind, person) = (known.unit, known.behind.clone(), known.person);
-        behind.into_iter().chain([unit]).chain(person.into_iter().flat_map(of_person)).for_each(|unit| self.hurry(unit));
+        behind
+            .into_iter()
+            .chain([unit])
+            .chain(person.into_iter().flat_map(of_person))
+            .for_each(|unit| self.hurry(unit));
     }
 
     /// Something has changed that belongs to no device: everybody is looked at.

@@ -33,7 +33,9 @@ fn config() -> Config {
             ("reader", "other", ""),
         ] {
             let more = more.replace("ADDRESS", who);
-            text.push_str(&format!("[[device]]\nid = \"{who}-{name}\"\nkind = \"{kind}\"\nresident = \"{who}\"\n{more}"));
+            text.push_str(&format!(
+                "[[device]]\nid = \"{who}-{name}\"\nkind = \"{kind}\"\nresident = \"{who}\"\n{more}"
+            ));
         }
         text.push_str(&format!(
             "[[dose]]\nresident = \"{who}\"\ndevice = \"{who}-disp\"\nslot = \"evening\"\nat = \"18:00\"\n\
@@ -79,15 +81,22 @@ fn event() -> impl Strategy<Value = (&'static str, Event)> {
     });
     let position = any::<bool>().prop_map(|out| {
         let lat_e7 = if out { 593_493_000 } else { 593_293_000 };
-        let event = Event::Position { lat_e7, lon_e7: 180_686_000, accuracy_m: Some(10), speed_cm_s: None, fix_age_s: None };
+        let event =
+            Event::Position { lat_e7, lon_e7: 180_686_000, accuracy_m: Some(10), speed_cm_s: None, fix_age_s: None };
         ("gps", event)
     });
     let dose = (prop::sample::select(DoseOutcome::ALL), any::<bool>()).prop_map(|(outcome, morning)| {
         ("disp", Event::Dose { slot: if morning { "morning" } else { "evening" }.into(), outcome })
     });
     let reading = (0..3_i32).prop_map(|more| match more {
-        0 => ("reader", Event::Vital { kind: "heart_rate".into(), value: "130".try_into().unwrap(), unit: "1/min".into() }),
-        1 => ("reader", Event::Vital { kind: "heart_rate".into(), value: "80".try_into().unwrap(), unit: "1/min".into() }),
+        0 => (
+            "reader",
+            Event::Vital { kind: "heart_rate".into(), value: "130".try_into().unwrap(), unit: "1/min".into() },
+        ),
+        1 => (
+            "reader",
+            Event::Vital { kind: "heart_rate".into(), value: "80".try_into().unwrap(), unit: "1/min".into() },
+        ),
         _ => ("hall", Event::Temperature { centi_c: 1_500 }),
     });
     prop_oneof![
@@ -117,7 +126,9 @@ fn step() -> impl Strategy<Value = Step> {
 /// What was decided: when, and of which cause.
 fn tell(config: &Config, steps: &[(bool, Step)], looks_at_everybody: bool) -> Vec<(i64, String)> {
     let mut story = Rehearsal::new(config.agreed.clone(), crate::pipeline::home(config), START_MS);
-    let id = |first: bool, name: &str| DeviceId::try_from(format!("{}-{name}", if first { "a" } else { "b" }).as_str()).unwrap();
+    let id = |first: bool, name: &str| {
+        DeviceId::try_from(format!("{}-{name}", if first { "a" } else { "b" }).as_str()).unwrap()
+    };
     // What stands behind a bridge has no connection of its own.
     for name in NAMES.iter().filter(|name| **name != "chair") {
         story.alive(&id(true, name), true);

@@ -267,8 +267,7 @@ impl<'a> Case<'a> {
     /// The dispenser has said more of a dose that was told.
     fn correct(&self, planned: &Planned<'_>, told: &Told, out: &mut Out) {
         let view = self.view;
-        let is_of =
-            |report: &&Report| self.dose_of(report.at.wall_ms).is_some_and(|known| known.date == planned.date);
+        let is_of = |report: &&Report| self.dose_of(report.at.wall_ms).is_some_and(|known| known.date == planned.date);
         let mut reports: Vec<Report> = self.reports.iter().filter(is_of).copied().collect();
         reports.sort_by_key(|report| (report.at.wall_ms, report.at.record));
         let is_out = reports.iter().any(|report| report.outcome == DoseOutcome::Dispensed);

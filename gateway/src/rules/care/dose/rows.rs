@@ -5,9 +5,9 @@
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{DeviceId, DoseOutcome};
 
-use super::super::{Care, View};
 use super::super::agreed::{Agreed, Person};
 use super::super::when::local;
+use super::super::{Care, View};
 use super::memory::{Outcome, Told};
 use super::planned::Planned;
 use super::schedule::refusal;

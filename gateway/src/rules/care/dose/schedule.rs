@@ -15,9 +15,7 @@ use super::super::{Finding, Out, View, key, seen_at};
 use super::memory::{Asked, Dispenser, Outcome, Pushed, Told};
 use super::planned::Planned;
 use super::{NAME, Slot, subject, words};
-use crate::limits::{
-    DOSE_CONFIRM_MS, DOSE_EARLY_REACH_MS, DOSE_HORIZON_DAYS, DOSE_LOOK_BACK_DAYS, DOSE_SCHEDULE_MS,
-};
+use crate::limits::{DOSE_CONFIRM_MS, DOSE_EARLY_REACH_MS, DOSE_HORIZON_DAYS, DOSE_LOOK_BACK_DAYS, DOSE_SCHEDULE_MS};
 
 const MALFUNCTION: u16 = 67;
 const RESTORAL: u16 = 94;
@@ -188,7 +186,8 @@ fn next_of_slot<'a>(view: View<'_>, slot: &Slot<'a>, planned: &Planned<'_>, at_m
 fn next_of_others(view: View<'_>, person: &Person, slot: &Slot<'_>, at_ms: i64) -> Option<i64> {
     let zone = &view.agreed.zone;
     let today = local(zone, at_ms).date();
-    let others = super::slots(person).into_iter().filter(|other| (other.device, other.name) != (slot.device, slot.name));
+    let others =
+        super::slots(person).into_iter().filter(|other| (other.device, other.name) != (slot.device, slot.name));
     let opens = others.flat_map(|other| {
         let days = [today, next(today), next(next(today))];
         days.into_iter().filter_map(move |date| Some(other.on(zone, date)?.opens_ms)).collect::<Vec<_>>()

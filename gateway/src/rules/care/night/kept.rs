@@ -5,8 +5,9 @@
 //! the night that began last for as long as that one is the last.
 
 use jiff::tz::TimeZone;
+use vaka_protocol::DeviceId;
 
-use super::super::agreed::Person;
+use super::super::agreed::{Agreed, Device, Person};
 use super::super::out::key;
 use super::super::when::{Span, next};
 use super::rounds::{Slot, slots};
@@ -23,6 +24,8 @@ pub(super) struct Made {
     pub print: u64,
     /// Kinds of cause, each with what it is settled by, and what its repetition within an alarm is.
     keys: Vec<(&'static str, String, String)>,
+    /// Devices of the home that are nobody's own.
+    pub shared: Vec<DeviceId>,
     pub calendar: Calendar,
 }
 
@@ -48,13 +51,16 @@ pub(super) struct Planned {
 
 impl Kept {
     /// What holds now. Made for this person's agreement; another's, or one that has changed, needs another.
-    pub(super) fn at(&mut self, person: &Person, night: &Night, zone: &TimeZone, now_ms: i64) -> &Made {
+    pub(super) fn at(&mut self, person: &Person, night: &Night, agreed: &Agreed, now_ms: i64) -> &Made {
+        let zone = &agreed.zone;
+        let is_shared = |(id, device): (&DeviceId, &Device)| device.person.is_none().then(|| id.clone());
         let made = match self.made.take() {
             Some(made) if made.calendar.holds(now_ms) => made,
             Some(made) => Made { calendar: Calendar::at(person, night, zone, now_ms), ..made },
             None => Made {
                 print: night.fingerprint(),
                 keys: keys(person),
+                shared: agreed.devices.iter().filter_map(is_shared).collect(),
                 calendar: Calendar::at(person, night, zone, now_ms),
             },
         };
@@ -108,23 +114,31 @@ mod tests {
     fn what_is_kept_is_what_would_be_worked_out_anew() {
         let night = "in_bed_by = \"23:30\"\nup_by = \"09:00\"\nrounds = [{ at = \"00:00\", latest = \"02:30\" }, { at = \"03:00\", latest = \"04:00\" }]";
         // Over both changes of clocks, in zones with none, half an hour of it, and a date line.
-        for zone in ["Europe/Stockholm", "Etc/UTC", "Australia/Lord_Howe", "Pacific/Auckland", "America/St_Johns", "Asia/Kathmandu"] {
+        for zone in [
+            "Europe/Stockholm",
+            "Etc/UTC",
+            "Australia/Lord_Howe",
+            "Pacific/Auckland",
+            "America/St_Johns",
+            "Asia/Kathmandu",
+        ] {
             let agreed = agreed_in(zone, night);
             let person = &agreed.people[0];
             let night = person.night.as_ref().unwrap();
             let mut kept = Kept::default();
-            for from in ["2026-10-20T00:00:00Z", "2027-03-24T00:00:00Z", "2026-04-01T00:00:00Z", "2026-09-23T00:00:00Z"] {
+            for from in ["2026-10-20T00:00:00Z", "2027-03-24T00:00:00Z", "2026-04-01T00:00:00Z", "2026-09-23T00:00:00Z"]
+            {
                 // And back again: a clock may be set.
                 let there = (0..14 * 24 * 12).map(|step| step * 300_000 + 17);
                 for after_ms in there.clone().chain(there.rev().step_by(7)) {
                     let now_ms = utc(from) + after_ms;
-                    let made = kept.at(person, night, &agreed.zone, now_ms);
+                    let made = kept.at(person, night, &agreed, now_ms);
                     let span = night.last_begun(&agreed.zone, now_ms);
                     assert_eq!(made.calendar.span, span, "{zone} {now_ms}");
                     assert_eq!(made.calendar.next_ms, night.window.on(&agreed.zone, next(span.date)).start_ms);
                 }
             }
-            let made = kept.at(person, night, &agreed.zone, utc("2026-11-20T23:00:00Z"));
+            let made = kept.at(person, night, &agreed, utc("2026-11-20T23:00:00Z"));
             assert_eq!(made.print, night.fingerprint());
             let fresh = slots(night, &agreed.zone, &made.calendar.span);
             assert_eq!(made.calendar.rounds.iter().map(|planned| planned.slot).collect::<Vec<_>>(), fresh);

@@ -154,7 +154,7 @@ struct Tonight<'a> {
 /// `kept`: of this person's agreement.
 pub fn judge(view: View<'_>, person: &Person, kept: &mut Kept, out: &mut Out) {
     let Some(night) = &person.night else { return };
-    let kept = kept.at(person, night, &view.agreed.zone, view.now.wall_ms);
+    let kept = kept.at(person, night, view.agreed, view.now.wall_ms);
     let Some(held) = view.care.night.held(&person.id).filter(|held| held.print == kept.print) else {
         agree(view, person, night, kept.print, out);
         return;
@@ -228,8 +228,8 @@ impl<'a> Tonight<'a> {
         let tag = |id: &'a DeviceId| Some((id, care.facts.get(id)?.staff?));
         let here = |(_, at): &(&DeviceId, At)| self.view.now.age_ms(at) < self.night.staff_visit_ms;
         let at_persons = self.person.devices.iter().filter_map(tag);
-        let shared = self.view.agreed.devices.iter().filter(|(_, device)| !own && device.person.is_none());
-        at_persons.chain(shared.filter_map(|(id, _)| tag(id))).filter(here).max_by_key(|(_, at)| at.wall_ms)
+        let shared = self.kept.shared.iter().filter(|_| !own);
+        at_persons.chain(shared.filter_map(tag)).filter(here).max_by_key(|(_, at)| at.wall_ms)
     }
 
     /// The newest sign that a person is about: something changed, or moved. A sensor that repeats itself is none.
@@ -318,15 +318,11 @@ impl<'a> Tonight<'a> {
 
     /// The newest alarm of this kind, while its cause is not over and nobody has closed it.
     fn open(&self, cause: &str) -> Option<(i64, &'a Alarm)> {
-        // Most of the time there is none of any kind.
-        if self.alarms.is_empty() {
-            return None;
-        }
+        let mut of_kind = self.alarms.iter().filter(|alarm| alarm.raise.cause == cause).peekable();
+        of_kind.peek()?;
         let upto = self.view.care.settled.upto(&self.key(cause))?;
-        let is_it = |alarm: &&&Alarm| {
-            alarm.raise.cause == cause && alarm.raise.basis.as_ref().is_some_and(|basis| basis.upto == upto)
-        };
-        self.alarms.iter().find(is_it).map(|alarm| (upto, *alarm))
+        let is_newest = |alarm: &&&Alarm| alarm.raise.basis.as_ref().is_some_and(|basis| basis.upto == upto);
+        of_kind.find(is_newest).map(|alarm| (upto, *alarm))
     }
 
     fn end(&self, out: &mut Out, cause: &str, (upto, alarm): (i64, &'a Alarm), said: (String, String)) {

@@ -129,9 +129,11 @@ fn a_resident_replaces_single_keys_and_what_is_wrong_in_the_home_is_said_once() 
 fn what_is_agreed_right_after_the_clock_was_set_back_holds_at_once() {
     let mut story = Story::new("");
     let agreed_at = |story: &Story| {
-        let notes = story.home.log.iter().filter(|(_, decision)| {
-            matches!(decision, Decision::Note(note) if note.what == "night-agreed")
-        });
+        let notes = story
+            .home
+            .log
+            .iter()
+            .filter(|(_, decision)| matches!(decision, Decision::Note(note) if note.what == "night-agreed"));
         notes.map(|(at, _)| *at).collect::<Vec<_>>()
     };
     let set_back = local("2026-11-20 09:00");
