@@ -109,6 +109,8 @@ fn on_the_journal(
     let mut keeper = Keeper::new(restored, home(config), Labels::from_config(config), clock, None);
     // Nothing is judged while no gateway runs: nobody could be told, and no dispenser can be heard.
     keeper.judge_nothing();
+    // What may be released depends on what is planned.
+    keeper.agree(config.agreed.clone());
     keeper.begin();
     let (reply, mut answer) = tokio::sync::oneshot::channel();
     keeper.run_batch(&mut vec![Input::Ask(Ask::Release { resident, slot, date, by, note, reply })]);

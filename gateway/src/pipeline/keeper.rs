@@ -35,7 +35,7 @@ use crate::rules::alarms::{Alarm, Change, Notice};
 use crate::rules::care::agreed::Agreed;
 use crate::rules::care::dose::rows::{self, DoseRow};
 use crate::rules::care::moment::Moment;
-use crate::rules::care::{Watch, place};
+use crate::rules::care::{View, Watch, place};
 use crate::rules::{self, Happening, Home, Input as Judged};
 
 /// The fault that says that something is refused because the disk is short.
@@ -230,15 +230,19 @@ impl Keeper {
         }
     }
 
+    /// Now, as the care rules are told.
+    fn moment(&self) -> Moment {
+        let at = self.clock.now();
+        let sure = at.confidence != Confidence::Floor;
+        Moment { wall_ms: at.wall_ms, mono_ms: at.mono_ms, boot: self.restored.boot(), sure }
+    }
+
     /// What the care rules decide at this moment. Each decision is folded in before the next is looked for.
     fn watch_over(&mut self) {
         if !self.judges {
             return;
         }
-        let at = self.clock.now();
-        let boot = self.restored.boot();
-        let sure = at.confidence != Confidence::Floor;
-        let now = Moment { wall_ms: at.wall_ms, mono_ms: at.mono_ms, boot, sure };
+        let now = self.moment();
         loop {
             let state = &self.restored.state;
             let mut decisions = self.watch.due(&state.care, &state.alarms, &self.home, now);
@@ -583,7 +587,10 @@ impl Keeper {
                 self.questions.push(question);
             }
             Ask::Release { resident, slot, date, by, note, reply } => {
-                match rows::locked(&self.restored.state.care, &resident, &slot, date.as_deref()) {
+                let state = &self.restored.state;
+                let (care, alarms, agreed) = (&state.care, &state.alarms, self.watch.agreed());
+                let view = View { care, alarms, home: &self.home, agreed, now: self.moment() };
+                match rows::releasable(view, &resident, &slot, date.as_deref()) {
                     Err(why) => {
                         let _ = reply.send(Err(why));
                     }

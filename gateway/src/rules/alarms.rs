@@ -3,7 +3,7 @@
 //! Enters: records. Leaves: alarms, and what is still owed to receivers. State changes by [`Alarms`]' `apply` methods
 //! alone, live and on replay alike. Absent: any way for a rule to close an alarm.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{AlarmId, Command, DeviceId, Lane, Rung};
@@ -97,6 +97,7 @@ pub enum Change {
 }
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(from = "Saved")]
 pub struct Alarms {
     /// Boxed, and so are the closed ones: a hub holds many, and a tree's nodes are half empty.
     open: BTreeMap<AlarmId, Box<Alarm>>,
@@ -104,8 +105,35 @@ pub struct Alarms {
     /// The newest open alarm of a device and cause: the one that a repeated cause may join.
     newest: BTreeMap<DeviceId, BTreeMap<String, AlarmId>>,
     /// Counts the changes of technical alarms: whoever sums them up sees that there is something new.
+    technical_changes: u64,
+    /// Open alarms by rule and resident: read off the others.
+    #[serde(skip)]
+    of_rule: BTreeMap<String, BTreeMap<String, BTreeSet<AlarmId>>>,
+}
+
+/// [`Alarms`] as they are saved.
+#[derive(Deserialize)]
+struct Saved {
+    open: BTreeMap<AlarmId, Box<Alarm>>,
+    closed: VecDeque<Box<Alarm>>,
+    newest: BTreeMap<DeviceId, BTreeMap<String, AlarmId>>,
     #[serde(default)]
     technical_changes: u64,
+}
+
+impl From<Saved> for Alarms {
+    fn from(Saved { open, closed, newest, technical_changes }: Saved) -> Self {
+        let of_rule = BTreeMap::new();
+        let mut alarms = Alarms { open, closed, newest, technical_changes, of_rule };
+        let raises: Vec<Raise> = alarms.open.values().map(|alarm| alarm.raise.clone()).collect();
+        raises.iter().for_each(|raise| alarms.list(raise));
+        alarms
+    }
+}
+
+/// Whom an alarm is about, as far as its rule says.
+fn resident_of(raise: &Raise) -> &str {
+    raise.basis.as_ref().and_then(|basis| basis.resident.as_deref()).unwrap_or_default()
 }
 
 impl Alarm {
@@ -192,6 +220,30 @@ impl Alarms {
         newest.filter_map(|id| self.open.get(id)).map(|alarm| &**alarm)
     }
 
+    /// Open alarms of this rule about this resident (`None`: about the home itself), by id.
+    pub fn open_of(&self, rule: &str, resident: Option<&str>) -> impl Iterator<Item = &Alarm> {
+        let ids = self.of_rule.get(rule).and_then(|residents| residents.get(resident.unwrap_or_default()));
+        ids.into_iter().flatten().filter_map(|id| self.open.get(id)).map(|alarm| &**alarm)
+    }
+
+    fn list(&mut self, raise: &Raise) {
+        let residents = self.of_rule.entry(raise.rule.clone()).or_default();
+        residents.entry(resident_of(raise).to_owned()).or_default().insert(raise.alarm.clone());
+    }
+
+    fn unlist(&mut self, raise: &Raise) {
+        let Some(residents) = self.of_rule.get_mut(&raise.rule) else { return };
+        if let Some(ids) = residents.get_mut(resident_of(raise)) {
+            ids.remove(&raise.alarm);
+            if ids.is_empty() {
+                residents.remove(resident_of(raise));
+            }
+        }
+        if residents.is_empty() {
+            self.of_rule.remove(&raise.rule);
+        }
+    }
+
     /// The newest open `life` alarm of this device, whatever its cause: what a cancel belongs to.
     pub fn newest_life(&self, device: &DeviceId) -> Option<&Alarm> {
         let alarms = self.newest.get(device)?.values().filter_map(|id| self.open.get(id)).map(|alarm| &**alarm);
@@ -247,6 +299,7 @@ impl Alarms {
             told: Vec::new(),
         };
         self.newest.entry(raise.device.clone()).or_default().insert(raise.cause.clone(), raise.alarm.clone());
+        self.list(raise);
         self.open.insert(raise.alarm.clone(), Box::new(alarm));
         changes.push(Change::Owed { alarm: raise.alarm.clone(), notice: 0 });
         changes.push(receipt(raise, raise.restart, raise.seq, Rung::Stored, false));
@@ -377,6 +430,7 @@ impl Alarms {
 
     fn put_away(&mut self, id: &AlarmId) {
         let Some(alarm) = self.open.remove(id) else { return };
+        self.unlist(&alarm.raise);
         if let Some(causes) = self.newest.get_mut(&alarm.raise.device) {
             causes.retain(|_, newest| newest != id);
             if causes.is_empty() {

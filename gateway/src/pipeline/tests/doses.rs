@@ -146,3 +146,22 @@ fn a_person_releases_a_dose_that_was_missed_and_a_restart_remembers_it() {
     assert!(bench.rows()[0].over, "its receivers hear that it was taken");
     assert_eq!(bench.doses()[0].state, "taken");
 }
+
+#[test]
+fn a_dose_that_is_too_old_is_refused_and_nothing_is_written_over_a_restart_too() {
+    let mut bench = bench();
+    bench.pass(121);
+    let date = bench.doses().remove(0).date;
+    for _ in 0..23 {
+        bench.clock.advance(60 * MIN_MS);
+        bench.keeper().run_batch(&mut Vec::new());
+    }
+    for _ in 0..2 {
+        let before = bench.keeper().state().cursor;
+        let why = bench.release("morning", Some(&date)).expect_err("the next one has begun");
+        assert!(why.contains("is too old to be released") && why.contains("two must never be open at once"), "{why}");
+        assert_eq!(bench.keeper().state().cursor, before, "nothing is written");
+        bench.kill_and_start();
+        bench.alive("1");
+    }
+}

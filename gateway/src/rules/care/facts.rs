@@ -117,8 +117,10 @@ impl Facts {
     }
 
     pub fn see(&mut self, sight: &Sight<'_>) {
-        if let Some(device) = self.device(sight.device) {
+        if let Some(device) = self.0.get_mut(sight.device) {
             device.see(sight);
+        } else if self.0.len() < FACTS_DEVICES_MAX {
+            self.0.entry(sight.device.clone()).or_default().see(sight);
         }
     }
 

@@ -8,6 +8,7 @@
 
 pub mod agreed;
 pub mod clocks;
+mod concern;
 pub mod dose;
 pub mod facts;
 pub mod moment;
@@ -30,9 +31,10 @@ use vaka_protocol::{DeviceId, Event};
 use super::Home;
 use super::alarms::Alarms;
 use crate::journal::record::Decision;
-use crate::limits::SET_BACK_MS;
+use crate::limits::{CATCH_UP_QUIET_MS, SET_BACK_MS};
 use agreed::{Agreed, Person};
 use clocks::Stamp;
+use concern::Rule;
 use facts::Facts;
 use moment::{At, Moment};
 pub use out::{Finding, Out, Subject, alarm_of, key, seen, seen_at};
@@ -65,6 +67,9 @@ pub struct Care {
     /// Of the newest record, UTC milliseconds.
     #[serde(default)]
     wall_ms: i64,
+    /// When the newest event was recorded that had waited.
+    #[serde(default)]
+    late: Option<At>,
     #[serde(default)]
     pub night: night::Nights,
     #[serde(default)]
@@ -105,6 +110,9 @@ impl Care {
     /// Folds an event in: what is remembered of it does not depend on what is agreed.
     pub fn see(&mut self, sight: &Sight<'_>) {
         self.pass(sight.recorded);
+        if sight.delayed {
+            self.late = Some(sight.recorded);
+        }
         self.facts.see(sight);
         self.night.see(sight, &self.facts);
         self.presence.see(sight);
@@ -143,6 +151,14 @@ impl Care {
         self.dose.begin(recorded);
     }
 
+    /// How long judging this person waits for what their devices still have to say, in milliseconds. None: it does not.
+    fn waits_ms(&self, person: &Person, now: Moment) -> Option<i64> {
+        // Nearly always nothing has been late for a while, anywhere.
+        self.late.filter(|at| now.age_ms(at) < CATCH_UP_QUIET_MS)?;
+        let devices = person.devices.iter().filter_map(|device| self.facts.get(device));
+        devices.map(|device| device.waits_ms(now)).max().filter(|wait_ms| *wait_ms > 0)
+    }
+
     /// Folds a decision in. `command`: the id under which a sent command goes out.
     pub fn apply(&mut self, decision: &Decision, at: At, command: u64) {
         let basis = match decision {
@@ -154,7 +170,7 @@ impl Care {
         if let Some(basis) = basis {
             self.settled.settle(&basis.key, basis.upto);
         }
-        self.night.apply(decision);
+        self.night.apply(decision, at);
         self.presence.apply(decision);
         self.place.apply(decision);
         self.dose.apply(decision, at, command);
@@ -163,21 +179,22 @@ impl Care {
     }
 }
 
-/// Judges one person's agreement at this moment. `is_patient`: not while a device of theirs sends what had waited.
-fn judge_person(view: View<'_>, person: &Person, is_patient: bool) -> Out {
+/// Judges one rule of one person's agreement at this moment. `kept`: of this agreement. `is_patient`: not while a device of theirs sends what had waited.
+fn judge_person(view: View<'_>, person: &Person, rule: Rule, kept: &mut night::Kept, is_patient: bool) -> Out {
     let mut out = Out::default();
-    let waits_ms = person.devices.iter().filter_map(|device| view.care.facts.get(device)).map(|d| d.waits_ms(view.now));
-    if let Some(wait_ms) = waits_ms.max().filter(|wait_ms| is_patient && *wait_ms > 0) {
+    if let Some(wait_ms) = view.care.waits_ms(person, view.now).filter(|_| is_patient) {
         out.look_in(wait_ms);
         out.waits = true;
         return out;
     }
-    night::judge(view, person, &mut out);
-    presence::judge(view, person, &mut out);
-    place::judge(view, person, &mut out);
-    dose::judge(view, person, &mut out);
-    reminder::judge(view, person, &mut out);
-    vital::judge(view, person, &mut out);
+    match rule {
+        Rule::Night => night::judge(view, person, kept, &mut out),
+        Rule::Presence => presence::judge(view, person, &mut out),
+        Rule::Place => place::judge(view, person, &mut out),
+        Rule::Dose => dose::judge(view, person, &mut out),
+        Rule::Reminder => reminder::judge(view, person, &mut out),
+        Rule::Vital => vital::judge(view, person, &mut out),
+    }
     out
 }
 
@@ -199,9 +216,4 @@ fn judge_home(view: View<'_>) -> Out {
         power::judge(view, id, &unlisted, &mut out);
     }
     out
-}
-
-/// The event may make something due sooner than was known: judged at once. Everything else only puts off what is due.
-fn hurries(event: &Event) -> bool {
-    !matches!(event, Event::Motion {} | Event::Temperature { .. } | Event::Alive {} | Event::Done { .. })
 }

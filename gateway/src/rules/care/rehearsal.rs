@@ -10,7 +10,7 @@ use vaka_protocol::{AlarmId, DeviceId, Event};
 use super::agreed::Agreed;
 use super::clocks::Stamp;
 use super::moment::{At, Moment};
-use super::{Care, Sight, Watch};
+use super::{Care, Sight, View, Watch};
 use crate::journal::record::{Act, ActWhat, Decision, Release};
 use crate::limits::ASSIGNED_RESTART;
 use crate::rules::alarms::{Alarms, Change};
@@ -154,6 +154,27 @@ impl Rehearsal {
         self.watch = Watch::new(self.watch.agreed().clone());
         self.started();
         self.decide();
+    }
+
+    /// Everybody is looked at, whether or not anything was heard of them.
+    pub fn look_at_everybody(&mut self) {
+        self.watch.look_at_all();
+        self.decide();
+    }
+
+    /// The wall clock is set to `at_ms`, UTC milliseconds.
+    pub fn set_clock(&mut self, at_ms: i64) {
+        self.now.wall_ms = at_ms;
+        self.decide();
+    }
+
+    /// As the command does before it releases a dose: its date.
+    ///
+    /// # Errors
+    /// As [`super::dose::rows::releasable`].
+    pub fn releasable(&self, resident: &str, slot: &str, date: Option<&str>) -> Result<String, String> {
+        let (care, alarms, home, agreed) = (&self.care, &self.alarms, &self.home, self.watch.agreed());
+        super::dose::rows::releasable(View { care, alarms, home, agreed, now: self.now }, resident, slot, date)
     }
 
     /// A person releases a dose of a slot and local date.

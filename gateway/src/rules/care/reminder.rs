@@ -151,11 +151,7 @@ fn answer(view: View<'_>, person: &Person, device: &DeviceId, open: &Open, out: 
                 format!("Whether the reminder of {at} was shown is unknown. The device did not answer."),
             ),
         ),
-        None => {
-            // Its answer is worth a look as soon as it comes.
-            out.eager = true;
-            return;
-        }
+        None => return,
     };
     let seen = open.done.map(|(at, _)| seen_at(device, &at, "done"));
     let finding = Finding {

@@ -225,8 +225,6 @@ impl Readings {
 }
 
 pub fn judge(view: View<'_>, person: &Person, out: &mut Out) {
-    // A thermometer's words decide nothing else: for a limit they are looked at as they come.
-    out.eager |= person.vitals.iter().any(|threshold| threshold.kind == TEMPERATURE.0);
     for device in &person.devices {
         let Some(kinds) = view.care.vital.devices.get(device) else { continue };
         for threshold in &person.vitals {

@@ -1,17 +1,20 @@
-//! When to look at whom: the next moment at which something can become due, for each person, each device and the home itself.
+//! When to look at whom: the next moment at which something can become due, for each rule of each person, each device and the home
+//! itself.
 //!
 //! Enters: that an event of a device was folded in; the moment. Leaves: decisions. In memory alone: made anew at every start
 //! and with every agreement, when everybody is looked at at once. Invariant: nobody is looked at later than something of theirs
-//! becomes due; being looked at too early costs time and nothing else.
+//! becomes due; being looked at too early costs time and nothing else. Which events concern which rule stands in [`super::concern`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use vaka_protocol::{DeviceId, Event};
 
 use super::agreed::Agreed;
+use super::concern::{Part, Rule};
 use super::moment::Moment;
-use super::{Care, Out, View, hurries, judge_device, judge_home, judge_person};
+use super::{Care, Out, View, judge_device, judge_home, judge_person, night};
 use crate::journal::record::Decision;
 use crate::limits::{CATCH_UP_MS_MAX, JUDGE_ROUNDS_MAX};
 use crate::rules::Home;
@@ -24,14 +27,19 @@ const SET_MS: i64 = 1_000;
 #[derive(Debug)]
 pub struct Watch {
     agreed: Arc<Agreed>,
-    /// What is looked at by itself: the home, then each person, then each device.
+    /// What is looked at by itself: the home, then each rule of each person, then each device.
     units: Vec<Unit>,
-    /// Each unit that is to be looked at, by monotonic milliseconds.
-    queue: BTreeSet<(i64, usize)>,
+    /// Each unit that is to be looked at by itself, by monotonic milliseconds.
+    timers: BTreeSet<(i64, usize)>,
+    /// Units to be looked at now, in their order.
+    hurried: BinaryHeap<Reverse<usize>>,
     /// The devices, in the order of their units.
     ids: Vec<DeviceId>,
-    /// Each device's unit, and the units of what stands behind it.
-    devices: BTreeMap<DeviceId, (usize, Vec<usize>)>,
+    devices: BTreeMap<DeviceId, Known>,
+    /// By person: since when judging waits for devices that send what had waited, monotonic milliseconds.
+    waits_since: Vec<Option<i64>>,
+    /// By person: what the rule `night` need not work out anew.
+    nights: Vec<night::Kept>,
     /// Wall clock less running clock when it was looked at last.
     offset_ms: Option<i64>,
     /// How often something was due at this moment of the running clock.
@@ -42,14 +50,38 @@ pub struct Watch {
 struct Unit {
     /// Monotonic milliseconds. `None`: only an event can change anything.
     look_at: Option<i64>,
+    /// It stands among the hurried.
+    hurried: bool,
     /// Every sign of activity may decide something.
     eager: bool,
-    /// Since when judging waits for devices that send what had waited, monotonic milliseconds.
-    waits_since: Option<i64>,
+}
+
+/// A device that is listed.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    unit: usize,
+    /// What stands behind it.
+    behind: Vec<usize>,
+    /// Whose it is: an index into the people.
+    person: Option<usize>,
+    part: Part,
+    /// Rules of others that wait for its answers.
+    answers: Vec<usize>,
 }
 
 /// The unit that is the home itself, with what is not listed.
 const HOME: usize = 0;
+
+/// What a unit is.
+enum What {
+    Home,
+    Rule(usize, Rule),
+    Device(usize),
+}
+
+fn unit_of(person: usize, rule: Rule) -> usize {
+    1 + person * Rule::ALL.len() + rule as usize
+}
 
 impl Default for Watch {
     fn default() -> Self {
@@ -59,20 +91,33 @@ impl Default for Watch {
 
 impl Watch {
     pub fn new(agreed: Arc<Agreed>) -> Self {
-        let first = 1 + agreed.people.len();
-        let unit_of: BTreeMap<&DeviceId, usize> =
-            agreed.devices.keys().enumerate().map(|(index, id)| (id, first + index)).collect();
-        let mut devices: BTreeMap<DeviceId, (usize, Vec<usize>)> =
-            unit_of.iter().map(|(id, unit)| ((*id).clone(), (*unit, Vec::new()))).collect();
-        for (id, device) in &agreed.devices {
-            if let Some((_, behind)) = device.silence.via.as_ref().and_then(|bridge| devices.get_mut(bridge)) {
-                behind.push(unit_of[id]);
-                behind.extend(device.person.map(|person| person + 1));
+        let first = 1 + agreed.people.len() * Rule::ALL.len();
+        let known = |(index, (id, device)): (usize, (&DeviceId, &super::agreed::Device))| {
+            let person = device.person.filter(|person| *person < agreed.people.len());
+            let part = person.map_or_else(Part::default, |person| Part::of(&agreed.people[person], id));
+            (id.clone(), Known { unit: first + index, person, part, ..Known::default() })
+        };
+        let mut devices: BTreeMap<DeviceId, Known> = agreed.devices.iter().enumerate().map(known).collect();
+        for (index, (_, device)) in agreed.devices.iter().enumerate() {
+            if let Some(bridge) = device.silence.via.as_ref().and_then(|bridge| devices.get_mut(bridge)) {
+                bridge.behind.push(first + index);
+                bridge.behind.extend(device.person.into_iter().flat_map(of_person));
+            }
+        }
+        for (person, of) in agreed.people.iter().enumerate() {
+            for reminder in &of.reminders {
+                if let Some(device) = devices.get_mut(&reminder.device).filter(|known| known.person != Some(person)) {
+                    device.answers.push(unit_of(person, Rule::Reminder));
+                }
             }
         }
         let units = vec![Unit::default(); first + agreed.devices.len()];
         let ids = agreed.devices.keys().cloned().collect();
-        let mut watch = Watch { agreed, units, queue: BTreeSet::new(), ids, devices, offset_ms: None, rounds: (0, 0) };
+        let waits_since = vec![None; agreed.people.len()];
+        let nights = vec![night::Kept::default(); agreed.people.len()];
+        let (timers, hurried) = (BTreeSet::new(), BinaryHeap::new());
+        let (offset_ms, rounds) = (None, (0, 0));
+        let mut watch = Watch { agreed, units, timers, hurried, ids, devices, waits_since, nights, offset_ms, rounds };
         watch.look_at_all();
         watch
     }
@@ -81,14 +126,27 @@ impl Watch {
         &self.agreed
     }
 
-    /// An event of this device was folded in: it and whose it is are looked at with the next [`Watch::due`], if that may decide anything.
+    /// An event of this device was folded in: it, and the rules of whose it is that it concerns, are looked at with the next
+    /// [`Watch::due`].
     pub fn heard(&mut self, device: &DeviceId, event: &Event) {
-        if let Some(person) = self.agreed.person_of(device).map(|person| person + 1)
-            && (hurries(event) || self.units[person].eager)
-        {
-            self.hurry(person);
+        let Some(known) = self.devices.get(device) else {
+            if matches!(event, Event::Mains { .. } | Event::Battery { .. }) || self.units[HOME].eager {
+                self.hurry(HOME);
+            }
+            return;
+        };
+        let (unit, person, concerned) = (known.unit, known.person, known.part.concerned(event));
+        if matches!(event, Event::Done { .. }) {
+            known.answers.clone().into_iter().for_each(|unit| self.hurry(unit));
         }
-        let unit = self.devices.get(device).map_or(HOME, |(unit, _)| *unit);
+        if let Some(person) = person {
+            for rule in Rule::ALL {
+                let unit = unit_of(person, rule);
+                if concerned.has(rule) || self.units[unit].eager {
+                    self.hurry(unit);
+                }
+            }
+        }
         if matches!(event, Event::Mains { .. } | Event::Battery { .. }) || self.units[unit].eager {
             self.hurry(unit);
         }
@@ -96,9 +154,13 @@ impl Watch {
 
     /// A device came or went, or an alarm of it was closed: it, whose it is, and what stands behind it are looked at.
     pub fn stirred(&mut self, device: &DeviceId) {
-        let (unit, behind) = self.devices.get(device).cloned().unwrap_or((HOME, Vec::new()));
-        let person = self.agreed.person_of(device).map(|person| person + 1);
-        [unit].into_iter().chain(behind).chain(person).for_each(|unit| self.hurry(unit));
+        let Some(known) = self.devices.get(device) else { return self.hurry(HOME) };
+        let (unit, behind, person) = (known.unit, known.behind.clone(), known.person);
+        behind
+            .into_iter()
+            .chain([unit])
+            .chain(person.into_iter().flat_map(of_person))
+            .for_each(|unit| self.hurry(unit));
     }
 
     /// Something has changed that belongs to no device: everybody is looked at.
@@ -107,18 +169,31 @@ impl Watch {
     }
 
     fn hurry(&mut self, unit: usize) {
-        self.look(unit, Some(i64::MIN));
+        if !std::mem::replace(&mut self.units[unit].hurried, true) {
+            self.hurried.push(Reverse(unit));
+        }
     }
 
+    /// It was looked at, and is next at `at`.
     fn look(&mut self, unit: usize, at: Option<i64>) {
+        if self.hurried.peek() == Some(&Reverse(unit)) {
+            self.hurried.pop();
+            self.units[unit].hurried = false;
+        }
         let before = std::mem::replace(&mut self.units[unit].look_at, at);
         if before == at {
             return;
         }
         if let Some(before) = before {
-            self.queue.remove(&(before, unit));
+            self.timers.remove(&(before, unit));
         }
-        self.queue.extend(at.map(|at| (at, unit)));
+        self.timers.extend(at.map(|at| (at, unit)));
+    }
+
+    /// The next that is to be looked at now: what is hurried first, then what has come, in the order in which it did.
+    fn next(&self, mono_ms: i64) -> Option<usize> {
+        let come = || self.timers.first().filter(|(at, _)| *at <= mono_ms).map(|(_, unit)| *unit);
+        self.hurried.peek().map(|Reverse(unit)| *unit).or_else(come)
     }
 
     /// What is due now of one of them. Empty: nothing more is. The caller folds the decisions in and asks again.
@@ -129,32 +204,23 @@ impl Watch {
             self.offset_ms = Some(offset_ms);
             self.look_at_all();
         }
-        if self.queue.first().is_none_or(|(at, _)| *at > mono_ms) {
+        if self.next(mono_ms).is_none() {
             return Vec::new();
         }
         self.rounds = (now.mono_ms, if self.rounds.0 == now.mono_ms { self.rounds.1 + 1 } else { 0 });
         let agreed = self.agreed.clone();
         let view = View { care, alarms, home, agreed: &agreed, now };
-        while let Some(&(at, unit)) = self.queue.first()
-            && at <= mono_ms
-        {
+        while let Some(unit) = self.next(mono_ms) {
             if self.rounds.1 > JUDGE_ROUNDS_MAX * self.units.len() {
                 // A rule that decides again and again would hold up every press.
                 self.look(unit, Some(mono_ms.saturating_add(1_000)));
                 continue;
             }
-            let mut out = self.judge(view, unit, true);
-            let Unit { waits_since, eager, .. } = &mut self.units[unit];
-            match out.waits {
-                // One device after the other may catch up, or have a slow clock: together they get no more time than one.
-                true if mono_ms - *waits_since.get_or_insert(mono_ms) >= CATCH_UP_MS_MAX => {
-                    out = self.judge(view, unit, false);
-                    self.units[unit].eager = out.eager;
-                }
-                true => {}
-                false => (*waits_since, *eager) = (None, out.eager),
-            }
+            let (out, person) = self.judge(view, unit, mono_ms);
             if !out.decisions.is_empty() {
+                // What it has decided may concern the other rules of the same person, an alarm of theirs most of all.
+                self.hurry(unit);
+                person.into_iter().flat_map(of_person).for_each(|unit| self.hurry(unit));
                 return out.decisions;
             }
             self.look(unit, out.next_ms().map(|ms| mono_ms.saturating_add(ms)));
@@ -162,22 +228,60 @@ impl Watch {
         Vec::new()
     }
 
-    /// `is_patient`: a person whose devices send what had waited is not judged yet.
-    fn judge(&self, view: View<'_>, unit: usize, is_patient: bool) -> Out {
+    /// Looks at one unit. Beside what it found: whose it is.
+    fn judge(&mut self, view: View<'_>, unit: usize, mono_ms: i64) -> (Out, Option<usize>) {
         let people = &view.agreed.people;
-        match unit.checked_sub(1) {
-            None => judge_home(view),
-            Some(person) if person < people.len() => judge_person(view, &people[person], is_patient),
-            Some(device) => {
-                let listed = self.ids.get(device - people.len()).and_then(|id| view.agreed.devices.get_key_value(id));
-                listed.map(|(id, device)| judge_device(view, id, device)).unwrap_or_default()
+        let (out, person) = match self.what(unit) {
+            What::Home => (judge_home(view), None),
+            What::Device(device) => {
+                let listed = self.ids.get(device).and_then(|id| view.agreed.devices.get_key_value(id));
+                let judged = listed.map(|(id, device)| (judge_device(view, id, device), device.person));
+                judged.unwrap_or_default()
             }
+            What::Rule(person, rule) => {
+                let mut out = judge_person(view, &people[person], rule, &mut self.nights[person], true);
+                let waits_since = &mut self.waits_since[person];
+                if !out.waits {
+                    *waits_since = None;
+                } else if mono_ms - *waits_since.get_or_insert(mono_ms) >= CATCH_UP_MS_MAX {
+                    // One device after the other may catch up, or have a slow clock: together they get no more time than one.
+                    out = judge_person(view, &people[person], rule, &mut self.nights[person], false);
+                }
+                (out, Some(person))
+            }
+        };
+        if !out.waits {
+            self.units[unit].eager = out.eager;
+        }
+        (out, person)
+    }
+
+    fn what(&self, unit: usize) -> What {
+        let people = self.waits_since.len();
+        match unit.checked_sub(1) {
+            None => What::Home,
+            Some(index) if index < people * Rule::ALL.len() => {
+                What::Rule(index / Rule::ALL.len(), Rule::ALL[index % Rule::ALL.len()])
+            }
+            Some(index) => What::Device(index - people * Rule::ALL.len()),
         }
     }
 
     /// Milliseconds until [`Watch::due`] may have something. `None`: only an event can change anything.
     pub fn wait_ms(&self, mono_ms: u64) -> Option<u64> {
+        if !self.hurried.is_empty() {
+            return Some(0);
+        }
         let now_ms = i64::try_from(mono_ms).unwrap_or(i64::MAX);
-        self.queue.first().map(|(next, _)| u64::try_from(next.saturating_sub(now_ms)).unwrap_or(0))
+        self.timers.first().map(|(next, _)| u64::try_from(next.saturating_sub(now_ms)).unwrap_or(0))
     }
 }
+
+/// The units of a person's rules.
+fn of_person(person: usize) -> impl Iterator<Item = usize> {
+    Rule::ALL.into_iter().map(move |rule| unit_of(person, rule))
+}
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

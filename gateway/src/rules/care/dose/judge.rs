@@ -2,6 +2,8 @@
 //!
 //! Invariant: each dose gets one outcome (a note) and at most one alarm at a time; later words correct it by notes.
 
+use std::collections::BTreeMap;
+
 use vaka_protocol::{Command, DoseOutcome, Lane};
 
 use super::super::agreed::Person;
@@ -14,8 +16,8 @@ use super::schedule::release_window;
 use super::{NAME, RULE, Slot, subject, words};
 use crate::journal::record::{Decision, Evidence, Join, JoinWhat};
 use crate::limits::{
-    ASSIGNED_RESTART, DOSE_EARLY_REACH_MS, DOSE_EARLY_TOLERANCE_MS, DOSE_HEARD_MS, DOSE_SILENT_MS, DOSE_UNCLEAR_MS,
-    DOSE_UNPLANNED_MS,
+    ASSIGNED_RESTART, DOSE_EARLY_REACH_MS, DOSE_EARLY_TOLERANCE_MS, DOSE_HEARD_MS, DOSE_LATE_REACH_MS, DOSE_SILENT_MS,
+    DOSE_UNCLEAR_MS, DOSE_UNPLANNED_MS,
 };
 
 const HELP_NEEDED: u16 = 10;
@@ -30,6 +32,7 @@ struct Case<'a> {
     person: &'a Person,
     slot: &'a Slot<'a>,
     reports: &'a [Report],
+    told: Option<&'a BTreeMap<String, Told>>,
 }
 
 pub fn slot(view: View<'_>, person: &Person, slot: &Slot<'_>, out: &mut Out) {
@@ -37,7 +40,7 @@ pub fn slot(view: View<'_>, person: &Person, slot: &Slot<'_>, out: &mut Out) {
     let zone = &view.agreed.zone;
     let told = view.care.dose.told(&person.id, slot.name);
     let told_on = |planned: &Planned<'_>| told.and_then(|told| told.get(&planned.date.to_string()));
-    let case = Case { view, person, slot, reports: dispenser.reports(slot.name) };
+    let case = Case { view, person, slot, reports: dispenser.reports(slot.name), told };
 
     // Sorted to the doses that they are of; what was looked at before is left out where nothing waits for it.
     let looked_at = told.into_iter().flat_map(|told| told.values()).map(|told| told.record).max().unwrap_or(0);
@@ -55,7 +58,7 @@ pub fn slot(view: View<'_>, person: &Person, slot: &Slot<'_>, out: &mut Out) {
         report.at.record > looked_at || report.at.wall_ms >= first_ms.saturating_sub(DOSE_EARLY_REACH_MS)
     };
     for report in case.reports.iter().filter(is_news) {
-        let Some(planned) = slot.of(zone, report.at.wall_ms) else {
+        let Some(planned) = case.dose_of(report.at.wall_ms) else {
             case.unplanned(report, dispenser.since(slot.name), out);
             continue;
         };
@@ -102,7 +105,22 @@ fn said(reports: &[Report]) -> Option<Outcome> {
     })
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    /// The dose that a word of the dispenser's at `at_ms` is of: by the plan, else the one that had been released for then.
+    fn dose_of(&self, at_ms: i64) -> Option<Planned<'a>> {
+        let zone = &self.view.agreed.zone;
+        let released = || {
+            let told = self.told.into_iter().flatten().rev().filter(|(_, told)| told.released.is_some());
+            let doses = told.filter_map(|(date, told)| Some((self.slot.on(zone, date.parse().ok()?)?, told)));
+            let mut of = doses.filter(|(planned, told)| {
+                let window = release_window(self.view, self.person, self.slot, planned, told);
+                window.is_some_and(|(opens_ms, closes_ms)| (opens_ms..closes_ms + DOSE_LATE_REACH_MS).contains(&at_ms))
+            });
+            of.next().map(|(planned, _)| planned)
+        };
+        self.slot.of(zone, at_ms).or_else(released)
+    }
+
     /// A dose of which nothing is decided yet. `reports`: what was said of it, oldest first.
     fn ripen(&self, planned: &Planned<'_>, reports: &[Report], out: &mut Out) {
         let view = self.view;
@@ -129,6 +147,8 @@ impl Case<'_> {
             let late_ms = view.now.wall_ms - planned.closes_ms;
             let outcome = match contact(view, self.slot.device, planned.closes_ms) {
                 Contact::Soon(ms) if late_ms < DOSE_UNCLEAR_MS => {
+                    // Whatever is heard of it may make it clear.
+                    out.eager = true;
                     return out.look_in(ms.min(DOSE_UNCLEAR_MS - late_ms));
                 }
                 Contact::Yes if is_out => Outcome::NotTaken,
@@ -247,9 +267,7 @@ impl Case<'_> {
     /// The dispenser has said more of a dose that was told.
     fn correct(&self, planned: &Planned<'_>, told: &Told, out: &mut Out) {
         let view = self.view;
-        let zone = &view.agreed.zone;
-        let is_of =
-            |report: &&Report| self.slot.of(zone, report.at.wall_ms).is_some_and(|known| known.date == planned.date);
+        let is_of = |report: &&Report| self.dose_of(report.at.wall_ms).is_some_and(|known| known.date == planned.date);
         let mut reports: Vec<Report> = self.reports.iter().filter(is_of).copied().collect();
         reports.sort_by_key(|report| (report.at.wall_ms, report.at.record));
         let is_out = reports.iter().any(|report| report.outcome == DoseOutcome::Dispensed);
@@ -318,7 +336,7 @@ impl Case<'_> {
     fn released(&self, planned: &Planned<'_>, told: &Told, out: &mut Out) {
         let view = self.view;
         let Some(released) = told.released.as_ref().filter(|_| told.outcome != Outcome::Taken) else { return };
-        let Some((_, until_ms)) = release_window(view, self.slot, planned, told) else { return };
+        let Some((_, until_ms)) = release_window(view, self.person, self.slot, planned, told) else { return };
         if out.has_come(view, until_ms) {
             let finding = Finding {
                 cause: format!("released {}", self.slot.name),

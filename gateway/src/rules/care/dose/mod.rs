@@ -11,6 +11,8 @@ mod memory;
 mod planned;
 #[cfg(test)]
 mod proofs;
+#[cfg(test)]
+mod release_tests;
 pub mod rows;
 mod schedule;
 #[cfg(test)]

@@ -5,11 +5,12 @@
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{DeviceId, DoseOutcome};
 
-use super::super::Care;
 use super::super::agreed::{Agreed, Person};
 use super::super::when::local;
+use super::super::{Care, View};
 use super::memory::{Outcome, Told};
 use super::planned::Planned;
+use super::schedule::refusal;
 use super::{Slot, slots};
 use crate::limits::DOSE_LOOK_BACK_DAYS;
 
@@ -47,11 +48,22 @@ pub fn rows(care: &Care, agreed: &Agreed, now_ms: i64) -> Vec<DoseRow> {
     rows
 }
 
-/// The date of the dose that a person may release: the one named, else the newest that is locked.
+/// The date of the dose that a person may release now: the one named, else the newest that is locked.
 ///
 /// # Errors
-/// In words, where there is none.
-pub fn locked(care: &Care, resident: &str, slot: &str, date: Option<&str>) -> Result<String, String> {
+/// In words, where there is none, or where it cannot be given out any more: why, and what to do.
+pub fn releasable(view: View<'_>, resident: &str, slot: &str, date: Option<&str>) -> Result<String, String> {
+    let date = locked(view.care, resident, slot, date)?;
+    let Some(told) = view.care.dose.told(resident, slot).and_then(|told| told.get(&date)) else { return Ok(date) };
+    let Some(person) = view.agreed.people.iter().find(|person| person.id == resident) else { return Ok(date) };
+    let refused = slots(person).iter().filter(|known| known.name == slot).find_map(|known| {
+        let planned = known.on(&view.agreed.zone, date.parse().ok()?)?;
+        refusal(view, person, known, &planned, told)
+    });
+    refused.map_or(Ok(date), Err)
+}
+
+fn locked(care: &Care, resident: &str, slot: &str, date: Option<&str>) -> Result<String, String> {
     const LIST: &str = "`vaka dose list` shows those there are";
     let Some(told) = care.dose.told(resident, slot) else {
         return Err(format!("nothing was told yet of a slot `{slot}` of resident `{resident}`; {LIST}"));

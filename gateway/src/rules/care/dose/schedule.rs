@@ -10,12 +10,12 @@ use vaka_protocol::limits::SCHEDULE_SLOTS_MAX;
 use vaka_protocol::{Command, DeviceId, DoseOutcome, Lane, Slot as WireSlot};
 
 use super::super::agreed::Person;
-use super::super::when::local;
+use super::super::when::{local, next};
 use super::super::{Finding, Out, View, key, seen_at};
 use super::memory::{Asked, Dispenser, Outcome, Pushed, Told};
 use super::planned::Planned;
 use super::{NAME, Slot, subject, words};
-use crate::limits::{DOSE_CONFIRM_MS, DOSE_EARLY_REACH_MS, DOSE_HORIZON_DAYS, DOSE_SCHEDULE_MS};
+use crate::limits::{DOSE_CONFIRM_MS, DOSE_EARLY_REACH_MS, DOSE_HORIZON_DAYS, DOSE_LOOK_BACK_DAYS, DOSE_SCHEDULE_MS};
 
 const MALFUNCTION: u16 = 67;
 const RESTORAL: u16 = 94;
@@ -55,14 +55,17 @@ fn wanted(view: View<'_>, person: &Person, slots: &[&Slot<'_>], known: Option<&D
         let history = view.care.dose.told(&person.id, slot.name);
         // A grace of half a day reaches past midnight.
         let first = local(zone, now_ms).date().yesterday().unwrap_or_default();
-        let dates = (0..DOSE_HORIZON_DAYS).filter_map(|days| first.checked_add(days.days()).ok());
+        // What a person has released stays asked for until its own time is over, however old its date.
+        let released = history.into_iter().flatten().filter(|(_, told)| told.released.is_some());
+        let older = released.filter_map(|(date, _)| date.parse().ok()).filter(|date| *date < first);
+        let dates = older.chain((0..DOSE_HORIZON_DAYS).filter_map(|days| first.checked_add(days.days()).ok()));
         let mut open = 0;
         for planned in dates.filter_map(|date| slot.on(zone, date)) {
             let told = history.and_then(|told| told.get(&planned.date.to_string()));
             let asked = |(opens_ms, closes_ms)| Asked { slot: slot.name.to_owned(), opens_ms, closes_ms };
             let own = asked((planned.opens_ms, planned.closes_ms));
             let window = match told {
-                Some(told) => release_window(view, slot, &planned, told).map(asked),
+                Some(told) => release_window(view, person, slot, &planned, told).map(asked),
                 None if is_given_out(slot, &planned, known, now_ms) => None,
                 None if is_given_out_before(view, slot, &planned, history) => None,
                 None => Some(own.clone()),
@@ -126,24 +129,101 @@ fn is_taken_since(slot: &Slot<'_>, known: Option<&Dispenser>, since_ms: i64) -> 
 }
 
 /// From when to when the dispenser may give out a dose that a person has released, UTC milliseconds. None where it may already have
-/// been given out, or the next dose of the slot is too near: then the release is a record and nothing else.
-pub fn release_window(view: View<'_>, slot: &Slot<'_>, planned: &Planned<'_>, told: &Told) -> Option<(i64, i64)> {
+/// been given out, or the resident's next dose is too near: then the release is a record and nothing else.
+pub fn release_window(
+    view: View<'_>,
+    person: &Person,
+    slot: &Slot<'_>,
+    planned: &Planned<'_>,
+    told: &Told,
+) -> Option<(i64, i64)> {
     let released = told.released.as_ref()?;
-    if !matches!(told.outcome, Outcome::Missed | Outcome::Refused | Outcome::Jammed | Outcome::Taken) {
+    if !is_given_out_by_release(told.outcome) {
         return None;
     }
     let opens_ms = released.at.wall_ms;
     let known = view.care.dose.dispenser(slot.device)?;
     let in_window = |at_ms: i64| (planned.opens_ms - DOSE_EARLY_REACH_MS..opens_ms).contains(&at_ms);
     let given = |outcome| matches!(outcome, DoseOutcome::Dispensed | DoseOutcome::Taken);
-    if known.reports(slot.name).iter().any(|report| given(report.outcome) && in_window(report.at.wall_ms)) {
+    if is_far(view, planned, opens_ms)
+        || known.reports(slot.name).iter().any(|report| given(report.outcome) && in_window(report.at.wall_ms))
+    {
         return None;
     }
-    let after = planned.date.tomorrow().ok();
-    let next = after.and_then(|date| slot.on(&view.agreed.zone, date));
-    let before_next_ms = next.map_or(i64::MAX, |next| next.opens_ms - DOSE_EARLY_REACH_MS);
-    let closes_ms = (opens_ms + planned.plan.grace_ms).min(before_next_ms);
+    let next = next_of_slot(view, slot, planned, opens_ms);
+    let before_own_ms = next.map_or(i64::MAX, |next| next.opens_ms - DOSE_EARLY_REACH_MS);
+    let before_other_ms = next_of_others(view, person, slot, opens_ms).unwrap_or(i64::MAX);
+    let closes_ms = (opens_ms + planned.plan.grace_ms).min(before_own_ms).min(before_other_ms);
     (closes_ms > opens_ms).then_some((opens_ms, closes_ms))
+}
+
+/// A dose that ended so is still in the dispenser, as far as is known: its release lets it be given out.
+fn is_given_out_by_release(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Missed | Outcome::Refused | Outcome::Jammed | Outcome::Taken)
+}
+
+/// Nobody is shown doses from so long before `at_ms`, and what was planned since is not looked up any more.
+fn is_far(view: View<'_>, planned: &Planned<'_>, at_ms: i64) -> bool {
+    let far = local(&view.agreed.zone, at_ms).date().checked_sub(DOSE_LOOK_BACK_DAYS.days());
+    far.is_ok_and(|far| planned.date < far)
+}
+
+/// The dose of the slot that follows this one, if it is planned until the day after `at_ms`.
+fn next_of_slot<'a>(view: View<'_>, slot: &Slot<'a>, planned: &Planned<'_>, at_ms: i64) -> Option<Planned<'a>> {
+    let zone = &view.agreed.zone;
+    let last = next(local(zone, at_ms).date());
+    let mut date = planned.date;
+    while date < last {
+        date = date.tomorrow().ok()?;
+        if let Some(next) = slot.on(zone, date) {
+            return Some(next);
+        }
+    }
+    None
+}
+
+/// When the next dose of any other slot of the resident's opens after `at_ms`: two are never released into one another.
+fn next_of_others(view: View<'_>, person: &Person, slot: &Slot<'_>, at_ms: i64) -> Option<i64> {
+    let zone = &view.agreed.zone;
+    let today = local(zone, at_ms).date();
+    let others =
+        super::slots(person).into_iter().filter(|other| (other.device, other.name) != (slot.device, slot.name));
+    let opens = others.flat_map(|other| {
+        let days = [today, next(today), next(next(today))];
+        days.into_iter().filter_map(move |date| Some(other.on(zone, date)?.opens_ms)).collect::<Vec<_>>()
+    });
+    opens.filter(|opens_ms| *opens_ms > at_ms).min()
+}
+
+/// Why a dose cannot be released now, and what to do: where the release would be taken for one that the dispenser hears of, and is none.
+pub fn refusal(view: View<'_>, person: &Person, slot: &Slot<'_>, planned: &Planned<'_>, told: &Told) -> Option<String> {
+    const ASK: &str = "ask whoever prescribes whether it is to be given by hand, and close its alarm";
+    if !is_given_out_by_release(told.outcome) {
+        return None;
+    }
+    let (zone, now_ms) = (&view.agreed.zone, view.now.wall_ms);
+    let dose = format!("the dose of slot `{}` on {}", slot.name, planned.date);
+    if is_far(view, planned, now_ms) {
+        return Some(format!("{dose} is too old to be released: more than {DOSE_LOOK_BACK_DAYS} days; {ASK}"));
+    }
+    let next = next_of_slot(view, slot, planned, now_ms);
+    if let Some(next) = next.filter(|next| next.opens_ms - DOSE_EARLY_REACH_MS <= now_ms) {
+        let due = local(zone, next.due_ms).strftime("%Y-%m-%d %H:%M").to_string();
+        return Some(format!(
+            "{dose} is too old to be released: the next dose of that slot is the one of {due}, and two must never be open at once; {ASK}"
+        ));
+    }
+    let slots = super::slots(person);
+    let open = slots.iter().find_map(|other| {
+        let known = view.care.dose.dispenser(other.device);
+        let wanted = wanted(view, person, &[other], known);
+        wanted.next.into_iter().find(|asked| asked.opens_ms <= now_ms && now_ms < asked.closes_ms)
+    })?;
+    let until = local(zone, open.closes_ms).strftime("%H:%M").to_string();
+    let other = open.slot;
+    Some(format!(
+        "{dose} cannot be released now: the dose of slot `{other}` is open until {until}, and two must never be open at once; release it when that one is taken, or after {until}"
+    ))
 }
 
 /// The schedule that the dispenser has does not do any more.
@@ -192,9 +272,8 @@ fn confirm(view: View<'_>, person: &Person, device: &DeviceId, pushed: &Pushed, 
                 out.over(view, subject, (&cause, basis.upto), RESTORAL, words::schedule_new());
             }
         }
-        None if !out.has_lasted(view, &pushed.at, DOSE_CONFIRM_MS) => out.eager = true,
+        None if !out.has_lasted(view, &pushed.at, DOSE_CONFIRM_MS) => {}
         done => {
-            out.eager |= done.is_none();
             if open.is_none() {
                 let finding = Finding {
                     cause,

@@ -135,11 +135,11 @@ fn people_see_what_is_planned_and_what_became_of_it() {
             row("evening", "2026-11-23", "planned", false),
         ]
     );
-    let locked = |date| rows::locked(&story.care, "r1", "morning", date);
+    let locked = |date| story.releasable("r1", "morning", date);
     assert_eq!(locked(None).unwrap(), "2026-11-22");
     assert!(locked(Some("2026-11-23")).unwrap_err().contains("nothing was told"));
-    assert!(rows::locked(&story.care, "r2", "morning", None).unwrap_err().contains("resident `r2`"));
+    assert!(story.releasable("r2", "morning", None).unwrap_err().contains("resident `r2`"));
     release(&mut story, date(2026, 11, 22));
-    let again = rows::locked(&story.care, "r1", "morning", Some("2026-11-22"));
+    let again = story.releasable("r1", "morning", Some("2026-11-22"));
     assert!(again.unwrap_err().contains("was released by anna already"));
 }

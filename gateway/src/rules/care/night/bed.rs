@@ -13,6 +13,7 @@ const ABSENCE: &str = "absence";
 const ABSENCE_LIFE: &str = "absence-life";
 const NOT_IN_BED: &str = "not-in-bed";
 const DARK: &str = "bed-dark";
+pub(super) const CAUSES: [&str; 4] = [ABSENCE, ABSENCE_LIFE, NOT_IN_BED, DARK];
 
 /// What a bed sensor is taken to say.
 pub(super) const SAID: (&str, &str) = ("bed occupied", "bed empty");
@@ -166,8 +167,7 @@ fn absence(tonight: &Tonight<'_>, device: &DeviceId, left: At, out: &mut Out) {
 
 fn not_in_bed(tonight: &Tonight<'_>, out: &mut Out) {
     let (view, beds) = (tonight.view, &tonight.beds);
-    let Some(time) = tonight.night.in_bed_by else { return };
-    let by_ms = tonight.instant(time);
+    let (Some(time), Some(by_ms)) = (tonight.night.in_bed_by, tonight.kept.calendar.in_bed_by_ms) else { return };
     if by_ms < tonight.held.first_ms || !out.has_come(view, by_ms) {
         return;
     }

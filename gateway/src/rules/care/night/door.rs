@@ -3,7 +3,7 @@
 use super::super::{Finding, Out, seen_at};
 use super::{AUTOMATIC, Tonight, words};
 
-const DOOR: &str = "door";
+pub(super) const DOOR: &str = "door";
 
 pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
     let care = tonight.view.care;

@@ -118,13 +118,15 @@ impl Nights {
         }
     }
 
-    pub fn apply(&mut self, decision: &Decision) {
+    /// `recorded`: when it was.
+    pub fn apply(&mut self, decision: &Decision, recorded: At) {
         match decision {
             Decision::Note(note) if note.rule == NAME && note.what == AGREED => {
-                let since_ms = note.basis.upto;
+                // Its number is later than that where the clock was set back between two of them.
+                let since_ms = note.basis.upto.min(recorded.wall_ms);
                 let print = u64::from_str_radix(&note.slot, 16).unwrap_or(0);
                 let whom = note.basis.resident.clone().unwrap_or_default();
-                let first_ms = self.held.get(&whom).map_or(since_ms, |held| held.first_ms);
+                let first_ms = self.held.get(&whom).map_or(since_ms, |held| held.first_ms.min(since_ms));
                 self.held.insert(whom, Held { print, since_ms, first_ms });
             }
             Decision::Note(note) if note.rule == NAME && note.what == rounds::DONE => {

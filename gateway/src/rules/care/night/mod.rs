@@ -8,6 +8,7 @@
 
 mod bed;
 mod door;
+mod kept;
 mod memory;
 mod morning;
 mod rounds;
@@ -16,6 +17,8 @@ mod tests;
 mod visits;
 mod words;
 
+use std::borrow::Cow;
+
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use vaka_protocol::DeviceId;
@@ -23,12 +26,14 @@ use vaka_protocol::DeviceId;
 use super::agreed::Person;
 use super::moment::At;
 use super::out::key;
-use super::when::{Daily, Span, next};
-use super::{Finding, Out, Subject, View, alarm_of, seen_at};
+use super::when::{Daily, Span};
+use super::{Finding, Out, Subject, View, seen_at};
 use crate::journal::record::{Decision, Evidence, Join, JoinWhat};
 use crate::limits::ASSIGNED_RESTART;
 use crate::rules::alarms::Alarm;
 use bed::Beds;
+pub use kept::Kept;
+use kept::Made;
 pub use memory::Nights;
 pub use rounds::{RoundState, RoundView, rounds_of, tonights_rounds};
 
@@ -141,20 +146,24 @@ struct Tonight<'a> {
     /// Since when this agreement holds, and since when there is any, UTC milliseconds.
     held: memory::Held,
     beds: Beds<'a>,
+    kept: &'a Made,
+    /// This person's alarms that are open and not over.
+    alarms: Vec<&'a Alarm>,
 }
 
-pub fn judge(view: View<'_>, person: &Person, out: &mut Out) {
+/// `kept`: of this person's agreement.
+pub fn judge(view: View<'_>, person: &Person, kept: &mut Kept, out: &mut Out) {
     let Some(night) = &person.night else { return };
-    let print = night.fingerprint();
-    let Some(held) = view.care.night.held(&person.id).filter(|held| held.print == print) else {
-        agree(view, person, night, print, out);
+    let kept = kept.at(person, night, view.agreed, view.now.wall_ms);
+    let Some(held) = view.care.night.held(&person.id).filter(|held| held.print == kept.print) else {
+        agree(view, person, night, kept.print, out);
         return;
     };
-    let zone = &view.agreed.zone;
-    let span = night.last_begun(zone, view.now.wall_ms);
+    let span = kept.calendar.span;
     let beds = Beds::read(view, night, held);
-    let tonight = Tonight { view, person, night, span, held, beds };
-    out.look_at(view, night.window.on(zone, next(span.date)).start_ms);
+    let alarms = view.alarms.open_of(NAME, Some(&person.id)).filter(|alarm| !alarm.over).collect();
+    let tonight = Tonight { view, person, night, span, held, beds, kept, alarms };
+    out.look_at(view, kept.calendar.next_ms);
     tonight.overs(out);
     if tonight.is_running() {
         out.look_at(view, span.end_ms);
@@ -171,18 +180,18 @@ pub fn judge(view: View<'_>, person: &Person, out: &mut Out) {
 
 /// The agreement holds from now: it is noted, so that nothing is held against a time before it.
 fn agree(view: View<'_>, person: &Person, night: &Night, print: u64, out: &mut Out) {
+    let key = key(NAME, Some(&person.id), memory::AGREED);
+    // A clock that was set back stands before the last such note: this one comes after it all the same.
+    let after = view.care.settled.upto(&key).map_or(i64::MIN, |known| known.saturating_add(1));
     let finding = Finding {
         cause: memory::AGREED.to_owned(),
-        upto: view.now.wall_ms,
+        upto: view.now.wall_ms.max(after),
         said: words::agreed(night),
         agreed: words::all_settings(night),
         ..Finding::default()
     };
     let (rule, resident) = ((NAME, VERSION), Some(person.id.as_str()));
-    if !out.note(view, rule, resident, memory::AGREED, &format!("{print:016x}"), finding) {
-        // The clock was set back behind the last such note: its time comes again.
-        out.look_in(60_000);
-    }
+    out.note(view, rule, resident, memory::AGREED, &format!("{print:016x}"), finding);
 }
 
 impl<'a> Tonight<'a> {
@@ -202,13 +211,10 @@ impl<'a> Tonight<'a> {
         Subject { rule: (NAME, VERSION), resident: self.resident(), device }
     }
 
-    fn key(&self, cause: &str) -> String {
-        key(NAME, self.resident(), cause)
-    }
-
-    /// The moment of a local time in this night.
-    fn instant(&self, time: Time) -> i64 {
-        self.span.instant(self.zone(), &self.night.window, time)
+    /// What this kind of cause is settled by.
+    fn key(&self, cause: &str) -> Cow<'_, str> {
+        let kept = self.kept.keys_of(cause).map(|(key, _)| Cow::from(key));
+        kept.unwrap_or_else(|| super::out::key(NAME, self.resident(), cause).into())
     }
 
     /// Where an alarm is shown that is no single sensor's.
@@ -222,8 +228,8 @@ impl<'a> Tonight<'a> {
         let tag = |id: &'a DeviceId| Some((id, care.facts.get(id)?.staff?));
         let here = |(_, at): &(&DeviceId, At)| self.view.now.age_ms(at) < self.night.staff_visit_ms;
         let at_persons = self.person.devices.iter().filter_map(tag);
-        let shared = self.view.agreed.devices.iter().filter(|(_, device)| !own && device.person.is_none());
-        at_persons.chain(shared.filter_map(|(id, _)| tag(id))).filter(here).max_by_key(|(_, at)| at.wall_ms)
+        let shared = self.kept.shared.iter().filter(|_| !own);
+        at_persons.chain(shared.filter_map(tag)).filter(here).max_by_key(|(_, at)| at.wall_ms)
     }
 
     /// The newest sign that a person is about: something changed, or moved. A sensor that repeats itself is none.
@@ -261,7 +267,12 @@ impl<'a> Tonight<'a> {
 
     /// As [`Tonight::is_decided`], of what may have joined an alarm.
     fn is_told(&self, cause: &str, upto: i64) -> bool {
-        self.is_decided(cause, upto) || self.is_decided(&format!("{cause}-again"), upto)
+        let again = |key: &str| self.view.care.settled.has(key, upto);
+        self.is_decided(cause, upto)
+            || match self.kept.keys_of(cause) {
+                Some((_, key)) => again(key),
+                None => again(&self.key(&format!("{cause}-again"))),
+            }
     }
 
     /// Raises an alarm; where one of the same device and kind waits for a person tonight, it joins that one.
@@ -307,9 +318,11 @@ impl<'a> Tonight<'a> {
 
     /// The newest alarm of this kind, while its cause is not over and nobody has closed it.
     fn open(&self, cause: &str) -> Option<(i64, &'a Alarm)> {
+        let mut of_kind = self.alarms.iter().filter(|alarm| alarm.raise.cause == cause).peekable();
+        of_kind.peek()?;
         let upto = self.view.care.settled.upto(&self.key(cause))?;
-        let alarm = self.view.alarms.get(&alarm_of(NAME, self.resident(), cause, upto))?;
-        (!alarm.over && alarm.closed_by.is_none()).then_some((upto, alarm))
+        let is_newest = |alarm: &&&Alarm| alarm.raise.basis.as_ref().is_some_and(|basis| basis.upto == upto);
+        of_kind.find(is_newest).map(|alarm| (upto, *alarm))
     }
 
     fn end(&self, out: &mut Out, cause: &str, (upto, alarm): (i64, &'a Alarm), said: (String, String)) {
@@ -327,8 +340,7 @@ impl<'a> Tonight<'a> {
     }
 
     fn overs(&self, out: &mut Out) {
-        // Most of the time nothing is open.
-        if !self.view.alarms.open().any(|alarm| alarm.raise.rule == NAME && !alarm.over) {
+        if self.alarms.is_empty() {
             return;
         }
         bed::overs(self, out);

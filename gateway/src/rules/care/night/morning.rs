@@ -7,21 +7,18 @@ use super::super::{Finding, Out, seen_at};
 use super::{AUTOMATIC, Tonight, words};
 use vaka_protocol::Lane;
 
-const NO_SIGN: &str = "no-sign";
+pub(super) const NO_SIGN: &str = "no-sign";
 
 pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
     let (view, night) = (tonight.view, tonight.night);
     let (Some(morning), Some(anchor)) = (night.morning, tonight.anchor()) else { return };
-    let (from_ms, by_ms) = (tonight.instant(morning.from), tonight.instant(morning.by));
+    let Some((from_ms, by_ms)) = tonight.kept.calendar.morning else { return };
     // What was agreed after that hour was not broken at it.
     if by_ms < tonight.held.since_ms || !out.has_come(view, by_ms) {
         return;
     }
-    if tonight.is_decided(NO_SIGN, by_ms) {
-        return;
-    }
     let sign = tonight.sign();
-    if sign.is_some_and(|(_, at)| at.wall_ms >= from_ms) {
+    if sign.is_some_and(|(_, at)| at.wall_ms >= from_ms) || tonight.is_decided(NO_SIGN, by_ms) {
         return;
     }
     let evidence = sign.map(|(device, at)| seen_at(device, &at, "last sign")).into_iter().collect();

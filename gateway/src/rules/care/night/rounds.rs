@@ -12,6 +12,7 @@ use super::super::agreed::{Agreed, Person};
 use super::super::out::key;
 use super::super::when::Span;
 use super::super::{Care, Finding, Out, seen, seen_at};
+use super::kept::Planned;
 use super::memory::How;
 use super::{Declined, HELP, NAME, Night, Tonight, VERSION, words};
 use crate::journal::record::Evidence;
@@ -35,7 +36,7 @@ impl Slot {
         self.at.strftime("%H:%M").to_string()
     }
 
-    fn cause(&self) -> String {
+    pub fn cause(&self) -> String {
         format!("{CAUSE}{}", self.name())
     }
 }
@@ -53,14 +54,11 @@ pub(super) fn slots(night: &Night, zone: &TimeZone, span: &Span) -> Vec<Slot> {
 }
 
 pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
-    if tonight.night.rounds.is_empty() {
-        return;
-    }
-    for slot in slots(tonight.night, tonight.zone(), &tonight.span) {
+    for Planned { slot, key, .. } in &tonight.kept.calendar.rounds {
         // Before anything was agreed with this person nothing was missed.
         let is_past = slot.latest_ms < tonight.held.first_ms;
-        if !is_past && !tonight.view.care.settled.has(&tonight.key(&slot.cause()), slot.latest_ms) {
-            one(tonight, slot, out);
+        if !is_past && !tonight.view.care.settled.has(key, slot.latest_ms) {
+            one(tonight, *slot, out);
         }
     }
 }
@@ -169,11 +167,8 @@ fn declined<'a>(
 
 /// A visit was asked for, and then a sensor saw what had been in doubt.
 pub(super) fn overs(tonight: &Tonight<'_>, out: &mut Out) {
-    if tonight.night.rounds.is_empty() {
-        return;
-    }
-    for slot in slots(tonight.night, tonight.zone(), &tonight.span) {
-        let Some((upto, alarm)) = tonight.open(&slot.cause()).filter(|(upto, _)| *upto == slot.latest_ms) else {
+    for Planned { slot, cause, .. } in &tonight.kept.calendar.rounds {
+        let Some((upto, alarm)) = tonight.open(cause).filter(|(upto, _)| *upto == slot.latest_ms) else {
             continue;
         };
         // Who declined the sensor is visited all the same.
@@ -181,8 +176,8 @@ pub(super) fn overs(tonight: &Tonight<'_>, out: &mut Out) {
         if has_declined {
             continue;
         }
-        match proof(tonight, &slot).filter(|(_, seen)| seen.iter().any(|seen| seen.what != "staff")) {
-            Some((said, _)) => tonight.end(out, &slot.cause(), (upto, alarm), said),
+        match proof(tonight, slot).filter(|(_, seen)| seen.iter().any(|seen| seen.what != "staff")) {
+            Some((said, _)) => tonight.end(out, cause, (upto, alarm), said),
             None => out.eager = true,
         }
     }

@@ -7,8 +7,8 @@ use super::{AUTOMATIC, Tonight, words};
 use crate::limits::VISIT_UP_MS;
 use vaka_protocol::Lane;
 
-const VISITS_UP: &str = "visits-up";
-const MORE: &str = "visits-up-again";
+pub(super) const VISITS_UP: &str = "visits-up";
+pub(super) const MORE: &str = "visits-up-again";
 
 pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
     let Some(max) = tonight.night.visits_up_max else { return };
@@ -51,6 +51,14 @@ pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
 
 /// When nobody was in any of the beds: who goes from one bed to another is not up.
 fn nobody_in_any(tonight: &Tonight<'_>) -> Vec<Up> {
+    if let [bed] = &tonight.night.beds[..] {
+        // As with one that says nothing: always.
+        let known = tonight.view.care.night.ups(bed);
+        if let Some(empty) = known {
+            let tonight = |up: &&Up| up.back_ms > tonight.span.start_ms;
+            return empty.iter().filter(tonight).copied().collect();
+        }
+    }
     let always = [Up { left_ms: i64::MIN, back_ms: i64::MAX, record: 0 }];
     tonight.night.beds.iter().fold(always.to_vec(), |ups, bed| match tonight.view.care.night.ups(bed) {
         Some(empty) => both(&ups, empty.iter().copied()),

@@ -62,15 +62,13 @@ impl Presences {
         if !is_activity(sight.event) {
             return;
         }
-        if !self.hours.contains_key(sight.device) {
-            if self.hours.len() >= ACTIVITY_DEVICES_MAX {
-                return;
-            }
-            let day = sight.at.wall_ms.div_euclid(DAY_MS);
-            self.hours.insert(sight.device.clone(), Hours { day, days: 0, counts: [0; 24] });
-        }
         if let Some(hours) = self.hours.get_mut(sight.device) {
             hours.count(sight.at.wall_ms);
+        } else if self.hours.len() < ACTIVITY_DEVICES_MAX {
+            let day = sight.at.wall_ms.div_euclid(DAY_MS);
+            let mut hours = Hours { day, days: 0, counts: [0; 24] };
+            hours.count(sight.at.wall_ms);
+            self.hours.insert(sight.device.clone(), hours);
         }
     }
 

@@ -124,3 +124,31 @@ fn a_resident_replaces_single_keys_and_what_is_wrong_in_the_home_is_said_once() 
     assert_eq!((about("`b2` is behind a bridge"), about("`front` leads out and is nobody's")), (1, 2), "{said:#?}");
     assert_eq!(read("in_bed_by = \"12:00\"").unwrap_err().matches("in_bed_by").count(), 1);
 }
+
+#[test]
+fn what_is_agreed_right_after_the_clock_was_set_back_holds_at_once() {
+    let mut story = Story::new("");
+    let agreed_at = |story: &Story| {
+        let notes = story
+            .home
+            .log
+            .iter()
+            .filter(|(_, decision)| matches!(decision, Decision::Note(note) if note.what == "night-agreed"));
+        notes.map(|(at, _)| *at).collect::<Vec<_>>()
+    };
+    let set_back = local("2026-11-20 09:00");
+    story.home.set_clock(set_back);
+    for restarts in [false, true] {
+        if restarts {
+            story.home.restart();
+        }
+        story.home.agree(agreed(if restarts { "absence_care_min = 20" } else { "absence_care_min = 10" }));
+        story.home.until(set_back + 5 * MIN);
+        story.home.agree(agreed(if restarts { "absence_care_min = 20" } else { "absence_care_min = 10" }));
+    }
+    assert_eq!(agreed_at(&story), [local("2026-11-20 12:00"), set_back, set_back + 5 * MIN], "once for each agreement");
+    story.at("22:30").bed(true);
+    story.at("23:00").bed(false);
+    story.at("23:25");
+    assert_eq!(story.told(), ["23:20 care absence"]);
+}
