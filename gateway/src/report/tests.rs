@@ -10,7 +10,9 @@ use super::{Days, Figures, page, read};
 use crate::clock::{Clock, Confidence, Now};
 use crate::config::{Config, Language};
 use crate::demo::replay;
-use crate::journal::record::{Act, ActWhat, Alive, CloseOutcome, Decision, Decisions, EventRecord, PathRecord, Record, RungRecord};
+use crate::journal::record::{
+    Act, ActWhat, Alive, CloseOutcome, Decision, Decisions, EventRecord, PathRecord, Record, RungRecord,
+};
 use crate::pipeline::restore;
 use crate::rehearse::{SIGN_OF_LIFE_MS, Said, agreement, rehearse, said, with_signs_of_life};
 use crate::rules::care::silence;

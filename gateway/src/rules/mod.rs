@@ -51,11 +51,12 @@ pub struct Home {
 impl Home {
     /// The event is judged by a plan, not by itself: one dose is one alarm.
     fn has_plan_for(&self, device: &DeviceId, event: &Event) -> bool {
-        self.planned.get(device).is_some_and(|slots| match event {
-            Event::Dose { slot, .. } => slots.contains(slot.as_str()),
-            Event::Stock { .. } => true,
+        let plan = || self.planned.get(device);
+        match event {
+            Event::Dose { slot, .. } => plan().is_some_and(|slots| slots.contains(slot.as_str())),
+            Event::Stock { .. } => plan().is_some(),
             _ => false,
-        })
+        }
     }
 
     /// SCAIP 0001 "undefined" stands for a device nobody listed.

@@ -117,22 +117,17 @@ impl Facts {
     }
 
     pub fn see(&mut self, sight: &Sight<'_>) {
-        if let Some(device) = self.0.get_mut(sight.device) {
+        if let Some(device) = self.device(sight.device) {
             device.see(sight);
-        } else if self.0.len() < FACTS_DEVICES_MAX {
-            self.0.entry(sight.device.clone()).or_default().see(sight);
         }
     }
 
     /// `None`: there are too many to remember another.
     fn device(&mut self, id: &DeviceId) -> Option<&mut Device> {
-        if !self.0.contains_key(id) {
-            if self.0.len() >= FACTS_DEVICES_MAX {
-                return None;
-            }
-            self.0.insert(id.clone(), Box::default());
+        if self.0.len() >= FACTS_DEVICES_MAX {
+            return self.0.get_mut(id).map(|known| &mut **known);
         }
-        self.0.get_mut(id).map(|known| &mut **known)
+        Some(self.0.entry(id.clone()).or_default())
     }
 
     /// What an event says of its device's clock: so far is that behind, in milliseconds.

@@ -146,22 +146,22 @@ pub struct Vitals {
 impl Vitals {
     pub fn see(&mut self, sight: &Sight<'_>) {
         let (kind, value, unit) = match sight.event {
-            Event::Vital { kind, value, unit } => (kind.to_string(), value.to_string(), unit.to_string()),
+            Event::Vital { kind, value, unit } => (kind.as_str(), value.to_string(), unit.to_string()),
             Event::Temperature { centi_c } => {
                 let (sign, size) = (if *centi_c < 0 { "-" } else { "" }, centi_c.unsigned_abs());
                 let value = format!("{sign}{}.{:02}", size / 100, size % 100);
-                (TEMPERATURE.0.to_owned(), value, TEMPERATURE.1.to_owned())
+                (TEMPERATURE.0, value, TEMPERATURE.1.to_owned())
             }
             _ => return,
         };
         let reading = Reading { value, unit, at: sight.at, recorded: sight.recorded };
         let kinds = self.devices.entry(sight.device.clone()).or_default();
-        match kinds.get_mut(&kind) {
+        match kinds.get_mut(kind) {
             Some(known) => known.see(reading, (sight.restart, sight.seq)),
             None => {
                 let number = (sight.restart, sight.seq);
                 let known = Readings { newest: reading.clone(), number, highest: reading.clone(), lowest: reading };
-                kinds.insert(kind, known);
+                kinds.insert(kind.to_owned(), known);
             }
         }
         while kinds.len() > VITAL_KINDS_MAX {

@@ -90,15 +90,15 @@ pub(super) struct Held {
 impl Nights {
     /// `facts`: as they are after this event; which of a device's words is the newest is decided there.
     pub fn see(&mut self, sight: &Sight<'_>, facts: &Facts) {
-        let known = facts.get(sight.device);
+        let known = || facts.get(sight.device);
         match sight.event {
             Event::Door { open } => {
-                if let Some(switch) = known.and_then(|known| known.door.as_deref().copied()) {
+                if let Some(switch) = known().and_then(|known| known.door.as_deref().copied()) {
                     self.door(sight, *open, switch);
                 }
             }
             Event::Bed { .. } => {
-                if let Some(switch) = known.and_then(|known| known.bed.as_deref().copied()) {
+                if let Some(switch) = known().and_then(|known| known.bed.as_deref().copied()) {
                     self.beds.entry(sight.device.clone()).or_default().see(switch);
                 }
             }
