@@ -8,6 +8,7 @@ use core::fmt::{self, Write};
 use core::mem::MaybeUninit;
 
 use heapless::String;
+use vaka_protocol::StartCause;
 
 use crate::say;
 
@@ -25,6 +26,18 @@ pub enum Cause {
     Watchdog,
     /// The program asked for it.
     Asked,
+}
+
+impl Cause {
+    /// As the gateway is told.
+    pub fn told(&self) -> StartCause {
+        match self {
+            Self::Power => StartCause::Power,
+            Self::Panic(_) => StartCause::Panic,
+            Self::Watchdog => StartCause::Watchdog,
+            Self::Asked => StartCause::Other,
+        }
+    }
 }
 
 const NAMES: [&str; 4] = ["power", "panic", "watchdog", "asked"];

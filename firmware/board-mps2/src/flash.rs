@@ -4,7 +4,7 @@
 //!
 //! Map, from [`BASE`]: provisioning 8 KiB; from 64 KiB the device's own 128 KiB.
 
-use embedded_storage::nor_flash::{ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
+use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
 /// Where the memory lies.
 const BASE: usize = 0x2100_0000;
@@ -91,5 +91,3 @@ fn put(place: &mut u8, byte: u8) {
     // SAFETY: a reference to write through.
     unsafe { core::ptr::from_mut(place).write_volatile(byte) }
 }
-
-impl MultiwriteNorFlash for Psram {}

@@ -3,7 +3,7 @@
 //! | line | what happens |
 //! |---|---|
 //! | `press MS` | the button is held for so many milliseconds |
-//! | `release` | the button is let go at once |
+//! | `cancel MS` | the button that takes a call back is held for so many milliseconds |
 //! | `sizes` | `sizes heap N stack N of N`: bytes in use at the most so far |
 //! | `panic` | the program panics |
 //! | `hang` | the program stands still |
@@ -23,6 +23,7 @@ use crate::{fault, memory, say};
 pub struct Pin(&'static AtomicBool);
 
 static BUTTON: AtomicBool = AtomicBool::new(false);
+static CANCEL: AtomicBool = AtomicBool::new(false);
 
 impl ErrorType for Pin {
     type Error = core::convert::Infallible;
@@ -38,31 +39,57 @@ impl InputPin for Pin {
     }
 }
 
+/// A pin that is held, and when it is let go, milliseconds since boot.
+#[derive(Debug)]
+struct Held {
+    pin: Pin,
+    until_ms: Option<u64>,
+}
+
+impl Held {
+    fn hold(&mut self, ms: &str, now: Now) {
+        self.pin.0.store(true, Ordering::Relaxed);
+        self.until_ms = Some(now.uptime_ms.saturating_add(ms.parse().unwrap_or(0)));
+    }
+
+    fn pass(&mut self, now: Now) -> u64 {
+        if self.until_ms.is_some_and(|until_ms| now.uptime_ms >= until_ms) {
+            self.pin.0.store(false, Ordering::Relaxed);
+            self.until_ms = None;
+        }
+        self.until_ms.map_or(u64::MAX, |until_ms| until_ms - now.uptime_ms)
+    }
+}
+
 /// The board's inputs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inputs {
-    /// When the button is let go, milliseconds since boot.
-    release_ms: Option<u64>,
+    button: Held,
+    cancel: Held,
 }
 
 impl Inputs {
-    /// The button of a pendant.
+    /// Nothing is pressed.
+    pub const fn new() -> Self {
+        Self { button: Held { pin: Pin(&BUTTON), until_ms: None }, cancel: Held { pin: Pin(&CANCEL), until_ms: None } }
+    }
+
+    /// The button that calls.
     pub fn button(&self) -> Pin {
-        Pin(&BUTTON)
+        self.button.pin
+    }
+
+    /// The button that takes a call back.
+    pub fn cancel(&self) -> Pin {
+        self.cancel.pin
     }
 
     /// A line came.
     pub fn obey(&mut self, line: &str, now: Now) {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "press" => {
-                BUTTON.store(true, Ordering::Relaxed);
-                self.release_ms = rest.parse().ok().map(|ms: u64| now.uptime_ms + ms);
-            }
-            "release" => {
-                BUTTON.store(false, Ordering::Relaxed);
-                self.release_ms = None;
-            }
+            "press" => self.button.hold(rest, now),
+            "cancel" => self.cancel.hold(rest, now),
             "sizes" => {
                 let (heap, stack, room) = (memory::heap_peak(), memory::stack_peak(), memory::stack_room());
                 say!("sizes heap {heap} stack {stack} of {room}");
@@ -78,10 +105,6 @@ impl Inputs {
 
     /// Moves what is due. Returns for how many milliseconds nothing is.
     pub fn pass(&mut self, now: Now) -> u64 {
-        if self.release_ms.is_some_and(|at| now.uptime_ms >= at) {
-            BUTTON.store(false, Ordering::Relaxed);
-            self.release_ms = None;
-        }
-        self.release_ms.map_or(u64::MAX, |at| at - now.uptime_ms)
+        self.button.pass(now).min(self.cancel.pass(now))
     }
 }

@@ -12,6 +12,7 @@
 //! | `connected` | TLS and MQTT stand, the device is subscribed |
 //! | `refused WHY` | no connection: `name`, `issuer`, `purpose`, `expired`, `alert` (the gateway refused us), `network`, `late` … |
 //! | `apart WHY` | the connection ended |
+//! | `told RESTART SEQ` | that event is kept, and outlives any power cut |
 //! | `acked RESTART SEQ` | the gateway has that event on its disk |
 //! | `time MS` | the gateway said the time |
 //! | `light …`, `sound …`, `text …`, `volume …` | what the resident sees and hears |
@@ -30,8 +31,8 @@ pub mod flash;
 pub mod host;
 pub mod idle;
 pub mod inputs;
-mod kept;
 pub mod lan9118;
+pub mod leds;
 pub mod link;
 pub mod memory;
 pub mod panel;
@@ -45,7 +46,9 @@ pub mod watchdog;
 
 use core::cell::RefCell;
 use core::convert::Infallible;
+use core::future::poll_fn;
 use core::pin::pin;
+use core::task::Poll;
 
 use cortex_m_rt::{ExceptionFrame, exception};
 use embassy_futures::join::join4;
@@ -53,14 +56,18 @@ use embassy_futures::select::select3;
 use embassy_net::StackResources;
 use embassy_time::Timer;
 use static_cell::{ConstStaticCell, StaticCell};
-use vaka_device::{Boot, Device, EVENTS_MAX, Keep, Panel, Role};
+use vaka_device::flash::Flash;
+use vaka_device::pins::NoPin;
+use vaka_device::{Boot, Device, EVENTS_MAX, Identity, Keep, Panel, PinPanel, Role};
 use vaka_protocol::Lane;
 
 use crate::bell::Bell;
 use crate::clock::Clock;
+use crate::flash::Psram;
 use crate::inputs::Inputs;
 use crate::lan9118::Lan9118;
 use crate::link::Link;
+use crate::panel::Written;
 use crate::provisioning::Provisioning;
 
 /// In QEMU, between two looks at what the host's network brought: without a timer that runs, QEMU sleeps up to a second
@@ -93,11 +100,14 @@ pub fn run<R: Role>(make: impl FnOnce(&Inputs, &Provisioning) -> R) -> ! {
     let (stack, mut network) = embassy_net::new(controller, dhcp, RESOURCES.init(StackResources::new()), seed);
 
     let clock = Clock::new();
-    let inputs = Inputs::default();
+    let inputs = Inputs::new();
     let role = make(&inputs, &provisioning);
-    let boot = Boot { room: EVENTS_MAX, chance: entropy::chance() };
-    let device = Device::boot(kept::Memory::default(), role, panel::Lines, boot, clock.now());
-    let device = RefCell::new(device);
+    let boot =
+        Boot { room: EVENTS_MAX, chance: entropy::chance(), cause: cause.told(), version: env!("CARGO_PKG_VERSION") };
+    // SAFETY: this function is called once, and takes each of them once.
+    let (psram, (light, sounder)) = unsafe { (Psram::new(), leds::both()) };
+    let panel = Written(PinPanel::new(light, sounder, NoPin));
+    let device = RefCell::new(Device::boot(Flash::open(psram), role, panel, boot, clock.now()));
     let (news, urgent, touched) = (Bell::new(), Bell::new(), Bell::new());
     let link =
         Link { device: &device, clock: &clock, stack, provisioning, news: &news, urgent: &urgent, touched: &touched };
@@ -118,7 +128,6 @@ async fn watch<K: Keep, R: Role, P: Panel>(
     touched: &Bell,
 ) -> Infallible {
     let mut newest = None;
-    let mut newest_life = None;
     loop {
         let now = clock.now();
         while let Some(line) = uart::line() {
@@ -126,20 +135,30 @@ async fn watch<K: Keep, R: Role, P: Panel>(
         }
         let due_ms = inputs.pass(now);
         let rest_ms = device.borrow_mut().pass(now).min(due_ms);
-        let last = device.borrow().waiting().map(|(identity, _)| identity).max();
-        if last > newest {
-            newest = last;
-            news.ring();
-        }
-        let last = device.borrow().waiting().filter(|(_, lane)| *lane == Lane::Life).map(|(identity, _)| identity).max();
-        if last > newest_life {
-            newest_life = last;
-            urgent.ring();
-        }
-        let line = core::future::poll_fn(|_| if uart::has_line() { core::task::Poll::Ready(()) } else { core::task::Poll::Pending });
+        newest = tell_news(&device.borrow(), newest, news, urgent);
+        let line = poll_fn(|_| if uart::has_line() { Poll::Ready(()) } else { Poll::Pending });
         // A day is as good as for ever, and no calculation overflows.
         select3(Timer::after_millis(rest_ms.min(86_400_000)), line, touched.rung()).await;
     }
+}
+
+/// Rings for events that are newer than the newest one known, and returns the newest.
+fn tell_news<K: Keep, R: Role, P: Panel>(
+    device: &Device<K, R, P>,
+    known: Option<Identity>,
+    news: &Bell,
+    urgent: &Bell,
+) -> Option<Identity> {
+    let mut newest = known;
+    for (identity, lane) in device.waiting().filter(|(identity, _)| Some(*identity) > known) {
+        say!("told {} {}", identity.restart, identity.seq);
+        newest = newest.max(Some(identity));
+        news.ring();
+        if lane == Lane::Life {
+            urgent.ring();
+        }
+    }
+    newest
 }
 
 /// See [`QEMU_TICK_MS`].

@@ -22,7 +22,7 @@ use rustls::time_provider::TimeProvider;
 use static_cell::ConstStaticCell;
 use vaka_device::{Device, Keep, Panel, Role, Ticket};
 use vaka_protocol::limits::MESSAGE_BYTES_MAX;
-use vaka_protocol::{DeviceId, Lane, topic};
+use vaka_protocol::{DeviceId, Lane, decode_time, topic};
 
 use crate::bell::Bell;
 use crate::clock::Clock;
@@ -169,7 +169,7 @@ impl<K: Keep, R: Role, P: Panel> Link<'_, K, R, P> {
         let id = DeviceId::try_from(self.provisioning.text(tag::ID)).map_err(|_| End::Unusable("id"))?;
         let (events, commands) = (topic::event(&id), topic::command(&id));
         let alive = topic::alive(&id);
-        let times = time_topic(&id);
+        let times = topic::time(&id);
         let mut session = session(&id, &alive, packet, packets).ok_or(End::Unusable("id"))?;
         let open = async {
             let mut socket = TcpSocket::new(self.stack, below_in, below_out);
@@ -291,11 +291,7 @@ fn session<'m>(id: &DeviceId, alive: &str, packet: &'m mut [u8], packets: &'m mu
 }
 
 /// With QoS 1. `None`: there is no room for it now.
-async fn publish<S>(
-    connection: &mut Connection<'_, '_, S>,
-    topic: &str,
-    bytes: &[u8],
-) -> Result<Option<Op>, End>
+async fn publish<S>(connection: &mut Connection<'_, '_, S>, topic: &str, bytes: &[u8]) -> Result<Option<Op>, End>
 where
     S: embedded_io_async::Read + embedded_io_async::Write + embedded_io_async::ErrorType<Error = Trouble>,
 {
@@ -305,20 +301,4 @@ where
         Err(minimq::PubError::Session(error)) => Err(error.into()),
         Err(minimq::PubError::Payload(_)) => Err(End::Mqtt),
     }
-}
-
-/// `vaka/v1/<id>/time`: the gateway's own time, where it may be trusted.
-fn time_topic(id: &DeviceId) -> heapless::String<{ vaka_protocol::limits::TOPIC_BYTES_MAX }> {
-    let mut topic = heapless::String::new();
-    for part in [topic::PREFIX, id.as_str(), "/time"] {
-        // 45 bytes at the most: a checked id is bounded.
-        let _ = topic.push_str(part);
-    }
-    topic
-}
-
-/// `{"v":1,"at":UTC ms}` in CBOR, as the gateway writes it.
-fn decode_time(payload: &[u8]) -> Option<i64> {
-    let at = payload.strip_prefix(b"\xa2\x61v\x01\x62at\x1b")?;
-    i64::try_from(u64::from_be_bytes(at.try_into().ok()?)).ok()
 }

@@ -25,9 +25,7 @@ use rustls::crypto::{
     WebPkiSupportedAlgorithms, hash, hmac as mac,
 };
 use rustls::ffdhe_groups::FfdheGroup;
-use rustls::pki_types::{
-    AlgorithmIdentifier, InvalidSignature, PrivateKeyDer, SignatureVerificationAlgorithm, alg_id,
-};
+use rustls::pki_types::{AlgorithmIdentifier, InvalidSignature, PrivateKeyDer, SignatureVerificationAlgorithm, alg_id};
 use rustls::sign::{Signer, SigningKey as Key};
 use rustls::{
     CipherSuite, CipherSuiteCommon, ConnectionTrafficSecrets, ContentType, Error, NamedGroup, PeerMisbehaved,
@@ -41,8 +39,10 @@ use crate::entropy::{self, Random};
 const TAG_BYTES: usize = 16;
 
 /// Which signatures are taken, of certificates and in the handshake.
-pub const SIGNATURES: WebPkiSupportedAlgorithms =
-    WebPkiSupportedAlgorithms { all: &[&P256Sha256], mapping: &[(SignatureScheme::ECDSA_NISTP256_SHA256, &[&P256Sha256])] };
+pub const SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[&P256Sha256],
+    mapping: &[(SignatureScheme::ECDSA_NISTP256_SHA256, &[&P256Sha256])],
+};
 
 /// The provider for rustls.
 pub fn provider() -> CryptoProvider {
