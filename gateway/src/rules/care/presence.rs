@@ -215,7 +215,9 @@ fn quiet(view: View<'_>, person: &Person, agreed: &Presence, signs: &Signs<'_>, 
         out.raise(view, subject, agreed.lane, AUTOMATIC, Finding { prevented, ..finding("quiet", &due.part, said) });
         return;
     }
-    // Nobody could see the whole of it: neither calm nor alarm, so somebody goes and looks.
+    // Nobody could see the whole of it: neither calm nor alarm, so somebody goes and looks. A sensor that wakes changes what could
+    // be seen, whatever it says.
+    out.eager = true;
     let said = words::unproven(quiet_ms, signs.watched_for_ms == 0);
     let due_at = Some(view.now.wall_ms.saturating_add(agreed.visit_within_ms));
     let prevented = Some(words::a_sensor_awake());
