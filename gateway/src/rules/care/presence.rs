@@ -241,7 +241,8 @@ fn quiet_since(view: View<'_>, person: &Person, signs: &Signs<'_>, out: &mut Out
         return Some((since_ms, number(newest.at.record)));
     }
     if let Some(begun_ms) = view.care.settled.upto(&key(NAME, Some(&person.id), "begun")) {
-        return Some((begun_ms, 0));
+        // A clock that was set back has not come to it yet: then it is quiet from now on at the latest.
+        return Some((begun_ms.min(view.now.wall_ms), 0));
     }
     if view.now.sure {
         let (upto, said) = (view.now.wall_ms, words::begun());

@@ -172,7 +172,7 @@ fn tell(config: &Config, steps: &[(bool, Step)], looks_at_everybody: bool) -> Ve
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn looking_at_what_an_event_concerns_finds_what_looking_at_everybody_finds(
