@@ -91,7 +91,7 @@ fn a_command_is_carried_out_once_and_answered_each_time() {
     bench.told();
     bench.deliver(id, lock(), AT + 1_000);
     assert_eq!(bench.events(), [done(id, forgotten())]);
-    assert_eq!(bench.device.role.opened, []);
+    assert_eq!(bench.device.role.opened, [0_u64; 0]);
     assert_eq!(bench.command(lock(), 1_000), id + 1);
     assert_eq!(bench.device.role.opened, [id + 1]);
 }

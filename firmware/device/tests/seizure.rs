@@ -114,7 +114,7 @@ fn jerks_from_two_to_six_a_second_are_found_and_others_not() {
         assert_eq!(found(&jerks(hz, 150.0, 30_000)).len(), 1, "{hz} Hz");
     }
     for hz in [0.5, 1.0, 1.5, 8.0, 10.0, 20.0] {
-        assert_eq!(found(&jerks(hz, 150.0, 30_000)), [], "{hz} Hz");
+        assert_eq!(found(&jerks(hz, 150.0, 30_000)), [0_u32; 0], "{hz} Hz");
     }
 }
 
@@ -128,7 +128,7 @@ fn what_resembles_a_seizure_is_none() {
         ("breathes", breathes()),
         ("machine", machine()),
     ] {
-        assert_eq!(found(&trace), [], "{name}");
+        assert_eq!(found(&trace), [0_u32; 0], "{name}");
     }
 }
 
