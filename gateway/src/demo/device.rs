@@ -35,7 +35,7 @@ const FLASH_BYTES: usize = 64 * 1024;
 /// What happens to a device.
 enum Happens {
     /// Its parts would feel it: told at `at` (UTC milliseconds).
-    Told(Event, Option<i64>),
+    Told(Box<Event>, Option<i64>),
     /// Somebody does something with it.
     Done(Hand),
 }
@@ -89,7 +89,7 @@ impl Device {
 
     /// Something happened at `at` (UTC milliseconds). Waits while the outbox is full.
     pub async fn say_at(&self, event: Event, at: Option<i64>) -> Identity {
-        self.begin(Happens::Told(event, at)).await.identity().await
+        self.begin(Happens::Told(Box::new(event), at)).await.identity().await
     }
 
     /// As [`Device::press`]; others may begin before this is through.
@@ -246,8 +246,8 @@ impl Core {
         match order.happens {
             Happens::Told(event, at) => {
                 let moment = Now { at, ..self.now() };
-                let is_call = matches!(event, Event::Button { .. } | Event::Fall { .. });
-                let told = if is_call { self.body.call(event, moment) } else { self.body.tell(event, moment) };
+                let is_call = matches!(*event, Event::Button { .. } | Event::Fall { .. });
+                let told = if is_call { self.body.call(*event, moment) } else { self.body.tell(*event, moment) };
                 self.note();
                 // Who ordered may have gone meanwhile.
                 let _ = order.number.send(told.map(|identity| identity.seq));

@@ -51,6 +51,7 @@ fn config() -> Config {
 
 const NAMES: [&str; 7] = ["bed", "door", "hall", "chair", "disp", "gps", "reader"];
 
+#[allow(clippy::large_enum_variant, reason = "sixty of them at a time")]
 #[derive(Debug, Clone)]
 enum Step {
     Wait(i64),
