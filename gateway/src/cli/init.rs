@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 use vaka_protocol::DeviceId;
 
-use super::{Exit, Failure, print_line};
+use super::{Exit, Failure, print_line, print_warnings};
 use crate::clock::{Clock, SystemClock};
-use crate::provision::{self, NewHome, ProvisionError};
+use crate::provision::{self, Given, NewHome, ProvisionError};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vaka init home\n  vaka init home --device-ca kommun-devices.pem kommun-devices.key --server-ca kommun-servers.pem kommun-servers.key"
+)]
 pub struct InitArgs {
     /// Folder of the new home
     pub dir: PathBuf,
@@ -23,13 +26,25 @@ pub struct InitArgs {
     /// Where devices connect
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8883")]
     pub listen: SocketAddr,
+    /// The municipality's issuing authority for devices and its key, instead of one made here
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
+    pub device_ca: Option<Vec<PathBuf>>,
+    /// The same for the certificates that devices know the gateway by
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
+    pub server_ca: Option<Vec<PathBuf>>,
 }
 
 /// Makes the home and prints what to do next.
 pub fn run(args: InitArgs) -> Result<Exit, Failure> {
     let home = NewHome { gateway: args.id, controller_id: args.controller_id, listen: args.listen };
-    let file = provision::create(&args.dir, &home, SystemClock::new().now().wall_ms)
+    let two = |files: Option<Vec<PathBuf>>| match files.as_deref() {
+        Some([cert, key]) => Some((cert.clone(), key.clone())),
+        _ => None,
+    };
+    let given = Given { devices: two(args.device_ca), servers: two(args.server_ca) };
+    let (file, warnings) = provision::create_under(&args.dir, &home, &given, SystemClock::new().now().wall_ms)
         .map_err(|error| failure("make a home", error))?;
+    print_warnings(&warnings);
     let (file, dir) = (file.display(), args.dir.display());
     print_line(&format!("made {dir}: authorities and keys in pki/ (back them up), an empty journal, vaka.toml"))?;
     print_line("next:")?;

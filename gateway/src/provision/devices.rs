@@ -13,7 +13,7 @@ use serde::Serialize;
 use toml_edit::{ArrayOfTables, Document, DocumentMut, Item, Table, value};
 use vaka_protocol::DeviceId;
 
-use super::certificate::{Start, end, hex, read_authority};
+use super::certificate::{Signed, Start, Subject, end, hex, read_authority};
 use super::identity::ENROLMENT_URN;
 use super::issued::{Issued, IssuedRow, append};
 use super::{DEVICE_DAYS, ProvisionError, Told, files, tell_gateway};
@@ -128,24 +128,39 @@ fn certify(
     let ca = read_authority(&pki.device_ca(), &pki.device_ca_key())?;
     let server_ca = read(&pki.server_ca())?;
     let enrolment = issued.next_enrolment(id);
-    let uri = Ia5String::try_from(format!("{ENROLMENT_URN}{enrolment}"))?;
-    let usage = ExtendedKeyUsagePurpose::ClientAuth;
-    let made = end(&ca, id.as_ref(), usage, vec![SanType::URI(uri)], Start::Yesterday, DEVICE_DAYS, now_ms)?;
-    let row = IssuedRow {
-        id: id.clone(),
-        enrolment,
-        serial: made.serial,
-        fingerprint_sha256: hex(ring::digest::digest(&ring::digest::SHA256, &made.der).as_ref()),
-        issued_at: now_ms,
-        not_after: made.not_after,
-        revoked_at: None,
-    };
+    let (pair, made) = end(&ca, device_subject(id, enrolment)?, now_ms)?;
+    let row = row(id, enrolment, &made, now_ms);
     files::folder(out)?;
     append(&pki.issued(), std::slice::from_ref(&row))?;
     files::write(&out.join("ca.pem"), server_ca.as_bytes(), files::PUBLIC)?;
-    files::write(&out.join("cert.pem"), made.cert_pem.as_bytes(), files::PUBLIC)?;
-    files::write(&key, made.key_pem.as_bytes(), files::PRIVATE)?;
+    files::write(&out.join("cert.pem"), made.pem.as_bytes(), files::PUBLIC)?;
+    files::write(&key, pair.serialize_pem().as_bytes(), files::PRIVATE)?;
     Ok(row)
+}
+
+/// What the certificate of a device says.
+pub(super) fn device_subject(id: &DeviceId, enrolment: u32) -> Result<Subject<'_>, ProvisionError> {
+    let uri = Ia5String::try_from(format!("{ENROLMENT_URN}{enrolment}"))?;
+    Ok(Subject {
+        name: id.as_ref(),
+        usage: ExtendedKeyUsagePurpose::ClientAuth,
+        alternatives: vec![SanType::URI(uri)],
+        start: Start::Yesterday,
+        days: DEVICE_DAYS,
+    })
+}
+
+/// The list's row of a certificate just signed.
+pub(super) fn row(id: &DeviceId, enrolment: u32, signed: &Signed, now_ms: i64) -> IssuedRow {
+    IssuedRow {
+        id: id.clone(),
+        enrolment,
+        serial: signed.serial.clone(),
+        fingerprint_sha256: hex(ring::digest::digest(&ring::digest::SHA256, &signed.der).as_ref()),
+        issued_at: now_ms,
+        not_after: signed.not_after,
+        revoked_at: None,
+    }
 }
 
 /// One device as `list` and `show` print it.

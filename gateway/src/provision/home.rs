@@ -7,9 +7,10 @@ use rcgen::string::Ia5String;
 use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use vaka_protocol::DeviceId;
 
-use super::certificate::{Start, authority, end};
-use super::{CA_DAYS, GATEWAY_DAYS, Pki, ProvisionError, files};
-use crate::config::Config;
+use super::authority::{self, Given};
+use super::certificate::{Start, Subject, end};
+use super::{GATEWAY_DAYS, Pki, ProvisionError, files};
+use crate::config::{Config, Warning};
 
 /// What a new home is called and where it listens.
 #[derive(Debug, Clone)]
@@ -27,6 +28,19 @@ pub struct NewHome {
 /// # Errors
 /// [`ProvisionError::HomeExists`] if there is a vaka.toml, pki or journal in `dir`; nothing is changed then.
 pub fn create(dir: &Path, home: &NewHome, now_ms: i64) -> Result<PathBuf, ProvisionError> {
+    Ok(create_under(dir, home, &Given::default(), now_ms)?.0)
+}
+
+/// [`create`] with authorities that were made elsewhere: their certificates and keys are copied into `pki/`.
+///
+/// # Errors
+/// As [`create`], and [`ProvisionError::Authority`] which says what is wrong with a given authority.
+pub fn create_under(
+    dir: &Path,
+    home: &NewHome,
+    given: &Given,
+    now_ms: i64,
+) -> Result<(PathBuf, Vec<Warning>), ProvisionError> {
     let file = dir.join("vaka.toml");
     let pki = Pki::beside(dir);
     let journal = dir.join("journal");
@@ -39,40 +53,47 @@ pub fn create(dir: &Path, home: &NewHome, now_ms: i64) -> Result<PathBuf, Provis
     // A wrong controller id is found before anything is written.
     Config::parse(toml.as_bytes(), &file)?;
 
+    // Nor is anything under an authority that cannot do its part.
+    let made = authority::pair(home.gateway.as_ref(), given, now_ms)?;
+    let server_subject = Subject {
+        name: home.gateway.as_ref(),
+        usage: ExtendedKeyUsagePurpose::ServerAuth,
+        alternatives: server_names(home.listen),
+        start: Start::Always,
+        days: GATEWAY_DAYS,
+    };
+    let client_subject = Subject {
+        name: home.gateway.as_ref(),
+        usage: ExtendedKeyUsagePurpose::ClientAuth,
+        alternatives: Vec::new(),
+        start: Start::Yesterday,
+        days: GATEWAY_DAYS,
+    };
+    let (server_key, server) = end(&made.servers.authority, server_subject, now_ms)?;
+    let (client_key, client) = end(&made.devices.authority, client_subject, now_ms)?;
+    made.servers.proves(&server, authority::SERVERS, now_ms)?;
+    made.devices.proves(&client, authority::DEVICES, now_ms)?;
+
     files::folder(pki.dir())?;
-    let server_ca = authority(&format!("Vaka {} servers", home.gateway), CA_DAYS, now_ms)?;
-    let device_ca = authority(&format!("Vaka {} devices", home.gateway), CA_DAYS, now_ms)?;
-    let server = end(
-        &server_ca,
-        home.gateway.as_ref(),
-        ExtendedKeyUsagePurpose::ServerAuth,
-        server_names(home.listen),
-        Start::Always,
-        GATEWAY_DAYS,
-        now_ms,
-    )?;
-    let client = end(
-        &device_ca,
-        home.gateway.as_ref(),
-        ExtendedKeyUsagePurpose::ClientAuth,
-        Vec::new(),
-        Start::Yesterday,
-        GATEWAY_DAYS,
-        now_ms,
-    )?;
     let in_pki = |name: &str| pki.dir().join(name);
-    files::write(&in_pki("server-ca.key"), server_ca.key().serialize_pem().as_bytes(), files::PRIVATE)?;
-    files::write(&pki.server_ca(), server_ca.pem().as_bytes(), files::PUBLIC)?;
-    files::write(&pki.device_ca_key(), device_ca.key().serialize_pem().as_bytes(), files::PRIVATE)?;
-    files::write(&pki.device_ca(), device_ca.pem().as_bytes(), files::PUBLIC)?;
-    files::write(&pki.server_key(), server.key_pem.as_bytes(), files::PRIVATE)?;
-    files::write(&pki.server_cert(), server.cert_pem.as_bytes(), files::PUBLIC)?;
-    files::write(&pki.client_key(), client.key_pem.as_bytes(), files::PRIVATE)?;
-    files::write(&pki.client_cert(), client.cert_pem.as_bytes(), files::PUBLIC)?;
+    files::write(&in_pki("server-ca.key"), made.servers.key_pem.as_bytes(), files::PRIVATE)?;
+    files::write(&pki.server_ca(), made.servers.pem.as_bytes(), files::PUBLIC)?;
+    files::write(&in_pki("device-ca.key"), made.devices.key_pem.as_bytes(), files::PRIVATE)?;
+    files::write(&pki.device_ca(), made.devices.pem.as_bytes(), files::PUBLIC)?;
+    files::write(&in_pki("server.key"), server_key.serialize_pem().as_bytes(), files::PRIVATE)?;
+    files::write(&pki.server_cert(), made.servers.chain(&server.pem).as_bytes(), files::PUBLIC)?;
+    files::write(&in_pki("client.key"), client_key.serialize_pem().as_bytes(), files::PRIVATE)?;
+    files::write(&pki.client_cert(), made.devices.chain(&client.pem).as_bytes(), files::PUBLIC)?;
+    if !made.servers.above.is_empty() {
+        files::write(&pki.server_ca_above(), made.servers.above.as_bytes(), files::PUBLIC)?;
+    }
+    if !made.devices.above.is_empty() {
+        files::write(&pki.device_ca_above(), made.devices.above.as_bytes(), files::PUBLIC)?;
+    }
     files::write(&pki.issued(), b"", files::PRIVATE)?;
     files::folder(&journal)?;
     files::write(&file, toml.as_bytes(), files::PUBLIC)?;
-    Ok(file)
+    Ok((file, made.warnings))
 }
 
 /// localhost in its three spellings, the machine's name, and the address it listens on.

@@ -8,6 +8,7 @@
 //! `issued.jsonl`, synced, before its files leave this process; an enrolment number is used once per device id.
 //! Absent: enrolment over the network and renewal.
 
+mod authority;
 mod certificate;
 mod devices;
 mod files;
@@ -16,13 +17,16 @@ mod identity;
 mod issued;
 mod reload;
 #[cfg(test)]
+mod authority_tests;
+#[cfg(test)]
 mod tests;
 pub mod tls;
 
 use std::path::{Path, PathBuf};
 
+pub use authority::Given;
 pub use devices::{AddDevice, Added, Listed, Removed, add, list, remove};
-pub use home::{NewHome, create};
+pub use home::{NewHome, create, create_under};
 pub use identity::{IdentityError, PeerIdentity, identity};
 pub use issued::{Issued, IssuedRow};
 pub use reload::{Told, tell_gateway};
@@ -50,12 +54,28 @@ pub const CLOCK_FLOOR_MS: i64 = 1_767_225_600_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pki {
     dir: PathBuf,
+    /// Where the service manager put the keys that are not to lie in `pki/`.
+    credentials: Option<PathBuf>,
 }
 
 impl Pki {
-    /// The folder `pki` in `home`.
+    /// The folder `pki` in `home`; its keys may come as systemd credentials instead (`$CREDENTIALS_DIRECTORY`, systemd.exec(5)).
     pub fn beside(home: &Path) -> Pki {
-        Pki { dir: home.join("pki") }
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Pki { dir: home.join("pki"), credentials: credentials.filter(|folder| folder.is_absolute()) }
+    }
+
+    /// With the keys in `folder`, those that are there.
+    #[must_use]
+    pub fn with_credentials(mut self, folder: Option<&Path>) -> Pki {
+        self.credentials = folder.map(Path::to_path_buf);
+        self
+    }
+
+    /// A private key: the credential of that name, else the file in `pki/`.
+    fn key(&self, name: &str) -> PathBuf {
+        let given = self.credentials.as_ref().map(|folder| folder.join(name)).filter(|file| file.is_file());
+        given.unwrap_or_else(|| self.dir.join(name))
     }
 
     pub fn dir(&self) -> &Path {
@@ -72,8 +92,21 @@ impl Pki {
         self.dir.join("device-ca.pem")
     }
 
+    /// The authorities above it, where the municipality is the root; for those who judge by the root.
+    fn device_ca_above(&self) -> PathBuf {
+        self.dir.join("device-ca-above.pem")
+    }
+
+    fn server_ca_above(&self) -> PathBuf {
+        self.dir.join("server-ca-above.pem")
+    }
+
     fn device_ca_key(&self) -> PathBuf {
-        self.dir.join("device-ca.key")
+        self.key("device-ca.key")
+    }
+
+    fn server_ca_key(&self) -> PathBuf {
+        self.key("server-ca.key")
     }
 
     /// What devices see of the gateway.
@@ -82,7 +115,7 @@ impl Pki {
     }
 
     pub fn server_key(&self) -> PathBuf {
-        self.dir.join("server.key")
+        self.key("server.key")
     }
 
     /// What receivers and hubs see of the gateway.
@@ -91,7 +124,7 @@ impl Pki {
     }
 
     pub fn client_key(&self) -> PathBuf {
-        self.dir.join("client.key")
+        self.key("client.key")
     }
 
     /// Every device certificate ever issued.
@@ -107,8 +140,10 @@ pub enum ProvisionError {
     HomeExists(PathBuf),
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
-    #[error("{}: {source}; restore pki/ from a backup", path.display())]
+    #[error("{}: {source}; restore pki/ from a backup, or pass it as the service's credential", path.display())]
     Certificate { path: PathBuf, source: rcgen::Error },
+    #[error("using {} as the authority for {part}: {what}", path.display())]
+    Authority { path: PathBuf, part: &'static str, what: String },
     #[error("making a key or certificate: {0}")]
     Crypto(#[from] rcgen::Error),
     #[error("the system's random source failed")]
