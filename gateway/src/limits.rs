@@ -608,3 +608,25 @@ pub const FACTS_DEVICES_MAX: usize = 16_384;
 /// How often a device that asked for the time is told it, in milliseconds. A clock crystal of 100 ppm drifts 0.4 s in between; rarer: a
 /// device that was set wrong stays so for longer. Source: our choice.
 pub const TIME_TOLD_EVERY_MS: u64 = 3_600_000;
+
+/// Longest certificate request that is read, in bytes. One with a P-256 key is about 250; longer: refused as unreadable.
+pub const CSR_BYTES_MAX: usize = 1_024;
+
+/// Renewals that wait to be signed. Each is a signature and a write to the disk, some milliseconds; beyond: refused with "quota exceeded",
+/// and the device asks again. A whole house that comes back at once is less than this.
+pub const RENEWALS_WAITING_MAX: usize = 4_096;
+
+/// Least time between two new certificates of one device, in milliseconds of the running clock. A device that asks in a loop, with a new
+/// key each time, would fill `issued.jsonl`: so it can write some 30 KB a day. Beyond: refused with "quota exceeded".
+pub const RENEWAL_PAUSE_MS: u64 = 30 * 60_000;
+
+/// How far the wall clock may go back behind the newest record, in milliseconds, while no time source vouches for it: a day covers a
+/// clock set by hand. Further back: it has been lost, and time goes on from the newest record.
+pub const CLOCK_BACK_MS_MAX: i64 = 24 * 60 * 60 * 1_000;
+
+/// How far ahead of the newest record a clock may start that nobody vouches for but the machine's own hardware clock, in milliseconds:
+/// longer in a cupboard than this, and an empty battery is the likelier story. It is then not told to devices.
+pub const CLOCK_AHEAD_MS_MAX: i64 = 400 * 24 * 60 * 60 * 1_000;
+
+/// How long the kernel's word on whether the clock is synchronised is believed before it is asked again, in milliseconds.
+pub const CLOCK_ASKED_MS: u64 = 10_000;

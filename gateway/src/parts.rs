@@ -24,6 +24,8 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Days before its end at which a certificate is told, and told again. Source: our choice; a month is a round of visits, a week
 /// is the last of them.
 const ENDS_DAYS: [(i64, &str); 2] = [(30, "certificate-ends-30d"), (7, "certificate-ends-7d")];
+/// A device has not renewed its certificate by five sixths of its life: it should have asked at two thirds.
+const NOT_RENEWED: &str = "certificate-not-renewed";
 /// As [`ENDS_DAYS`], of the gateway's own.
 const OWN_ENDS_DAYS: [(i64, &str); 2] = [(30, "own-certificate-ends-30d"), (7, "own-certificate-ends-7d")];
 /// A step of the clock beyond this is told, in milliseconds: what was planned by it was early or late by as much.
@@ -42,6 +44,8 @@ pub struct Ends {
     pub device: Option<DeviceId>,
     /// UTC milliseconds.
     pub not_after: i64,
+    /// When a device should long have renewed it, UTC milliseconds. The gateway renews its own.
+    pub overdue_at: Option<i64>,
 }
 
 /// One look at the parts.
@@ -102,10 +106,10 @@ impl Parts {
     }
 
     fn ends(&mut self, certificates: &[Ends], now_ms: i64, faults: &mut Vec<Fault>) {
-        let mut earliest: BTreeMap<&Option<DeviceId>, i64> = BTreeMap::new();
+        let mut earliest: BTreeMap<&Option<DeviceId>, &Ends> = BTreeMap::new();
         for one in certificates {
-            let known = earliest.entry(&one.device).or_insert(one.not_after);
-            *known = one.not_after.min(*known);
+            let known = earliest.entry(&one.device).or_insert(one);
+            *known = if one.not_after < known.not_after { one } else { known };
         }
         // A device that is no longer in the list has no certificate to renew.
         let gone: Vec<_> = self
@@ -117,13 +121,15 @@ impl Parts {
         for (name, device) in gone {
             self.turn(&name, device, Some(false), "", faults);
         }
-        for (device, not_after) in earliest {
-            let left_ms = not_after.saturating_sub(now_ms);
+        for (device, ends) in earliest {
+            let left_ms = ends.not_after.saturating_sub(now_ms);
             let detail = format!("{} days left", left_ms.div_euclid(DAY_MS));
             for (days, name) in if device.is_some() { ENDS_DAYS } else { OWN_ENDS_DAYS } {
                 // Only a new certificate ends it: then it has months left.
                 self.turn(name, device.clone(), Some(left_ms < days * DAY_MS), &detail, faults);
             }
+            let overdue = ends.overdue_at.filter(|_| device.is_some()).map(|at| now_ms >= at);
+            self.turn(NOT_RENEWED, device.clone(), overdue, &detail, faults);
         }
     }
 
@@ -146,17 +152,17 @@ impl Parts {
     }
 }
 
-/// When the certificates end that this home shows and has issued: its own, and of each of these devices the newest in force.
+/// When the certificates end that this home shows and has issued: its own, and of each of these devices the one that it uses.
 /// What cannot be read is left out; `vaka check` and the start say so.
 pub fn certificates<'d>(pki: &Pki, devices: impl Iterator<Item = &'d DeviceId>) -> Vec<Ends> {
     let own = [pki.server_cert(), pki.client_cert()];
     let mut ends: Vec<Ends> =
-        own.iter().filter_map(|path| end_of(path)).map(|not_after| Ends { device: None, not_after }).collect();
+        own.iter().filter_map(|path| end_of(path)).map(|not_after| Ends { device: None, not_after, overdue_at: None }).collect();
     let Ok((issued, _)) = Issued::load(&pki.issued()) else { return ends };
     for device in devices {
-        let rows = issued.of(device);
-        if let Some(row) = rows.iter().rev().find(|row| row.revoked_at.is_none()) {
-            ends.push(Ends { device: Some(device.clone()), not_after: row.not_after });
+        if let Some(row) = issued.used(device) {
+            let (not_after, overdue_at) = (row.not_after, Some(row.overdue_at()));
+            ends.push(Ends { device: Some(device.clone()), not_after, overdue_at });
         }
     }
     ends
@@ -240,8 +246,8 @@ mod tests {
         let p1 = DeviceId::try_from("p1").unwrap();
         let mut parts = Parts::default();
         let ends = |minute, own_days: i64, days: Option<i64>| {
-            let own = Ends { device: None, not_after: START + own_days * DAY_MS };
-            let device = days.map(|days| Ends { device: Some(p1.clone()), not_after: START + days * DAY_MS });
+            let own = Ends { device: None, not_after: START + own_days * DAY_MS, overdue_at: None };
+            let device = days.map(|days| Ends { device: Some(p1.clone()), not_after: START + days * DAY_MS, overdue_at: None });
             Reading { certificates: Some([own].into_iter().chain(device).collect()), ..at(minute, 0) }
         };
         let _ = parts.judge(&ends(0, 7_000, Some(400)));
@@ -256,6 +262,22 @@ mod tests {
         let mut floor = ends(6, 1, Some(1));
         floor.now.confidence = Confidence::Floor;
         assert_eq!(said(parts.judge(&floor)), ["+clock-lost"], "without a clock nothing is known to end");
+    }
+
+    #[test]
+    fn a_device_that_does_not_renew_is_told_until_it_has() {
+        let p1 = DeviceId::try_from("p1").unwrap();
+        let mut parts = Parts::default();
+        let day = |day: i64, overdue_day: i64| {
+            let (not_after, overdue_at) = (START + 400 * DAY_MS, Some(START + overdue_day * DAY_MS));
+            let device = Ends { device: Some(p1.clone()), not_after, overdue_at };
+            Reading { certificates: Some(vec![device]), ..at(day * 24 * 60, 0) }
+        };
+        let _ = parts.judge(&day(0, 333));
+        assert_eq!(said(parts.judge(&day(332, 333))), [""; 0]);
+        assert_eq!(said(parts.judge(&day(333, 333))), ["+certificate-not-renewed p1"]);
+        assert_eq!(said(parts.judge(&day(334, 333))), [""; 0]);
+        assert_eq!(said(parts.judge(&day(335, 700))), ["-certificate-not-renewed p1"]);
     }
 
     #[test]

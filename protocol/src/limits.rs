@@ -40,7 +40,7 @@ pub const SHA256_HEX_BYTES: usize = 64;
 /// Dose slots in one `schedule` command: two days of four. Beyond: refused; the gateway sends the rest when it is due.
 pub const SCHEDULE_SLOTS_MAX: usize = 8;
 
-/// Longest topic, in bytes: `vaka/v1/` + 32 + `/command` is 48.
+/// Longest topic, in bytes: `vaka/v1/` + 32 + `/certificate` is 52.
 pub const TOPIC_BYTES_MAX: usize = 64;
 
 /// Days of medicine left at which `stock` becomes a technical matter. Fewer: no time to refill over a weekend.

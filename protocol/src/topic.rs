@@ -1,4 +1,5 @@
-//! The topics of version 1: `vaka/v1/<device>/event`, `…/command`, `…/alive`, `…/time`. Enters and leaves: text.
+//! The topics of version 1: `vaka/v1/<device>/event`, `…/command`, `…/alive`, `…/time`, `…/renew`, `…/certificate`. Enters and
+//! leaves: text.
 
 use crate::id::DeviceId;
 use crate::limits::TOPIC_BYTES_MAX;
@@ -23,11 +24,16 @@ pub enum Kind {
     Alive,
     /// Gateway to device, QoS 0: a [`Time`](crate::Time), while the gateway's own clock is trusted.
     Time,
+    /// Device to gateway, QoS 1: a certificate request (PKCS #10, DER) for the same device with a new key.
+    Renew,
+    /// Gateway to device, QoS 1: the answer to [`Kind::Renew`], a certificate (X.509, DER).
+    Certificate,
 }
 
 impl Kind {
     /// Every one of them.
-    pub const ALL: [Kind; 4] = [Kind::Event, Kind::Command, Kind::Alive, Kind::Time];
+    pub const ALL: [Kind; 6] =
+        [Kind::Event, Kind::Command, Kind::Alive, Kind::Time, Kind::Renew, Kind::Certificate];
 }
 
 impl Kind {
@@ -38,6 +44,8 @@ impl Kind {
             Kind::Command => "command",
             Kind::Alive => "alive",
             Kind::Time => "time",
+            Kind::Renew => "renew",
+            Kind::Certificate => "certificate",
         }
     }
 }
@@ -53,7 +61,7 @@ pub fn parse(topic: &str) -> Option<(DeviceId, Kind)> {
 pub fn build(device: &DeviceId, kind: Kind) -> heapless::String<TOPIC_BYTES_MAX> {
     let mut topic = heapless::String::new();
     for part in [PREFIX, device.as_str(), "/", kind.as_str()] {
-        // 48 bytes at the most: a checked id is bounded.
+        // 52 bytes at the most: a checked id is bounded.
         let _ = topic.push_str(part);
     }
     topic
@@ -77,6 +85,16 @@ pub fn alive(device: &DeviceId) -> heapless::String<TOPIC_BYTES_MAX> {
 /// `vaka/v1/<device>/time`
 pub fn time(device: &DeviceId) -> heapless::String<TOPIC_BYTES_MAX> {
     build(device, Kind::Time)
+}
+
+/// `vaka/v1/<device>/renew`
+pub fn renew(device: &DeviceId) -> heapless::String<TOPIC_BYTES_MAX> {
+    build(device, Kind::Renew)
+}
+
+/// `vaka/v1/<device>/certificate`
+pub fn certificate(device: &DeviceId) -> heapless::String<TOPIC_BYTES_MAX> {
+    build(device, Kind::Certificate)
 }
 
 /// True if the payload says that the device is back, false if it is gone; `None`: neither.

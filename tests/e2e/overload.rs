@@ -56,6 +56,7 @@ fn write_backlog(home: &Home, devices: &[String], events: u64) {
             seq,
             assigned: false,
             conflict: false,
+            has_ended: false,
             via: None,
             payload: format!(r#"{{"v":1,"restart":1,"seq":{seq},"at":{wall_ms},"event":{MOTION}}}"#)
                 .into_bytes()

@@ -102,7 +102,7 @@ impl Device {
         Device {
             outbox: Outbox::open(&mut flash, OUTBOX, 0),
             flash,
-            peer: Peer { device: id.clone(), enrolment: 1, serial: String::new() },
+            peer: Peer { device: id.clone(), enrolment: 1, serial: String::new(), not_after: i64::MAX },
             commands: Commands::new(None),
             booted_ms: 0,
             last: Now::default(),

@@ -270,6 +270,7 @@ impl World {
                 enrolment,
                 lane: Lane::Telemetry,
                 what: gone,
+                has_ended: false,
                 for_many: false,
                 reply: None,
             });
@@ -291,6 +292,7 @@ impl World {
                 enrolment,
                 lane: Lane::Telemetry,
                 what,
+                has_ended: false,
                 for_many: false,
                 reply: None,
             });
@@ -298,7 +300,7 @@ impl World {
         for copy in 0..most {
             let Some((number, payload)) = line.uplink.pop_front() else { break };
             for _ in 0..if copy == 0 && twice { 2 } else { 1 } {
-                let mut admitted = admission::admit(peer, &self.roster, &topic, payload.clone());
+                let mut admitted = admission::admit(peer, &self.roster, &topic, payload.clone(), false);
                 admitted.submission.reply = Some((line.replies.clone(), number));
                 submissions.push(admitted.submission);
             }

@@ -75,6 +75,7 @@ fn examine(path: &Path) -> Vec<Line> {
             line("gateway", Light::Red, format!("not running; start it: vaka run --config {}", config.file.display()))
         }
     });
+    lines.push(worded("clock", super::clock::clock(&config, running.as_ref())));
     lines.push(journal(&config));
     lines.push(disk(&config));
     if let Some(stat) = &running {
@@ -83,6 +84,16 @@ fn examine(path: &Path) -> Vec<Line> {
         lines.push(owed(stat));
     }
     lines
+}
+
+/// A row that stands in words.
+fn worded(part: &'static str, (light, found): (&str, String)) -> Line {
+    let light = match light {
+        "green" => Light::Green,
+        "yellow" => Light::Yellow,
+        _ => Light::Red,
+    };
+    Line { part, light, found }
 }
 
 fn life_route(config: &Config) -> Line {

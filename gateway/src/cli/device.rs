@@ -161,11 +161,20 @@ fn show(config_file: &Path, id: &DeviceId, json: bool) -> Result<Exit, Failure> 
     }
     for certificate in &row.certificates {
         let zone = &config.gateway.time_zone;
-        let state = match certificate.revoked_at {
-            Some(ms) => format!("revoked {}", local_time(ms, zone)),
-            None => format!("until {}", local_time(certificate.not_after, zone)),
+        let state = match (certificate.revoked_at, certificate.superseded_at) {
+            (Some(ms), _) => format!("revoked {}", local_time(ms, zone)),
+            (None, Some(ms)) => format!("superseded {}", local_time(ms, zone)),
+            (None, None) => format!("until {}", local_time(certificate.not_after, zone)),
         };
         print_line(&format!("  certificate {}: {state}, serial {}", certificate.enrolment, certificate.serial))?;
+    }
+    if let Some(used) = row.used() {
+        let at = |ms| local_time(ms, &config.gateway.time_zone);
+        let given = row.certificates.iter().rev().find(|other| other.is_in_force() && other.enrolment == used.enrolment);
+        print_line(&match given.filter(|given| given.serial != used.serial) {
+            Some(given) => format!("  renewed {}: waits for the device to use it", at(given.issued_at)),
+            None => format!("  renews itself from {}; a person is told if it has not by {}", at(used.renews_at()), at(used.overdue_at())),
+        })?;
     }
     Ok(Exit::Ok)
 }

@@ -22,7 +22,7 @@ pub fn run(command: JournalCommand, config: &Path) -> Result<Exit, Failure> {
     let (config, _) = Config::load(config).map_err(|e| Failure::config(&e))?;
     let dir = config.journal.dir.as_path();
     match command {
-        JournalCommand::Stat { json } => stat(dir, json),
+        JournalCommand::Stat { json } => stat(&config, json),
         JournalCommand::Verify { json } => verify(dir, json),
         JournalCommand::Tail { n, follow } => tail(dir, n, follow),
         JournalCommand::Export { from } => export_from(dir, from).map(|_| Exit::Ok),
@@ -34,7 +34,8 @@ fn disk(attempt: &str) -> impl Fn(ReadError) -> Failure + '_ {
     move |e| Failure::new(Exit::Disk, attempt, e, "")
 }
 
-fn stat(dir: &Path, json: bool) -> Result<Exit, Failure> {
+fn stat(config: &Config, json: bool) -> Result<Exit, Failure> {
+    let dir = config.journal.dir.as_path();
     let mut records: BTreeMap<&'static str, u64> = BTreeMap::new();
     let (mut bytes, mut oldest, mut newest) = (0_u64, None, None);
     let scan = reader::scan(dir, 0, |entry| {
@@ -70,6 +71,9 @@ fn stat(dir: &Path, json: bool) -> Result<Exit, Failure> {
     }
     for line in running.iter().flat_map(|stat| homes(&stat["homes"])) {
         print_line(&line)?;
+    }
+    if let Some(stat) = &running {
+        print_line(&format!("  clock: {}", super::clock::clock(config, Some(stat)).1))?;
     }
     print_line(if running.is_some() { "A gateway is running on it." } else { "No gateway is running on it." })?;
     Ok(Exit::Ok)

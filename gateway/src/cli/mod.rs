@@ -4,6 +4,7 @@
 
 pub mod alarm;
 pub mod check;
+mod clock;
 pub mod check_config;
 pub mod device;
 pub mod dose;

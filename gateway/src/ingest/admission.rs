@@ -20,8 +20,16 @@ pub struct Admitted {
 }
 
 /// Reads a publish of `peer`. Never fails: what is wrong is kept in quarantine.
-pub fn admit(peer: &Peer, roster: &Roster, topic: &str, payload: Vec<u8>) -> Admitted {
+///
+/// `has_ended`: the device's certificate has. Then only a call for help is taken, and marked.
+pub fn admit(peer: &Peer, roster: &Roster, topic: &str, payload: Vec<u8>, has_ended: bool) -> Admitted {
     let mut admitted = read(peer, roster, topic, payload);
+    let is_call = matches!(admitted.submission.what, What::Event { .. }) && admitted.submission.lane == Lane::Life;
+    if has_ended && !is_call {
+        admitted.submission.what = What::Ended;
+        admitted.reason = PublishReason::NotAuthorized;
+    }
+    admitted.submission.has_ended = has_ended;
     admitted.submission.for_many = roster.many.contains(&peer.device);
     admitted
 }
@@ -37,6 +45,13 @@ fn read(peer: &Peer, roster: &Roster, topic: &str, payload: Vec<u8>) -> Admitted
         }
         Some((_, topic::Kind::Time)) => {
             quarantine(peer, topic, &payload, "only the gateway tells the time".into(), PublishReason::NotAuthorized)
+        }
+        Some((_, topic::Kind::Certificate)) => {
+            quarantine(peer, topic, &payload, "only the gateway gives certificates".into(), PublishReason::NotAuthorized)
+        }
+        // Asked for on a connection, it never comes here.
+        Some((_, topic::Kind::Renew)) => {
+            quarantine(peer, topic, &payload, "a renewal is no last will".into(), PublishReason::NotAuthorized)
         }
         Some((_, topic::Kind::Alive)) => match payload.as_slice() {
             b"0" => stored(peer, Lane::Telemetry, What::Alive { online: false }),
@@ -86,7 +101,7 @@ fn from_bridge(peer: &Peer, roster: &Roster, payload: Vec<u8>, via: Via) -> Admi
 
 fn stored(peer: &Peer, lane: Lane, what: What) -> Admitted {
     let (device, enrolment) = (peer.device.clone(), peer.enrolment);
-    let submission = Submission { device, enrolment, lane, what, for_many: false, reply: None };
+    let submission = Submission { device, enrolment, lane, what, has_ended: false, for_many: false, reply: None };
     Admitted { submission, reason: PublishReason::Success }
 }
 

@@ -30,6 +30,8 @@ pub struct DoorCounts {
     /// TLS handshakes that ended well.
     pub accepted: AtomicU64,
     pub handshake_failed: AtomicU64,
+    /// Connections of devices whose certificate had ended.
+    pub ended: AtomicU64,
     /// Known devices refused because as many as may are connected.
     pub turned_away_full: AtomicU64,
     /// Connections closed before they had said who they are, because of too many such.

@@ -11,6 +11,7 @@ pub mod listener;
 pub mod lobby;
 pub mod payload;
 pub mod quota;
+pub mod renewal;
 pub mod roster;
 pub mod session;
 pub mod sessions;
@@ -35,6 +36,8 @@ pub struct Submission {
     pub enrolment: u32,
     pub lane: Lane,
     pub what: What,
+    /// Its certificate has ended.
+    pub has_ended: bool,
     /// From a bridge or a gateway: these speak for many devices, and have the share of many.
     pub for_many: bool,
     /// Whom to answer, and the number by which the session knows this submission.
@@ -52,6 +55,8 @@ pub enum What {
     Alive {
         online: bool,
     },
+    /// Something else than a call for help, of a device whose certificate has ended.
+    Ended,
     /// The device listens for its commands from now on.
     Listening(Replies),
     /// The connection that listened is gone.
@@ -71,6 +76,8 @@ pub enum ToSession {
     /// The commit failed: nothing may be acknowledged, the connection ends.
     Failed,
     Command(Box<CommandMessage>, Encoding),
+    /// Its next certificate, DER.
+    Certificate(Vec<u8>),
 }
 
 /// Takes submissions towards the journal.

@@ -13,6 +13,15 @@ pub struct Peer {
     pub enrolment: u32,
     /// The certificate's serial number, as hex.
     pub serial: String,
+    /// When it ends, UTC milliseconds.
+    pub not_after: i64,
+}
+
+impl Peer {
+    /// Its certificate has ended: it may renew it and call for help, nothing else.
+    pub fn has_ended(&self, now_ms: i64) -> bool {
+        self.not_after < now_ms
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -21,7 +30,7 @@ pub struct Listed {
     pub bridge: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Roster {
     pub devices: BTreeMap<DeviceId, Listed>,
     /// Devices behind a bridge: by bridge, then by the name or address that the bridge uses.
@@ -30,7 +39,9 @@ pub struct Roster {
     pub callers: BTreeSet<DeviceId>,
     /// Bridges and gateways: they speak for many devices.
     pub many: BTreeSet<DeviceId>,
-    /// Serial numbers of revoked certificates, as hex.
+    /// Certificates that are given and not used yet, by device and enrolment: their serial numbers, as hex.
+    pub renewed: BTreeMap<(DeviceId, u32), String>,
+    /// Serial numbers of revoked and superseded certificates, as hex.
     pub revoked: BTreeSet<String>,
 }
 
@@ -45,7 +56,7 @@ impl Refusal {
     pub fn as_str(self) -> &'static str {
         match self {
             Refusal::Unknown => "the device is not in the config",
-            Refusal::Revoked => "its certificate is revoked",
+            Refusal::Revoked => "its certificate is revoked, or superseded by one that it has used",
         }
     }
 }

@@ -14,21 +14,23 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
-use vaka_protocol::{CommandMessage, DeviceId, Lane, Time, encode_time_cbor, topic};
+use vaka_protocol::{Command, CommandMessage, DeviceId, Lane, Time, encode_time_cbor, topic};
 
 use super::listener::{CONNECTIONS_FULL, DoorCounts};
+use super::renewal::{Renewals, Wish};
 use super::roster::{Peer, Roster};
 use super::sessions::{Kept, Seat, Sessions};
 use super::window::fingerprint;
 use super::wire::{Connect, ConnectRefusal, Goodbye, Incoming, Publish, Will, Wire};
 use super::{Encoding, Intake, PublishReason, Submission, ToSession, What, admission};
-use crate::clock::{Clock, Confidence};
+use crate::clock::Clock;
 use crate::journal::record::Fault;
 use crate::limits;
 
 /// What every connection shares.
 pub struct Hall {
     pub intake: Arc<dyn Intake>,
+    pub renewals: Arc<dyn Renewals>,
     pub roster: watch::Receiver<Arc<Roster>>,
     pub sessions: Sessions,
     pub clock: Arc<dyn Clock>,
@@ -88,6 +90,12 @@ struct Session {
     subscribed: Option<u8>,
     /// When the time is told next, where the topic is subscribed.
     time_due: Option<Instant>,
+    /// The topic of its next certificate is subscribed.
+    wants_certificate: bool,
+    /// Given to it and not sent yet.
+    certificate: Option<Vec<u8>>,
+    /// One request at a time: the number of that which waits.
+    renewing: Option<u64>,
     /// Commands that the peer's receive maximum or its missing subscription holds back.
     commands: BTreeMap<u64, (CommandMessage, Encoding)>,
     remembers: bool,
@@ -128,6 +136,9 @@ pub async fn open<S: AsyncRead + AsyncWrite + Unpin>(
         keep_alive: None,
         subscribed: None,
         time_due: None,
+        wants_certificate: false,
+        certificate: None,
+        renewing: None,
         commands: BTreeMap::new(),
         remembers: false,
         half_received: BTreeMap::new(),
@@ -242,6 +253,15 @@ impl Session {
             self.wire.refuse(ConnectRefusal::ServerBusy);
             return None;
         };
+        if self.has_ended() {
+            self.hall.counts.ended.fetch_add(1, Ordering::Relaxed);
+            warn!(device.id = %device, serial = %self.peer.serial,
+                "connected with a certificate that has ended: it may renew it and call for help, nothing else");
+        }
+        let own = (device.clone(), self.peer.enrolment);
+        if roster.renewed.get(&own).is_some_and(|newest| *newest == self.peer.serial) {
+            self.hall.renewals.ask(&self.peer, Wish::Used, &self.replies);
+        }
         self.remembers = connect.session_expiry_s > 0;
         self.will = connect.will.clone();
         self.epoch = seat.epoch;
@@ -251,6 +271,9 @@ impl Session {
         self.wire.accept(connect, assigned.then_some(device.as_ref()), seat.resumed.is_some());
         if seat.resumed.as_ref().is_some_and(|kept| kept.wants_time) {
             self.tell_time();
+        }
+        if seat.resumed.as_ref().is_some_and(|kept| kept.wants_certificate) {
+            self.listen_for_certificate();
         }
         if let Some(qos) = seat.resumed.as_ref().and_then(|kept| kept.subscribed) {
             self.listen(qos);
@@ -354,7 +377,10 @@ impl Session {
         while let Some(incoming) = self.wire.take_incoming() {
             match incoming {
                 Incoming::Publish(publish) => self.publish(publish),
-                Incoming::Acknowledged(_) => self.send_commands(),
+                Incoming::Acknowledged(_) => {
+                    self.give_certificate();
+                    self.send_commands();
+                }
                 Incoming::Release(id) => {
                     self.half_received.remove(&id);
                     self.wire.complete(id);
@@ -366,6 +392,9 @@ impl Session {
                     }
                     if filters.iter().any(|filter| self.is_time(filter)) {
                         self.time_due = None;
+                    }
+                    if filters.iter().any(|filter| self.is_certificate(filter)) {
+                        self.wants_certificate = false;
                     }
                     self.wire.unsubscribed(id, filters.len());
                     self.keep();
@@ -400,12 +429,16 @@ impl Session {
                 return; // The answer to the first one is the answer to this.
             }
         }
+        let number = self.first + self.waiting.len() as u64;
+        if publish.topic == topic::renew(&self.peer.device).as_str() {
+            return self.renew(publish, fingerprint, number);
+        }
         let roster = self.hall.roster.borrow().clone();
-        let mut admitted = admission::admit(&self.peer, &roster, &publish.topic, publish.payload);
+        let has_ended = self.has_ended();
+        let mut admitted = admission::admit(&self.peer, &roster, &publish.topic, publish.payload, has_ended);
         if let What::Alive { online } = admitted.submission.what {
             self.is_here = online;
         }
-        let number = self.first + self.waiting.len() as u64;
         admitted.submission.reply = Some((self.replies.clone(), number));
         self.waiting.push_back(Waiting {
             id: publish.id,
@@ -417,10 +450,28 @@ impl Session {
         self.batch.push(admitted.submission);
     }
 
+    /// Judged anew each time: a certificate may end, and a clock be set, while its connection lasts.
+    fn has_ended(&self) -> bool {
+        self.peer.has_ended(self.hall.clock.now().wall_ms)
+    }
+
+    /// Its next certificate is asked for. Signing waits for the disk: it is done elsewhere, and answered in its turn.
+    fn renew(&mut self, publish: Publish, fingerprint: u32, number: u64) {
+        let (id, qos) = (publish.id, publish.qos);
+        self.waiting.push_back(Waiting { id, qos, fingerprint, reason: PublishReason::Success, answered: false });
+        let wish = Wish::Renew { request: publish.payload, number };
+        if self.renewing.is_none() && self.hall.renewals.ask(&self.peer, wish, &self.replies) {
+            self.renewing = Some(number);
+        } else {
+            self.hear(ToSession::Answers { first: number, count: 1, reason: PublishReason::QuotaExceeded });
+        }
+    }
+
     /// An answer of the pipeline, or a command.
     fn hear(&mut self, message: ToSession) {
         match message {
             ToSession::Answers { first, count, reason } => {
+                self.renewing = self.renewing.filter(|number| !(first..first + count).contains(number));
                 let from = (first - self.first) as usize;
                 for waiting in self.waiting.iter_mut().skip(from).take(count as usize) {
                     waiting.answered = true;
@@ -443,6 +494,10 @@ impl Session {
                 self.end_in_silence();
                 self.wire.goodbye(Goodbye::ImplementationError);
             }
+            ToSession::Certificate(certificate) => {
+                self.certificate = Some(certificate);
+                self.give_certificate();
+            }
             ToSession::Command(command, encoding) => {
                 self.commands.insert(command.id, (*command, encoding));
                 self.send_commands();
@@ -453,11 +508,18 @@ impl Session {
     fn subscribe(&mut self, id: u16, filters: &[(String, u8)]) {
         let commands = |(filter, qos): &(String, u8)| self.is_own_filter(filter).then_some((*qos).min(1));
         let asks_time = |(filter, _): &(String, u8)| self.is_time(filter);
-        let grant = |filter| commands(filter).or_else(|| asks_time(filter).then_some(0));
+        let asks_certificate = |(filter, _): &(String, u8)| self.is_certificate(filter);
+        let own = |filter: &(String, u8)| asks_certificate(filter).then_some(filter.1.min(1));
+        let grant = |filter| commands(filter).or_else(|| asks_time(filter).then_some(0)).or_else(|| own(filter));
         let granted: Vec<Option<u8>> = filters.iter().map(grant).collect();
         let listens = filters.iter().filter_map(commands).max();
         let wants_time = filters.iter().any(asks_time);
+        let wants_certificate = filters.iter().any(asks_certificate);
         self.wire.subscribed(id, &granted);
+        if wants_certificate {
+            self.listen_for_certificate();
+            self.keep();
+        }
         if wants_time {
             self.tell_time();
             self.keep();
@@ -468,8 +530,8 @@ impl Session {
                 self.listen(qos);
             }
             self.keep();
-        } else if !wants_time {
-            info!(device.id = %self.peer.device, "subscription refused: a device may listen to its own topics `command` and `time` only");
+        } else if !wants_time && !wants_certificate {
+            info!(device.id = %self.peer.device, "subscription refused: a device may listen to its own topics `command`, `time` and `certificate` only");
         }
     }
 
@@ -485,12 +547,36 @@ impl Session {
         filter == topic::time(&self.peer.device)
     }
 
+    fn is_certificate(&self, filter: &str) -> bool {
+        filter == topic::certificate(&self.peer.device)
+    }
+
+    /// What it was given on an earlier connection and has not come with is sent once more.
+    fn listen_for_certificate(&mut self) {
+        self.wants_certificate = true;
+        let roster = self.hall.roster.borrow().clone();
+        let own = (self.peer.device.clone(), self.peer.enrolment);
+        if self.certificate.is_some() {
+            self.give_certificate();
+        } else if self.renewing.is_none() && roster.renewed.get(&own).is_some_and(|newest| *newest != self.peer.serial) {
+            self.hall.renewals.ask(&self.peer, Wish::Listening, &self.replies);
+        }
+    }
+
+    fn give_certificate(&mut self) {
+        if let Some(certificate) = self.certificate.as_ref().filter(|_| self.wants_certificate)
+            && self.wire.publish(&topic::certificate(&self.peer.device), certificate, 1)
+        {
+            self.certificate = None;
+        }
+    }
+
     /// A device that has no clock of its own needs one for what may only be done in time. A clock nobody trusts is not told.
     fn tell_time(&mut self) {
         self.time_due = Some(Instant::now() + Duration::from_millis(limits::TIME_TOLD_EVERY_MS));
         let now = self.hall.clock.now();
         let mut payload = [0; Time::BYTES_MAX];
-        if now.confidence != Confidence::Floor
+        if self.hall.clock.is_trusted(&now)
             && let Ok(length) = encode_time_cbor(Time::new(now.wall_ms), &mut payload)
         {
             self.wire.publish(&topic::time(&self.peer.device), &payload[..length], 0);
@@ -508,6 +594,7 @@ impl Session {
         Kept {
             subscribed: self.subscribed,
             wants_time: self.time_due.is_some(),
+            wants_certificate: self.wants_certificate,
             half_received: self.half_received.clone(),
         }
     }
@@ -520,7 +607,10 @@ impl Session {
     fn send_commands(&mut self) {
         let Some(qos) = self.subscribed else { return };
         while let Some((&id, (command, encoding))) = self.commands.first_key_value() {
-            if command.expires_at <= self.hall.clock.now().wall_ms {
+            let now_ms = self.hall.clock.now().wall_ms;
+            // Of a device whose certificate has ended nothing is asked: it hears what became of its call. The rest waits in the journal.
+            let is_answer = matches!(command.command, Command::Receipt { .. } | Command::Feedback { .. });
+            if command.expires_at <= now_ms || (self.peer.has_ended(now_ms) && !is_answer) {
                 self.commands.remove(&id);
                 continue;
             }
@@ -543,6 +633,7 @@ impl Session {
             enrolment: self.peer.enrolment,
             lane: Lane::Telemetry,
             what,
+            has_ended: false,
             for_many: false,
             reply: Some((self.replies.clone(), number)),
         });
@@ -581,7 +672,8 @@ impl Session {
         self.note(What::Deaf(self.replies.clone()));
         if let Some(will) = self.will.take() {
             let roster = self.hall.roster.borrow().clone();
-            let admitted = admission::admit(&self.peer, &roster, &will.topic, will.payload);
+            let has_ended = self.has_ended();
+            let admitted = admission::admit(&self.peer, &roster, &will.topic, will.payload, has_ended);
             self.is_here &= !matches!(admitted.submission.what, What::Alive { .. });
             self.batch.push(admitted.submission);
         }
@@ -592,6 +684,7 @@ impl Session {
                 enrolment: self.peer.enrolment,
                 lane: Lane::Telemetry,
                 what: What::Alive { online: false },
+                has_ended: false,
                 for_many: false,
                 reply: None,
             });
@@ -644,7 +737,8 @@ mod tests {
         let (_stop, shutdown) = watch::channel(false);
         let (_roster, roster) = watch::channel(Arc::new(Roster { devices, ..Roster::default() }));
         let (clock, counts) = (Arc::new(ManualClock::new(0)), DoorCounts::default());
-        let hall = Arc::new(Hall { intake: desk.clone(), roster, sessions, clock, shutdown, counts });
+        let renewals = Arc::new(super::super::renewal::NoRenewals);
+        let hall = Arc::new(Hall { intake: desk.clone(), renewals, roster, sessions, clock, shutdown, counts });
         let (replies, _answers) = mpsc::unbounded_channel();
         let mut session = Session {
             wire: Wire::new(),
@@ -657,13 +751,16 @@ mod tests {
             keep_alive: None,
             subscribed: None,
             time_due: None,
+            wants_certificate: false,
+            certificate: None,
+            renewing: None,
             commands: BTreeMap::new(),
             remembers: false,
             half_received: BTreeMap::new(),
             epoch: seat.epoch,
             clean_end: true,
             hall,
-            peer: Peer { device: device.clone(), enrolment: 1, serial: String::new() },
+            peer: Peer { device: device.clone(), enrolment: 1, serial: String::new(), not_after: i64::MAX },
         };
         said.iter().for_each(|payload| session.publish(publish(payload)));
         if is_silent {

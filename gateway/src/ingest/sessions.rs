@@ -17,6 +17,8 @@ pub struct Kept {
     pub subscribed: Option<u8>,
     /// The topic of the time is subscribed.
     pub wants_time: bool,
+    /// The topic of its next certificate is subscribed.
+    pub wants_certificate: bool,
     /// QoS 2 publishes between PUBREC and PUBREL: packet id, fingerprint of the bytes.
     pub half_received: BTreeMap<u16, u32>,
 }

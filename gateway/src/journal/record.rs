@@ -79,6 +79,9 @@ pub struct EventRecord {
     /// The same identity had come before with other bytes.
     #[serde(rename = "c", default, skip_serializing_if = "is_false")]
     pub conflict: bool,
+    /// Its device's certificate had ended.
+    #[serde(rename = "x", default, skip_serializing_if = "is_false")]
+    pub has_ended: bool,
     /// The topic and the bridge, where an adapter reads the payload; absent for Vaka's own payload.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,

@@ -67,6 +67,9 @@ fn event_fields(event: &EventRecord) -> Value {
     if event.assigned {
         map.insert("assigned".into(), true.into());
     }
+    if event.has_ended {
+        map.insert("certificate_ended".into(), true.into());
+    }
     if event.conflict {
         map.insert("conflict".into(), true.into());
     }

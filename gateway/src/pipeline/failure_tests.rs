@@ -51,10 +51,10 @@ fn start_at(disk: &SimDisk, clock: Arc<ManualClock>) -> Keeper {
 fn telemetry(device: &str, numbers: std::ops::Range<u64>, replies: &Replies) -> Vec<Input> {
     let device = DeviceId::try_from(device).expect("an id");
     let submission = |number: u64| {
-        let peer = Peer { device: device.clone(), enrolment: 1, serial: String::new() };
+        let peer = Peer { device: device.clone(), enrolment: 1, serial: String::new(), not_after: i64::MAX };
         let payload = format!(r#"{{"v":1,"restart":1,"seq":{number},"event":{{"motion":{{}}}}}}"#);
         let topic = vaka_protocol::topic::event(&device);
-        let mut admitted = admission::admit(&peer, &Roster::default(), &topic, payload.into_bytes());
+        let mut admitted = admission::admit(&peer, &Roster::default(), &topic, payload.into_bytes(), false);
         admitted.submission.reply = Some((replies.clone(), number));
         Input::Submission(admitted.submission)
     };
@@ -72,8 +72,8 @@ fn heard(answers: &mut mpsc::UnboundedReceiver<ToSession>) -> Vec<(u64, u64, boo
 }
 
 fn press() -> Input {
-    let peer = Peer { device: p1(), enrolment: 1, serial: String::new() };
-    Input::Submission(admission::admit(&peer, &Roster::default(), "vaka/v1/p1/event", PRESS.to_vec()).submission)
+    let peer = Peer { device: p1(), enrolment: 1, serial: String::new(), not_after: i64::MAX };
+    Input::Submission(admission::admit(&peer, &Roster::default(), "vaka/v1/p1/event", PRESS.to_vec(), false).submission)
 }
 
 fn listening(replies: Replies) -> Input {
@@ -83,6 +83,7 @@ fn listening(replies: Replies) -> Input {
         enrolment: 1,
         lane: Lane::Telemetry,
         what,
+        has_ended: false,
         for_many: false,
         reply: None,
     })
@@ -96,6 +97,7 @@ fn event() -> Record {
         seq: 1,
         assigned: false,
         conflict: false,
+        has_ended: false,
         via: None,
         payload: PRESS.to_vec().into(),
     })
@@ -242,6 +244,7 @@ fn a_going_that_waited_for_room_is_looked_at_when_it_is_folded_in() {
             enrolment: 1,
             lane: vaka_protocol::Lane::Telemetry,
             what: crate::ingest::What::Alive { online },
+            has_ended: false,
             for_many: false,
             reply: None,
         })

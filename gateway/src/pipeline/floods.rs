@@ -27,7 +27,7 @@ impl Keeper {
             What::Quarantine(quarantine) => (&submission.device, quarantine.payload.len()),
             // That a connection was lost is always taken: otherwise its device would look present.
             What::Alive { .. } if submission.reply.is_some() => (&submission.device, 0),
-            What::Alive { .. } | What::Listening(_) | What::Deaf(_) => return None,
+            What::Alive { .. } | What::Ended | What::Listening(_) | What::Deaf(_) => return None,
         };
         if !matches!(submission.what, What::Alive { .. }) && self.room.refused.contains(&submission.lane) {
             return Some(Why::NoRoom);

@@ -288,6 +288,7 @@ pub fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed, behind_ms: i64)
         events: &parsed.events,
         unknown: &parsed.unknown,
         conflict: event.conflict,
+        has_ended: event.has_ended,
         of: parsed.of.as_ref(),
     }
 }

@@ -73,15 +73,15 @@ impl Stage {
     }
 
     fn publish(&mut self, from: &str, payload: &str) {
-        let peer = Peer { device: device(from), enrolment: 1, serial: String::new() };
+        let peer = Peer { device: device(from), enrolment: 1, serial: String::new(), not_after: i64::MAX };
         let topic = format!("vaka/v1/{from}/event");
-        let admitted = admission::admit(&peer, &self.roster, &topic, payload.as_bytes().to_vec());
+        let admitted = admission::admit(&peer, &self.roster, &topic, payload.as_bytes().to_vec(), false);
         self.keeper.run_batch(&mut vec![Input::Submission(admitted.submission)]);
     }
 
     fn note(&mut self, from: &str, what: What) {
         let (device, lane) = (device(from), Lane::Telemetry);
-        let submission = Submission { device, enrolment: 1, lane, what, for_many: true, reply: None };
+        let submission = Submission { device, enrolment: 1, lane, what, has_ended: false, for_many: true, reply: None };
         self.keeper.run_batch(&mut vec![Input::Submission(submission)]);
     }
 

@@ -17,7 +17,7 @@ use super::fold::{Outcome, State, happening};
 use super::health::Health;
 use super::homes::Homes;
 use super::restore::{self, Restored};
-use super::shortage::{Room, Shortage};
+use super::shortage::{Room, Shortage, Why};
 use super::streams::{Desk, Window};
 use super::view::{self, AlarmRow, Labels};
 use crate::clock::{Clock, Confidence};
@@ -117,6 +117,13 @@ pub enum Ask {
         records: u64,
         found: Vec<Damage>,
     },
+}
+
+/// How an event came.
+struct Came {
+    via: Option<Via>,
+    /// With a certificate that had ended.
+    has_ended: bool,
 }
 
 /// What is answered once the batch is on the disk.
@@ -362,7 +369,7 @@ impl Keeper {
 
     fn take_submission(&mut self, submission: Submission) {
         let why = self.refuses(&submission);
-        let Submission { device, enrolment, lane, what, for_many: _, reply } = submission;
+        let Submission { device, enrolment, lane, what, has_ended, for_many: _, reply } = submission;
         let mut reason = PublishReason::Success;
         match what {
             _ if why.is_some() => {
@@ -371,7 +378,12 @@ impl Keeper {
                 why.into_iter().for_each(|why| self.shortage.refuse(payer.clone(), lane, why));
                 reason = PublishReason::QuotaExceeded;
             }
-            What::Event { parsed, payload, via } => self.store_event(device, enrolment, lane, &parsed, payload, via),
+            What::Event { parsed, payload, via } => {
+                let came = Came { via, has_ended };
+                self.store_event(device, enrolment, lane, &parsed, payload, came);
+            }
+            // The session has the reason for the device.
+            What::Ended => self.shortage.refuse(device, lane, Why::Ended),
             What::Quarantine(quarantine) => {
                 let record = Record::Quarantine(quarantine);
                 let header = self.append(record.clone(), lane);
@@ -417,7 +429,7 @@ impl Keeper {
         lane: Lane,
         parsed: &Parsed,
         payload: Vec<u8>,
-        via: Option<Via>,
+        Came { via, has_ended }: Came,
     ) {
         let journal = &self.restored.journal;
         let (restart, seq, assigned) = match parsed.identity {
@@ -445,6 +457,7 @@ impl Keeper {
             seq,
             assigned,
             conflict,
+            has_ended,
             via,
             payload: payload.into(),
         });
@@ -485,6 +498,7 @@ impl Keeper {
             events: &parsed.events,
             unknown: &parsed.unknown,
             conflict: false,
+            has_ended: false,
             of: parsed.of.as_ref(),
         };
         let (alarm, rung, last) = match rules::homes::find(&self.restored.state.alarms, &happening, told) {
@@ -671,7 +685,9 @@ impl Keeper {
                 let _ = reply.send(view::show(&self.restored.state, &self.labels, &alarm));
             }
             Ask::Stat { reply } => {
-                let _ = reply.send(view::stat(&self.restored));
+                let mut stat = view::stat(&self.restored);
+                stat["clock"] = view::clock(self.clock.as_ref());
+                let _ = reply.send(stat);
             }
             Ask::Doses { reply } => {
                 let _ = reply.send(self.doses());

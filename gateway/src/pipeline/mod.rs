@@ -15,6 +15,7 @@ mod homes;
 mod hub_tests;
 pub mod keeper;
 mod passing;
+mod renewals;
 pub mod restore;
 mod shortage;
 #[cfg(test)]
@@ -35,7 +36,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Confidence, SystemClock};
 use crate::config::{Config, ConfigError, DeviceKind};
 use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, ReceiverKind, Report, webhook};
 use crate::ingest::inbox::Inbox;
@@ -116,14 +117,19 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let clock = Arc::new(SystemClock::new());
     let size_max_bytes = config.journal.size_max_mib * 1024 * 1024;
     let restored = restore::open(&config.journal.dir, size_max_bytes)?;
-    // Only a clock that is plainly lost is replaced by the journal's newest time: one record from a wrong year must not last.
-    if clock.now().wall_ms < limits::PLAUSIBLE_TIME_MS {
-        clock.raise_floor(restored.newest_wall_ms().clamp(limits::PLAUSIBLE_TIME_MS, limits::PLAUSIBLE_TIME_MS_MAX));
+    clock.remember(restored.newest_wall_ms());
+    clock.raise_floor(provision::read_floor(&config.pki()));
+    let now = clock.now();
+    if now.confidence == Confidence::Floor {
+        warn!("the machine's clock is not believed: time goes on from the newest that is known ({})", now.wall_ms);
     }
 
+    // A box that lay in a cupboard for years shows its devices nothing that has ended.
+    provision::renew_own(&config.pki(), now.wall_ms);
     let tls = provision::tls::server_config(&config, clock.clone())?;
     let (tls_changes, tls) = watch::channel(tls);
     let (roster_changes, roster) = watch::channel(Arc::new(roster(&config)?));
+    let roster_changes = Arc::new(roster_changes);
     let (stop, shutdown) = watch::channel(false);
     let address = config.ingest.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
@@ -145,10 +151,13 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     }));
     let keeper = spawn_keeper(keeper, inbox.clone())?;
     spawn_verify(config.journal.dir.clone(), inbox.clone());
-    tokio::spawn(watch_parts(config.pki(), clock.clone(), roster.clone(), inbox.clone(), shutdown.clone()));
+    let own_renewed = Arc::new(tokio::sync::Notify::new());
+    let watched = Watched { pki: config.pki(), clock: clock.clone(), own_renewed: own_renewed.clone() };
+    tokio::spawn(watch_parts(watched, roster.clone(), inbox.clone(), shutdown.clone()));
 
     let hall = Arc::new(Hall {
         intake: Arc::new(Gate { inbox: inbox.clone() }),
+        renewals: renewals::start(config.pki(), clock.clone(), roster_changes.clone())?,
         roster,
         sessions: Sessions::new(most_connected),
         clock: clock.clone(),
@@ -171,16 +180,18 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = &mut keeper_ended => return Err(RunError::KeeperDied),
-            _ = hangup.recv() => match reload(&path, &config, clock.clone()) {
-                Ok(fresh) => {
-                    inbox.put([(true, Input::Ask(Ask::Home { home: fresh.home, labels: fresh.labels, agreed: fresh.agreed }))]);
-                    dispatcher.reconfigure(fresh.dispatch);
-                    roster_changes.send_replace(fresh.roster);
-                    tls_changes.send_replace(fresh.tls);
-                    info!("the config was read anew");
-                }
-                Err(e) => error!("reading the config anew: {e}; the old one stays in force"),
-            },
+            _ = hangup.recv() => {}
+            () = own_renewed.notified() => {}
+        }
+        match reload(&path, &config, clock.clone()) {
+            Ok(fresh) => {
+                inbox.put([(true, Input::Ask(Ask::Home { home: fresh.home, labels: fresh.labels, agreed: fresh.agreed }))]);
+                dispatcher.reconfigure(fresh.dispatch);
+                roster_changes.send_replace(fresh.roster);
+                tls_changes.send_replace(fresh.tls);
+                info!("the config was read anew");
+            }
+            Err(e) => error!("reading the config anew: {e}; the old one stays in force"),
         }
     }
     info!("stopping");
@@ -273,10 +284,17 @@ fn spawn_verify(dir: PathBuf, inbox: Arc<Inbox<Input>>) {
     }
 }
 
-/// Looks at the gateway's own parts, slowly, until it stops.
-async fn watch_parts(
+/// What is looked at slowly.
+struct Watched {
     pki: provision::Pki,
     clock: Arc<SystemClock>,
+    /// Told that the gateway's own certificates are new.
+    own_renewed: Arc<tokio::sync::Notify>,
+}
+
+/// Looks at the gateway's own parts, slowly, until it stops.
+async fn watch_parts(
+    Watched { pki, clock, own_renewed }: Watched,
     roster: watch::Receiver<Arc<Roster>>,
     inbox: Arc<Inbox<Input>>,
     mut shutdown: watch::Receiver<bool>,
@@ -290,12 +308,20 @@ async fn watch_parts(
         }
         let (pki, roster) = (pki.clone(), roster.borrow().clone());
         let read_certificates = look % parts::CERTIFICATES_EVERY == 0;
+        let now = clock.now();
         // Files are read beside the threads that serve devices.
         let files = tokio::task::spawn_blocking(move || {
+            let is_new = read_certificates && provision::renew_own(&pki, now.wall_ms);
+            if read_certificates && now.confidence == Confidence::Synchronised {
+                provision::write_floor(&pki, now.wall_ms);
+            }
             let certificates = read_certificates.then(|| parts::certificates(&pki, roster.devices.keys()));
-            (certificates, parts::hottest(std::path::Path::new("/sys/class/thermal")))
+            (certificates, is_new, parts::hottest(std::path::Path::new("/sys/class/thermal")))
         });
-        let Ok((certificates, milli_c)) = files.await else { return };
+        let Ok((certificates, is_new, milli_c)) = files.await else { return };
+        if is_new {
+            own_renewed.notify_one();
+        }
         let faults = known.judge(&parts::Reading { now: clock.now(), certificates, milli_c });
         if !faults.is_empty() {
             inbox.put(faults.into_iter().map(|fault| (false, Input::Ask(Ask::Part(fault)))));
@@ -321,6 +347,7 @@ fn reload(path: &std::path::Path, running: &Config, clock: Arc<SystemClock>) -> 
     if config.ingest.listen != running.ingest.listen || config.journal.dir != running.journal.dir {
         warn!("[ingest] listen and [journal] dir change at the next start only");
     }
+    provision::renew_own(&config.pki(), clock.now().wall_ms);
     Ok(Fresh {
         home: home(&config),
         labels: Labels::from_config(&config),
@@ -333,7 +360,7 @@ fn reload(path: &std::path::Path, running: &Config, clock: Arc<SystemClock>) -> 
 
 fn identify(certificate: &rustls::pki_types::CertificateDer<'_>) -> Result<Peer, String> {
     let identity = provision::identity(certificate).map_err(|e| e.to_string())?;
-    Ok(Peer { device: identity.device, enrolment: identity.enrolment, serial: identity.serial })
+    Ok(Peer { device: identity.device, enrolment: identity.enrolment, serial: identity.serial, not_after: identity.not_after })
 }
 
 fn roster(config: &Config) -> Result<Roster, provision::ProvisionError> {
@@ -341,7 +368,7 @@ fn roster(config: &Config) -> Result<Roster, provision::ProvisionError> {
     for warning in &warnings {
         warn!("{warning}");
     }
-    let mut roster = Roster { revoked: issued.revoked(), ..Roster::default() };
+    let mut roster = Roster { revoked: issued.revoked(), renewed: issued.renewed(), ..Roster::default() };
     for device in config.devices.values() {
         if matches!(device.kind, DeviceKind::Bridge | DeviceKind::Gateway) {
             roster.many.insert(device.id.clone());

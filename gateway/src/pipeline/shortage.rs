@@ -30,6 +30,8 @@ pub enum Why {
     NoRoom,
     /// It is beyond the share of its device, or of the home's tests. Always recorded in sums: a flood must not become one of records.
     OverShare,
+    /// The device's certificate has ended, and it is no call for help. In sums: such a device goes on as it always did.
+    Ended,
 }
 
 #[derive(Debug, Default)]
@@ -88,12 +90,13 @@ impl Shortage {
             let count = refused.now + refused.waiting;
             let enough = count > refused.recorded.min(limits::REFUSALS_SUMMED_MAX);
             let over = !lasts(room, shares, device, *lane, *why);
-            let in_sums = room.sums_refusals || *why == Why::OverShare;
+            let in_sums = room.sums_refusals || *why != Why::NoRoom;
             refused.is_due = count > 0 && (!in_sums || enough || over || to_the_last);
             if refused.is_due {
                 let reason = match why {
                     Why::NoRoom => format!("no room left on the disk for {}", lane.as_str()),
                     Why::OverShare => format!("more than its share of {}", lane.as_str()),
+                    Why::Ended => format!("its certificate has ended: renewal and life alone, no {}", lane.as_str()),
                 };
                 let record = Refusal { device: device.clone(), lane: *lane, reason, count };
                 records.push((Record::Refusal(record), *lane));
@@ -125,6 +128,8 @@ fn lasts(room: &Room, shares: &Shares, device: &DeviceId, lane: Lane, why: Why) 
     match why {
         Why::NoRoom => room.refused.contains(&lane),
         Why::OverShare => shares.is_flooded(device, lane),
+        // Until the next start: there is one such device, or a few.
+        Why::Ended => true,
     }
 }
 

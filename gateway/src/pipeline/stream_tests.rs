@@ -72,9 +72,9 @@ impl Stage {
         self.published += 1;
         let device = DeviceId::try_from("d1").expect("an id");
         let roster = Roster { devices: [(device.clone(), Listed { bridge: false })].into(), ..Roster::default() };
-        let peer = Peer { device, enrolment: 1, serial: String::new() };
+        let peer = Peer { device, enrolment: 1, serial: String::new(), not_after: i64::MAX };
         let payload = format!(r#"{{"v":1,"restart":1,"seq":{},"event":{event}}}"#, self.published);
-        let admitted = admission::admit(&peer, &roster, "vaka/v1/d1/event", payload.into_bytes());
+        let admitted = admission::admit(&peer, &roster, "vaka/v1/d1/event", payload.into_bytes(), false);
         Input::Submission(admitted.submission)
     }
 

@@ -82,8 +82,8 @@ impl Bench {
     }
 
     fn publish_as(&mut self, from: &str, topic: &str, payload: &str) -> PublishReason {
-        let peer = Peer { device: device(from), enrolment: 1, serial: String::new() };
-        let mut admitted = admission::admit(&peer, &self.roster, topic, payload.as_bytes().to_vec());
+        let peer = Peer { device: device(from), enrolment: 1, serial: String::new(), not_after: i64::MAX };
+        let mut admitted = admission::admit(&peer, &self.roster, topic, payload.as_bytes().to_vec(), false);
         let (replies, mut answers) = mpsc::unbounded_channel();
         admitted.submission.reply = Some((replies, 7));
         self.keeper().run_batch(&mut vec![Input::Submission(admitted.submission)]);
@@ -324,6 +324,7 @@ fn an_event_whose_decision_the_power_cut_took_is_judged_at_the_next_start() {
             seq: 1,
             assigned: false,
             conflict: false,
+            has_ended: false,
             via: None,
             payload: payload.into(),
         };
@@ -487,6 +488,7 @@ fn a_will_and_a_subscription_change_no_alarm() {
         enrolment: 1,
         lane: Lane::Telemetry,
         what: What::Listening(replies),
+        has_ended: false,
         for_many: false,
         reply: None,
     };

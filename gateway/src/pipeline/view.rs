@@ -10,12 +10,25 @@ use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
 
 use super::fold::State;
 use super::restore::Restored;
+use crate::clock::{Clock, built_ms};
 use crate::config::{Config, Language};
 use crate::dispatch::{self, NoticeWhat};
 use crate::ingest::session::Hall;
 use crate::journal::record::{CloseOutcome, HomeAlarm, JoinWhat, Whereabouts};
 use crate::rules;
 use crate::rules::alarms::{Alarm, Notice, Step};
+
+/// How the clock is, for people.
+pub fn clock(clock: &dyn Clock) -> Value {
+    let now = clock.now();
+    json!({
+        "confidence": now.confidence,
+        "now": now.wall_ms,
+        "told_to_devices": clock.is_trusted(&now),
+        "floor": clock.floor_ms(),
+        "built": built_ms(),
+    })
+}
 
 /// What the config says of a device, for people: never part of the fold.
 #[derive(Debug, Clone, Default)]
@@ -255,6 +268,7 @@ pub fn connections(hall: &Hall) -> Value {
         "most": hall.sessions.most(),
         "is_full": counts.is_full.load(Ordering::Relaxed),
         "handshakes": count(&counts.accepted),
+        "certificate_ended": count(&counts.ended),
         "handshakes_failed": count(&counts.handshake_failed),
         "turned_away_full": count(&counts.turned_away_full),
         "turned_away_unknown": count(&counts.turned_away_unknown),

@@ -160,6 +160,7 @@ pub(super) fn row(id: &DeviceId, enrolment: u32, signed: &Signed, now_ms: i64) -
         issued_at: now_ms,
         not_after: signed.not_after,
         revoked_at: None,
+        superseded_at: None,
     }
 }
 
@@ -173,9 +174,15 @@ pub struct Listed {
 }
 
 impl Listed {
+    /// The certificate that the device uses: of its last enrolment in force, the oldest.
+    pub fn used(&self) -> Option<&IssuedRow> {
+        let last = self.certificates.iter().filter(|row| row.is_in_force()).map(|row| row.enrolment).max()?;
+        self.certificates.iter().find(|row| row.is_in_force() && row.enrolment == last)
+    }
+
     /// When the last certificate in force runs out, UTC milliseconds; none behind a bridge.
     pub fn not_after(&self) -> Option<i64> {
-        self.certificates.iter().filter(|row| row.revoked_at.is_none()).map(|row| row.not_after).max()
+        self.certificates.iter().filter(|row| row.is_in_force()).map(|row| row.not_after).max()
     }
 }
 
@@ -257,7 +264,7 @@ pub fn remove(
 }
 
 fn in_force(issued: &Issued, id: &DeviceId) -> Vec<IssuedRow> {
-    issued.of(id).into_iter().filter(|row| row.revoked_at.is_none()).cloned().collect()
+    issued.of(id).into_iter().filter(|row| row.is_in_force()).cloned().collect()
 }
 
 fn read(path: &Path) -> Result<String, ProvisionError> {
@@ -274,7 +281,7 @@ fn write_config(path: &Path, text: &str) -> Result<(), ProvisionError> {
 }
 
 /// Held until dropped.
-fn lock_home(pki: &Path) -> Result<File, ProvisionError> {
+pub(super) fn lock_home(pki: &Path) -> Result<File, ProvisionError> {
     let dir = File::open(pki).map_err(ProvisionError::file(pki))?;
     rustix::fs::flock(&dir, FlockOperation::LockExclusive).map_err(|error| ProvisionError::file(pki)(error.into()))?;
     Ok(dir)

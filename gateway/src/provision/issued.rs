@@ -33,12 +33,34 @@ pub struct IssuedRow {
     /// UTC milliseconds; absent: in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<i64>,
+    /// UTC milliseconds: its device has used the one that it was renewed by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_at: Option<i64>,
+}
+
+impl IssuedRow {
+    /// Neither revoked nor superseded. Its end is another matter.
+    pub fn is_in_force(&self) -> bool {
+        self.revoked_at.is_none() && self.superseded_at.is_none()
+    }
+
+    /// When its device asks for the next: at two thirds of its life, UTC milliseconds.
+    pub fn renews_at(&self) -> i64 {
+        self.not_after - (self.not_after - self.issued_at) / 3
+    }
+
+    /// When a person is told that it has not: at five sixths of its life, UTC milliseconds.
+    pub fn overdue_at(&self) -> i64 {
+        self.not_after - (self.not_after - self.issued_at) / 6
+    }
 }
 
 /// All rows, by serial number. Load it again to see what the command line has changed.
 #[derive(Debug, Clone, Default)]
 pub struct Issued {
     rows: BTreeMap<String, IssuedRow>,
+    /// By serial number: which one it was in the file. A clock may have gone back in between, the file has not.
+    order: BTreeMap<String, usize>,
 }
 
 impl Issued {
@@ -63,6 +85,8 @@ impl Issued {
         for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
             match serde_json::from_slice::<IssuedRow>(line) {
                 Ok(row) => {
+                    let place = issued.order.len();
+                    issued.order.entry(row.serial.clone()).or_insert(place);
                     issued.rows.insert(row.serial.clone(), row);
                 }
                 Err(_) => warnings.push(warn(
@@ -76,19 +100,43 @@ impl Issued {
 
     /// True if the certificate with this serial number (lower-case hex) may no longer be used.
     pub fn is_revoked(&self, serial: &str) -> bool {
-        self.rows.get(serial).is_some_and(|row| row.revoked_at.is_some())
+        self.rows.get(serial).is_some_and(|row| !row.is_in_force())
     }
 
-    /// Serial numbers of every revoked certificate, lower-case hex.
+    /// Serial numbers of every certificate that is revoked or superseded, lower-case hex.
     pub fn revoked(&self) -> BTreeSet<String> {
-        self.rows.values().filter(|row| row.revoked_at.is_some()).map(|row| row.serial.clone()).collect()
+        self.rows.values().filter(|row| !row.is_in_force()).map(|row| row.serial.clone()).collect()
     }
 
-    /// The rows of one device, oldest enrolment first.
+    /// The row of a serial number (lower-case hex).
+    pub fn row(&self, serial: &str) -> Option<&IssuedRow> {
+        self.rows.get(serial)
+    }
+
+    /// Where several certificates of one enrolment are in force, the newest's serial number: its first use supersedes the others.
+    pub fn renewed(&self) -> BTreeMap<(DeviceId, u32), String> {
+        let mut by_enrolment: BTreeMap<(DeviceId, u32), Vec<(usize, &IssuedRow)>> = BTreeMap::new();
+        for row in self.rows.values().filter(|row| row.is_in_force()) {
+            let place = self.order.get(&row.serial).copied().unwrap_or_default();
+            by_enrolment.entry((row.id.clone(), row.enrolment)).or_default().push((place, row));
+        }
+        let several = by_enrolment.into_iter().filter(|(_, rows)| rows.len() > 1);
+        several.filter_map(|(of, rows)| Some((of, rows.into_iter().max_by_key(|row| row.0)?.1.serial.clone()))).collect()
+    }
+
+    /// The rows of one device, oldest enrolment first, and of each the oldest first.
     pub fn of(&self, id: &DeviceId) -> Vec<&IssuedRow> {
         let mut rows: Vec<&IssuedRow> = self.rows.values().filter(|row| row.id == *id).collect();
-        rows.sort_by_key(|row| (row.enrolment, row.issued_at));
+        rows.sort_by_key(|row| (row.enrolment, self.order.get(&row.serial)));
         rows
+    }
+
+    /// The certificate by which the device is to be judged: of its last enrolment in force, the oldest. One that it has been given and
+    /// not used yet renews nothing.
+    pub fn used(&self, id: &DeviceId) -> Option<&IssuedRow> {
+        let rows = self.of(id);
+        let last = rows.iter().filter(|row| row.is_in_force()).map(|row| row.enrolment).max()?;
+        rows.into_iter().find(|row| row.is_in_force() && row.enrolment == last)
     }
 
     /// The number that the next certificate of this device gets.

@@ -6,38 +6,48 @@
 //! Invariants: two authorities, one for servers and one for devices, and the extended key usage is checked, so that a device
 //! can never pose as the gateway; a private key is written 0600 and never printed; every certificate is listed in
 //! `issued.jsonl`, synced, before its files leave this process; an enrolment number is used once per device id.
-//! Absent: enrolment over the network and renewal.
+//! Absent: enrolment over the network, and the connection that a renewal is asked for on.
 
 mod authority;
 mod certificate;
 mod devices;
 mod files;
+mod floor;
 mod home;
 mod identity;
 mod issued;
+mod own;
 mod reload;
+mod renew;
 #[cfg(test)]
 mod authority_tests;
 #[cfg(test)]
+mod renew_tests;
+#[cfg(test)]
 mod tests;
 pub mod tls;
+mod verifier;
 
 use std::path::{Path, PathBuf};
 
 pub use authority::Given;
 pub use devices::{AddDevice, Added, Listed, Removed, add, list, remove};
+pub use floor::{read_floor, write_floor};
 pub use home::{NewHome, create, create_under};
 pub use identity::{IdentityError, PeerIdentity, identity};
 pub use issued::{Issued, IssuedRow};
+pub use own::renew_own;
 pub use reload::{Told, tell_gateway};
+pub use renew::{NotRenewed, Renewal, first_used, renew, waiting};
 
 /// Life of both authorities, in days (20 years): longer than the box. Their keys never leave `pki/`; a shorter life would
 /// end with every device of the home having to be visited.
 pub const CA_DAYS: i64 = 20 * 365;
 
-/// Life of the gateway's own certificates, in days: as long as the authorities. The key that could sign new ones lies in the
-/// same folder, so a short life protects nothing, and an expired one would silence every device at once.
-pub const GATEWAY_DAYS: i64 = CA_DAYS;
+/// Life of the gateway's own certificates, in days (10 years). The key that could sign new ones lies in the same folder, so a short
+/// life protects nothing, and an ended one would silence every device at once, also those whose own clock is years ahead. The
+/// gateway makes them again by itself when a third is left ([`renew_own`]): a box may lie in a cupboard for three years before that.
+pub const GATEWAY_DAYS: i64 = 10 * 365;
 
 /// Life of a device's certificate, in days: a yearly visit and five weeks. A lost device is out within that time even if
 /// nobody removed it; renewal at two thirds (267 days) leaves four months for a device that is away.
@@ -125,6 +135,16 @@ impl Pki {
 
     pub fn client_key(&self) -> PathBuf {
         self.key("client.key")
+    }
+
+    /// What a device was given and has not used yet, PEM.
+    fn waiting(&self, device: &vaka_protocol::DeviceId, enrolment: u32) -> PathBuf {
+        self.dir.join("renewed").join(format!("{device}-{enrolment}.pem"))
+    }
+
+    /// The latest time that this gateway knew for certain, UTC milliseconds in decimal.
+    pub fn floor(&self) -> PathBuf {
+        self.dir.join("floor")
     }
 
     /// Every device certificate ever issued.

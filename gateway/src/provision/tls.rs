@@ -15,6 +15,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
+use super::verifier::Timeless;
 use crate::clock::Clock;
 use crate::config::{Config, TlsMin};
 
@@ -52,7 +53,8 @@ impl TimeProvider for ByClock {
     }
 }
 
-/// The devices' endpoint: only certificates of the device authority with the usage "client" come in.
+/// The devices' endpoint: only certificates of the device authority with the usage "client" come in. One that has ended comes in too:
+/// its session knows it (`verifier`).
 ///
 /// TLS 1.3 unless `tls_min` says otherwise, no resumption, no early data. A connection's own buffers are bounded where it is
 /// accepted (`set_buffer_limit`).
@@ -63,9 +65,10 @@ pub fn server_config(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Serve
     let pki = config.pki();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = Arc::new(roots(&pki.device_ca())?);
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+    let strict = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
         .build()
         .map_err(|source| TlsError::Verifier { path: pki.device_ca(), source })?;
+    let verifier = Arc::new(Timeless(strict));
     let versions = match config.ingest.tls_min {
         TlsMin::V1_3 => NEW_ONLY,
         TlsMin::V1_2 => BOTH,

@@ -89,6 +89,7 @@ fn write(dir: &Path, config: &Config, story: &[Said]) {
             seq: numbers,
             assigned: false,
             conflict: false,
+            has_ended: false,
             via: None,
             payload,
         };

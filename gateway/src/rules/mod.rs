@@ -103,6 +103,8 @@ pub struct Happening<'a> {
     pub unknown: &'a [(String, String)],
     /// The same identity had come with other bytes.
     pub conflict: bool,
+    /// Its device's certificate had ended.
+    pub has_ended: bool,
     /// From a home: the home's device that it is of.
     pub of: Option<&'a DeviceId>,
 }

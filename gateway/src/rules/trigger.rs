@@ -118,7 +118,7 @@ fn judge_event(alarms: &Alarms, home: &Home, input: &Input<'_>, happening: &Happ
         lane,
         dty,
         stc,
-        words: words.into(),
+        words: if happening.has_ended { words::ended(words) } else { words.into() },
         text: None,
         // A conflicting event is another cause under the same identity: its own record makes it one.
         key: [

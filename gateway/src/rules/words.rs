@@ -128,13 +128,18 @@ pub fn of_fault(name: &str, active: bool) -> Words {
         ("clock-set", false) => ("Gatewayens klocka är stadig igen.", "The gateway's clock is steady again."),
         ("too-hot", true) => ("Gatewayen är för varm. Ge den luft.", "The gateway is too hot. Give it air."),
         ("too-hot", false) => ("Gatewayen är inte längre för varm.", "The gateway is no longer too hot."),
+        ("certificate-not-renewed", true) => (
+            "Enheten har inte förnyat sitt certifikat i tid.",
+            "The device has not renewed its certificate in time.",
+        ),
+        ("certificate-not-renewed", false) => ("Enheten har förnyat sitt certifikat.", "The device has renewed its certificate."),
         ("certificate-ends-30d", true) => (
             "Enhetens certifikat slutar inom 30 dagar. Förnya det.",
             "The device's certificate ends within 30 days. Renew it.",
         ),
         ("certificate-ends-7d", true) => (
-            "Enhetens certifikat slutar inom 7 dagar. Sedan når den ingen.",
-            "The device's certificate ends within 7 days. Then it reaches nobody.",
+            "Enhetens certifikat slutar inom 7 dagar. Sedan kan den bara larma.",
+            "The device's certificate ends within 7 days. Then it can only call for help.",
         ),
         ("certificate-ends-30d" | "certificate-ends-7d", false) => {
             ("Enhetens certifikat är förnyat.", "The device's certificate has been renewed.")
@@ -153,6 +158,11 @@ pub fn of_fault(name: &str, active: bool) -> Words {
         (_, true) => ("Något är fel i gatewayen.", "Something is wrong in the gateway."),
         (_, false) => ("Felet i gatewayen är över.", "The fault in the gateway is over."),
     }
+}
+
+/// The same of a device whose certificate had ended: it is behind, so that what happened stands first.
+pub fn ended((sv, en): Words) -> Said {
+    Said { sv: format!("{sv} Enhetens certifikat har gått ut.").into(), en: format!("{en} The device's certificate has ended.").into() }
 }
 
 /// A path to a receiver is lost. What matters comes first: a SCAIP receiver shows 32 characters.

@@ -108,6 +108,7 @@ impl Rehearsal {
             events,
             unknown: &[],
             conflict: false,
+            has_ended: false,
             of: None,
         };
         let what = What::Event(happening);
