@@ -12,6 +12,9 @@ fn ready() -> Duration {
     Duration::from_secs(crate::setting("VAKA_READY_S", 20))
 }
 
+/// Where Debian's package `libfaketime` has it; the loader puts the machine's own folder in place of `$LIB`.
+const LIBFAKETIME: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";
+
 /// The running gateway; killed when dropped.
 pub struct Gateway<'h> {
     home: &'h Home,
@@ -32,6 +35,18 @@ impl<'h> Gateway<'h> {
     pub fn start_with_descriptors(home: &'h Home, descriptors: u64) -> Gateway<'h> {
         let limit = format!("--nofile={descriptors}:{descriptors}");
         let mut gateway = Gateway { home, process: spawn(home, &["prlimit", &limit]) };
+        gateway.wait_ready();
+        gateway
+    }
+
+    /// The same with the wall clock that `file` says, as an offset of the machine's (`-56y`, `+30d`): changed there, it is set while
+    /// the gateway runs. The running clock stays the machine's, as it does on a real one. Needs libfaketime.
+    #[track_caller]
+    pub fn start_by_clock(home: &'h Home, file: &std::path::Path) -> Gateway<'h> {
+        let path = format!("FAKETIME_TIMESTAMP_FILE={}", file.display());
+        let library = format!("LD_PRELOAD={LIBFAKETIME}");
+        let through = ["env", &library, &path, "FAKETIME_NO_CACHE=1", "DONT_FAKE_MONOTONIC=1"];
+        let mut gateway = Gateway { home, process: spawn(home, &through) };
         gateway.wait_ready();
         gateway
     }

@@ -24,8 +24,8 @@ pub fn clock(config: &Config, stat: Option<&Value>) -> (&'static str, String) {
             ("yellow", format!("{}, which nobody vouches for: {fix}", at("now")))
         }
         Confidence::Floor => {
-            let fix = "what is planned by it may be wrong; let it reach a time server (NTP), or set it";
-            ("red", format!("lost: the machine shows a time before {}; {fix}", at("floor")))
+            let fix = "the machine's clock is before what is known already, and what is planned may be wrong; let it reach a time server (NTP)";
+            ("red", format!("lost, counted on to {}: {fix}", at("now")))
         }
     }
 }

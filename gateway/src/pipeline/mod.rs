@@ -188,6 +188,8 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
                 inbox.put([(true, Input::Ask(Ask::Home { home: fresh.home, labels: fresh.labels, agreed: fresh.agreed }))]);
                 dispatcher.reconfigure(fresh.dispatch);
                 roster_changes.send_replace(fresh.roster);
+                // A renewal may have come in between.
+                renewals::read_list(&config.pki(), &roster_changes);
                 tls_changes.send_replace(fresh.tls);
                 info!("the config was read anew");
             }

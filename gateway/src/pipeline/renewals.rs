@@ -99,7 +99,7 @@ impl Signer {
                 if renewal.is_new {
                     info!(device.id = %peer.device, serial = %renewal.serial, "certificate renewed");
                     self.given_at_ms.insert(peer.device.clone(), now.mono_ms);
-                    self.read_list();
+                    read_list(&self.pki, &self.roster);
                 }
                 let _ = reply.send(ToSession::Certificate(renewal.certificate));
                 PublishReason::Success
@@ -124,21 +124,22 @@ impl Signer {
         match provision::first_used(&self.pki, peer, self.clock.now().wall_ms) {
             Ok(true) => {
                 info!(device.id = %peer.device, serial = %peer.serial, "the renewed certificate is in use, those before it are superseded");
-                self.read_list();
+                read_list(&self.pki, &self.roster);
             }
             Ok(false) => {}
             Err(error) => error!(device.id = %peer.device, "superseding a certificate: {error}"),
         }
     }
+}
 
-    /// Open connections hear of what is superseded as of what is revoked.
-    fn read_list(&self) {
-        match Issued::load(&self.pki.issued()) {
-            Ok((issued, _)) => self.roster.send_modify(|roster| {
-                let fresh = Roster { revoked: issued.revoked(), renewed: issued.renewed(), ..(**roster).clone() };
-                *roster = Arc::new(fresh);
-            }),
-            Err(error) => error!("reading the list of certificates: {error}"),
+/// Reads the list of certificates into the roster: open connections hear of what is superseded as of what is revoked. Read and put in
+/// place in one step, so that of two who do it the later one has seen all.
+pub fn read_list(pki: &Pki, roster: &watch::Sender<Arc<Roster>>) {
+    roster.send_modify(|roster| match Issued::load(&pki.issued()) {
+        Ok((issued, _)) => {
+            let fresh = Roster { revoked: issued.revoked(), renewed: issued.renewed(), ..(**roster).clone() };
+            *roster = Arc::new(fresh);
         }
-    }
+        Err(error) => error!("reading the list of certificates: {error}"),
+    });
 }
