@@ -169,7 +169,9 @@ fn kernel_is_synchronised() -> bool {
 /// True if one of the machine's hardware clocks gave the kernel its time at boot. `folder`: `/sys/class/rtc`.
 fn has_hardware_clock(folder: &Path) -> bool {
     let Ok(clocks) = std::fs::read_dir(folder) else { return false };
-    let gave = |clock: std::fs::DirEntry| std::fs::read_to_string(clock.path().join("hctosys")).is_ok_and(|text| text.trim() == "1");
+    let gave = |clock: std::fs::DirEntry| {
+        std::fs::read_to_string(clock.path().join("hctosys")).is_ok_and(|text| text.trim() == "1")
+    };
     clocks.flatten().any(gave)
 }
 
@@ -241,7 +243,11 @@ mod tests {
             (1_500, false, (1_500 * DAY_MS, Held)),
             (9_000, false, (9_000 * DAY_MS, Held)),
         ] {
-            assert_eq!(believed(wall_days * DAY_MS, hard, soft, is_synchronised), wanted, "{wall_days} {is_synchronised}");
+            assert_eq!(
+                believed(wall_days * DAY_MS, hard, soft, is_synchronised),
+                wanted,
+                "{wall_days} {is_synchronised}"
+            );
         }
         // A journal that a wrong year stands in does not hold a clock that is vouched for.
         assert_eq!(believed(1_200 * DAY_MS, hard, 5_000 * DAY_MS, true), (1_200 * DAY_MS, Synchronised));

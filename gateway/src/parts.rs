@@ -156,8 +156,11 @@ impl Parts {
 /// What cannot be read is left out; `vaka check` and the start say so.
 pub fn certificates<'d>(pki: &Pki, devices: impl Iterator<Item = &'d DeviceId>) -> Vec<Ends> {
     let own = [pki.server_cert(), pki.client_cert()];
-    let mut ends: Vec<Ends> =
-        own.iter().filter_map(|path| end_of(path)).map(|not_after| Ends { device: None, not_after, overdue_at: None }).collect();
+    let mut ends: Vec<Ends> = own
+        .iter()
+        .filter_map(|path| end_of(path))
+        .map(|not_after| Ends { device: None, not_after, overdue_at: None })
+        .collect();
     let Ok((issued, _)) = Issued::load(&pki.issued()) else { return ends };
     for device in devices {
         if let Some(row) = issued.used(device) {
@@ -247,7 +250,8 @@ mod tests {
         let mut parts = Parts::default();
         let ends = |minute, own_days: i64, days: Option<i64>| {
             let own = Ends { device: None, not_after: START + own_days * DAY_MS, overdue_at: None };
-            let device = days.map(|days| Ends { device: Some(p1.clone()), not_after: START + days * DAY_MS, overdue_at: None });
+            let device =
+                days.map(|days| Ends { device: Some(p1.clone()), not_after: START + days * DAY_MS, overdue_at: None });
             Reading { certificates: Some([own].into_iter().chain(device).collect()), ..at(minute, 0) }
         };
         let _ = parts.judge(&ends(0, 7_000, Some(400)));

@@ -32,8 +32,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every one of them.
-    pub const ALL: [Kind; 6] =
-        [Kind::Event, Kind::Command, Kind::Alive, Kind::Time, Kind::Renew, Kind::Certificate];
+    pub const ALL: [Kind; 6] = [Kind::Event, Kind::Command, Kind::Alive, Kind::Time, Kind::Renew, Kind::Certificate];
 }
 
 impl Kind {

@@ -68,7 +68,8 @@ fn subscribe(raw: &mut RawMqtt, topic: &str) -> u8 {
 }
 
 fn issuer(home: &Home, name: &str) -> Issuer<'static, KeyPair> {
-    let read = |end: &str| std::fs::read_to_string(home.path(&format!("pki/{name}.{end}"))).expect("an authority's file");
+    let read =
+        |end: &str| std::fs::read_to_string(home.path(&format!("pki/{name}.{end}"))).expect("an authority's file");
     Issuer::from_ca_cert_pem(&read("pem"), KeyPair::from_pem(&read("key")).expect("a key")).expect("an authority")
 }
 
@@ -180,7 +181,12 @@ fn revocation_ends_the_open_session_at_once_and_no_ticket_brings_it_back() {
     }
     home.vaka(&["device", "remove", "p1", "--enrolment", "1"]).ok();
     let last = open.read_to_close();
-    assert_eq!((last.first(), last.get(2)), (Some(&DISCONNECT), Some(&NOT_AUTHORIZED)), "{last:02x?}\n{}", gateway.tail());
+    assert_eq!(
+        (last.first(), last.get(2)),
+        (Some(&DISCONNECT), Some(&NOT_AUTHORIZED)),
+        "{last:02x?}\n{}",
+        gateway.tail()
+    );
     let mut again = RawMqtt::open(&home, "p1");
     again.send(&vaka_tests::connect_packet("p1", 5));
     assert_eq!(packet(&mut again).1[1], NOT_AUTHORIZED);
@@ -223,7 +229,10 @@ fn server_end(home: &Home) -> i64 {
         .output()
         .expect("openssl");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.trim().strip_prefix("notAfter=").and_then(|date| date.get(..4)?.parse().ok()).unwrap_or_else(|| panic!("{said}"))
+    said.trim()
+        .strip_prefix("notAfter=")
+        .and_then(|date| date.get(..4)?.parse().ok())
+        .unwrap_or_else(|| panic!("{said}"))
 }
 
 #[test]
@@ -238,10 +247,8 @@ fn the_gateways_own_certificate_is_swapped_under_open_sessions() {
     // As it would be years from now.
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "gw-0001");
-    params.subject_alt_names = vec![
-        SanType::DnsName("localhost".try_into().expect("a name")),
-        SanType::IpAddress([127, 0, 0, 1].into()),
-    ];
+    params.subject_alt_names =
+        vec![SanType::DnsName("localhost".try_into().expect("a name")), SanType::IpAddress([127, 0, 0, 1].into())];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     (params.not_before, params.not_after) = (date_time_ymd(1970, 1, 1), date_time_ymd(2027, 1, 1));
     let key = KeyPair::from_pem(&std::fs::read_to_string(home.path("pki/server.key")).expect("a key")).expect("a key");
@@ -264,7 +271,8 @@ fn a_clock_that_is_lost_wrong_or_set_never_stops_a_press() {
     let set = |offset: &str| std::fs::write(&clock, format!("{offset}\n")).expect("written");
     let mut restart = 0;
     // Lost at boot; years behind, before this program; years ahead, when the device's certificate has ended; and two years offline.
-    for (offset, confidence) in [("-56y", "floor"), ("-5y", "floor"), ("+0", "held"), ("+2y", "held"), ("+9y", "held")] {
+    for (offset, confidence) in [("-56y", "floor"), ("-5y", "floor"), ("+0", "held"), ("+2y", "held"), ("+9y", "held")]
+    {
         set(offset);
         let gateway = Gateway::start_by_clock(&home, &clock);
         restart += 1;

@@ -170,10 +170,15 @@ fn show(config_file: &Path, id: &DeviceId, json: bool) -> Result<Exit, Failure> 
     }
     if let Some(used) = row.used() {
         let at = |ms| local_time(ms, &config.gateway.time_zone);
-        let given = row.certificates.iter().rev().find(|other| other.is_in_force() && other.enrolment == used.enrolment);
+        let given =
+            row.certificates.iter().rev().find(|other| other.is_in_force() && other.enrolment == used.enrolment);
         print_line(&match given.filter(|given| given.serial != used.serial) {
             Some(given) => format!("  renewed {}: waits for the device to use it", at(given.issued_at)),
-            None => format!("  renews itself from {}; a person is told if it has not by {}", at(used.renews_at()), at(used.overdue_at())),
+            None => format!(
+                "  renews itself from {}; a person is told if it has not by {}",
+                at(used.renews_at()),
+                at(used.overdue_at())
+            ),
         })?;
     }
     Ok(Exit::Ok)

@@ -4,8 +4,8 @@
 
 pub mod alarm;
 pub mod check;
-mod clock;
 pub mod check_config;
+mod clock;
 pub mod device;
 pub mod dose;
 pub mod init;

@@ -46,9 +46,13 @@ fn read(peer: &Peer, roster: &Roster, topic: &str, payload: Vec<u8>) -> Admitted
         Some((_, topic::Kind::Time)) => {
             quarantine(peer, topic, &payload, "only the gateway tells the time".into(), PublishReason::NotAuthorized)
         }
-        Some((_, topic::Kind::Certificate)) => {
-            quarantine(peer, topic, &payload, "only the gateway gives certificates".into(), PublishReason::NotAuthorized)
-        }
+        Some((_, topic::Kind::Certificate)) => quarantine(
+            peer,
+            topic,
+            &payload,
+            "only the gateway gives certificates".into(),
+            PublishReason::NotAuthorized,
+        ),
         // Asked for on a connection, it never comes here.
         Some((_, topic::Kind::Renew)) => {
             quarantine(peer, topic, &payload, "a renewal is no last will".into(), PublishReason::NotAuthorized)

@@ -558,7 +558,8 @@ impl Session {
         let own = (self.peer.device.clone(), self.peer.enrolment);
         if self.certificate.is_some() {
             self.give_certificate();
-        } else if self.renewing.is_none() && roster.renewed.get(&own).is_some_and(|newest| *newest != self.peer.serial) {
+        } else if self.renewing.is_none() && roster.renewed.get(&own).is_some_and(|newest| *newest != self.peer.serial)
+        {
             self.hall.renewals.ask(&self.peer, Wish::Listening, &self.replies);
         }
     }

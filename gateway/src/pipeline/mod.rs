@@ -185,7 +185,10 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         }
         match reload(&path, &config, clock.clone()) {
             Ok(fresh) => {
-                inbox.put([(true, Input::Ask(Ask::Home { home: fresh.home, labels: fresh.labels, agreed: fresh.agreed }))]);
+                inbox.put([(
+                    true,
+                    Input::Ask(Ask::Home { home: fresh.home, labels: fresh.labels, agreed: fresh.agreed }),
+                )]);
                 dispatcher.reconfigure(fresh.dispatch);
                 roster_changes.send_replace(fresh.roster);
                 // A renewal may have come in between.
@@ -362,7 +365,12 @@ fn reload(path: &std::path::Path, running: &Config, clock: Arc<SystemClock>) -> 
 
 fn identify(certificate: &rustls::pki_types::CertificateDer<'_>) -> Result<Peer, String> {
     let identity = provision::identity(certificate).map_err(|e| e.to_string())?;
-    Ok(Peer { device: identity.device, enrolment: identity.enrolment, serial: identity.serial, not_after: identity.not_after })
+    Ok(Peer {
+        device: identity.device,
+        enrolment: identity.enrolment,
+        serial: identity.serial,
+        not_after: identity.not_after,
+    })
 }
 
 fn roster(config: &Config) -> Result<Roster, provision::ProvisionError> {

@@ -143,7 +143,9 @@ fn read_given(
     let mut warn = |text: String| warnings.push(Warning { file: cert.to_path_buf(), line: None, text });
     if not_after < now_ms + DEVICE_DAYS * DAY_MS {
         let days = (not_after - now_ms) / DAY_MS;
-        warn(format!("this authority ends in {days} days, and every certificate of the home with it: have its next one ready"));
+        warn(format!(
+            "this authority ends in {days} days, and every certificate of the home with it: have its next one ready"
+        ));
     }
     if part == DEVICES && may_name_servers(&x509) {
         warn("this authority for devices may name servers too: have it issued with name constraints that exclude every DNS name and address".into());
@@ -207,7 +209,10 @@ fn constraints(pem: &str) -> String {
     };
     say("permitted:", &found.value.permitted_subtrees);
     say("excluded:", &found.value.excluded_subtrees);
-    format!("; its name constraints say{}; have it issued with constraints that leave these names room", said.replacen(';', ":", 1))
+    format!(
+        "; its name constraints say{}; have it issued with constraints that leave these names room",
+        said.replacen(';', ":", 1)
+    )
 }
 
 /// As a device judges the gateway's certificate under each of its names, or the gateway a device's.
@@ -219,7 +224,8 @@ pub(super) fn judge(authority: &str, signed: &Signed, part: &str, now_ms: i64) -
     let (roots, der) = (Arc::new(roots), CertificateDer::from(signed.der.clone()));
     let now = UnixTime::since_unix_epoch(Duration::from_millis(now_ms.max(super::CLOCK_FLOOR_MS).unsigned_abs()));
     if part == DEVICES {
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build().map_err(|e| e.to_string())?;
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(roots, provider).build().map_err(|e| e.to_string())?;
         let judged = verifier.verify_client_cert(&der, &[], now);
         return judged.map(drop).map_err(|e| format!("a device's certificate under it is refused ({e})"));
     }

@@ -29,7 +29,15 @@ fn new_home() -> NewHome {
 /// `openssl verify` at that time: what it says, and whether it was content. `None`: it is not here.
 fn openssl(purpose: &str, authority: &Path, above: Option<&Path>, leaf: &Path) -> Option<(bool, String)> {
     let mut command = Command::new("openssl");
-    command.args(["verify", "-x509_strict", "-check_ss_sig", "-attime", &(NOW_MS / 1_000).to_string(), "-purpose", purpose]);
+    command.args([
+        "verify",
+        "-x509_strict",
+        "-check_ss_sig",
+        "-attime",
+        &(NOW_MS / 1_000).to_string(),
+        "-purpose",
+        purpose,
+    ]);
     match above {
         Some(root) => command.arg("-CAfile").arg(root).arg("-untrusted").arg(authority),
         None => command.arg("-CAfile").arg(authority),
@@ -84,7 +92,9 @@ fn a_device_authority_can_name_no_server_whoever_judges() {
         forged(&pki, name, &leaf);
         let authority = std::fs::read_to_string(pki.device_ca()).unwrap();
         let signed = super::certificate::Signed {
-            der: rustls_pki_types::pem::PemObject::from_pem_file(&leaf).map(|der: rustls_pki_types::CertificateDer<'_>| der.to_vec()).unwrap(),
+            der: rustls_pki_types::pem::PemObject::from_pem_file(&leaf)
+                .map(|der: rustls_pki_types::CertificateDer<'_>| der.to_vec())
+                .unwrap(),
             pem: String::new(),
             serial: String::new(),
             not_after: 0,
@@ -147,7 +157,11 @@ impl Municipality {
     }
 
     /// What making a home with these says.
-    fn init(&self, devices: Option<(PathBuf, PathBuf)>, servers: Option<(PathBuf, PathBuf)>) -> Result<Vec<String>, String> {
+    fn init(
+        &self,
+        devices: Option<(PathBuf, PathBuf)>,
+        servers: Option<(PathBuf, PathBuf)>,
+    ) -> Result<Vec<String>, String> {
         let home = self.path(&format!("home-{}", std::fs::read_dir(self.dir.path()).unwrap().count()));
         let made = create_under(&home, &new_home(), &Given { devices, servers }, NOW_MS);
         assert_eq!(made.is_ok(), home.join("vaka.toml").exists());
@@ -251,7 +265,11 @@ fn an_authority_that_cannot_do_its_part_is_named_before_anything_is_made() {
     let other = town.issue("other", |_| {});
     let said = town.init(Some((good.0.clone(), other.1.clone())), None).unwrap_err();
     assert!(said.contains("does not belong to") && said.contains("other.key"), "{said}");
-    std::fs::write(town.path("encrypted.key"), "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n").unwrap();
+    std::fs::write(
+        town.path("encrypted.key"),
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    )
+    .unwrap();
     let said = town.init(Some((good.0.clone(), town.path("encrypted.key"))), None).unwrap_err();
     assert!(said.contains("openssl pkcs8 -topk8 -nocrypt"), "{said}");
     let said = town.init(Some((good.1.clone(), good.1.clone())), None).unwrap_err();

@@ -92,14 +92,18 @@ pub(super) fn read_authority(cert: &Path, key: &Path) -> Result<Authority, Provi
     let pem = read(cert)?;
     let der = CertificateDer::from_pem_slice(pem.as_bytes())
         .map_err(|_| wrong(cert)(rcgen::Error::CouldNotParseCertificate))?;
-    let (_, x509) = x509_parser::parse_x509_certificate(&der)
-        .map_err(|_| wrong(cert)(rcgen::Error::CouldNotParseCertificate))?;
+    let (_, x509) =
+        x509_parser::parse_x509_certificate(&der).map_err(|_| wrong(cert)(rcgen::Error::CouldNotParseCertificate))?;
     let not_after = x509.validity().not_after.timestamp().saturating_mul(1_000);
     Ok(Authority { issuer: Issuer::from_ca_cert_der(&der, pair).map_err(wrong(cert))?, not_after })
 }
 
 /// A new key and its certificate.
-pub(super) fn end(authority: &Authority, subject: Subject<'_>, now_ms: i64) -> Result<(KeyPair, Signed), ProvisionError> {
+pub(super) fn end(
+    authority: &Authority,
+    subject: Subject<'_>,
+    now_ms: i64,
+) -> Result<(KeyPair, Signed), ProvisionError> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let signed = sign(authority, subject, &key, now_ms)?;
     Ok((key, signed))

@@ -121,7 +121,9 @@ impl Issued {
             by_enrolment.entry((row.id.clone(), row.enrolment)).or_default().push((place, row));
         }
         let several = by_enrolment.into_iter().filter(|(_, rows)| rows.len() > 1);
-        several.filter_map(|(of, rows)| Some((of, rows.into_iter().max_by_key(|row| row.0)?.1.serial.clone()))).collect()
+        several
+            .filter_map(|(of, rows)| Some((of, rows.into_iter().max_by_key(|row| row.0)?.1.serial.clone())))
+            .collect()
     }
 
     /// The rows of one device, oldest enrolment first, and of each the oldest first.

@@ -9,6 +9,8 @@
 //! Absent: enrolment over the network, and the connection that a renewal is asked for on.
 
 mod authority;
+#[cfg(test)]
+mod authority_tests;
 mod certificate;
 mod devices;
 mod files;
@@ -19,8 +21,6 @@ mod issued;
 mod own;
 mod reload;
 mod renew;
-#[cfg(test)]
-mod authority_tests;
 #[cfg(test)]
 mod renew_tests;
 #[cfg(test)]

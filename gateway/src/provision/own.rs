@@ -24,8 +24,7 @@ pub fn renew_own(pki: &Pki, now_ms: i64) -> bool {
     let server = (pki.server_cert(), pki.server_key(), pki.server_ca(), pki.server_ca_key(), pki.server_ca_above());
     let client = (pki.client_cert(), pki.client_key(), pki.device_ca(), pki.device_ca_key(), pki.device_ca_above());
     let mut renewed = false;
-    for (files, usage) in
-        [(server, ExtendedKeyUsagePurpose::ServerAuth), (client, ExtendedKeyUsagePurpose::ClientAuth)]
+    for (files, usage) in [(server, ExtendedKeyUsagePurpose::ServerAuth), (client, ExtendedKeyUsagePurpose::ClientAuth)]
     {
         match renew_one(pki, &files, usage, now_ms) {
             Ok(true) => {
@@ -47,10 +46,8 @@ fn renew_one(
     usage: ExtendedKeyUsagePurpose,
     now_ms: i64,
 ) -> Result<bool, ProvisionError> {
-    let unreadable = || ProvisionError::Certificate {
-        path: cert.clone(),
-        source: rcgen::Error::CouldNotParseCertificate,
-    };
+    let unreadable =
+        || ProvisionError::Certificate { path: cert.clone(), source: rcgen::Error::CouldNotParseCertificate };
     let der = CertificateDer::from_pem_file(cert).map_err(|_| unreadable())?;
     let (_, old) = x509_parser::parse_x509_certificate(&der).map_err(|_| unreadable())?;
     let ms = |time: &x509_parser::time::ASN1Time| time.timestamp().saturating_mul(1_000);

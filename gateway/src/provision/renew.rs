@@ -96,7 +96,8 @@ pub fn first_used(pki: &Pki, peer: &PeerIdentity, now_ms: i64) -> Result<bool, P
     let _lock = lock_home(pki.dir())?;
     let (issued, _) = Issued::load(&pki.issued())?;
     let rows = issued.of(&peer.device);
-    let before = rows.into_iter().filter(|row| row.enrolment == peer.enrolment).take_while(|row| row.serial != peer.serial);
+    let before =
+        rows.into_iter().filter(|row| row.enrolment == peer.enrolment).take_while(|row| row.serial != peer.serial);
     let mut before: Vec<IssuedRow> = before.filter(|row| row.is_in_force()).cloned().collect();
     if before.is_empty() || issued.row(&peer.serial).is_none() {
         return Ok(false);

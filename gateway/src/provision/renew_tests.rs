@@ -88,7 +88,10 @@ fn a_renewed_certificate_is_of_the_same_device_and_the_old_one_goes_with_its_fir
     let request = request();
     let given = renew(&home.pki, &old, &request, due).unwrap();
     let new = peer_of(&given.certificate);
-    assert_eq!((&new.device, new.enrolment, new.not_after), (&old.device, old.enrolment, due / 1_000 * 1_000 + DEVICE_DAYS * DAY_MS));
+    assert_eq!(
+        (&new.device, new.enrolment, new.not_after),
+        (&old.device, old.enrolment, due / 1_000 * 1_000 + DEVICE_DAYS * DAY_MS)
+    );
     assert_ne!(new.serial, old.serial);
     assert_eq!(home.in_force(), [old.serial.clone(), new.serial.clone()]);
     let renewed = home.issued().renewed();
@@ -132,7 +135,10 @@ fn what_is_no_request_of_a_p256_key_or_comes_too_early_renews_nothing() {
     let old = home.device("p1");
     let due = NOW_MS + DEVICE_DAYS * DAY_MS * 2 / 3;
     let whole = request();
-    assert!(matches!(renew(&home.pki, &old, &whole, NOW_MS + DEVICE_DAYS * DAY_MS / 2 - DAY_MS), Err(NotRenewed::TooEarly)));
+    assert!(matches!(
+        renew(&home.pki, &old, &whole, NOW_MS + DEVICE_DAYS * DAY_MS / 2 - DAY_MS),
+        Err(NotRenewed::TooEarly)
+    ));
     let mut forged = whole.clone();
     *forged.last_mut().unwrap() ^= 1;
     let mut longer = whole.clone();
@@ -202,5 +208,8 @@ fn the_gateways_own_are_made_again_under_the_same_key_and_names() {
     assert_eq!(signed.not_after, authority.not_after, "nothing outlives its authority");
     std::fs::write(home.pki.server_cert(), &signed.pem).unwrap();
     std::fs::write(home.pki.client_cert(), std::fs::read(home.pki.client_cert()).unwrap()).unwrap();
-    assert!(!renew_own(&home.pki, authority.not_after - 10 * DAY_MS - 1) || parsed(home.pki.server_cert()).1 * 1_000 == signed.not_after);
+    assert!(
+        !renew_own(&home.pki, authority.not_after - 10 * DAY_MS - 1)
+            || parsed(home.pki.server_cert()).1 * 1_000 == signed.not_after
+    );
 }

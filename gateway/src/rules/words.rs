@@ -128,11 +128,12 @@ pub fn of_fault(name: &str, active: bool) -> Words {
         ("clock-set", false) => ("Gatewayens klocka är stadig igen.", "The gateway's clock is steady again."),
         ("too-hot", true) => ("Gatewayen är för varm. Ge den luft.", "The gateway is too hot. Give it air."),
         ("too-hot", false) => ("Gatewayen är inte längre för varm.", "The gateway is no longer too hot."),
-        ("certificate-not-renewed", true) => (
-            "Enheten har inte förnyat sitt certifikat i tid.",
-            "The device has not renewed its certificate in time.",
-        ),
-        ("certificate-not-renewed", false) => ("Enheten har förnyat sitt certifikat.", "The device has renewed its certificate."),
+        ("certificate-not-renewed", true) => {
+            ("Enheten har inte förnyat sitt certifikat i tid.", "The device has not renewed its certificate in time.")
+        }
+        ("certificate-not-renewed", false) => {
+            ("Enheten har förnyat sitt certifikat.", "The device has renewed its certificate.")
+        }
         ("certificate-ends-30d", true) => (
             "Enhetens certifikat slutar inom 30 dagar. Förnya det.",
             "The device's certificate ends within 30 days. Renew it.",
@@ -162,7 +163,10 @@ pub fn of_fault(name: &str, active: bool) -> Words {
 
 /// The same of a device whose certificate had ended: it is behind, so that what happened stands first.
 pub fn ended((sv, en): Words) -> Said {
-    Said { sv: format!("{sv} Enhetens certifikat har gått ut.").into(), en: format!("{en} The device's certificate has ended.").into() }
+    Said {
+        sv: format!("{sv} Enhetens certifikat har gått ut.").into(),
+        en: format!("{en} The device's certificate has ended.").into(),
+    }
 }
 
 /// A path to a receiver is lost. What matters comes first: a SCAIP receiver shows 32 characters.
