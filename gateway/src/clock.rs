@@ -176,6 +176,7 @@ fn has_hardware_clock(folder: &Path) -> bool {
 }
 
 /// By the standard library, and so by the C library: there a test's clock (libfaketime) can stand in for the machine's.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
 fn wall_ms() -> i64 {
     let ms = |since: std::time::Duration| i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {

@@ -105,7 +105,7 @@ fn a_renewed_certificate_is_of_the_same_device_and_the_old_one_goes_with_its_fir
     assert_eq!(home.in_force().len(), 2);
 
     assert!(first_used(&home.pki, &new, due + 2).unwrap());
-    assert_eq!(home.in_force(), [new.serial.clone()]);
+    assert_eq!(home.in_force(), std::slice::from_ref(&new.serial));
     assert!(home.issued().is_revoked(&old.serial) && home.issued().renewed().is_empty());
     assert!(!first_used(&home.pki, &new, due + 3).unwrap(), "once");
     assert_eq!(waiting(&home.pki, &new), None);
