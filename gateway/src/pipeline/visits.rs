@@ -345,7 +345,13 @@ impl Keeper {
         let now = self.moment();
         let open = visits.open.as_deref().map(|visit| {
             let armed = visit.armed.as_ref().and_then(|armed| {
-                armed.left_ms(now).map(|left_ms| json!({"device": armed.device, "left_s": left_ms / 1_000}))
+                let want = self.home.visit.devices.get(&armed.device);
+                let speaker = want.and_then(|want| want.via.as_ref()).unwrap_or(&armed.device);
+                let known = self.restored.state.care.facts.get(speaker);
+                let connected = known.is_some_and(|known| known.online == Some(true));
+                let left_s = |left_ms: i64| left_ms / 1_000;
+                let shown = |left_ms| json!({"device": armed.device, "left_s": left_s(left_ms), "connected": connected});
+                armed.left_ms(now).map(shown)
             });
             json!({"by": visit.by, "started_at": visit.started.wall_ms, "armed": armed})
         });
