@@ -102,16 +102,10 @@ fn row(config: &Config, device: &Device, known: Option<&Value>, issued: Option<&
             "Is silent. Go there and look.",
         );
     } else if online == Some(false) && heard_at.is_some() {
-        of.wrong(
-            Light::Yellow,
-            "not connected".into(),
-            "Är inte ansluten just nu.",
-            "Is not connected just now.",
-        );
+        of.wrong(Light::Yellow, "not connected".into(), "Är inte ansluten just nu.", "Is not connected just now.");
     }
     let agreed = config.agreed.devices.get(&device.id);
-    let supervised =
-        agreed.is_some_and(|agreed| agreed.silence.gone_ms.is_some() || agreed.silence.quiet_ms.is_some());
+    let supervised = agreed.is_some_and(|agreed| agreed.silence.gone_ms.is_some() || agreed.silence.quiet_ms.is_some());
     if !supervised && want.rings {
         of.wrong(
             Light::Yellow,

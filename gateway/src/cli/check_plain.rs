@@ -8,7 +8,9 @@ use crate::notice::say;
 pub fn part(part: &str, light: Light, language: Language) -> String {
     let (sv, en) = match (part, light) {
         (_, Light::Green) => well(part),
-        ("config", Light::Yellow) => ("Något i inställningarna bör ses över.", "Something in the settings should be looked at."),
+        ("config", Light::Yellow) => {
+            ("Något i inställningarna bör ses över.", "Something in the settings should be looked at.")
+        }
         ("config" | "home", _) => (
             "Inställningarna går inte att läsa. Inget larm går fram. Ring tekniker nu.",
             "The settings cannot be read. No alarm gets through. Call a technician now.",
@@ -17,10 +19,9 @@ pub fn part(part: &str, light: Light, language: Language) -> String {
             "Bara en mottagare får larmen. En andra är tryggare.",
             "One receiver alone gets the alarms. A second is safer.",
         ),
-        ("life alarms", _) => (
-            "Ingen får larmen härifrån. Ring tekniker nu.",
-            "Nobody gets the alarms from here. Call a technician now.",
-        ),
+        ("life alarms", _) => {
+            ("Ingen får larmen härifrån. Ring tekniker nu.", "Nobody gets the alarms from here. Call a technician now.")
+        }
         ("certificates", _) => (
             "Enheterna kan inte lita på gatewayen. Ring tekniker.",
             "The devices cannot trust the gateway. Call a technician.",
@@ -114,7 +115,9 @@ pub fn summary(worst: Light, language: Language) -> String {
     let (sv, en) = match worst {
         Light::Green => ("Allt fungerar.", "Everything works."),
         Light::Yellow => ("Larmen fungerar. Något bör ses över.", "Alarms work. Something should be looked at."),
-        Light::Red => ("Något fungerar inte. Läs raderna märkta !!", "Something does not work. Read the lines marked !!"),
+        Light::Red => {
+            ("Något fungerar inte. Läs raderna märkta !!", "Something does not work. Read the lines marked !!")
+        }
     };
     say(language, sv, en)
 }

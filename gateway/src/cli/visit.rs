@@ -106,7 +106,9 @@ pub enum VisitCommand {
         lang: Option<Language>,
     },
     /// Is this protocol as a gateway of this home signed it?
-    #[command(after_help = "Exit 1 if not.\nExample:\n  vaka visit verify visit-gw-1-20261122-1043.json --ca device-ca.pem")]
+    #[command(
+        after_help = "Exit 1 if not.\nExample:\n  vaka visit verify visit-gw-1-20261122-1043.json --ca device-ca.pem"
+    )]
     Verify {
         file: PathBuf,
         /// The authority that certifies the gateway [default: this home's pki/device-ca.pem]
@@ -132,8 +134,7 @@ pub fn run(command: VisitCommand, config: &Path) -> Result<Exit, Failure> {
         }
         VisitCommand::Measured { device, signal_dbm, wired, battery_percent, no_battery, by } => {
             let attempt = format!("note what was measured of {device}");
-            let wish =
-                Wish::Measured { device: device.clone(), by, signal_dbm, wired, battery_percent, no_battery };
+            let wish = Wish::Measured { device: device.clone(), by, signal_dbm, wired, battery_percent, no_battery };
             let status = ask(&config, &attempt, wish)?;
             print_lines_of(&status, &device, config.gateway.language)
         }
@@ -217,7 +218,9 @@ fn print_row(row: &Value, language: Language) -> Result<(), Failure> {
     let word = notice::say(language, if text("light") == "red" && given.is_object() { "lämnad" } else { sv }, en);
     let found = text(if language == Language::Sv { "sv" } else { "en" });
     let tail = match given["to"].as_str() {
-        Some(to) => format!(" ({} {to}: {})", notice::say(language, "till", "to"), given["reason"].as_str().unwrap_or("")),
+        Some(to) => {
+            format!(" ({} {to}: {})", notice::say(language, "till", "to"), given["reason"].as_str().unwrap_or(""))
+        }
         None => String::new(),
     };
     print_line(&format!("{on}{word}{off}  {:<18} {found}{tail}", text("line")))
@@ -251,10 +254,15 @@ fn print_status(config: &Config, status: &Value, language: Language) -> Result<E
     }
     let red = status["red"].as_u64().unwrap_or_default();
     if red == 0 {
+        let given = lines(status).any(|row| row["light"] == "red");
+        let (sv, en) = match given {
+            true => ("Det som inte är klart är överlämnat.", "What is not in order has been handed over."),
+            false => ("Allt är klart.", "All is in order."),
+        };
         print_line(&notice::say(
             language,
-            "Allt är klart. Avsluta: vaka visit finish --out MAPP",
-            "All is in order. Finish: vaka visit finish --out DIR",
+            format!("{sv} Avsluta: vaka visit finish --out MAPP"),
+            format!("{en} Finish: vaka visit finish --out DIR"),
         ))?;
         return Ok(Exit::Ok);
     }
@@ -274,7 +282,8 @@ fn write_protocol(config: &Config, out: &Path, lang: Option<Language>) -> Result
     let pki = config.pki();
     let signed = visit::sign(&protocol, &pki.client_cert(), &pki.client_key())
         .map_err(|e| Failure::new(Exit::FoundWrong, attempt, e, again))?;
-    let at = protocol["finished_at"].as_i64().and_then(|at| jiff::Timestamp::from_millisecond(at).ok()).unwrap_or_default();
+    let at =
+        protocol["finished_at"].as_i64().and_then(|at| jiff::Timestamp::from_millisecond(at).ok()).unwrap_or_default();
     let stamp = at.to_zoned(config.gateway.time_zone.clone()).strftime("%Y%m%d-%H%M").to_string();
     let name = format!("visit-{}-{stamp}", config.gateway.id);
     let disk = |e: std::io::Error| Failure::new(Exit::Disk, format!("write to {}", out.display()), e, again);

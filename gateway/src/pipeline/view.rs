@@ -237,8 +237,12 @@ pub fn stat(restored: &Restored) -> Value {
 /// What is known of each device that was ever heard: by id, its last word, its charge, and when it last rang through. Times are UTC
 /// milliseconds.
 pub fn devices(state: &State) -> Value {
-    let ids: BTreeSet<&DeviceId> =
-        state.devices.keys().chain(state.visits.proven.keys()).chain(state.care.facts.iter().map(|(id, _)| id)).collect();
+    let ids: BTreeSet<&DeviceId> = state
+        .devices
+        .keys()
+        .chain(state.visits.proven.keys())
+        .chain(state.care.facts.iter().map(|(id, _)| id))
+        .collect();
     let shown = ids.into_iter().map(|id| {
         let seen = state.devices.get(id);
         let known = state.care.facts.get(id);

@@ -112,23 +112,14 @@ impl Keeper {
         let facts = self.home.facts(happening.device);
         let mono_ms = i64::try_from(header.mono_ms).unwrap_or(i64::MAX);
         let recorded = At { wall_ms: header.wall_ms, mono_ms, boot: header.boot, record: header.seq };
-        press::agreed(
-            &state.visits,
-            &self.home.visit,
-            &state.alarms,
-            &state.care.facts,
-            facts,
-            happening,
-            recorded,
-        )
+        press::agreed(&state.visits, &self.home.visit, &state.alarms, &state.care.facts, facts, happening, recorded)
     }
 
     fn do_wish(&mut self, wish: Wish) -> Result<(), String> {
         if let Wish::Start { by } = &wish {
             let by = said("--by", by)?;
             if let Some(open) = self.restored.state.visits.open.as_deref() {
-                let (sv, en) = rules::lasting(self.moment().age_ms(&open.started));
-                let _ = sv;
+                let (_, en) = rules::lasting(self.moment().age_ms(&open.started));
                 return Err(format!(
                     "a visit that {} began {en} ago is open; go on with it (`vaka visit status`) or finish it",
                     open.by
@@ -207,10 +198,7 @@ impl Keeper {
         let state = &self.restored.state;
         let own = state.alarms.of(&device).find(|alarm| matches!(alarm.raise.lane, Lane::Life | Lane::Care));
         if let Some(alarm) = own {
-            return Err(format!(
-                "{device} has an open alarm {}: see to it, and close it, before a test",
-                alarm.id()
-            ));
+            return Err(format!("{device} has an open alarm {}: see to it, and close it, before a test", alarm.id()));
         }
         self.step(by, VisitStep::Arm { device });
         Ok(())
@@ -264,15 +252,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn handed_alarm(
-        &self,
-        alarm: AlarmId,
-        device: DeviceId,
-        dty: u16,
-        line: &Line,
-        reason: &str,
-        to: &str,
-    ) -> Raise {
+    fn handed_alarm(&self, alarm: AlarmId, device: DeviceId, dty: u16, line: &Line, reason: &str, to: &str) -> Raise {
         let now = self.clock.now();
         let found = (line.sv.clone(), line.en.clone());
         Raise {
@@ -350,7 +330,8 @@ impl Keeper {
                 let known = self.restored.state.care.facts.get(speaker);
                 let connected = known.is_some_and(|known| known.online == Some(true));
                 let left_s = |left_ms: i64| left_ms / 1_000;
-                let shown = |left_ms| json!({"device": armed.device, "left_s": left_s(left_ms), "connected": connected});
+                let shown =
+                    |left_ms| json!({"device": armed.device, "left_s": left_s(left_ms), "connected": connected});
                 armed.left_ms(now).map(shown)
             });
             json!({"by": visit.by, "started_at": visit.started.wall_ms, "armed": armed})

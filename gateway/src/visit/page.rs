@@ -76,14 +76,15 @@ impl Page<'_> {
         items(&self.protocol["lines"])
     }
 
-    /// The mark of a line: never a colour alone.
-    fn mark(&self, line: &Value) -> String {
-        let (class, word) = match (text(&line["light"]), line["handed_over"].is_object()) {
-            ("red", _) => ("handed", self.say("✗ överlämnat", "✗ handed over")),
-            ("yellow", _) => ("yellow", self.say("– att veta", "– to know")),
-            _ => ("green", self.say("✓ klart", "✓ in order")),
+    /// The mark of a line and a word, or what was measured: never a colour alone.
+    fn mark(&self, line: &Value, measured: Option<&str>) -> String {
+        let (class, mark, word) = match (text(&line["light"]), line["handed_over"].is_object()) {
+            ("red", _) => ("handed", "✗", self.say("överlämnat", "handed over")),
+            ("yellow", _) => ("yellow", "–", self.say("att veta", "to know")),
+            _ => ("green", "✓", self.say("klart", "in order")),
         };
-        format!("<span class=\"mark {class}\">{word}</span>")
+        let measured = measured.filter(|_| class != "handed").map_or(word, str::to_owned);
+        format!("<span class=\"mark {class}\">{mark} {}</span>", escaped(&measured))
     }
 
     fn line(&self, name: &str) -> Option<&Value> {
@@ -92,34 +93,43 @@ impl Page<'_> {
 
     fn head(&mut self, title: &str, gateway: &str) {
         let p = self.protocol;
+        // On another day than it began: with its day.
+        let (from, until) = (self.at(&p["started_at"]), self.at(&p["finished_at"]));
+        let same_day = from.get(..10) == until.get(..10);
+        let until = until.get(if same_day { 11.. } else { 0.. }).unwrap_or_default().to_owned();
         let (by, until_by) = (text(&p["started_by"]), text(&p["finished_by"]));
         let who = if by == until_by { by.to_owned() } else { format!("{by}, {until_by}") };
         let said = self.say("Besök av", "Visit by");
         let only_ids = self.say("Bara id:n, inga namn på boende.", "Ids alone, no residents' names.");
         let _ = writeln!(
             self.html,
-            "<header>\n<h1>{title} {gateway}</h1>\n<p class=\"soft\">{said} {}, {} – {}. {only_ids}</p>",
+            "<header>\n<h1>{title} {gateway}</h1>\n<p class=\"soft\">{said} {}, {from} – {until}. {only_ids}</p>",
             escaped(&who),
-            self.at(&p["started_at"]),
-            self.clock(&p["finished_at"]),
         );
-        let count = items(&p["devices"]).count();
-        let pressed = items(&p["devices"]).filter(|device| device["press"]["accepted_at"].is_i64()).count();
-        let handed = self.lines().filter(|line| text(&line["light"]) == "red").count();
-        let (class, said) = match (handed, self.language) {
-            (0, Language::Sv) => {
-                ("", format!("Allt är i ordning. {count} enheter, {pressed} provade ända fram till en mottagare."))
+        let tried = |device: &&Value| device["press"]["accepted_at"].is_i64() || device["told"]["did_at"].is_i64();
+        let pressed = items(&p["devices"]).filter(tried).count();
+        let asked = |line: &&Value| matches!(text(&line["what"]), "press" | "tried");
+        let count = self.lines().filter(asked).count();
+        let mut red: Vec<&str> = Vec::new();
+        for line in self.lines().filter(|line| text(&line["light"]) == "red") {
+            let of = line["line"].as_str().and_then(|name| name.split('/').next()).unwrap_or_default();
+            if !red.contains(&of) {
+                red.push(of);
             }
-            (0, Language::En) => {
-                ("", format!("All is in order. {count} devices, {pressed} tried all the way to a receiver."))
-            }
+        }
+        let handed = red.join(", ");
+        let (class, said) = match (red.len(), self.language) {
+            (0, Language::Sv) => ("", format!("Allt är i ordning. {pressed} av {count} enheter provade ända fram.")),
+            (0, Language::En) => ("", format!("All is in order. {pressed} of {count} devices tried all the way.")),
             (_, Language::Sv) => (
                 " handed",
-                format!("Inte i ordning, och överlämnat: {handed}. {count} enheter, {pressed} provade ända fram till en mottagare."),
+                format!("Inte klart: {handed}. Överlämnat, se nedan. {pressed} av {count} enheter provade ända fram."),
             ),
             (_, Language::En) => (
                 " handed",
-                format!("Not in order, and handed over: {handed}. {count} devices, {pressed} tried all the way to a receiver."),
+                format!(
+                    "Not in order: {handed}. Handed over, see below. {pressed} of {count} devices tried all the way."
+                ),
             ),
         };
         let _ = writeln!(self.html, "<p class=\"result{class}\">{}</p>\n</header>", escaped(&said));
@@ -152,10 +162,8 @@ impl Page<'_> {
             return format!("<span class=\"soft\">{}</span>", self.say("gäller inte", "not asked"));
         };
         let is_red = text(&line["light"]) == "red";
-        let measured = measured.filter(|_| !is_red).unwrap_or_default();
         let small = if is_red { String::new() } else { format!("<small>{}</small>", escaped(&small)) };
-        let mark = self.mark(line);
-        format!("{mark} {}{small}", escaped(&measured))
+        format!("{}{small}", self.mark(line, measured.as_deref()))
     }
 
     fn devices(&mut self) {
@@ -173,8 +181,9 @@ impl Page<'_> {
 
     fn device(&self, device: &Value) -> Vec<String> {
         let id = text(&device["device"]);
-        let place: Vec<&str> =
-            [&device["kind"], &device["room"], &device["resident"]].into_iter().map(text).filter(|w| !w.is_empty()).collect();
+        let kind = self.kind(text(&device["kind"]));
+        let words = [kind.as_str(), text(&device["room"]), text(&device["resident"])];
+        let place: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let name = format!("{}<small>{}</small>", escaped(id), escaped(&place.join(", ")));
         let line = |what: &str| format!("{id}/{what}");
 
@@ -196,8 +205,16 @@ impl Page<'_> {
         let battery = &device["battery"];
         let battery = match (battery["percent"].as_i64(), battery.is_object()) {
             (Some(percent), _) => {
-                let by_hand = if battery["by_hand"] == true { self.say("avläst", "read") } else { self.say("enheten", "the device") };
-                self.cell(&line("battery"), Some(format!("{percent} %")), format!("{by_hand}, {}", self.at(&battery["at"])))
+                let by_hand = if battery["by_hand"] == true {
+                    self.say("avläst", "read")
+                } else {
+                    self.say("enheten", "the device")
+                };
+                self.cell(
+                    &line("battery"),
+                    Some(format!("{percent} %")),
+                    format!("{by_hand}, {}", self.at(&battery["at"])),
+                )
             }
             (None, true) => self.cell(&line("battery"), None, self.say("enheten: bra", "the device: good")),
             (None, false) => self.cell(&line("battery"), None, self.say("inget batteri", "no battery")),
@@ -206,7 +223,8 @@ impl Page<'_> {
         let press = &device["press"];
         let tried = match (press.is_object(), device["told"].is_object()) {
             (true, _) => {
-                let took_ms = press["accepted_at"].as_i64().zip(press["at"].as_i64()).map(|(to, from)| (to - from).max(0));
+                let took_ms =
+                    press["accepted_at"].as_i64().zip(press["at"].as_i64()).map(|(to, from)| (to - from).max(0));
                 let voice = Voice { language: self.language };
                 let took = took_ms.map_or_else(String::new, |ms| {
                     format!(", {} {}", voice.say("fram efter", "through in"), voice.lasting(ms))
@@ -216,7 +234,11 @@ impl Page<'_> {
                     "" => String::new(),
                     by => format!(", {} {by}", self.say("tagen av", "taken by")),
                 };
-                self.cell(&line("press"), Some(format!("→ {receiver}")), format!("{}{took}{taken}", self.clock(&press["at"])))
+                self.cell(
+                    &line("press"),
+                    Some(format!("→ {receiver}")),
+                    format!("{}{took}{taken}", self.clock(&press["at"])),
+                )
             }
             (false, true) => {
                 let at = self.clock(&device["told"]["did_at"]);
@@ -231,17 +253,14 @@ impl Page<'_> {
     }
 
     fn gateway(&mut self) {
-        let name = |what: &str| match what {
-            "route" => self.say("Provens väg", "Way of the tests"),
-            "paths" => self.say("Förbindelser", "Paths"),
-            "mains" => self.say("Ström bruten", "Mains cut"),
-            "clock" => self.say("Klocka", "Clock"),
-            "disk" => self.say("Disk", "Disk"),
-            other => other.to_owned(),
+        let name = |what: &str| {
+            let word = self.about(what);
+            let mut letters = word.chars();
+            letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
         };
         let of_gateway = self.lines().filter(|line| line["device"].is_null());
         let rows: Vec<Vec<String>> = of_gateway
-            .map(|line| vec![escaped(&name(text(&line["what"]))), self.mark(line), escaped(self.words(line))])
+            .map(|line| vec![escaped(&name(text(&line["what"]))), self.mark(line, None), escaped(self.words(line))])
             .collect();
         let columns =
             [self.say("Gateway", "Gateway"), self.say("Läge", "State"), self.say("Vad som fanns", "What was found")];
@@ -249,36 +268,106 @@ impl Page<'_> {
         self.table("gateway", &title, &columns, &rows);
     }
 
+    /// What a line is about, in a word or two.
+    fn about(&self, what: &str) -> String {
+        let (sv, en) = match what {
+            "route" => ("provens väg", "way of the tests"),
+            "paths" => ("förbindelser", "paths"),
+            "mains" => ("ström bruten", "mains cut"),
+            "clock" => ("klocka", "clock"),
+            "disk" => ("disk", "disk"),
+            "heard" => ("hörd", "heard"),
+            "signal" => ("signal", "signal"),
+            "battery" => ("batteri", "battery"),
+            "press" => ("provad ända fram", "tried all the way"),
+            "tried" => ("provad", "tried"),
+            "seen" => ("svar vid enheten", "answer at the device"),
+            other => (other, other),
+        };
+        self.say(sv, en)
+    }
+
+    /// A kind, as people call it.
+    fn kind(&self, kind: &str) -> String {
+        let sv = match kind {
+            "pendant" => "larmknapp",
+            "fixed-trigger" => "fast larmknapp",
+            "fall-detector" => "falldetektor",
+            "bed-sensor" => "sängsensor",
+            "chair-sensor" => "stolsensor",
+            "mat-sensor" => "mattsensor",
+            "door-sensor" => "dörrsensor",
+            "motion-sensor" => "rörelsesensor",
+            "smoke-detector" => "brandvarnare",
+            "gas-detector" => "gasvarnare",
+            "co-detector" => "kolmonoxidvarnare",
+            "heat-detector" => "värmevarnare",
+            "flood-sensor" => "vattensensor",
+            "enuresis-sensor" => "enuressensor",
+            "seizure-sensor" => "krampsensor",
+            "gps-alarm" => "gps-larm",
+            "dispenser" => "läkemedelsautomat",
+            "cabinet" => "skåp",
+            "lock" => "lås",
+            "thermometer" => "termometer",
+            "vital-monitor" => "mätare",
+            "feedback" => "lampa eller siren",
+            "bridge" => "brygga",
+            "gateway" => "gateway",
+            _ => "annan",
+        };
+        self.say(sv, &kind.replace('-', " "))
+    }
+
+    /// Lines given to the same person for the same reason stand together.
     fn handed_over(&mut self) {
-        let rows: Vec<Vec<String>> = self
-            .lines()
-            .filter(|line| line["handed_over"].is_object())
-            .map(|line| {
-                let given = &line["handed_over"];
-                let since = match text(&line["light"]) {
-                    "red" => String::new(),
-                    _ => format!("<small>{}</small>", self.say("klart sedan dess", "in order since")),
-                };
+        let mut groups: Vec<(String, &Value, Vec<String>)> = Vec::new();
+        for line in items(&self.protocol["lines"]).filter(|line| line["handed_over"].is_object()) {
+            let given = &line["handed_over"];
+            let of = text(&line["line"]).split('/').next().unwrap_or_default().to_owned();
+            let since = match text(&line["light"]) {
+                "red" => String::new(),
+                _ => self.say(" (klart sedan dess)", " (in order since)"),
+            };
+            let what = format!("{}{since}", self.about(text(&line["what"])));
+            let same = |group: &&mut (String, &Value, Vec<String>)| {
+                group.0 == of && ["reason", "to", "by"].iter().all(|key| group.1[key] == given[key])
+            };
+            match groups.iter_mut().find(same) {
+                Some((_, _, about)) => about.push(what),
+                None => groups.push((of, given, vec![what])),
+            }
+        }
+        if groups.is_empty() {
+            return;
+        }
+        let rows: Vec<Vec<String>> = groups
+            .iter()
+            .map(|(of, given, about)| {
                 vec![
-                    format!("{}{since}", escaped(text(&line["line"]))),
-                    escaped(self.words(line)),
+                    escaped(of),
+                    escaped(&about.join(", ")),
                     escaped(text(&given["reason"])),
                     escaped(text(&given["to"])),
-                    format!("{}<small>{}</small>", self.clock(&given["at"]), escaped(text(&given["by"]))),
+                    format!(
+                        "<span class=\"at\">{}</span><small>{}</small>",
+                        self.at(&given["at"]),
+                        escaped(text(&given["by"]))
+                    ),
                 ]
             })
             .collect();
-        if rows.is_empty() {
-            return;
-        }
         let columns = [
-            self.say("Vad", "What"),
-            self.say("Läge", "State"),
+            self.say("Enhet", "Device"),
+            self.say("Inte klart", "Not in order"),
             self.say("Skäl", "Reason"),
             self.say("Ansvarig", "To be seen to by"),
             self.say("När", "When"),
         ];
-        let title = self.say("Överlämnat: larm som står kvar tills någon avslutar dem", "Handed over: alarms that stay until a person closes them");
+        let title = self.say(
+            "Överlämnat: larm som står kvar tills någon avslutar dem",
+            "Handed over: alarms that stay until a person closes them",
+        );
         self.table("handed", &title, &columns, &rows);
     }
 

@@ -89,8 +89,7 @@ pub fn sign(protocol: &Value, cert: &Path, key: &Path) -> Result<Value, SignErro
         move |source| SignError::Key { path, source }
     };
     let private = PrivateKeyDer::from_pem_file(key).map_err(pem(key))?;
-    let certificate = std::fs::read_to_string(cert)
-        .map_err(|e| pem(cert)(rustls::pki_types::pem::Error::Io(e)))?;
+    let certificate = std::fs::read_to_string(cert).map_err(|e| pem(cert)(rustls::pki_types::pem::Error::Io(e)))?;
     let signing = rustls::crypto::ring::sign::any_ecdsa_type(&private).map_err(SignError::Sign)?;
     let signer = signing.choose_scheme(&[SignatureScheme::ECDSA_NISTP256_SHA256]);
     let signer = signer.ok_or_else(|| SignError::Curve(key.to_path_buf()))?;
@@ -124,8 +123,8 @@ pub fn verify(file: &Value, device_ca: &Path) -> Result<Verified, String> {
     let pem = word("certificate").unwrap_or_default();
     let certificate =
         CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| "its certificate cannot be read".to_owned())?;
-    let (_, x509) = x509_parser::parse_x509_certificate(&certificate)
-        .map_err(|_| "its certificate cannot be read".to_owned())?;
+    let (_, x509) =
+        x509_parser::parse_x509_certificate(&certificate).map_err(|_| "its certificate cannot be read".to_owned())?;
     let key = &x509.public_key().subject_public_key.data;
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.as_ref())
         .verify(&canonical(protocol), &value)

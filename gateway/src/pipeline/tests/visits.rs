@@ -14,7 +14,8 @@ fn visit_home() -> Home {
     let facts = |dty, speaks| DeviceFacts { dty, fixed: false, speaks, home: false };
     let want = |id: &str, kind: &str| (device(id), kinds::of(kind, None, Thresholds::default()));
     Home {
-        devices: [(device("p1"), facts(3, false)), (device("p2"), facts(3, false)), (device("bed"), facts(12, false))].into(),
+        devices: [(device("p1"), facts(3, false)), (device("p2"), facts(3, false)), (device("bed"), facts(12, false))]
+            .into(),
         english: true,
         life_paths: [("arc".to_owned(), vec!["sips:arc".to_owned()])].into(),
         visit: Plan {
@@ -112,7 +113,11 @@ fn the_armed_press_is_a_test_and_the_next_is_real_at_once() {
     assert_eq!((test.rule.as_str(), test.cause.as_str()), ("visit", "visit-test"));
     bench.clock.advance(1_000);
     bench.press("p1", 2);
-    assert_eq!(bench.lanes_of("p1"), [Lane::Test, Lane::Life], "the second press is a call for help, and joins no test");
+    assert_eq!(
+        bench.lanes_of("p1"),
+        [Lane::Test, Lane::Life],
+        "the second press is a call for help, and joins no test"
+    );
     let (disk, memory) = bench.disk_and_memory();
     assert_eq!(disk, memory);
     bench.kill_and_start();
@@ -152,7 +157,11 @@ fn what_is_not_the_devices_own_trigger_stays_what_it_is() {
     bench.event("p1", 1, r#"{"fall":{}}"#);
     bench.event("p1", 2, r#"{"battery":{"low":true}}"#);
     bench.press("p1", 3);
-    assert_eq!(bench.lanes_of("p1"), [Lane::Life, Lane::Technical, Lane::Life], "somebody has fallen: no press is a test now");
+    assert_eq!(
+        bench.lanes_of("p1"),
+        [Lane::Life, Lane::Technical, Lane::Life],
+        "somebody has fallen: no press is a test now"
+    );
     // A sensor that raises nothing by itself is tried all the same.
     bench.arm("bed");
     bench.event("bed", 1, r#"{"bed":{"occupied":true}}"#);
@@ -167,7 +176,8 @@ fn a_press_that_was_made_before_is_real_whenever_it_comes() {
     bench.clock.advance(60_000);
     let before = crate::clock::Clock::now(bench.clock.as_ref()).wall_ms - 10_000;
     bench.arm("p1");
-    let stamped = |seq: u64, at: i64| format!(r#"{{"v":1,"restart":1,"seq":{seq},"at":{at},"event":{{"button":{{}}}}}}"#);
+    let stamped =
+        |seq: u64, at: i64| format!(r#"{{"v":1,"restart":1,"seq":{seq},"at":{at},"event":{{"button":{{}}}}}}"#);
     bench.publish("p1", &stamped(1, before));
     assert_eq!(bench.lanes_of("p1"), [Lane::Life]);
 
@@ -250,7 +260,10 @@ fn a_visit_finishes_when_every_line_is_green_or_somebodys_and_never_before() {
     let protocol = bench.wish(Wish::Protocol).expect("kept");
     assert_eq!((protocol["finished_by"].as_str(), protocol["gateway"].as_str()), (Some("Ture"), Some("gw-1")));
     let p1 = protocol["devices"].as_array().and_then(|all| all.iter().find(|row| row["device"] == "p1")).expect("p1");
-    assert_eq!((p1["signal"]["worst_dbm"].as_i64(), p1["press"]["receiver"].as_str()), (Some(-60), Some("larmcentral")));
+    assert_eq!(
+        (p1["signal"]["worst_dbm"].as_i64(), p1["press"]["receiver"].as_str()),
+        (Some(-60), Some("larmcentral"))
+    );
     let status = bench.wish(Wish::Status).expect("a status");
     assert!(status["open"].is_null() && status["lines"].as_array().is_some_and(Vec::is_empty), "{status}");
     let (disk, memory) = bench.disk_and_memory();
@@ -262,13 +275,19 @@ fn the_worst_of_what_a_device_measures_counts_and_one_probe_is_not_enough() {
     let mut bench = Bench::visited();
     bench.event("p1", 1, r#"{"signal":{"rssi_dbm":-99}}"#);
     bench.begin_visit();
-    assert_eq!(bench.line("p1/signal"), ("red".into(), "Not measured. Measure at its place: vaka visit measured DEVICE --signal-dbm.".into()));
+    assert_eq!(
+        bench.line("p1/signal"),
+        ("red".into(), "Not measured. Measure at its place: vaka visit measured DEVICE --signal-dbm.".into())
+    );
     for (seq, dbm) in [(2, -60), (3, -70)] {
         bench.event("p1", seq, &format!(r#"{{"signal":{{"rssi_dbm":{dbm}}}}}"#));
     }
     assert!(bench.line("p1/signal").1.contains("2 of 3"));
     bench.event("p1", 4, r#"{"signal":{"rssi_dbm":-65}}"#);
-    assert_eq!(bench.line("p1/signal"), ("green".into(), "-70 dBm at worst (the device's own probes), -75 at least.".into()));
+    assert_eq!(
+        bench.line("p1/signal"),
+        ("green".into(), "-70 dBm at worst (the device's own probes), -75 at least.".into())
+    );
     bench.event("p1", 5, r#"{"signal":{"rssi_dbm":-80}}"#);
     assert_eq!(bench.line("p1/signal").0, "red");
     bench.event("p1", 6, r#"{"battery":{"percent":30}}"#);

@@ -2,9 +2,7 @@
 
 use vaka_protocol::{DeviceId, Event};
 
-use crate::limits::{
-    VISIT_BATTERY_PERCENT, VISIT_SIGNAL_MOBILE_DBM, VISIT_SIGNAL_MOUNTED_DBM, VISIT_SIGNAL_WORN_DBM,
-};
+use crate::limits::{VISIT_BATTERY_PERCENT, VISIT_SIGNAL_MOBILE_DBM, VISIT_SIGNAL_MOUNTED_DBM, VISIT_SIGNAL_WORN_DBM};
 
 /// What a visit asks of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]

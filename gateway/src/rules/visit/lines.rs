@@ -197,11 +197,7 @@ fn mains(visit: &Visit, view: View<'_>) -> Found {
             format!("Inte provat. Bryt strömmen en stund: {device} ska säga till, och igen när den är tillbaka."),
             format!("Not tried. Cut mains for a moment: {device} has to say so, and again when it is back."),
         ),
-        None => found(
-            Light::Yellow,
-            "Inget här säger till om strömmen bryts.",
-            "Nothing here tells of mains power.",
-        ),
+        None => found(Light::Yellow, "Inget här säger till om strömmen bryts.", "Nothing here tells of mains power."),
     }
 }
 
@@ -229,9 +225,11 @@ fn disk(view: View<'_>) -> Found {
             format!("Disken är full{free}. Frigör plats."),
             format!("The disk is short{free}: free space on it."),
         ),
-        false => {
-            found(Light::Green, format!("Det finns plats på disken{free}."), format!("There is room on the disk{free}."))
-        }
+        false => found(
+            Light::Green,
+            format!("Det finns plats på disken{free}."),
+            format!("There is room on the disk{free}."),
+        ),
     }
 }
 
@@ -314,11 +312,9 @@ fn battery(trial: &Trial, known: Option<&facts::Device>, least: u8) -> Found {
             format!("{percent} %, minst {least} %. Byt batteriet eller ladda det."),
             format!("{percent} %, {least} % at least. Change or charge it."),
         ),
-        Some(percent) => found(
-            Light::Green,
-            format!("{percent} %, minst {least} %."),
-            format!("{percent} %, {least} % at least."),
-        ),
+        Some(percent) => {
+            found(Light::Green, format!("{percent} %, minst {least} %."), format!("{percent} %, {least} % at least."))
+        }
         // A device that only ever says "not low".
         None if said.is_some() => found(Light::Green, "Enheten säger att det är bra.", "It says that it is good."),
         None => found(
@@ -360,7 +356,9 @@ fn pressed(device: &DeviceId, want: &Want, trial: &Trial) -> Found {
 
 fn tried(device: &DeviceId, trial: &Trial) -> Found {
     match (trial.told, trial.did) {
-        (_, Some(_)) => found(Light::Green, "Enheten lyste och lät när den blev tillsagd.", "It lit and sounded when told."),
+        (_, Some(_)) => {
+            found(Light::Green, "Enheten lyste och lät när den blev tillsagd.", "It lit and sounded when told.")
+        }
         (Some(_), None) => found(
             Light::Red,
             "Tillsagd, men har inte svarat än. Är den inkopplad?",

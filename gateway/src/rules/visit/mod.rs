@@ -276,13 +276,8 @@ impl Visits {
         };
         visit.armed = visit.armed.take().filter(|armed| armed.device != raise.device);
         let what = raise.basis.as_deref().and_then(|basis| basis.seen.first()).map(|seen| seen.what.clone());
-        let test = Test {
-            alarm: raise.alarm.clone(),
-            what: what.unwrap_or_default(),
-            at,
-            accepted: None,
-            claimed: None,
-        };
+        let test =
+            Test { alarm: raise.alarm.clone(), what: what.unwrap_or_default(), at, accepted: None, claimed: None };
         let trial = visit.trial(&raise.device);
         (trial.test, trial.seen) = (Some(test), None);
     }
@@ -309,8 +304,7 @@ impl Visits {
             let is_known = self.proven.contains_key(&raise.device);
             if is_known || self.proven.len() < FACTS_DEVICES_MAX {
                 let enrolment = self.enrolments.get(&raise.device).copied().unwrap_or_default();
-                let proven =
-                    Proven { at: at.wall_ms, receiver: rung.receiver.clone(), lane: raise.lane, enrolment };
+                let proven = Proven { at: at.wall_ms, receiver: rung.receiver.clone(), lane: raise.lane, enrolment };
                 self.proven.insert(raise.device.clone(), proven);
             }
         }

@@ -32,9 +32,8 @@ pub fn agreed(
     let want = plan.devices.get(happening.device)?;
     let place = happening.events.iter().position(|event| want.is_trigger(event))?;
     let age_ms = recorded.mono_ms.saturating_sub(armed.at.mono_ms);
-    let in_time = recorded.boot == armed.at.boot
-        && armed.at.record < recorded.record
-        && (0..VISIT_ARMED_MS).contains(&age_ms);
+    let in_time =
+        recorded.boot == armed.at.boot && armed.at.record < recorded.record && (0..VISIT_ARMED_MS).contains(&age_ms);
     if !in_time || happening.conflict || happening.of.is_some() || has_own_alarm(alarms, happening) {
         return None;
     }
