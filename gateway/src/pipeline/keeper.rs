@@ -244,7 +244,7 @@ impl Keeper {
     }
 
     /// Now, as the care rules are told.
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         let at = self.clock.now();
         let sure = at.confidence != Confidence::Floor;
         Moment { wall_ms: at.wall_ms, mono_ms: at.mono_ms, boot: self.restored.boot(), sure }

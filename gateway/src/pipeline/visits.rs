@@ -15,7 +15,7 @@ use crate::journal::record::{
     Act, ActWhat, Basis, Decision, Decisions, Fault, Raise, Record, SendCommand, Visit, VisitStep,
 };
 use crate::limits::{ASSIGNED_RESTART, VISIT_ARMED_MS, VISIT_TEXT_CHARS_MAX};
-use crate::rules::care::moment::{At, Moment};
+use crate::rules::care::moment::At;
 use crate::rules::visit::lines::{GATEWAY, Light, Line, View, lines};
 use crate::rules::visit::{NAME, OPEN_FAULT, VERSION, press};
 use crate::rules::{self, Happening, alarm_id, gateway_part};
@@ -64,12 +64,6 @@ pub enum Wish {
 pub type VisitReply = oneshot::Sender<Result<Value, String>>;
 
 impl Keeper {
-    fn moment(&self) -> Moment {
-        let at = self.clock.now();
-        let sure = at.confidence != Confidence::Floor;
-        Moment { wall_ms: at.wall_ms, mono_ms: at.mono_ms, boot: self.restored.boot(), sure }
-    }
-
     pub(super) fn take_wish(&mut self, wish: Wish, reply: VisitReply) {
         match self.do_wish(wish) {
             Ok(()) => self.visit_answers.push(reply),

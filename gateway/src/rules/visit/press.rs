@@ -12,7 +12,7 @@ use crate::limits::{VISIT_ARMED_MS, VISIT_CLOCK_MS};
 use crate::rules::alarms::Alarms;
 use crate::rules::care::facts::Facts;
 use crate::rules::care::moment::At;
-use crate::rules::trigger::time_of;
+use crate::rules::trigger::time_by;
 use crate::rules::{DeviceFacts, Happening, alarm_id, words};
 
 /// SCAIP status code of a test.
@@ -37,7 +37,7 @@ pub fn agreed(
     if !in_time || happening.conflict || happening.of.is_some() || has_own_alarm(alarms, happening) {
         return None;
     }
-    let time = time_of(happening.at, recorded.wall_ms);
+    let time = time_by(happening.at, recorded.wall_ms, happening.behind_ms);
     let came_before = match happening.at.is_some() && !time.suspect {
         true => time.delayed || time.happened_at < armed.at.wall_ms.saturating_sub(VISIT_CLOCK_MS),
         // No time of its own: only a connection that stood all the while shows that nothing had waited.
