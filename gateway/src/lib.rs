@@ -19,3 +19,4 @@ pub mod rehearse;
 pub mod report;
 pub mod rules;
 pub mod uplink;
+pub mod visit;

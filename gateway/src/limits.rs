@@ -630,3 +630,30 @@ pub const CLOCK_AHEAD_MS_MAX: i64 = 400 * 24 * 60 * 60 * 1_000;
 
 /// How long the kernel's word on whether the clock is synchronised is believed before it is asked again, in milliseconds.
 pub const CLOCK_ASKED_MS: u64 = 10_000;
+/// How long a technician's armed test lasts, in milliseconds of the running clock. Longer: the resident's own press may come in between
+/// and be told as a test. Shorter: a technician in another room does not reach the device. Source: the visit's design, five minutes.
+pub const VISIT_ARMED_MS: i64 = 5 * 60_000;
+
+/// A press whose device says that it came before the test was armed is real; its clock may be wrong by so much, in milliseconds.
+/// Larger: a press just before it would be a test. Source: our choice; devices are told the time hourly and drift 0.4 s in between.
+pub const VISIT_CLOCK_MS: i64 = 2_000;
+
+/// A technician's visit that has not been finished for so long is told, in milliseconds. Source: our choice, a day.
+pub const VISIT_OPEN_MS: i64 = 24 * 3_600_000;
+
+/// Fewest probes of its signal that a device itself sends in a visit before the worst of them counts: one may be luck. A technician's
+/// own measurement is the worst of what they saw, and counts alone. Source: our choice.
+pub const VISIT_PROBES_MIN: u32 = 3;
+
+/// Longest reason, name or other word of a technician's in a visit, in characters. Beyond: refused, with this number.
+pub const VISIT_TEXT_CHARS_MAX: usize = 300;
+
+/// Weakest signal at which a device may be left, in dBm: worn ones move, and a body takes 10 dB; mounted ones stay; what has a mobile
+/// network hears it lower. Source: our choice; 2.4 GHz radios lose packets from about -90 dBm on. `[visit] signal_min_dbm` overrides.
+pub const VISIT_SIGNAL_WORN_DBM: i16 = -75;
+pub const VISIT_SIGNAL_MOUNTED_DBM: i16 = -82;
+pub const VISIT_SIGNAL_MOBILE_DBM: i16 = -98;
+
+/// Lowest charge at which a device may be left, in percent: it has to last until somebody comes again. Source: our choice.
+/// `[visit] battery_min_percent` overrides.
+pub const VISIT_BATTERY_PERCENT: u8 = 40;

@@ -37,7 +37,8 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Journal(command) => cli::journal::run(command, &config),
         Command::Rehearse(args) => cli::rehearse::run(args, &config),
         Command::Report(args) => cli::report::run(args, &config),
-        Command::Check(args) => cli::check::run(&config, args.json),
+        Command::Visit(command) => cli::visit::run(command, &config),
+        Command::Check(args) => cli::check::run(&config, &args),
         Command::Demo(args) => vaka::demo::run(args),
     }
 }

@@ -212,6 +212,12 @@ pub enum Event {
         #[serde(default)]
         low: bool,
     },
+    /// How well the device hears the gateway, or its radio's access point, at the place where it hangs.
+    Signal {
+        /// Received strength, dBm: the nearer to 0 the stronger.
+        #[serde(deserialize_with = "fields::dbm")]
+        rssi_dbm: i16,
+    },
     /// Mains power.
     Mains {
         /// It is there.
@@ -436,6 +442,7 @@ impl Event {
             Event::Privacy { .. } => "privacy",
             Event::Decline { .. } => "decline",
             Event::Battery { .. } => "battery",
+            Event::Signal { .. } => "signal",
             Event::Mains { .. } => "mains",
             Event::Tamper {} => "tamper",
             Event::Lost { .. } => "lost",

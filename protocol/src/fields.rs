@@ -62,6 +62,12 @@ pub(crate) fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     }
 }
 
+/// Beyond these no radio measures anything: thermal noise below, a transmitter at the antenna above.
+pub(crate) fn dbm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i16, D::Error> {
+    let dbm = i16::deserialize(deserializer)?;
+    within(i32::from(dbm), -150, 20, "dBm").map(|_| dbm)
+}
+
 fn within<E: Error>(value: i32, least: i32, most: i32, unit: &str) -> Result<i32, E> {
     struct Range<'a>(i32, i32, &'a str);
 

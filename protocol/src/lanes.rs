@@ -51,6 +51,7 @@ impl Event {
             | Event::Staff { .. }
             | Event::Privacy { .. }
             | Event::Decline { .. }
+            | Event::Signal { .. }
             | Event::Alive {}
             | Event::Done { .. } => Lane::Telemetry,
             Event::Test {} => Lane::Test,

@@ -63,6 +63,7 @@ impl Event {
             | Event::Staff { .. }
             | Event::Privacy { .. }
             | Event::Decline { .. }
+            | Event::Signal { .. }
             | Event::Started { .. }
             | Event::Alive {}
             | Event::Done { .. }

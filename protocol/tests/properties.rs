@@ -68,6 +68,7 @@ fn plain_event() -> impl Strategy<Value = Event> {
         label().prop_map(|slot| Event::Decline { slot }),
         (option::of(0..=100u8), any::<bool>()).prop_map(|(percent, low)| Event::Battery { percent, low }),
         Just(Event::Tamper {}),
+        (-150..=20i16).prop_map(|rssi_dbm| Event::Signal { rssi_dbm }),
         any::<u32>().prop_map(|count| Event::Lost { count }),
         (label(), any::<bool>()).prop_map(|(part, active)| Event::Fault { part, active }),
         (prop::sample::select(StartCause::ALL), label()).prop_map(|(cause, version)| Event::Started { cause, version }),

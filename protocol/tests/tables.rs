@@ -57,6 +57,7 @@ fn lanes_and_codes_are_those_of_the_table() {
         (started(StartCause::Watchdog), Technical, Some((pendant, 67))),
         (started(StartCause::Panic), Technical, Some((pendant, 67))),
         (started(StartCause::RolledBack), Technical, Some((pendant, 67))),
+        (Event::Signal { rssi_dbm: -71 }, Telemetry, None),
         (Event::Alive {}, Telemetry, None),
         (Event::Done { id: 1, outcome: Outcome::Done }, Telemetry, None),
         (Event::Test {}, Test, Some((pendant, 102))),

@@ -8,16 +8,17 @@ use serde::Serialize;
 use serde_json::Value;
 use vaka_protocol::Lane;
 
-use super::{Exit, Failure, colour, print_json, print_line};
+use super::check_devices::{self, DeviceRow};
+use super::{CheckArgs, Exit, Failure, check_plain as plain, colour, print_json, print_line};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Language};
 use crate::journal::reader;
 use crate::pipeline::control::{self, Request};
 use crate::provision;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Light {
+pub enum Light {
     Green,
     Yellow,
     Red,
@@ -31,23 +32,80 @@ struct Line {
     found: String,
 }
 
-pub fn run(config: &Path, json: bool) -> Result<Exit, Failure> {
+pub fn run(config: &Path, args: &CheckArgs) -> Result<Exit, Failure> {
     let lines = examine(config);
-    let worst = lines.iter().map(|line| line.light).max().unwrap_or(Light::Green);
-    if json {
-        print_json(&serde_json::json!({"light": worst, "parts": lines}))?;
+    let loaded = Config::load(config).ok().map(|(config, _)| config);
+    let devices = loaded.as_ref().map(devices).unwrap_or_default();
+    let lights = lines.iter().map(|line| line.light).chain(devices.iter().map(|row| row.light));
+    let worst = lights.max().unwrap_or(Light::Green);
+    // Where nothing can be read the home is Swedish.
+    let spoken = loaded.as_ref().map_or(Language::Sv, |config| config.gateway.language);
+    let language = args.lang.unwrap_or(spoken);
+    if args.json {
+        let plain = |line: &Line, language| plain::part(line.part, line.light, language);
+        let parts: Vec<Value> = lines
+            .iter()
+            .map(|line| {
+                let (sv, en) = (plain(line, Language::Sv), plain(line, Language::En));
+                serde_json::json!({"part": line.part, "light": line.light, "found": line.found, "plain_sv": sv, "plain_en": en})
+            })
+            .collect();
+        print_json(&serde_json::json!({"light": worst, "parts": parts, "devices": devices}))?;
+    } else if args.plain {
+        print_plain(&lines, &devices, worst, language)?;
     } else {
         for line in &lines {
-            let (word, sgr) = match line.light {
-                Light::Green => ("green ", "32"),
-                Light::Yellow => ("YELLOW", "33;1"),
-                Light::Red => ("RED   ", "31;1"),
-            };
-            let (on, off) = colour(&std::io::stdout(), sgr);
-            print_line(&format!("{on}{word}{off}  {:<13} {}", line.part, line.found))?;
+            print_exact(line.light, line.part, &line.found)?;
+        }
+        for row in &devices {
+            print_exact(row.light, row.device.as_str(), &format!("{}: {}", row.kind, row.found))?;
         }
     }
     Ok(if worst == Light::Red { Exit::FoundWrong } else { Exit::Ok })
+}
+
+fn print_exact(light: Light, part: &str, found: &str) -> Result<(), Failure> {
+    let (word, sgr) = match light {
+        Light::Green => ("green ", "32"),
+        Light::Yellow => ("YELLOW", "33;1"),
+        Light::Red => ("RED   ", "31;1"),
+    };
+    let (on, off) = colour(&std::io::stdout(), sgr);
+    print_line(&format!("{on}{word}{off}  {part:<13} {found}"))
+}
+
+/// For staff: whether anything is to be done first, then the worst first.
+fn print_plain(lines: &[Line], devices: &[DeviceRow], worst: Light, language: Language) -> Result<(), Failure> {
+    let (on, off) = colour(&std::io::stdout(), "1");
+    print_line(&format!("{on}{}{off}", plain::summary(worst, language)))?;
+    let of_parts =
+        lines.iter().map(|l| (l.light, plain::name(l.part, language), plain::part(l.part, l.light, language)));
+    let of_devices = devices.iter().map(|row| {
+        let words = if language == Language::Sv { &row.plain_sv } else { &row.plain_en };
+        (row.light, row.device.to_string(), words.clone())
+    });
+    let mut rows: Vec<(Light, String, String)> = of_parts.chain(of_devices).collect();
+    rows.sort_by_key(|(light, ..)| std::cmp::Reverse(*light));
+    for (light, name, words) in rows {
+        let (mark, sgr) = match light {
+            Light::Green => ("ok", "32"),
+            Light::Yellow => ("! ", "33;1"),
+            Light::Red => ("!!", "31;1"),
+        };
+        let (on, off) = colour(&std::io::stdout(), sgr);
+        print_line(&format!("{on}{mark}{off}  {name}: {words}"))?;
+    }
+    Ok(())
+}
+
+/// From the running gateway, else from its journal.
+fn devices(config: &Config) -> Vec<DeviceRow> {
+    let asked = control::request(&config.journal.dir, &Request::Devices).and_then(Result::ok);
+    let known = asked.or_else(|| {
+        let state = crate::pipeline::restore::read_only(&config.journal.dir).ok()?;
+        Some(crate::pipeline::view::devices(&state))
+    });
+    check_devices::rows(config, known.as_ref(), SystemClock::new().now().wall_ms)
 }
 
 fn examine(path: &Path) -> Vec<Line> {

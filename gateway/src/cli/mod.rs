@@ -6,6 +6,8 @@ pub mod alarm;
 pub mod check;
 pub mod check_config;
 mod clock;
+mod check_devices;
+mod check_plain;
 pub mod device;
 pub mod dose;
 pub mod init;
@@ -14,6 +16,7 @@ pub mod rehearse;
 pub mod report;
 pub mod resident;
 pub mod run;
+pub mod visit;
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -81,8 +84,16 @@ pub enum Command {
         after_help = "The page is one HTML file with its pictures in it: no script, nothing from elsewhere; ids, no names.\nExample:\n  vaka report --from 2026-11-01 --to 2026-11-30 --out november.html"
     )]
     Report(report::ReportArgs),
-    /// The doctor: is every part fit for its work?
-    #[command(after_help = "Exit 1 if something is wrong.\nExample:\n  vaka check --json")]
+    /// A technician's visit: every device tried through to a receiver before anybody goes
+    #[command(
+        subcommand,
+        after_help = "Example of a visit:\n  vaka visit start --by ture\n  vaka visit arm p1                    then press p1\n  vaka visit seen p1                   its light or sound\n  vaka visit measured p1 --signal-dbm -71\n  vaka visit status\n  vaka visit finish --out protocols"
+    )]
+    Visit(visit::VisitCommand),
+    /// The doctor: is every part, and every device, fit for its work?
+    #[command(
+        after_help = "Exit 1 if something is wrong. Works on a gateway that does not start.\nExamples:\n  vaka check\n  vaka check --plain --lang en        for staff\n  vaka check --json"
+    )]
     Check(CheckArgs),
     /// Read a vaka.toml and say what is wrong with it
     #[command(
@@ -228,6 +239,20 @@ pub enum JournalCommand {
 pub struct CheckArgs {
     #[arg(long)]
     pub json: bool,
+    /// Plain words for staff, the worst first
+    #[arg(long, conflicts_with = "json")]
+    pub plain: bool,
+    /// sv or en, of the plain words [default: the gateway's language]
+    #[arg(long, value_name = "LANG", value_parser = language)]
+    pub lang: Option<crate::config::Language>,
+}
+
+fn language(word: &str) -> Result<crate::config::Language, String> {
+    match word {
+        "sv" => Ok(crate::config::Language::Sv),
+        "en" => Ok(crate::config::Language::En),
+        _ => Err(format!("`{word}` is not spoken here; write sv or en")),
+    }
 }
 
 /// `30s`, `2m`, `1h 5m`.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::civil::Date;
 
-use super::{Exit, Failure, print_json, print_line};
+use super::{Exit, Failure, language, print_json, print_line};
 use crate::config::{Config, Language};
 use crate::journal::ReadError;
 use crate::report::{self, DAYS_MAX, Days};
@@ -27,14 +27,6 @@ pub struct ReportArgs {
     /// The figures alone, as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-fn language(word: &str) -> Result<Language, String> {
-    match word {
-        "sv" => Ok(Language::Sv),
-        "en" => Ok(Language::En),
-        _ => Err(format!("`{word}` is not spoken here; write sv or en")),
-    }
 }
 
 pub fn run(args: ReportArgs, config: &Path) -> Result<Exit, Failure> {

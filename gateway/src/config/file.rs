@@ -40,8 +40,17 @@ pub(super) struct File {
     pub threshold: Vec<Spanned<care::vital::Table>>,
     pub silence: Option<Spanned<care::silence::Table>>,
     pub power: Option<Spanned<care::power::Table>>,
+    pub visit: Option<Visit>,
     pub board: Option<Listen>,
     pub metrics: Option<Listen>,
+}
+
+/// What a technician must find before they go.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Visit {
+    pub signal_min_dbm: Option<Number>,
+    pub battery_min_percent: Option<Number>,
 }
 
 #[derive(Debug, Deserialize)]

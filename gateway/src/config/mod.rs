@@ -24,6 +24,7 @@ use vaka_protocol::{DeviceId, Lane};
 
 pub use crate::dispatch::{ReceiverConfig, ReceiverKind, Route};
 use crate::rules::care::agreed::Agreed;
+pub use crate::rules::visit::kinds::Thresholds;
 pub use kind::{DeviceKind, UnknownKind};
 
 /// Disk the journal may use when nothing is configured, in MiB. Source: DESIGN §5.
@@ -157,6 +158,8 @@ pub struct Config {
     pub residents: BTreeMap<String, Resident>,
     /// What the care rules go by.
     pub agreed: Arc<Agreed>,
+    /// What a technician must find before they go; absent values are the kinds' own.
+    pub visit: Thresholds,
     /// Absent: no board listens.
     pub board: Option<SocketAddr>,
     /// Absent: no metrics listen.

@@ -36,7 +36,7 @@ fn errors_name_line_key_and_fix() {
         (format!("{HEAD}[[devise]]\nid = \"p1\""), "v.toml:6: unknown table `devise`; did you mean `device`?".into()),
         (format!("{HEAD}[[camera]]\nid = \"c1\""), "v.toml:6: `camera` is not yet supported by this version of vaka; remove it".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\nhost = \"x\""), "v.toml:8: `host` in [board] is not yet supported by this version of vaka; remove it".into()),
-        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, journal, receiver, route, device, resident, night, presence, fence, dose, reminder, threshold, silence, power, board, metrics".into()),
+        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, journal, receiver, route, device, resident, night, presence, fence, dose, reminder, threshold, silence, power, visit, board, metrics".into()),
         // Missing and mistyped.
         ("".into(), "v.toml:1: the table [gateway] is missing".into()),
         (device("id = \"p1\""), "v.toml:6: the key `kind` is missing in [[device]]".into()),

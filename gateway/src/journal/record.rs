@@ -27,6 +27,7 @@ pub enum Kind {
     Told = 20,
     Carried = 21,
     Release = 30,
+    Visit = 40,
 }
 
 /// One record's body.
@@ -48,6 +49,7 @@ pub enum Record {
     Told(Told),
     Carried(Carried),
     Release(Release),
+    Visit(Visit),
 }
 
 /// The process started: everything after has this boot's monotonic time.
@@ -522,6 +524,53 @@ pub struct Release {
     pub note: String,
 }
 
+/// A step of a technician's visit, as a person took it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Visit {
+    /// Who: a staff id or the operating-system user of the command line.
+    pub by: String,
+    pub step: VisitStep,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VisitStep {
+    Start {},
+    /// The next trigger of this one device is a test, for a while.
+    Arm {
+        device: DeviceId,
+    },
+    /// What was measured by hand at the device's place.
+    Measured {
+        device: DeviceId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal_dbm: Option<i16>,
+        /// It has no radio.
+        #[serde(default, skip_serializing_if = "is_false")]
+        wired: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        battery_percent: Option<u8>,
+        /// It has no battery.
+        #[serde(default, skip_serializing_if = "is_false")]
+        no_battery: bool,
+    },
+    /// Light or sound was seen or heard at the device.
+    Seen {
+        device: DeviceId,
+    },
+    /// A line that is not in order is somebody's to put right.
+    HandOver {
+        line: String,
+        reason: String,
+        to: String,
+        alarm: AlarmId,
+    },
+    /// With what it ends: the protocol, JSON.
+    Finish {
+        protocol: String,
+    },
+}
+
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
@@ -553,6 +602,7 @@ impl Record {
             Record::Told(_) => Kind::Told,
             Record::Carried(_) => Kind::Carried,
             Record::Release(_) => Kind::Release,
+            Record::Visit(_) => Kind::Visit,
         }
     }
 
@@ -580,6 +630,7 @@ impl Record {
             Record::Told(body) => put(body, out),
             Record::Carried(body) => put(body, out),
             Record::Release(body) => put(body, out),
+            Record::Visit(body) => put(body, out),
         }
     }
 
@@ -605,6 +656,7 @@ impl Record {
             20 => Record::Told(get(kind, body)?),
             21 => Record::Carried(get(kind, body)?),
             30 => Record::Release(get(kind, body)?),
+            40 => Record::Visit(get(kind, body)?),
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
         })
     }

@@ -16,6 +16,7 @@ use vaka_protocol::AlarmId;
 
 use super::keeper::{Ask, Input};
 use super::view;
+use super::visits::Wish;
 use crate::dispatch::Dispatcher;
 use crate::ingest::inbox::Inbox;
 use crate::ingest::session::Hall;
@@ -42,6 +43,11 @@ pub enum Request {
         outcome: Option<CloseOutcome>,
     },
     Stat,
+    Visit {
+        wish: Wish,
+    },
+    /// What is known of each device.
+    Devices,
     Doses,
     Release {
         resident: String,
@@ -131,6 +137,16 @@ async fn ask(request: Request, inbox: &Inbox<Input>, hall: &Hall, dispatcher: &D
             let (reply, answer) = oneshot::channel();
             put(Ask::Act { act: Act { outcome, ..Act::new(alarm, act, by, note) }, reply });
             serde_json::to_value(answer.await.map_err(gone)??).map_err(|e| e.to_string())
+        }
+        Request::Visit { wish } => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Visit { wish, reply });
+            answer.await.map_err(gone)?
+        }
+        Request::Devices => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Devices { reply });
+            answer.await.map_err(gone)
         }
         Request::Doses => {
             let (reply, answer) = oneshot::channel();

@@ -22,6 +22,7 @@ use crate::rules::care::moment::At;
 use crate::rules::care::{Care, Sight};
 use crate::rules::homes::EarlyCloses;
 use crate::rules::trigger::time_by;
+use crate::rules::visit::Visits;
 use crate::rules::{Happening, Paths, gateway_part};
 
 /// What is known of a device from its own records.
@@ -75,6 +76,9 @@ pub struct State {
     /// Telemetry that receivers are still to get.
     #[serde(default)]
     pub streams: Streams,
+    /// Technicians' visits, and which devices have rung through.
+    #[serde(default)]
+    pub visits: Visits,
 }
 
 /// A change together with the command it means for a device, if any.
@@ -109,12 +113,18 @@ impl State {
                     self.care.apply(decision, recorded(header), Commands::id(header.seq, changes.len()));
                     match decision {
                         Decision::Note(_) => {}
-                        Decision::Send(send) => changes.push(Change::Command {
-                            device: send.device.clone(),
-                            expires_at: send.expires_at,
-                            command: Box::new(send.command.clone()),
-                        }),
-                        Decision::Raise(raise) => self.alarms.apply_raise(raise, at, &mut changes),
+                        Decision::Send(send) => {
+                            self.visits.sent(send, Commands::id(header.seq, changes.len()), recorded(header));
+                            changes.push(Change::Command {
+                                device: send.device.clone(),
+                                expires_at: send.expires_at,
+                                command: Box::new(send.command.clone()),
+                            });
+                        }
+                        Decision::Raise(raise) => {
+                            self.visits.raised(raise, recorded(header));
+                            self.alarms.apply_raise(raise, at, &mut changes);
+                        }
                         Decision::Join(join) => self.alarms.apply_join(join, at, &mut changes),
                         Decision::Tell(tell) => self.alarms.apply_tell(tell, &mut changes),
                         Decision::Say(say) => changes.push(Change::Feedback {
@@ -126,7 +136,10 @@ impl State {
                 }
             }
             Record::Nobody(nobody) => self.alarms.apply_nobody(&nobody.alarm),
-            Record::Rung(rung) => self.alarms.apply_rung(rung, at, &mut changes),
+            Record::Rung(rung) => {
+                self.visits.climbed(rung, &self.alarms, recorded(header));
+                self.alarms.apply_rung(rung, at, &mut changes);
+            }
             Record::Act(act) => {
                 if self.passing.apply_act(header, act, &self.alarms) {
                     outcomes.push(Outcome::Pass(header.seq));
@@ -134,6 +147,7 @@ impl State {
                 if let Some(alarm) = self.alarms.get(&act.alarm) {
                     self.early.acted(alarm);
                 }
+                self.visits.acted(act, &self.alarms, recorded(header));
                 self.alarms.apply_act(act, at, &mut changes);
             }
             Record::Told(told) => self.passing.apply_told(told),
@@ -151,9 +165,14 @@ impl State {
                 }
             }
             Record::Path(path) => self.reach.apply(path, header.seq, at),
-            Record::Boot(_) => self.care.started(recorded(header)),
+            Record::Boot(_) => {
+                self.care.started(recorded(header));
+                self.visits.started();
+            }
+            Record::Visit(visit) => self.visits.apply(visit, recorded(header)),
+            Record::Fault(fault) => self.visits.told(fault),
             Record::Release(release) => self.care.dose.release(release, recorded(header)),
-            Record::Event(_) | Record::Fault(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
+            Record::Event(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
         }
         self.tell_devices(header, changes, outcomes);
     }
@@ -202,6 +221,7 @@ impl State {
             if parsed.of.is_some() {
                 continue;
             }
+            self.visits.see(&event.device, event.enrolment, event_read, recorded);
             let time = time_by(parsed.at, header.wall_ms, behind_ms);
             self.care.see(&Sight {
                 device: &event.device,

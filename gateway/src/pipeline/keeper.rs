@@ -20,6 +20,7 @@ use super::restore::{self, Restored};
 use super::shortage::{Room, Shortage, Why};
 use super::streams::{Desk, Window};
 use super::view::{self, AlarmRow, Labels};
+use super::visits::{VisitReply, Wish};
 use crate::clock::{Clock, Confidence};
 use crate::dispatch::{self, Dispatcher, Report};
 use crate::ingest::inbox::Rank;
@@ -100,6 +101,15 @@ pub enum Ask {
         note: String,
         reply: oneshot::Sender<Result<Release, String>>,
     },
+    /// A technician's visit.
+    Visit {
+        wish: Wish,
+        reply: VisitReply,
+    },
+    /// What is known of each device, for the doctor.
+    Devices {
+        reply: oneshot::Sender<serde_json::Value>,
+    },
     /// The config was read anew.
     Home {
         home: Home,
@@ -142,11 +152,13 @@ enum Answer {
 pub struct Keeper {
     pub(super) restored: Restored,
     pub(super) home: Home,
-    labels: Labels,
+    pub(super) labels: Labels,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) dispatcher: Option<Dispatcher>,
     listening: BTreeMap<DeviceId, Replies>,
     answers: Vec<Answer>,
+    /// Technicians' steps of this batch: answered after its commit.
+    pub(super) visit_answers: Vec<VisitReply>,
     outcomes: Vec<Outcome>,
     pub(super) room: Room,
     /// When that was looked up, in monotonic milliseconds; `None`: it has to be again.
@@ -188,6 +200,7 @@ impl Keeper {
             dispatcher,
             listening: BTreeMap::new(),
             answers: Vec::new(),
+            visit_answers: Vec::new(),
             outcomes: Vec::new(),
             room: Room::default(),
             room_at_ms: None,
@@ -238,7 +251,7 @@ impl Keeper {
     }
 
     /// Now, as the care rules are told.
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         let at = self.clock.now();
         let sure = at.confidence != Confidence::Floor;
         Moment { wall_ms: at.wall_ms, mono_ms: at.mono_ms, boot: self.restored.boot(), sure }
@@ -311,6 +324,7 @@ impl Keeper {
         }
         self.tell_disk_is_short();
         self.tell_silent_homes();
+        self.tell_open_visit();
         // What has come due by now was so before what this batch brings.
         self.watch_over();
         let mut stops = false;
@@ -597,9 +611,15 @@ impl Keeper {
     pub(super) fn take_ask(&mut self, ask: Ask) {
         // Whoever asked may have gone away: then nobody hears the answer.
         match ask {
-            question @ (Ask::Alarms { .. } | Ask::Show { .. } | Ask::Stat { .. } | Ask::Doses { .. }) => {
+            question @ (Ask::Alarms { .. }
+            | Ask::Show { .. }
+            | Ask::Stat { .. }
+            | Ask::Doses { .. }
+            | Ask::Devices { .. }
+            | Ask::Visit { wish: Wish::Status | Wish::Protocol, .. }) => {
                 self.questions.push(question);
             }
+            Ask::Visit { wish, reply } => self.take_wish(wish, reply),
             Ask::Release { resident, slot, date, by, note, reply } => {
                 let state = &self.restored.state;
                 let (care, alarms, agreed) = (&state.care, &state.alarms, self.watch.agreed());
@@ -692,6 +712,15 @@ impl Keeper {
             Ask::Doses { reply } => {
                 let _ = reply.send(self.doses());
             }
+            Ask::Devices { reply } => {
+                let _ = reply.send(view::devices(&self.restored.state));
+            }
+            Ask::Visit { wish: Wish::Protocol, reply } => {
+                let _ = reply.send(self.last_protocol());
+            }
+            Ask::Visit { reply, .. } => {
+                let _ = reply.send(Ok(self.visit_status()));
+            }
             Ask::Act { .. }
             | Ask::Release { .. }
             | Ask::Home { .. }
@@ -758,9 +787,24 @@ impl Keeper {
     /// True if a receiver is told of it.
     fn judge(&mut self, header: &Header, what: rules::What<'_>) -> bool {
         use crate::journal::record::Decision;
+        // The one press that a technician agreed on is a test, and nothing else; what else its message tells is judged as ever.
+        let agreed = match &what {
+            rules::What::Event(happening) => self.agreed_press(header, happening),
+            _ => None,
+        };
+        let mut others = Vec::new();
+        let (what, agreed) = match (what, agreed) {
+            (rules::What::Event(happening), Some((place, decision))) => {
+                others.extend_from_slice(happening.events);
+                others.remove(place);
+                (rules::What::Event(Happening { events: &others, ..happening }), Some(decision))
+            }
+            (what, _) => (what, None),
+        };
         let input = Judged { cursor: header.seq, recorded_at: header.wall_ms, what };
         let state = &self.restored.state;
         let mut decisions = rules::step(&state.alarms, &state.reach, &self.home, &input);
+        decisions.extend(agreed);
         place::carry(&state.care.place, &state.alarms, &mut decisions);
         let Some(lane) = decisions.iter().map(|decision| self.lane_of(decision)).min() else { return false };
         let told = |decision: &Decision| match decision {
@@ -806,6 +850,7 @@ impl Keeper {
                 }
             }
         }
+        self.answer_visits();
         self.unrepeatable.clear();
         self.shortage.committed(&self.room, &self.shares);
         for outcome in std::mem::take(&mut self.outcomes) {
@@ -898,6 +943,7 @@ impl Keeper {
                 }
             }
         }
+        self.fail_visits();
         self.shortage.failed();
         self.streams.forget();
         self.room_at_ms = None;

@@ -24,6 +24,7 @@ pub mod streams;
 #[cfg(test)]
 mod tests;
 pub mod view;
+pub mod visits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -50,7 +51,7 @@ use crate::limits;
 use crate::parts;
 use crate::provision;
 use crate::rules::care::agreed::Agreed;
-use crate::rules::{DeviceFacts, Home};
+use crate::rules::{DeviceFacts, Home, visit};
 use keeper::{Ask, Input, Keeper};
 use restore::RestoreError;
 use view::Labels;
@@ -443,6 +444,7 @@ pub fn home(config: &Config) -> Home {
             let to = config.receivers_for(vaka_protocol::Lane::Telemetry);
             to.into_iter().map(|receiver| receiver.name.clone()).collect()
         },
+        visit: visit_plan(config),
         hubs: vaka_protocol::Lane::ALL.iter().map(|lane| (*lane, hubs(config, *lane))).collect(),
         planned: config.agreed.people.iter().flat_map(|person| &person.doses).fold(
             BTreeMap::new(),
@@ -451,6 +453,19 @@ pub fn home(config: &Config) -> Home {
                 planned
             },
         ),
+    }
+}
+
+/// What a technician's visit has to find.
+fn visit_plan(config: &Config) -> visit::Plan {
+    let want = |device: &crate::config::Device| {
+        (device.id.clone(), visit::kinds::of(device.kind.as_str(), device.via.as_ref(), config.visit))
+    };
+    let test_receivers = config.receivers_for(vaka_protocol::Lane::Test);
+    visit::Plan {
+        gateway: config.gateway.id.to_string(),
+        devices: config.devices.values().map(want).collect(),
+        test_receivers: test_receivers.into_iter().map(|receiver| receiver.name.clone()).collect(),
     }
 }
 

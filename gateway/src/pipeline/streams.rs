@@ -57,6 +57,7 @@ fn may_leave(event: &Event) -> bool {
         | Event::Flood { .. }
         | Event::Enuresis {}
         | Event::Battery { .. }
+        | Event::Signal { .. }
         | Event::Mains { .. }
         | Event::Tamper {}
         | Event::Lost { .. }

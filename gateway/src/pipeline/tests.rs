@@ -2,6 +2,7 @@
 
 mod doses;
 mod paths;
+mod visits;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What people and receivers are shown of the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::tz::TimeZone;
@@ -62,7 +62,7 @@ impl Labels {
         }
     }
 
-    fn of(&self, device: &DeviceId) -> Label {
+    pub fn of(&self, device: &DeviceId) -> Label {
         self.devices.get(device).cloned().unwrap_or_default()
     }
 }
@@ -245,6 +245,33 @@ pub fn stat(restored: &Restored) -> Value {
         "quarantined": state.devices.values().map(|seen| seen.quarantined).sum::<u64>(),
         "refused": state.refused.iter().map(|(lane, count)| (lane.as_str(), count)).collect::<BTreeMap<_, _>>(),
     })
+}
+
+/// What is known of each device that was ever heard: by id, its last word, its charge, and when it last rang through. Times are UTC
+/// milliseconds.
+pub fn devices(state: &State) -> Value {
+    let ids: BTreeSet<&DeviceId> = state
+        .devices
+        .keys()
+        .chain(state.visits.proven.keys())
+        .chain(state.care.facts.iter().map(|(id, _)| id))
+        .collect();
+    let shown = ids.into_iter().map(|id| {
+        let seen = state.devices.get(id);
+        let known = state.care.facts.get(id);
+        let battery = known.and_then(|known| known.battery);
+        let row = json!({
+            "heard_at": known.and_then(|known| known.heard).map(|at| at.wall_ms).or(seen.map(|seen| seen.last_at)),
+            "online": known.and_then(|known| known.online),
+            "events": seen.map_or(0, |seen| seen.events),
+            "quarantined": seen.map_or(0, |seen| seen.quarantined),
+            "battery": battery.map(|battery| json!({"percent": battery.percent, "low": battery.low, "at": battery.at.wall_ms})),
+            "proven": state.visits.proof(id).map(|proof| json!({"at": proof.at, "receiver": proof.receiver, "lane": proof.lane})),
+            "silent": state.alarms.of(id).any(|alarm| alarm.raise.rule == "silence" && !alarm.over),
+        });
+        (id.as_str().to_owned(), row)
+    });
+    Value::Object(shown.collect())
 }
 
 /// At a hub: each home that has said how it is.

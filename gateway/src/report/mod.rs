@@ -20,6 +20,8 @@ use std::path::Path;
 pub use figures::{Count, Days, Figures};
 use jiff::{Span, ToSpan};
 pub use page::page;
+pub(crate) use svg::escaped;
+pub(crate) use words::{Voice, day_and_clock};
 
 use crate::journal::{ReadError, reader};
 use crate::rules::care::agreed::Agreed;

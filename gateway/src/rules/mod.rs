@@ -8,6 +8,7 @@ pub mod care;
 pub mod homes;
 mod reach;
 pub mod trigger;
+pub mod visit;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +47,8 @@ pub struct Home {
     pub telemetry: Vec<String>,
     /// The slots of each dispenser that have a plan: what it says of them is the rule `dose`'s.
     pub planned: BTreeMap<DeviceId, BTreeSet<String>>,
+    /// What a technician's visit has to find in order.
+    pub visit: visit::Plan,
 }
 
 impl Home {

@@ -236,6 +236,7 @@ fn meaning(event: &Event, facts: DeviceFacts) -> Meaning {
         | Event::Staff { .. }
         | Event::Privacy { .. }
         | Event::Decline { .. }
+        | Event::Signal { .. }
         | Event::Started { .. }
         | Event::Alive {}
         | Event::Done { .. }

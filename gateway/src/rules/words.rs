@@ -126,6 +126,11 @@ pub fn of_fault(name: &str, active: bool) -> Words {
             "The gateway's clock was set. Times before that may be wrong.",
         ),
         ("clock-set", false) => ("Gatewayens klocka är stadig igen.", "The gateway's clock is steady again."),
+        ("visit-open", true) => (
+            "Ett montörsbesök är inte avslutat. Något kan vara oprovat.",
+            "A technician's visit is not finished. Something may be untried.",
+        ),
+        ("visit-open", false) => ("Montörsbesöket är avslutat.", "The technician's visit is finished."),
         ("too-hot", true) => ("Gatewayen är för varm. Ge den luft.", "The gateway is too hot. Give it air."),
         ("too-hot", false) => ("Gatewayen är inte längre för varm.", "The gateway is no longer too hot."),
         ("certificate-not-renewed", true) => {

@@ -103,6 +103,7 @@ pub const EVENTS: &[(&str, &str)] = &[
         r#"{"v":1,"event":{"started":{"cause":"rolled-back","version":"1.4.0"}}}"#,
         "a2617601656576656e74a16773746172746564a26563617573656b726f6c6c65642d6261636b6776657273696f6e65312e342e30",
     ),
+    (r#"{"v":1,"event":{"signal":{"rssi_dbm":-71}}}"#, "a2617601656576656e74a1667369676e616ca168727373695f64626d3846"),
 ];
 
 /// `(JSON, CBOR in hexadecimal)` of `commands()`, in its order.
@@ -291,6 +292,7 @@ pub fn events() -> Vec<EventMessage> {
     let later = [
         Event::Fault { part: "motor".into(), active: true },
         Event::Started { cause: StartCause::RolledBack, version: "1.4.0".into() },
+        Event::Signal { rssi_dbm: -71 },
     ];
     all.chain([closed_at_home, of_a_device]).chain(later.map(EventMessage::new)).collect()
 }

@@ -131,6 +131,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
     let residents = devices::residents(&mut c, &file);
     let devices = devices::devices(&mut c, &file, gateway.as_ref(), &residents);
     let agreed = gateway.as_ref().map(|gateway| care::agreed(&mut c, &file, gateway, &devices, &residents));
+    let visit = visit(&mut c, &file);
     let board = file.board.as_ref().map(|b| c.listen(&b.listen));
     let metrics = file.metrics.as_ref().map(|m| c.listen(&m.listen));
 
@@ -150,6 +151,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
                 devices,
                 residents,
                 agreed,
+                visit,
                 board: board.flatten(),
                 metrics: metrics.flatten(),
             };
@@ -159,6 +161,18 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
             c.wrong.sort_by_key(|finding| finding.line);
             Err(ConfigError::Invalid(c.wrong))
         }
+    }
+}
+
+/// Both ends of the ranges are what a radio and a battery can show at all.
+fn visit(c: &mut Check<'_>, file: &file::File) -> Thresholds {
+    let Some(table) = &file.visit else { return Thresholds::default() };
+    let signal = table.signal_min_dbm.as_ref().and_then(|dbm| c.number("signal_min_dbm", dbm, -120, -30));
+    let battery =
+        table.battery_min_percent.as_ref().and_then(|percent| c.number("battery_min_percent", percent, 0, 100));
+    Thresholds {
+        signal_min_dbm: signal.and_then(|dbm| i16::try_from(dbm).ok()),
+        battery_min_percent: battery.and_then(|percent| u8::try_from(percent).ok()),
     }
 }
 
