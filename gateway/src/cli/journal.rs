@@ -71,6 +71,9 @@ fn stat(dir: &Path, json: bool) -> Result<Exit, Failure> {
     for line in running.iter().flat_map(|stat| homes(&stat["homes"])) {
         print_line(&line)?;
     }
+    for line in running.iter().filter_map(|stat| enrolment(&stat["enrolment"])) {
+        print_line(&line)?;
+    }
     print_line(if running.is_some() { "A gateway is running on it." } else { "No gateway is running on it." })?;
     Ok(Exit::Ok)
 }
@@ -84,6 +87,13 @@ fn receivers(sums: &serde_json::Value) -> Vec<String> {
         counts.map(|(what, count)| format!("{} {count}", what.replace('_', " "))).collect::<Vec<_>>().join(", ")
     };
     each.map(|(name, (path, counts))| format!("  {name} over {path}: {}", said(counts))).collect()
+}
+
+/// What happened at the enrolment door since the start; nothing where nobody came.
+fn enrolment(counts: &serde_json::Value) -> Option<String> {
+    let each = counts.as_object()?.iter().map(|(what, count)| format!("{} {count}", what.replace('_', " ")));
+    let said = each.collect::<Vec<_>>().join(", ");
+    (!said.is_empty()).then(|| format!("  enrolment: {said}"))
 }
 
 /// At a hub: how each home says it is, one line each.

@@ -7,6 +7,7 @@ pub mod check;
 pub mod check_config;
 pub mod device;
 pub mod dose;
+pub mod enrol;
 pub mod init;
 pub mod journal;
 pub mod rehearse;
@@ -230,7 +231,7 @@ pub struct CheckArgs {
 }
 
 /// `30s`, `2m`, `1h 5m`.
-fn duration(word: &str) -> Result<Duration, String> {
+pub(crate) fn duration(word: &str) -> Result<Duration, String> {
     let wrong = || format!("`{word}` is no duration; write 30s or 2m");
     let span: jiff::SignedDuration = word.parse().map_err(|_| wrong())?;
     Duration::try_from(span).ok().filter(|d| !d.is_zero()).ok_or_else(wrong)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber, date_time_ymd,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber, date_time_ymd,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -24,6 +24,16 @@ pub(super) enum Start {
 pub(super) struct Made {
     pub cert_pem: String,
     pub key_pem: String,
+    pub der: Vec<u8>,
+    /// Lower-case hex.
+    pub serial: String,
+    /// UTC milliseconds, whole seconds.
+    pub not_after: i64,
+}
+
+/// A certificate for a key that may be anywhere.
+pub(super) struct Signed {
+    pub cert_pem: String,
     pub der: Vec<u8>,
     /// Lower-case hex.
     pub serial: String,
@@ -64,21 +74,32 @@ pub(super) fn end(
     days: i64,
     now_ms: i64,
 ) -> Result<Made, ProvisionError> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let signed = signed(issuer, &key, name, usage, alternatives, start, days, now_ms)?;
+    let Signed { cert_pem, der, serial, not_after } = signed;
+    Ok(Made { cert_pem, key_pem: key.serialize_pem(), der, serial, not_after })
+}
+
+/// A certificate for somebody else's public key, with exactly one extended key usage.
+#[expect(clippy::too_many_arguments, reason = "each is one field of the certificate")]
+pub(super) fn signed(
+    issuer: &Issuer<'_, KeyPair>,
+    key: &impl PublicKeyData,
+    name: &str,
+    usage: ExtendedKeyUsagePurpose,
+    alternatives: Vec<SanType>,
+    start: Start,
+    days: i64,
+    now_ms: i64,
+) -> Result<Signed, ProvisionError> {
     let (mut params, serial, not_after) = params(name, start, days, now_ms)?;
     params.subject_alt_names = alternatives;
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![usage];
     params.use_authority_key_identifier_extension = true;
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let certificate = params.signed_by(&key, issuer)?;
-    Ok(Made {
-        cert_pem: certificate.pem(),
-        key_pem: key.serialize_pem(),
-        der: certificate.der().to_vec(),
-        serial,
-        not_after,
-    })
+    let certificate = params.signed_by(key, issuer)?;
+    Ok(Signed { cert_pem: certificate.pem(), der: certificate.der().to_vec(), serial, not_after })
 }
 
 fn params(
