@@ -185,11 +185,11 @@ fn of_twenty_who_come_at_once_with_one_code_exactly_one_wins() {
     let gateway = Gateway::start(&doorstep.home);
     let (code, _) = doorstep.invite("p1", &[]);
     let gate = Barrier::new(20);
+    let come = |n: usize| {
+        gate.wait();
+        doorstep.enrol(&code, &format!("came{n}"))
+    };
     let outputs: Vec<Output> = std::thread::scope(|scope| {
-        let come = |n: usize| {
-            gate.wait();
-            doorstep.enrol(&code, &format!("came{n}"))
-        };
         let come = &come;
         let all: Vec<_> = (0..20).map(|n| scope.spawn(move || come(n))).collect();
         all.into_iter().map(|one| one.join().expect("it ends")).collect()
@@ -224,8 +224,8 @@ fn ten_thousand_wrong_codes_delay_nobody_burn_nothing_and_fill_nothing() {
                     if n >= TRIES {
                         return;
                     }
-                    // Every address of a network, each as often as it may.
-                    let from = Ipv4Addr::new(127, 0, 1, (n % 250) as u8 + 1);
+                    // Fifty neighbours, each more often than it may.
+                    let from = Ipv4Addr::new(127, 0, 1, (n % 50) as u8 + 1);
                     let bytes = n.to_be_bytes();
                     let secret = Secret { key: [n as u8; 32], locator: bytes };
                     if let Ok(mut stranger) = Stranger::open_from(doorstep.port, from) {

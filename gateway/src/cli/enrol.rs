@@ -12,7 +12,7 @@ use serde_json::json;
 use vaka_protocol::DeviceId;
 
 use super::init::failure;
-use super::{Exit, Failure, duration, local_time, print_json, print_line, print_warnings};
+use super::{Exit, Failure, colour, duration, local_time, print_json, print_line, print_warnings};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DeviceKind};
 use crate::enrol::client::{self, Ask, EnrolError, Gateway};
@@ -117,10 +117,15 @@ fn place(listen: std::net::SocketAddr, host: Option<&str>) -> String {
     format!("{host}:{}", listen.port())
 }
 
-/// Two rows of it in each line of text, light on dark, with its quiet zone. `None` where the text is too long for one.
+/// Two rows of it in each line of text, with its quiet zone: black on white where the terminal has colours, else for a dark one.
+/// `None` where the text is too long for one.
 fn qr(text: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
-    Some(code.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).build())
+    let (on, off) = colour(&std::io::stdout(), "30;107");
+    let (dark, light) =
+        if on.is_empty() { (Dense1x2::Light, Dense1x2::Dark) } else { (Dense1x2::Dark, Dense1x2::Light) };
+    let drawn = code.render::<Dense1x2>().dark_color(dark).light_color(light).build();
+    Some(drawn.lines().map(|line| format!("{on}{line}{off}")).collect::<Vec<_>>().join("\n"))
 }
 
 pub fn invites(config_file: &Path, json: bool) -> Result<Exit, Failure> {
