@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod dispatch;
+pub mod enrol;
 pub mod ingest;
 pub mod journal;
 pub mod limits;

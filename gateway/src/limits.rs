@@ -657,3 +657,51 @@ pub const VISIT_SIGNAL_MOBILE_DBM: i16 = -98;
 /// Lowest charge at which a device may be left, in percent: it has to last until somebody comes again. Source: our choice.
 /// `[visit] battery_min_percent` overrides.
 pub const VISIT_BATTERY_PERCENT: u8 = 40;
+/// Wrong proofs for one invitation. Beyond: it is burnt, and its device needs a new code. Only who saw a device's request can make one
+/// (the locator is made of the code): a stranger burns nobody's. Source: our choice; a code of 60 bits needs no such help, but who stands
+/// between a device and its gateway shall be heard soon.
+pub const INVITATION_TRIES_MAX: u32 = 5;
+
+/// Life of an invitation unless told otherwise, in milliseconds. Longer: a code on a slip of paper is good for whoever finds it.
+pub const INVITATION_MS: u64 = 15 * 60 * 1_000;
+
+/// Longest life of an invitation, in milliseconds: a day's round. Beyond: refused on the command line.
+pub const INVITATION_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+
+/// Shortest life of an invitation, in milliseconds. Below: refused, nobody types so fast.
+pub const INVITATION_MS_MIN: u64 = 1_000;
+
+/// Invitations open at once: every device of two large service houses. Beyond: refused on the command line.
+pub const INVITATIONS_OPEN_MAX: usize = 1_024;
+
+/// Invitations remembered, open or settled, about 1 KiB each while a certificate is kept with them. Beyond: the oldest settled are
+/// forgotten; what was issued stands in `issued.jsonl` for ever.
+pub const INVITATIONS_KEPT_MAX: usize = 2_048;
+
+/// Connections at once at the enrolment door. Beyond: see [`ENROL_PLACES_PER_ADDRESS_MAX`]. About 40 KiB each.
+pub const ENROL_PLACES_MAX: usize = 64;
+
+/// As [`ENROL_PLACES_MAX`], from one network address; whoever comes from an address with fewer gets in, as at the devices' door.
+/// A technician enrols one device after another.
+pub const ENROL_PLACES_PER_ADDRESS_MAX: usize = 16;
+
+/// Enrolments that one address (IPv6: one /64) may try at once. Beyond: its connection is closed before TLS, and counted.
+/// A technician with a bag of twenty devices behind one router. Source: our choice.
+pub const ENROL_TRIES_BURST: u64 = 40;
+
+/// Enrolments an hour that one address may try after that: one every six seconds.
+pub const ENROL_TRIES_PER_HOUR: u64 = 600;
+
+/// Enrolments that all addresses together may try at once. More than a /24 of strangers has after its burst; beyond: closed as above.
+pub const ENROL_ALL_BURST: u64 = 1_000;
+
+/// Enrolments an hour of all addresses together: 100 a second, a twentieth of a home box's processor for the handshakes.
+pub const ENROL_ALL_PER_HOUR: u64 = 360_000;
+
+/// Addresses whose tries are remembered, about 60 bytes each. Beyond: nobody new is let in until some of them may be forgotten, which is
+/// four minutes after their last try at the latest.
+pub const ENROL_ADDRESSES_MAX: usize = 8_192;
+
+/// Longest time from TCP accept to the whole request, in milliseconds. Beyond: closed and counted. Source: our choice; a Cortex-M4
+/// needs 0.5 s for TLS and has made its key before.
+pub const ENROL_MS_MAX: u64 = 10_000;

@@ -15,7 +15,11 @@
 
 #[cfg(feature = "json")]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+#[cfg(feature = "enrol")]
+pub mod enrol;
 pub mod limits;
 pub mod topic;
 

@@ -95,6 +95,48 @@ fn no_certificate_or_another_homes_certificate_gets_no_connection() {
 }
 
 #[test]
+fn another_usage_another_authority_and_too_long_a_chain_are_refused_and_counted() {
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let read = |path| std::fs::read_to_string(path).expect("a PEM file");
+    let pki = |file: &str| home.path("pki").join(file);
+    let made_by = |ca: &str, usage| {
+        let key = rcgen::KeyPair::from_pem(&read(pki(&format!("{ca}.key")))).expect("its key");
+        let issuer = rcgen::Issuer::from_ca_cert_pem(&read(pki(&format!("{ca}.pem"))), key).expect("an authority");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "p1");
+        params.extended_key_usages = vec![usage];
+        (params.signed_by(&key, &issuer).expect("a certificate").pem(), key.serialize_pem())
+    };
+    let shake = |name: &str, (chain, key): (String, String)| {
+        let file = |end: &str| home.path(&format!("{name}.{end}"));
+        std::fs::write(file("pem"), chain).and_then(|()| std::fs::write(file("key"), key)).expect("written");
+        vaka_tests::tls(home.mqtt_port, &home.pem("p1", "ca.pem"), &file("pem"), &file("key")).map(drop)
+    };
+    use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+    // The way it should be, so that what follows is refused for what it says.
+    shake("right", made_by("device-ca", ClientAuth)).expect("a device's certificate");
+    let p1 = |file| read(home.pem("p1", file));
+    let refused = [
+        ("a server's usage", made_by("device-ca", ServerAuth)),
+        ("the servers' authority", made_by("server-ca", ClientAuth)),
+        ("the gateway's own certificate", (read(pki("server.pem")), read(pki("server.key")))),
+        ("a chain of 300", (p1("cert.pem").repeat(300), p1("key.pem"))),
+    ];
+    let failed = || gateway.stat()["connections"]["handshakes_failed"].as_u64().unwrap_or_default();
+    for (n, (what, shown)) in (1..).zip(refused) {
+        assert!(shake(&format!("wrong{n}"), shown).is_err(), "{what} is taken");
+        eventually(what, || gateway.tail(), || (failed() >= n).then_some(()));
+    }
+    gateway.wait_log("connection refused");
+    let mut client = RawMqtt::connect(&home, "p1");
+    client.send(&[0xc0, 0]);
+    assert_eq!(client.read_exact(2), [0xd0, 0], "PINGRESP");
+}
+
+#[test]
 fn a_client_id_that_is_not_the_certificates_name_is_refused() {
     if lacks(&["paho"]) {
         return;

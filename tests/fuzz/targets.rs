@@ -20,6 +20,7 @@ use vaka::journal::disk::Disk;
 use vaka::journal::record::{Alive, Record};
 use vaka::journal::simdisk::SimDisk;
 use vaka::journal::{Journal, Options, Stamp, reader};
+use vaka_protocol::enrol::{ANSWER_BYTES_MAX, Answer, Code, Request};
 use vaka_protocol::{
     DeviceId, EncodeError, Lane, decode_command, decode_event, encode_command_cbor, encode_command_json,
     encode_event_cbor, encode_event_json, topic,
@@ -104,6 +105,24 @@ pub fn topic(bytes: &[u8]) {
         assert_eq!(topic::parse(&topic::event(&device)), Some((device, topic::Kind::Event)));
     }
     let _ = zigbee2mqtt::source(text);
+}
+
+/// What stands behind its length at the enrolment door, in either direction, and a code as somebody typed it.
+pub fn enrol(bytes: &[u8]) {
+    let mut buffer = vec![0; 2 + ANSWER_BYTES_MAX];
+    if let Ok(request) = Request::read(bytes)
+        && let Ok(length) = request.write(&mut buffer)
+    {
+        assert!(Request::read(&buffer[2..length]) == Ok(request), "another request when written");
+    }
+    if let Ok(answer) = Answer::read(bytes)
+        && let Ok(length) = answer.write(&mut buffer)
+    {
+        assert!(Answer::read(&buffer[2..length]) == Ok(answer), "another answer when written");
+    }
+    if let Ok(code) = std::str::from_utf8(bytes).map_err(drop).and_then(|typed| Code::parse(typed).map_err(drop)) {
+        assert_eq!(Code::parse(&code.text()), Ok(code));
+    }
 }
 
 /// Bytes of a SIP connection: however they are cut, they read the same, and every message can be answered.
@@ -272,7 +291,7 @@ pub fn zigbee2mqtt(bytes: &[u8]) {
 pub type Target = (&'static str, fn(&[u8]));
 
 #[allow(dead_code, reason = "cargo-fuzz names its targets itself")]
-pub const ALL: [Target; 11] = [
+pub const ALL: [Target; 12] = [
     ("mqtt", mqtt),
     ("cbor", cbor),
     ("json", json),
@@ -284,4 +303,5 @@ pub const ALL: [Target; 11] = [
     ("config", config),
     ("journal", journal),
     ("zigbee2mqtt", zigbee2mqtt),
+    ("enrol", enrol),
 ];

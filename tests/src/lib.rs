@@ -29,6 +29,7 @@ mod process;
 mod raw;
 mod receiver;
 mod relay;
+mod stranger;
 mod wait;
 
 pub use board::Board;
@@ -52,6 +53,7 @@ pub use process::Process;
 pub use raw::{RawMqtt, connect_packet, publish_packet, tls, tls_anonymous};
 pub use receiver::{Receiver, Told};
 pub use relay::{Relay, Way};
+pub use stranger::{Between, Stranger, Trick, connect_from};
 pub use wait::{eventually, eventually_within};
 
 use std::path::{Path, PathBuf};

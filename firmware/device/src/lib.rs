@@ -49,3 +49,5 @@ pub use role::{Carried, Cx, Role};
 pub use settings::{ALIVE_INTERVAL_S, Settings};
 pub use told::TELL_AGAIN_MS;
 pub use trouble::TROUBLE_MS;
+#[cfg(feature = "enrol")]
+pub use vaka_protocol::enrol;

@@ -1,4 +1,4 @@
-//! `vaka device add|list|show|remove`.
+//! `vaka device add|list|show|remove`; with a one-time code: `invite|invites|enrol` (`cli::enrol`).
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use clap::Subcommand;
 use vaka_protocol::DeviceId;
 
 use super::init::failure;
-use super::{Exit, Failure, local_time, print_json, print_line, print_warnings};
+use super::{Exit, Failure, enrol, local_time, print_json, print_line, print_warnings};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DeviceKind, nearest};
 use crate::provision::{self, AddDevice, Listed};
@@ -41,6 +41,22 @@ pub enum DeviceCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Make a one-time code: the device makes its own key and comes for its certificate with it
+    #[command(
+        after_help = "The code is shown once and kept nowhere. [enrol] in vaka.toml says where the device comes.\nExamples:\n  vaka device invite p1 --kind pendant --room bedroom\n  vaka device invite p1 --kind pendant --for 2h --host 192.168.1.2"
+    )]
+    Invite(enrol::InviteArgs),
+    /// Every one-time code: open, used, expired, cancelled or burnt
+    Invites {
+        /// A JSON line for each
+        #[arg(long)]
+        json: bool,
+    },
+    /// On the device: make a key, and fetch its certificate with a one-time code
+    #[command(
+        after_help = "Interrupted, do the same again: it asks with the same key.\nExamples:\n  vaka device enrol 192.168.1.2:8884 --code 7KQ2-MXP9-4TRD-H --out p1\n  vaka device enrol 'vaka://192.168.1.2:8884/?code=…&ca=…' --out p1\n  echo 7KQ2-MXP9-4TRD-H | vaka device enrol gw.local:8884 --code - --out p1"
+    )]
+    Enrol(enrol::EnrolArgs),
     /// Every device, and until when its certificate is good
     List {
         /// A JSON line per device
@@ -74,6 +90,9 @@ pub fn run(command: DeviceCommand, config_file: &Path) -> Result<Exit, Failure> 
             let wish = AddDevice { id, kind, room, resident, via: via.zip(address), out };
             add(config_file, &wish, json)
         }
+        DeviceCommand::Invite(args) => enrol::invite(args, config_file),
+        DeviceCommand::Invites { json } => enrol::invites(config_file, json),
+        DeviceCommand::Enrol(args) => enrol::enrol(args),
         DeviceCommand::List { json } => list(config_file, json),
         DeviceCommand::Show { id, json } => show(config_file, &id, json),
         DeviceCommand::Remove { id, enrolment, json } => remove(config_file, &id, enrolment, json),

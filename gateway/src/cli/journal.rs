@@ -75,6 +75,9 @@ fn stat(config: &Config, json: bool) -> Result<Exit, Failure> {
     if let Some(stat) = &running {
         print_line(&format!("  clock: {}", super::clock::clock(config, Some(stat)).1))?;
     }
+    for line in running.iter().filter_map(|stat| enrolment(&stat["enrolment"])) {
+        print_line(&line)?;
+    }
     print_line(if running.is_some() { "A gateway is running on it." } else { "No gateway is running on it." })?;
     Ok(Exit::Ok)
 }
@@ -88,6 +91,13 @@ fn receivers(sums: &serde_json::Value) -> Vec<String> {
         counts.map(|(what, count)| format!("{} {count}", what.replace('_', " "))).collect::<Vec<_>>().join(", ")
     };
     each.map(|(name, (path, counts))| format!("  {name} over {path}: {}", said(counts))).collect()
+}
+
+/// What happened at the enrolment door since the start; nothing where nobody came.
+fn enrolment(counts: &serde_json::Value) -> Option<String> {
+    let each = counts.as_object()?.iter().map(|(what, count)| format!("{} {count}", what.replace('_', " ")));
+    let said = each.collect::<Vec<_>>().join(", ");
+    (!said.is_empty()).then(|| format!("  enrolment: {said}"))
 }
 
 /// At a hub: how each home says it is, one line each.

@@ -5,11 +5,12 @@
 pub mod alarm;
 pub mod check;
 pub mod check_config;
-mod clock;
 mod check_devices;
 mod check_plain;
+mod clock;
 pub mod device;
 pub mod dose;
+pub mod enrol;
 pub mod init;
 pub mod journal;
 pub mod rehearse;
@@ -256,7 +257,7 @@ fn language(word: &str) -> Result<crate::config::Language, String> {
 }
 
 /// `30s`, `2m`, `1h 5m`.
-fn duration(word: &str) -> Result<Duration, String> {
+pub(crate) fn duration(word: &str) -> Result<Duration, String> {
     let wrong = || format!("`{word}` is no duration; write 30s or 2m");
     let span: jiff::SignedDuration = word.parse().map_err(|_| wrong())?;
     Duration::try_from(span).ok().filter(|d| !d.is_zero()).ok_or_else(wrong)

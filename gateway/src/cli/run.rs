@@ -43,8 +43,10 @@ fn failure(error: &RunError) -> Failure {
         RunError::KeeperDied => {
             Failure::new(Exit::Internal, "run the gateway", error, "start it again: it replays its journal")
         }
-        RunError::Provision(_) | RunError::Tls(_) | RunError::Listen { .. } | RunError::Start(_) => {
-            Failure::new(Exit::Usage, "start the gateway", error, "")
-        }
+        RunError::Provision(_)
+        | RunError::Tls(_)
+        | RunError::Listen { .. }
+        | RunError::ListenEnrol { .. }
+        | RunError::Start(_) => Failure::new(Exit::Usage, "start the gateway", error, ""),
     }
 }

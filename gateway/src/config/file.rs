@@ -17,6 +17,7 @@ type Number = Spanned<i64>;
 pub(super) struct File {
     pub gateway: Gateway,
     pub ingest: Ingest,
+    pub enrol: Option<Listen>,
     #[serde(default)]
     pub journal: Journal,
     #[serde(default)]

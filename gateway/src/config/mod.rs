@@ -150,6 +150,8 @@ pub struct Config {
     pub home: PathBuf,
     pub gateway: Gateway,
     pub ingest: Ingest,
+    /// Where new devices come with a one-time code. Absent: nothing listens.
+    pub enrol: Option<SocketAddr>,
     pub journal: Journal,
     /// In the order of the file.
     pub receivers: Vec<ReceiverConfig>,

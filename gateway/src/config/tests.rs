@@ -36,7 +36,7 @@ fn errors_name_line_key_and_fix() {
         (format!("{HEAD}[[devise]]\nid = \"p1\""), "v.toml:6: unknown table `devise`; did you mean `device`?".into()),
         (format!("{HEAD}[[camera]]\nid = \"c1\""), "v.toml:6: `camera` is not yet supported by this version of vaka; remove it".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\nhost = \"x\""), "v.toml:8: `host` in [board] is not yet supported by this version of vaka; remove it".into()),
-        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, journal, receiver, route, device, resident, night, presence, fence, dose, reminder, threshold, silence, power, visit, board, metrics".into()),
+        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, enrol, journal, receiver, route, device, resident, night, presence, fence, dose, reminder, threshold, silence, power, visit, board, metrics".into()),
         // Missing and mistyped.
         ("".into(), "v.toml:1: the table [gateway] is missing".into()),
         (device("id = \"p1\""), "v.toml:6: the key `kind` is missing in [[device]]".into()),
@@ -60,6 +60,8 @@ fn errors_name_line_key_and_fix() {
         (HEAD.replace("127.0.0.1:0", "localhost"), "v.toml:5: `listen`: expected ADDRESS:PORT such as \"127.0.0.1:8883\", found `localhost`".into()),
         (format!("{HEAD}tls_min = \"1.1\""), "v.toml:6: unknown tls_min `1.1`; did you mean `1.3`? known: 1.3, 1.2".into()),
         (format!("{HEAD}[journal]\nsize_max_mib = 15"), "v.toml:7: `size_max_mib` must be from 16 to 1048576, found 15".into()),
+        (format!("{HEAD}[enrol]\nlisten = \"8884\""), "v.toml:7: `listen`: expected ADDRESS:PORT such as \"127.0.0.1:8883\", found `8884`".into()),
+        (format!("{}[enrol]\nlisten = \"127.0.0.1:1\"", HEAD.replace(":0", ":1")), "v.toml:7: `listen`: [ingest] has this address already; give [enrol] a port of its own".into()),
         // Receivers.
         (receiver("").replace("\"scaip\"", "\"scape\""), "v.toml:8: unknown receiver kind `scape`; did you mean `scaip`? known: scaip, hub, sos-access, webhook, dc09".into()),
         (receiver("").replace(";transport=tcp", ""), "v.toml:9: `url`: `sip:127.0.0.1:5060` would use UDP, which this gateway does not speak: write `sips:HOST:PORT`, or add `;transport=tcp`".into()),

@@ -1,7 +1,8 @@
 //! Where connections stand until they have proved who they are, so that strangers cannot keep residents' devices out.
 //!
 //! Enters: the address of a new connection, and the moment. Leaves: a ticket, or none; whoever has to make place hears it.
-//! Invariants: never more than [`HANDSHAKES_MAX`] tickets, nor [`HANDSHAKES_PER_ADDRESS_MAX`] of one address; who comes from an
+//! Invariants: never more tickets than places ([`HANDSHAKES_MAX`] at the devices' door), nor more of one address than it may have
+//! ([`HANDSHAKES_PER_ADDRESS_MAX`]); who comes from an
 //! address with fewer tickets than another's gets in. Absent: TLS, and devices that are known: these have places of their own.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -30,9 +31,17 @@ struct Places {
 }
 
 /// All connections whose device is not known yet.
-#[derive(Default)]
 pub struct Lobby {
     places: Mutex<Places>,
+    most: usize,
+    most_of_one: usize,
+}
+
+impl Default for Lobby {
+    /// The devices' door.
+    fn default() -> Lobby {
+        Lobby::with_places(HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX)
+    }
 }
 
 /// A place in the lobby, given back when dropped.
@@ -44,6 +53,11 @@ pub struct Ticket {
 }
 
 impl Lobby {
+    /// With so many places, and so many for one address.
+    pub fn with_places(most: usize, most_of_one: usize) -> Lobby {
+        Lobby { places: Mutex::default(), most, most_of_one }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Places> {
         // Whole after every change, also where a holder panicked.
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,9 +69,9 @@ impl Lobby {
         let address = address.to_canonical();
         let mut places = self.lock();
         let own = places.count(address);
-        if own >= HANDSHAKES_PER_ADDRESS_MAX {
+        if own >= self.most_of_one {
             places.turn_out(address, Some(now))?;
-        } else if places.held >= HANDSHAKES_MAX {
+        } else if places.held >= self.most {
             let (most, crowded) = places.most_crowded()?;
             let is_fair = most > own + 1;
             places.turn_out(crowded, (!is_fair).then_some(now))?;

@@ -17,9 +17,9 @@ pub const TESTS_USED_UP: &str = "tests-used-up";
 
 /// How large a share is: tokens at once, and tokens an hour after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Share {
-    burst: u64,
-    per_hour: u64,
+pub(crate) struct Share {
+    pub(crate) burst: u64,
+    pub(crate) per_hour: u64,
 }
 
 impl Share {
@@ -37,18 +37,23 @@ const PARTS: u64 = 60 * 60 * 1_000;
 
 /// A token bucket. `spent` counts down from nothing: a bucket that was never used is full, whatever its share.
 #[derive(Debug, Clone, Copy, Default)]
-struct Bucket {
+pub(crate) struct Bucket {
     spent_parts: u64,
     at_ms: u64,
 }
 
 impl Bucket {
+    /// Unused for so long that it may be forgotten.
+    pub(crate) fn is_full(&self, share: Share, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.at_ms).saturating_mul(share.per_hour) >= self.spent_parts
+    }
+
     /// With nothing left.
     fn empty(share: Share, now_ms: u64) -> Bucket {
         Bucket { spent_parts: share.burst * PARTS, at_ms: now_ms }
     }
 
-    fn take(&mut self, share: Share, tokens: u64, now_ms: u64) -> bool {
+    pub(crate) fn take(&mut self, share: Share, tokens: u64, now_ms: u64) -> bool {
         let passed_ms = now_ms.saturating_sub(self.at_ms);
         self.at_ms = self.at_ms.max(now_ms);
         self.spent_parts = self.spent_parts.saturating_sub(passed_ms.saturating_mul(share.per_hour));

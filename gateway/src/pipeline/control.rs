@@ -85,6 +85,7 @@ pub async fn serve(
     inbox: Arc<Inbox<Input>>,
     hall: Arc<Hall>,
     dispatcher: Dispatcher,
+    enrolment: Arc<crate::enrol::Counts>,
     mut shutdown: watch::Receiver<bool>,
 ) {
     loop {
@@ -94,19 +95,25 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                tokio::spawn(answer(stream, inbox.clone(), hall.clone(), dispatcher.clone()));
+                tokio::spawn(answer(stream, inbox.clone(), hall.clone(), dispatcher.clone(), enrolment.clone()));
             }
             Err(e) => warn!("accepting on the control socket: {e}"),
         }
     }
 }
 
-async fn answer(mut stream: UnixStream, inbox: Arc<Inbox<Input>>, hall: Arc<Hall>, dispatcher: Dispatcher) {
+async fn answer(
+    mut stream: UnixStream,
+    inbox: Arc<Inbox<Input>>,
+    hall: Arc<Hall>,
+    dispatcher: Dispatcher,
+    enrolment: Arc<crate::enrol::Counts>,
+) {
     let (reader, mut writer) = stream.split();
     let mut lines = BufReader::new(reader.take(REQUEST_BYTES_MAX)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let response: Response = match serde_json::from_str(&line) {
-            Ok(request) => ask(request, &inbox, &hall, &dispatcher).await,
+            Ok(request) => ask(request, &inbox, &hall, &dispatcher, &enrolment).await,
             Err(e) => Err(format!("reading a request on the control socket: {e}")),
         };
         let mut text = serde_json::to_string(&response).unwrap_or_default();
@@ -117,7 +124,13 @@ async fn answer(mut stream: UnixStream, inbox: Arc<Inbox<Input>>, hall: Arc<Hall
     }
 }
 
-async fn ask(request: Request, inbox: &Inbox<Input>, hall: &Hall, dispatcher: &Dispatcher) -> Response {
+async fn ask(
+    request: Request,
+    inbox: &Inbox<Input>,
+    hall: &Hall,
+    dispatcher: &Dispatcher,
+    enrolment: &crate::enrol::Counts,
+) -> Response {
     fn gone<E>(_: E) -> String {
         "the gateway is stopping".to_owned()
     }
@@ -163,6 +176,7 @@ async fn ask(request: Request, inbox: &Inbox<Input>, hall: &Hall, dispatcher: &D
             put(Ask::Stat { reply });
             let mut stat = answer.await.map_err(gone)?;
             stat["connections"] = view::connections(hall);
+            stat["enrolment"] = serde_json::to_value(enrolment.all()).unwrap_or_default();
             stat["receivers"] = serde_json::to_value(dispatcher.counts()).unwrap_or_default();
             Ok(stat)
         }

@@ -40,6 +40,7 @@ use tracing::{error, info, warn};
 use crate::clock::{Clock, Confidence, SystemClock};
 use crate::config::{Config, ConfigError, DeviceKind};
 use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, ReceiverKind, Report, webhook};
+use crate::enrol;
 use crate::ingest::inbox::Inbox;
 use crate::ingest::listener::{self, DoorCounts};
 use crate::ingest::roster::{Listed, Peer, Roster};
@@ -71,6 +72,10 @@ pub enum RunError {
         "listening on {address} for devices: {source}; another program has the port, or it is not this machine's address ([ingest] listen)"
     )]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error(
+        "listening on {address} for new devices: {source}; another program has the port, or it is not this machine's address ([enrol] listen)"
+    )]
+    ListenEnrol { address: std::net::SocketAddr, source: std::io::Error },
     #[error("{0}")]
     Start(String),
     #[error("the journal's thread ended unexpectedly: the process has to start anew")]
@@ -114,7 +119,8 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| RunError::Start(format!("taking SIGTERM: {e}")))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| RunError::Start(format!("taking SIGINT: {e}")))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(|e| RunError::Start(format!("taking SIGHUP: {e}")))?;
-    let most_connected = raise_descriptor_limit();
+    let strangers = limits::HANDSHAKES_MAX + config.enrol.map_or(0, |_| limits::ENROL_PLACES_MAX);
+    let most_connected = raise_descriptor_limit(strangers);
     let clock = Arc::new(SystemClock::new());
     let size_max_bytes = config.journal.size_max_mib * 1024 * 1024;
     let restored = restore::open(&config.journal.dir, size_max_bytes)?;
@@ -134,6 +140,13 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let (stop, shutdown) = watch::channel(false);
     let address = config.ingest.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
+    let enrol_listener = match config.enrol {
+        Some(address) => {
+            let listener = TcpListener::bind(address).await;
+            Some(listener.map_err(|source| RunError::ListenEnrol { address, source })?)
+        }
+        None => None,
+    };
     let control = control::bind(&config.journal.dir).map_err(RunError::Start)?;
 
     let inbox = Arc::new(Inbox::default());
@@ -165,11 +178,23 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         shutdown: shutdown.clone(),
         counts: DoorCounts::default(),
     });
+    let enrolment = Arc::new(enrol::Counts::default());
+    let (enrolled_sender, mut enrolled) = tokio::sync::mpsc::unbounded_channel();
+    if let Some(listener) = enrol_listener {
+        let made_for = (config.clone(), clock.clone());
+        let settings = move || provision::tls::enrol_config(&made_for.0, made_for.1.clone());
+        let first = settings()?;
+        let door = enrol::door::Door::new(&config, clock.clone(), enrolment.clone(), enrolled_sender.clone());
+        let door = enrol::door::run(listener, Arc::new(door), tls.clone(), settings, first, shutdown.clone());
+        tokio::spawn(door);
+    }
     let door = tokio::spawn(listener::run(listener, tls, identify, hall.clone()));
-    tokio::spawn(control::serve(control, inbox.clone(), hall.clone(), dispatcher.clone(), shutdown));
+    let control = control::serve(control, inbox.clone(), hall.clone(), dispatcher.clone(), enrolment, shutdown);
+    tokio::spawn(control);
     info!(
         gateway.id = %config.gateway.id,
         listen = %address,
+        enrol = config.enrol.map(tracing::field::display),
         devices = config.devices.len(),
         receivers = config.receivers.len(),
         "ready"
@@ -183,6 +208,8 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
             _ = &mut keeper_ended => return Err(RunError::KeeperDied),
             _ = hangup.recv() => {}
             () = own_renewed.notified() => {}
+            // Whoever invited it has sent SIGHUP; if that did not come through, the device must not stand before a closed door.
+            Some(device) = enrolled.recv() => if hall.roster.borrow().devices.contains_key(&device) { continue },
         }
         match reload(&path, &config, clock.clone()) {
             Ok(fresh) => {
@@ -217,7 +244,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
 
 /// Each connection is a descriptor, and the usual soft limit is below the connections that are let in. Returns how many devices
 /// may be connected at once: the door must never be the one to find that there are no more descriptors.
-fn raise_descriptor_limit() -> usize {
+fn raise_descriptor_limit(strangers: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
@@ -225,7 +252,7 @@ fn raise_descriptor_limit() -> usize {
         Err(e) => warn!("raising the limit of open files: {e}; fewer devices can be connected at once"),
     }
     let descriptors = limit.current.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
-    descriptors.saturating_sub(limits::HANDSHAKES_MAX + limits::DESCRIPTORS_KEPT).clamp(1, limits::CONNECTIONS_MAX)
+    descriptors.saturating_sub(strangers + limits::DESCRIPTORS_KEPT).clamp(1, limits::CONNECTIONS_MAX)
 }
 
 /// Sessions say goodbye by themselves; a moment is enough, and what they had not acknowledged comes again.
@@ -350,8 +377,9 @@ fn reload(path: &std::path::Path, running: &Config, clock: Arc<SystemClock>) -> 
     for warning in &warnings {
         warn!("{warning}");
     }
-    if config.ingest.listen != running.ingest.listen || config.journal.dir != running.journal.dir {
-        warn!("[ingest] listen and [journal] dir change at the next start only");
+    let listens = |config: &Config| (config.ingest.listen, config.enrol, config.journal.dir.clone());
+    if listens(&config) != listens(running) {
+        warn!("[ingest] listen, [enrol] listen and [journal] dir change at the next start only");
     }
     provision::renew_own(&config.pki(), clock.now().wall_ms);
     Ok(Fresh {

@@ -15,8 +15,10 @@ use vaka_protocol::DeviceId;
 
 use super::certificate::{Signed, Start, Subject, end, hex, read_authority};
 use super::identity::ENROLMENT_URN;
+use super::invites::Invites;
 use super::issued::{Issued, IssuedRow, append};
 use super::{DEVICE_DAYS, ProvisionError, Told, files, tell_gateway};
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Device, DeviceKind, Warning, nearest};
 
 /// What `vaka device add` is asked for.
@@ -92,6 +94,49 @@ pub fn add(config_file: &Path, wish: &AddDevice, now_ms: i64) -> Result<Added, P
         told: tell_gateway(&config.journal.dir.join("lock")),
         warnings,
     })
+}
+
+/// A device that will come for its certificate by itself.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// False: it was in vaka.toml before.
+    pub new: bool,
+    pub told: Told,
+    pub warnings: Vec<Warning>,
+}
+
+/// Puts a device into vaka.toml without a certificate. `book` is called under the home's lock before, when all that can be wrong with the
+/// wish has been found.
+///
+/// # Errors
+/// [`ProvisionError`], `book`'s too; vaka.toml is either as before or whole.
+pub(super) fn expect(
+    config_file: &Path,
+    wish: &AddDevice,
+    book: impl FnOnce(&Config) -> Result<Vec<Warning>, ProvisionError>,
+) -> Result<Expected, ProvisionError> {
+    let pki = Config::load(config_file)?.0.pki();
+    let _lock = lock_home(pki.dir())?;
+    let ((config, mut warnings), text) = (Config::load(config_file)?, read(config_file)?);
+    let existing = config.device(&wish.id);
+    if let Some(device) = existing {
+        same_place(device, wish)?;
+    }
+    if existing.is_some_and(|device| device.via.is_some()) {
+        return Err(ProvisionError::NeedlessCode(wish.id.to_string()));
+    }
+    let new_text = match existing {
+        Some(_) => None,
+        None => Some(appended(&text, config_file, wish)?),
+    };
+    if let Some(new_text) = &new_text {
+        warnings = Config::parse(new_text.as_bytes(), config_file)?.1;
+    }
+    warnings.extend(book(&config)?);
+    if let Some(new_text) = &new_text {
+        write_config(config_file, new_text)?;
+    }
+    Ok(Expected { new: existing.is_none(), told: tell_gateway(&config.journal.dir.join("lock")), warnings })
 }
 
 fn same_place(device: &Device, wish: &AddDevice) -> Result<(), ProvisionError> {
@@ -245,6 +290,13 @@ pub fn remove(
     };
     if let Some(new_text) = &new_text {
         warnings = Config::parse(new_text.as_bytes(), config_file)?.1;
+    }
+    // What was to be revoked must not come back by a code that is still open.
+    let now = crate::clock::Now { wall_ms: now_ms, ..SystemClock::new().now() };
+    let (mut invites, _) = Invites::load(&pki.invites())?;
+    if !invites.rows().is_empty() {
+        invites.cancel(id, now);
+        invites.save(&pki.invites(), now)?;
     }
     rows.iter_mut().for_each(|row| row.revoked_at = Some(now_ms));
     if !rows.is_empty() {

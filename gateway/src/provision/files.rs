@@ -7,11 +7,11 @@ use std::path::Path;
 
 use super::ProvisionError;
 
-pub(super) const PRIVATE: u32 = 0o600;
-pub(super) const PUBLIC: u32 = 0o644;
+pub(crate) const PRIVATE: u32 = 0o600;
+pub(crate) const PUBLIC: u32 = 0o644;
 
 /// Puts `bytes` into `path` with `mode`, in place of what was there, all or nothing.
-pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ProvisionError> {
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ProvisionError> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".new-{}", std::process::id()));
     let new = path.with_file_name(name);
@@ -30,13 +30,13 @@ pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Provisio
 }
 
 /// Makes the entry `path` of its folder durable.
-pub(super) fn sync_folder(path: &Path) -> Result<(), ProvisionError> {
+pub(crate) fn sync_folder(path: &Path) -> Result<(), ProvisionError> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|dir| dir.sync_all()).map_err(ProvisionError::file(folder))
 }
 
 /// Makes the folder `path`, and those above it, open to this user only.
-pub(super) fn folder(path: &Path) -> Result<(), ProvisionError> {
+pub(crate) fn folder(path: &Path) -> Result<(), ProvisionError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(ProvisionError::file(path))?;
     sync_folder(path)
 }

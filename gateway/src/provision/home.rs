@@ -133,6 +133,9 @@ role = "home"                   # home | house | hub
 [ingest]
 {listen}# devices connect here: MQTT over mutual TLS
 
+# [enrol]                       # new devices come here with a one-time code (`vaka device invite`); without, nothing listens
+# listen = "127.0.0.1:8884"
+
 [journal]
 dir = "journal"                 # every event is on this disk before it is acknowledged
 size_max_mib = 512              # the most it may take

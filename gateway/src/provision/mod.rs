@@ -6,17 +6,19 @@
 //! Invariants: two authorities, one for servers and one for devices, and the extended key usage is checked, so that a device
 //! can never pose as the gateway; a private key is written 0600 and never printed; every certificate is listed in
 //! `issued.jsonl`, synced, before its files leave this process; an enrolment number is used once per device id.
-//! Absent: enrolment over the network, and the connection that a renewal is asked for on.
+//! Absent: the network, over which a device comes for its certificate (`enrol`), and the connection that a renewal is asked for on.
 
 mod authority;
 #[cfg(test)]
 mod authority_tests;
 mod certificate;
 mod devices;
-mod files;
+pub(crate) mod files;
 mod floor;
 mod home;
 mod identity;
+mod invite;
+mod invites;
 mod issued;
 mod own;
 mod reload;
@@ -31,10 +33,13 @@ mod verifier;
 use std::path::{Path, PathBuf};
 
 pub use authority::Given;
-pub use devices::{AddDevice, Added, Listed, Removed, add, list, remove};
+pub use devices::{AddDevice, Added, Expected, Listed, Removed, add, list, remove};
 pub use floor::{read_floor, write_floor};
 pub use home::{NewHome, create, create_under};
 pub use identity::{IdentityError, PeerIdentity, identity};
+pub(crate) use invite::sha256;
+pub use invite::{Invited, Judged, NotEnrolled, invite, invites, judge, locators, server_ca};
+pub use invites::{Invitation, InvitationState};
 pub use issued::{Issued, IssuedRow};
 pub use own::renew_own;
 pub use reload::{Told, tell_gateway};
@@ -151,6 +156,11 @@ impl Pki {
     pub fn issued(&self) -> PathBuf {
         self.dir.join("issued.jsonl")
     }
+
+    /// Every device that is expected with a one-time code.
+    pub fn invites(&self) -> PathBuf {
+        self.dir.join("invites.jsonl")
+    }
 }
 
 /// Why nothing was provisioned. The text names the object and the fix.
@@ -178,6 +188,10 @@ pub enum ProvisionError {
     NoOut(String),
     #[error("device `{0}` stands behind a bridge and gets no certificate; leave --out away")]
     NeedlessOut(String),
+    #[error("device `{0}` stands behind a bridge and gets no certificate; it needs no code")]
+    NeedlessCode(String),
+    #[error("{0} codes are open; use them, or wait until some have expired (`vaka device invites`)")]
+    ManyInvitations(usize),
     #[error("{} already exists; give another folder, or move the old key away first", .0.display())]
     KeyExists(PathBuf),
     #[error("there is no device `{id}` in {}{hint}", file.display())]

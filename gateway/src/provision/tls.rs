@@ -85,6 +85,28 @@ pub fn server_config(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Serve
     Ok(Arc::new(server))
 }
 
+/// The enrolment door: TLS 1.3 and `vaka-enrol/1` alone, nobody is asked for a certificate. The authority is shown beside the gateway's
+/// certificate, so that a device that knows its fingerprint can judge it before it says anything.
+///
+/// # Errors
+/// [`TlsError`], which names the file.
+pub fn enrol_config(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<ServerConfig>, TlsError> {
+    let pki = config.pki();
+    let mut shown = chain(&pki.server_cert())?;
+    shown.extend(chain(&pki.server_ca())?);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut server = ServerConfig::builder_with_details(provider, Arc::new(ByClock(clock)))
+        .with_protocol_versions(NEW_ONLY)
+        .map_err(TlsError::Versions)?
+        .with_no_client_auth()
+        .with_single_cert(shown, key(&pki.server_key())?)
+        .map_err(|source| TlsError::Certificate { path: pki.server_cert(), source })?;
+    server.alpn_protocols = vec![vaka_protocol::enrol::ALPN.to_vec()];
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
+    Ok(Arc::new(server))
+}
+
 /// A device's side: trusts the authority in `ca`, shows `identity` (certificate and key, PEM) if there is one.
 ///
 /// # Errors

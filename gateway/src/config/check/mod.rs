@@ -132,6 +132,16 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
     let devices = devices::devices(&mut c, &file, gateway.as_ref(), &residents);
     let agreed = gateway.as_ref().map(|gateway| care::agreed(&mut c, &file, gateway, &devices, &residents));
     let visit = visit(&mut c, &file);
+    let enrol = file.enrol.as_ref().map(|e| c.listen(&e.listen));
+    if let (Some(Some(enrol)), Some(listen), Some(table)) = (enrol, listen, &file.enrol)
+        && enrol == listen
+        && enrol.port() != 0
+    {
+        c.wrong(
+            &table.listen,
+            "`listen`: [ingest] has this address already; give [enrol] a port of its own".to_owned(),
+        );
+    }
     let board = file.board.as_ref().map(|b| c.listen(&b.listen));
     let metrics = file.metrics.as_ref().map(|m| c.listen(&m.listen));
 
@@ -145,6 +155,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
                 home,
                 gateway,
                 ingest: Ingest { listen, tls_min },
+                enrol: enrol.flatten(),
                 journal: Journal { dir: journal_dir, size_max_mib },
                 receivers,
                 routes,

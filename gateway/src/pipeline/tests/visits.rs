@@ -336,9 +336,9 @@ fn a_device_that_was_replaced_has_to_ring_through_again() {
     assert!(bench.keeper().state().visits.proof(&device("p1")).is_none(), "not accepted yet");
     bench.accept(&row, 0);
     assert!(bench.keeper().state().visits.proof(&device("p1")).is_some());
-    let peer = Peer { device: device("p1"), enrolment: 2, serial: String::new() };
+    let peer = Peer { device: device("p1"), enrolment: 2, serial: String::new(), not_after: i64::MAX };
     let payload = br#"{"v":1,"restart":1,"seq":1,"event":{"alive":{}}}"#.to_vec();
-    let admitted = admission::admit(&peer, &bench.roster, "vaka/v1/p1/event", payload);
+    let admitted = admission::admit(&peer, &bench.roster, "vaka/v1/p1/event", payload, false);
     bench.keeper().run_batch(&mut vec![Input::Submission(admitted.submission)]);
     assert!(bench.keeper().state().visits.proof(&device("p1")).is_none(), "the new one has never rung through");
 }
