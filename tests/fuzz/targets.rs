@@ -20,7 +20,7 @@ use vaka::journal::disk::Disk;
 use vaka::journal::record::{Alive, Record};
 use vaka::journal::simdisk::SimDisk;
 use vaka::journal::{Journal, Options, Stamp, reader};
-use vaka_protocol::enrol::{ANSWER_BYTES_MAX, Answer, Code, Request};
+use vaka_protocol::enrol::{ANSWER_BYTES_MAX, Answer as EnrolAnswer, Code, Request};
 use vaka_protocol::{
     DeviceId, EncodeError, Lane, decode_command, decode_event, encode_command_cbor, encode_command_json,
     encode_event_cbor, encode_event_json, topic,
@@ -115,10 +115,10 @@ pub fn enrol(bytes: &[u8]) {
     {
         assert!(Request::read(&buffer[2..length]) == Ok(request), "another request when written");
     }
-    if let Ok(answer) = Answer::read(bytes)
+    if let Ok(answer) = EnrolAnswer::read(bytes)
         && let Ok(length) = answer.write(&mut buffer)
     {
-        assert!(Answer::read(&buffer[2..length]) == Ok(answer), "another answer when written");
+        assert!(EnrolAnswer::read(&buffer[2..length]) == Ok(answer), "another answer when written");
     }
     if let Ok(code) = std::str::from_utf8(bytes).map_err(drop).and_then(|typed| Code::parse(typed).map_err(drop)) {
         assert_eq!(Code::parse(&code.text()), Ok(code));
