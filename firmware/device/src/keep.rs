@@ -8,8 +8,11 @@ use core::ops::Range;
 /// The number of a kept value.
 pub type Key = u32;
 
-/// Longest kept value, in bytes: a message and its number. Beyond: [`Fault::TooLong`].
-pub const VALUE_BYTES_MAX: usize = vaka_protocol::limits::MESSAGE_BYTES_MAX;
+/// Before a kept event's message, in bytes: what a boot must know of it.
+pub(crate) const EVENT_HEAD_BYTES: usize = 18;
+
+/// Longest kept value, in bytes: an event's head and its message. Beyond: [`Fault::TooLong`].
+pub const VALUE_BYTES_MAX: usize = EVENT_HEAD_BYTES + vaka_protocol::limits::MESSAGE_BYTES_MAX;
 
 /// The boots so far (`u32`).
 pub const RESTART: Key = 1;

@@ -1,6 +1,8 @@
 //! Events that the gateway has not acknowledged yet. Enters: what happened. Leaves: numbered messages, in the order in
 //! which to send them, until their PUBACK.
 //!
+//! A kept event is its [`Head`] and its message, in one value: a boot learns who waits without understanding events.
+//!
 //! Invariants: taken in means kept over a power cut; a message's bytes never change once it has its number (the gateway
 //! takes other bytes under the same number for another event); nothing goes without being counted; life goes only when
 //! there is nothing but life; a power cut counts one lost event too many at most, and none too few. A flash that fails
@@ -9,10 +11,10 @@
 
 use heapless::Vec;
 use vaka_protocol::limits::MESSAGE_BYTES_MAX;
-use vaka_protocol::{Event, EventMessage, Lane, decode_event, encode_event_cbor};
+use vaka_protocol::{Event, EventMessage, Lane, encode_event_cbor};
 
 use crate::Now;
-use crate::keep::{self, EVENTS, Fault, Keep, Key, LOST, RESTART};
+use crate::keep::{self, EVENT_HEAD_BYTES, EVENTS, Fault, Keep, Key, LOST, RESTART, VALUE_BYTES_MAX};
 
 /// Events that wait at most. Beyond: the oldest of the least worth goes, and is counted.
 ///
@@ -269,7 +271,11 @@ impl Outbox {
             buffer[..bytes.len()].copy_from_slice(bytes);
             return Ok(Some(bytes.len()));
         }
-        Ok(keep.read(key, buffer)?.map(<[u8]>::len))
+        let mut value = [0; VALUE_BYTES_MAX];
+        let Some(value) = keep.read(key, &mut value)? else { return Ok(None) };
+        let Some((_, message)) = Head::read(value) else { return Err(Fault::Damaged) };
+        buffer[..message.len()].copy_from_slice(message);
+        Ok(Some(message.len()))
     }
 
     /// Drops the oldest of the least worth among these, unless all of them are worth more than that lane.
@@ -332,10 +338,13 @@ impl Outbox {
             ..EventMessage::new(event)
         };
         (self.next_key, self.last_seq) = (key.saturating_add(1), seq);
-        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        let identity = Identity { restart, seq };
+        let mut buffer = [0; VALUE_BYTES_MAX];
+        let (head, room) = buffer.split_first_chunk_mut()?;
+        *head = Head { identity, lane, tells_lost }.bytes();
         // The protocol promises that every event fits.
-        let length = encode_event_cbor(&message, &mut buffer).ok()?;
-        let bytes = &buffer[..length];
+        let length = encode_event_cbor(&message, room).ok()?;
+        let bytes = &buffer[..Head::BYTES + length];
         let mut written = keep.write(key, bytes);
         // Fewer than `room` can be too many for the flash: then it is full as if they were.
         while written == Err(Fault::Full) && tells_lost == 0 && self.make_room_for(keep, lane, |_| true) {
@@ -347,9 +356,8 @@ impl Outbox {
             if unkept.is_full() && (tells_lost > 0 || !self.make_room_for(keep, lane, |key| unkept.contains(&key))) {
                 return None;
             }
-            self.unkept.push((key, Vec::from_slice(bytes).ok()?)).ok()?;
+            self.unkept.push((key, Vec::from_slice(&bytes[Head::BYTES..]).ok()?)).ok()?;
         }
-        let identity = Identity { restart, seq };
         self.waiting.push(Entry { key, identity, lane, tells_lost, is_handed: false }).ok()?;
         Some(identity)
     }
@@ -365,10 +373,48 @@ fn lost_by(event: &Event) -> u32 {
     if let Event::Lost { count } = event { *count } else { 1 }
 }
 
-/// A kept message as one that waits. `None`: it is none.
-fn entry(key: Key, bytes: &[u8]) -> Option<Entry> {
-    let message = decode_event(bytes).ok()?;
-    let (restart, seq) = message.identity()?;
-    let tells_lost = if let Event::Lost { count } = message.event { count } else { 0 };
-    Some(Entry { key, identity: Identity { restart, seq }, lane: message.event.lane(), tells_lost, is_handed: false })
+/// What a boot must know of a kept event, in front of its message.
+///
+/// Layout, little-endian: version 1 (`u8`; no message begins so), lane (`u8`), restart (`u32`), seq (`u64`), how
+/// many lost events it tells of (`u32`). Decoding the message instead takes 25 KB of code that nothing else in a pendant
+/// needs.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    identity: Identity,
+    lane: Lane,
+    tells_lost: u32,
+}
+
+impl Head {
+    const VERSION: u8 = 1;
+    const BYTES: usize = EVENT_HEAD_BYTES;
+
+    fn bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[0] = Self::VERSION;
+        bytes[1] = self.lane as u8;
+        bytes[2..6].copy_from_slice(&self.identity.restart.to_le_bytes());
+        bytes[6..14].copy_from_slice(&self.identity.seq.to_le_bytes());
+        bytes[14..].copy_from_slice(&self.tells_lost.to_le_bytes());
+        bytes
+    }
+
+    /// The head of a kept event, and its message. `None`: it is none.
+    fn read(value: &[u8]) -> Option<(Self, &[u8])> {
+        let ([version, lane], rest) = value.split_first_chunk()?;
+        let (restart, rest) = rest.split_first_chunk()?;
+        let (seq, rest) = rest.split_first_chunk()?;
+        let (tells_lost, message) = rest.split_first_chunk()?;
+        let lane = Lane::from_u8(*lane)?;
+        let identity = Identity { restart: u32::from_le_bytes(*restart), seq: u64::from_le_bytes(*seq) };
+        let head = Self { identity, lane, tells_lost: u32::from_le_bytes(*tells_lost) };
+        let is_one = *version == Self::VERSION && !message.is_empty() && message.len() <= MESSAGE_BYTES_MAX;
+        is_one.then_some((head, message))
+    }
+}
+
+/// A kept value as an event that waits. `None`: it is none.
+fn entry(key: Key, value: &[u8]) -> Option<Entry> {
+    let (Head { identity, lane, tells_lost }, _) = Head::read(value)?;
+    Some(Entry { key, identity, lane, tells_lost, is_handed: false })
 }

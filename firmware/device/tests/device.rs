@@ -4,7 +4,7 @@ mod bench;
 
 use bench::{Bench, Display, Memory};
 use vaka_device::flash::Flash;
-use vaka_device::keep::COMMAND;
+use vaka_device::keep::{COMMAND, VALUE_BYTES_MAX};
 use vaka_device::{ALIVE_INTERVAL_S, Boot, COMMANDS_MAX, Carried, Cx, Device, Keep, Now, PRESS_ACK_MS_MAX, Role};
 use vaka_parts::nor::{Nor, PAGE_BYTES};
 use vaka_protocol::limits::MESSAGE_BYTES_MAX;
@@ -334,7 +334,8 @@ fn a_device_full_of_events_still_counts_its_boots_and_takes_commands_once() {
     }
     let mut calls = 0;
     let each = flash.each(vaka_device::keep::EVENTS, &mut |_, bytes| {
-        calls += u32::from(matches!(decode_event(bytes).expect("an event").event, Event::Button { .. }));
+        let message = &bytes[VALUE_BYTES_MAX - MESSAGE_BYTES_MAX..];
+        calls += u32::from(matches!(decode_event(message).expect("an event").event, Event::Button { .. }));
     });
     each.expect("all can be read");
     assert!(calls > 20, "{calls} calls are kept");

@@ -5,7 +5,7 @@
 //!
 //! Layout, little-endian: key `u32`; kind `u16` and its complement; value; ones up to the flash's word; checksum `u32`.
 //! The checksum is the CRC-32 of IEEE 802.3 over the page's number, the place within the page and all before it, so that
-//! a record read where it was not written is none. It comes last: torn, it is missing. At 1,040 bytes that polynomial has
+//! a record read where it was not written is none. It comes last: torn, it is missing. At 1,056 bytes that polynomial has
 //! a Hamming distance of 4 (Koopman, "32-Bit Cyclic Redundancy Codes for Internet Applications", 2002): one and two.
 
 use crate::keep::VALUE_BYTES_MAX;
