@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -25,7 +25,7 @@ pub struct Board {
     dir: TempDir,
     running: Option<Running>,
     /// Everything said since the first start.
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Arc<Mutex<Vec<(Instant, String)>>>,
     /// Lines that were waited for, or came before those.
     seen: usize,
 }
@@ -84,7 +84,8 @@ impl Board {
         let reader = std::thread::spawn(move || {
             // Half a line at a power cut is still what it said.
             for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-                lines.lock().expect("one reader").push(String::from_utf8_lossy(&line).trim_end().to_owned());
+                let line = (Instant::now(), String::from_utf8_lossy(&line).trim_end().to_owned());
+                lines.lock().expect("one reader").push(line);
             }
         });
         self.running = Some(Running { child, input, reader });
@@ -116,7 +117,7 @@ impl Board {
 
     /// Everything it has said, over all its starts.
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().expect("one reader").clone()
+        self.lines.lock().expect("one reader").iter().map(|(_, line)| line.clone()).collect()
     }
 
     /// Everything it has said, for a failing test's message.
@@ -133,7 +134,13 @@ impl Board {
 
     /// Waits for a line that is as wished, after the ones that were waited for before.
     #[track_caller]
-    pub fn wait_for(&mut self, what: &str, mut is_wished: impl FnMut(&str) -> bool) -> String {
+    pub fn wait_for(&mut self, what: &str, is_wished: impl FnMut(&str) -> bool) -> String {
+        self.wait_when(what, is_wished).1
+    }
+
+    /// The same, and when the line came.
+    #[track_caller]
+    pub fn wait_when(&mut self, what: &str, mut is_wished: impl FnMut(&str) -> bool) -> (Instant, String) {
         let seen = self.seen;
         let (place, line) = eventually_within(
             PATIENCE,
@@ -141,7 +148,7 @@ impl Board {
             || self.tail(),
             || {
                 let lines = self.lines.lock().expect("one reader");
-                let found = lines.iter().enumerate().skip(seen).find(|(_, line)| is_wished(line));
+                let found = lines.iter().enumerate().skip(seen).find(|(_, (_, line))| is_wished(line));
                 found.map(|(place, line)| (place, line.clone()))
             },
         );

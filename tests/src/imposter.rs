@@ -62,6 +62,18 @@ impl Forgery {
         Forgery { has_expired: true, ..self }
     }
 
+    /// A server with this certificate, for anybody who comes.
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        let (chain, key) = self.make();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("TLS 1.3")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("the forgery is a certificate");
+        Arc::new(config)
+    }
+
     fn make(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let mut params = CertificateParams::new(vec![self.name.clone()]).expect("a name");
         params.distinguished_name.push(DnType::CommonName, &self.name);
@@ -97,14 +109,7 @@ pub struct Imposter {
 impl Imposter {
     #[track_caller]
     pub fn start(port: u16, forgery: &Forgery) -> Imposter {
-        let (chain, key) = forgery.make();
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("TLS 1.3")
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("the forgery is a certificate");
-        let config = Arc::new(config);
+        let config = forgery.server();
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|e| panic!("listening on {port}: {e}"));
         let imposter = Imposter { port, closing: Arc::default(), heard: Arc::default() };
         let (closing, heard) = (imposter.closing.clone(), imposter.heard.clone());

@@ -7,24 +7,33 @@ use core::cell::Cell;
 use embassy_time::Instant;
 use vaka_device::Now;
 
-/// Milliseconds to add to the uptime, once they are known.
+/// The uptime, and what to add to it once that is known.
 #[derive(Debug, Default)]
-pub struct Clock(Cell<Option<i64>>);
+pub struct Clock {
+    offset_ms: Cell<Option<i64>>,
+    /// What a test has passed over, milliseconds.
+    skipped_ms: Cell<u64>,
+}
 
 impl Clock {
     /// Without the time.
     pub const fn new() -> Self {
-        Self(Cell::new(None))
+        Self { offset_ms: Cell::new(None), skipped_ms: Cell::new(0) }
     }
 
     /// This moment.
     pub fn now(&self) -> Now {
-        let uptime_ms = Instant::now().as_millis();
-        Now { uptime_ms, at: self.0.get().map(|offset| offset.saturating_add_unsigned(uptime_ms)) }
+        let uptime_ms = Instant::now().as_millis() + self.skipped_ms.get();
+        Now { uptime_ms, at: self.offset_ms.get().map(|offset| offset.saturating_add_unsigned(uptime_ms)) }
     }
 
     /// It is `at`, UTC milliseconds.
     pub fn set(&self, at: i64) {
-        self.0.set(Some(at.saturating_sub_unsigned(Instant::now().as_millis())));
+        self.offset_ms.set(Some(at.saturating_sub_unsigned(self.now().uptime_ms)));
+    }
+
+    /// So many milliseconds pass at once.
+    pub fn skip(&self, ms: u64) {
+        self.skipped_ms.set(self.skipped_ms.get() + ms);
     }
 }

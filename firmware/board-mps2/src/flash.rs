@@ -2,7 +2,8 @@
 //! turns ones into zeros, only an erase brings ones back. What is written is in the file at once, so that SIGKILL of
 //! QEMU is a power cut in the middle of whatever was under way.
 //!
-//! Map, from [`BASE`]: provisioning 8 KiB; from 64 KiB the device's own 128 KiB.
+//! Map, from [`BASE`]: provisioning 8 KiB; from 64 KiB the device's own 128 KiB; from 1 MiB what is no flash at all: the
+//! models of parts that a power cut leaves as they are ([`crate::model`]).
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
@@ -11,6 +12,9 @@ const BASE: usize = 0x2100_0000;
 
 /// The technician's area.
 pub const PROVISIONING: usize = BASE;
+
+/// Where the models lie.
+pub(crate) const MODELS: usize = BASE + 1024 * 1024;
 
 /// From [`BASE`] to what the device keeps, bytes.
 const KEPT_OFFSET: usize = 64 * 1024;

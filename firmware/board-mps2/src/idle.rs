@@ -8,6 +8,8 @@ use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, RawWaker, RawWakerVTable, Waker};
 
+use crate::work;
+
 static WOKEN: AtomicBool = AtomicBool::new(true);
 
 /// Lets the future be looked at again.
@@ -28,7 +30,9 @@ pub fn run(mut future: Pin<&mut impl Future<Output = core::convert::Infallible>>
         // Interrupts are held back from here on, but end the sleep.
         cortex_m::interrupt::disable();
         if !WOKEN.load(Ordering::Acquire) {
+            let began = work::cycles();
             cortex_m::asm::wfi();
+            work::slept(began);
         }
         // SAFETY: not within a critical section; this loop is the program's outermost.
         unsafe { cortex_m::interrupt::enable() };

@@ -5,9 +5,13 @@
 //! | `press MS` | the button is held for so many milliseconds |
 //! | `cancel MS` | the button that takes a call back is held for so many milliseconds |
 //! | `sizes` | `sizes heap N stack N of N`: bytes in use at the most so far |
+//! | `skip MS` | so much time passes at once for the device and its parts, not for the network; then `skipped` |
+//! | `measure` | from here on the device says what work takes: [`crate::work`] |
 //! | `panic` | the program panics |
 //! | `hang` | the program stands still |
 //! | `reset` | the board is reset |
+//!
+//! A role whose parts are models has lines of its own, listed in its `bin`.
 //!
 //! An unknown line is answered with `unknown LINE`.
 
@@ -16,7 +20,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use embedded_hal::digital::{ErrorType, InputPin};
 use vaka_device::Now;
 
-use crate::{fault, memory, say};
+use crate::{fault, memory, say, work};
 
 /// A pin that a test moves. Low is active: pressed, closed, occupied.
 #[derive(Debug, Clone, Copy)]
@@ -66,12 +70,34 @@ impl Held {
 pub struct Inputs {
     button: Held,
     cancel: Held,
+    parts: Option<&'static dyn Parts>,
+    /// Left to skip, milliseconds.
+    skip_ms: Option<u64>,
+}
+
+/// Models of a role's parts, in the place of the parts.
+pub trait Parts: core::fmt::Debug {
+    /// A line came for them. False: it means nothing to them.
+    fn obey(&self, word: &str, rest: &str, now: Now) -> bool;
+
+    /// Time has gone on. Returns for how many milliseconds nothing changes by itself.
+    fn pass(&self, now: Now) -> u64;
 }
 
 impl Inputs {
     /// Nothing is pressed.
     pub const fn new() -> Self {
-        Self { button: Held { pin: Pin(&BUTTON), until_ms: None }, cancel: Held { pin: Pin(&CANCEL), until_ms: None } }
+        Self {
+            button: Held { pin: Pin(&BUTTON), until_ms: None },
+            cancel: Held { pin: Pin(&CANCEL), until_ms: None },
+            parts: None,
+            skip_ms: None,
+        }
+    }
+
+    /// The role's parts are these models.
+    pub fn attach(&mut self, parts: &'static dyn Parts) {
+        self.parts = Some(parts);
     }
 
     /// The button that calls.
@@ -88,23 +114,44 @@ impl Inputs {
     pub fn obey(&mut self, line: &str, now: Now) {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "press" => self.button.hold(rest, now),
+            "press" => {
+                work::press_begins();
+                self.button.hold(rest, now);
+            }
             "cancel" => self.cancel.hold(rest, now),
             "sizes" => {
                 let (heap, stack, room) = (memory::heap_peak(), memory::stack_peak(), memory::stack_room());
                 say!("sizes heap {heap} stack {stack} of {room}");
             }
+            "skip" => self.skip_ms = rest.parse().ok(),
+            "measure" => work::ask(),
             "panic" => panic!("asked for"),
             "hang" => loop {
                 core::hint::spin_loop();
             },
             "reset" => fault::reset(),
+            _ if self.parts.is_some_and(|parts| parts.obey(word, rest, now)) => {}
             _ => say!("unknown {line}"),
         }
     }
 
     /// Moves what is due. Returns for how many milliseconds nothing is.
     pub fn pass(&mut self, now: Now) -> u64 {
-        self.button.pass(now).min(self.cancel.pass(now))
+        let parts_ms = self.parts.map_or(u64::MAX, |parts| parts.pass(now));
+        self.button.pass(now).min(self.cancel.pass(now)).min(parts_ms)
+    }
+
+    /// How much of the time in which nothing is due a test passes over, milliseconds; `None`: it passes as it does.
+    pub fn skip(&mut self, rest_ms: u64) -> Option<u64> {
+        let left_ms = self.skip_ms?;
+        if left_ms == 0 {
+            // Everything was looked at once more since the last of it.
+            self.skip_ms = None;
+            say!("skipped");
+            return None;
+        }
+        let ms = left_ms.min(rest_ms.max(1));
+        self.skip_ms = Some(left_ms - ms);
+        Some(ms)
     }
 }

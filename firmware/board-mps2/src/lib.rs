@@ -16,6 +16,7 @@
 //! | `acked RESTART SEQ` | the gateway has that event on its disk |
 //! | `time MS` | the gateway said the time |
 //! | `light …`, `sound …`, `text …`, `volume …` | what the resident sees and hears |
+//! | `work WHAT CYCLES PASSES` | what a `press` or a `handshake` took, once asked for ([`work`]) |
 //! | `panic FILE:LINE` | the program failed; a reset follows |
 //! | `unprovisioned` | the flash names no device: nothing more happens |
 #![no_std]
@@ -35,6 +36,7 @@ pub mod lan9118;
 pub mod leds;
 pub mod link;
 pub mod memory;
+pub mod model;
 pub mod panel;
 pub mod pause;
 pub mod provisioning;
@@ -43,8 +45,9 @@ pub mod time_driver;
 pub mod tls;
 pub mod uart;
 pub mod watchdog;
+pub mod work;
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
 use core::future::poll_fn;
 use core::pin::pin;
@@ -53,6 +56,7 @@ use core::task::Poll;
 use cortex_m_rt::{ExceptionFrame, exception};
 use embassy_futures::join::join4;
 use embassy_futures::select::select3;
+use embassy_futures::yield_now;
 use embassy_net::StackResources;
 use embassy_time::Timer;
 use static_cell::{ConstStaticCell, StaticCell};
@@ -75,7 +79,7 @@ use crate::provisioning::Provisioning;
 const QEMU_TICK_MS: u64 = 5;
 
 /// Runs a device for ever. `make`: its role, on these inputs.
-pub fn run<R: Role>(make: impl FnOnce(&Inputs, &Provisioning) -> R) -> ! {
+pub fn run<R: Role>(make: impl FnOnce(&mut Inputs, &Provisioning) -> R) -> ! {
     memory::start();
     uart::start();
     time_driver::start();
@@ -100,8 +104,8 @@ pub fn run<R: Role>(make: impl FnOnce(&Inputs, &Provisioning) -> R) -> ! {
     let (stack, mut network) = embassy_net::new(controller, dhcp, RESOURCES.init(StackResources::new()), seed);
 
     let clock = Clock::new();
-    let inputs = Inputs::new();
-    let role = make(&inputs, &provisioning);
+    let mut inputs = Inputs::new();
+    let role = make(&mut inputs, &provisioning);
     let boot =
         Boot { room: EVENTS_MAX, chance: entropy::chance(), cause: cause.told(), version: env!("CARGO_PKG_VERSION") };
     // SAFETY: this function is called once, and takes each of them once.
@@ -109,8 +113,16 @@ pub fn run<R: Role>(make: impl FnOnce(&Inputs, &Provisioning) -> R) -> ! {
     let panel = Written(PinPanel::new(light, sounder, NoPin));
     let device = RefCell::new(Device::boot(Flash::open(psram), role, panel, boot, clock.now()));
     let (news, urgent, touched) = (Bell::new(), Bell::new(), Bell::new());
-    let link =
-        Link { device: &device, clock: &clock, stack, provisioning, news: &news, urgent: &urgent, touched: &touched };
+    let link = Link {
+        device: &device,
+        clock: &clock,
+        stack,
+        provisioning,
+        news: &news,
+        urgent: &urgent,
+        touched: &touched,
+        is_heard: Cell::new(false),
+    };
     let all = async {
         let watching = watch(&device, inputs, &clock, &news, &urgent, &touched);
         join4(network.run(), link.run(), watching, tick()).await.0
@@ -133,9 +145,15 @@ async fn watch<K: Keep, R: Role, P: Panel>(
         while let Some(line) = uart::line() {
             inputs.obey(&line, now);
         }
+        work::pass();
         let due_ms = inputs.pass(now);
         let rest_ms = device.borrow_mut().pass(now).min(due_ms);
         newest = tell_news(&device.borrow(), newest, news, urgent);
+        if let Some(ms) = inputs.skip(rest_ms) {
+            clock.skip(ms);
+            yield_now().await;
+            continue;
+        }
         let line = poll_fn(|_| if uart::has_line() { Poll::Ready(()) } else { Poll::Pending });
         // A day is as good as for ever, and no calculation overflows.
         select3(Timer::after_millis(rest_ms.min(86_400_000)), line, touched.rung()).await;
@@ -155,6 +173,7 @@ fn tell_news<K: Keep, R: Role, P: Panel>(
         newest = newest.max(Some(identity));
         news.ring();
         if lane == Lane::Life {
+            work::called(identity.seq);
             urgent.ring();
         }
     }

@@ -7,7 +7,7 @@
 //! dead is noticed: by the keep-alive while nothing is said, by a missing PUBACK else.
 
 use alloc::sync::Arc;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 
 use embassy_futures::select::{Either4, select, select4};
 use embassy_net::tcp::TcpSocket;
@@ -30,7 +30,7 @@ use crate::provisioning::{Provisioning, tag};
 use crate::tls::provider::provider;
 use crate::tls::verify::Verifier;
 use crate::tls::{Stream, Trouble};
-use crate::{entropy, pause, say, tls};
+use crate::{entropy, pause, say, tls, work};
 
 /// Between two signs of life of a silent connection, seconds. With the 5 s that minimq waits for the answer, a dead path
 /// is noticed within 35 s. Shorter: a radio that sleeps wakes more often. Source: our choice.
@@ -87,6 +87,9 @@ pub struct Link<'a, K, R, P> {
     pub urgent: &'a Bell,
     /// Rung here: the device is to be looked at.
     pub touched: &'a Bell,
+    /// The gateway has an event of this boot, and so knows that commands are to be CBOR: one that has never heard a
+    /// device writes JSON, which this image cannot read. Before, no command is asked for.
+    pub is_heard: Cell<bool>,
 }
 
 /// Why a connection ended.
@@ -179,21 +182,17 @@ impl<K: Keep, R: Role, P: Panel> Link<'_, K, R, P> {
             socket.connect((IpAddress::v4(a, b, c, d), port)).await.map_err(|_| End::Network)?;
             let config = self.config()?;
             let name = ServerName::try_from(self.provisioning.text(tag::NAME)).map_err(|_| End::Unusable("name"))?;
+            let began = work::done();
             let stream = Stream::open(socket, config, name, incoming, outgoing).await.map_err(End::Tls)?;
+            work::tell("handshake", began);
             let mut connection = session.connect(stream).await?;
-            for topic in [&commands, &times] {
-                let subscribed = connection.subscribe(&[TopicFilter::new(topic)], &[]).await?;
-                while connection.is_pending(&subscribed) {
-                    match connection.poll().await {
-                        Ok(Some(publication)) => {
-                            self.take(publication.topic(), publication.payload(), &commands, &times);
-                        }
-                        Ok(None) => {}
-                        // A gateway that does not tell the time is one all the same.
-                        Err(Error::Peer(PeerError::Rejected(_))) if *topic == times => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
+            // A gateway that does not tell the time is one all the same.
+            match self.subscribe(&mut connection, &times, &commands, &times).await {
+                Ok(()) | Err(Error::Peer(PeerError::Rejected(_))) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if self.is_heard.get() {
+                self.subscribe(&mut connection, &commands, &commands, &times).await?;
             }
             Ok::<_, End>(connection)
         };
@@ -201,6 +200,7 @@ impl<K: Keep, R: Role, P: Panel> Link<'_, K, R, P> {
         *was_open = true;
         say!("connected");
         publish(&mut connection, &alive, topic::BACK).await?;
+        let mut is_subscribed = self.is_heard.get();
         let mut under_way: Vec<(Ticket, Op, Instant), WINDOW> = Vec::new();
         loop {
             while !under_way.is_full() && connection.can_publish(QoS::AtLeastOnce) {
@@ -235,14 +235,41 @@ impl<K: Keep, R: Role, P: Panel> Link<'_, K, R, P> {
                 let is_acked = connection.is_complete(op);
                 if is_acked {
                     let identity = self.device.borrow_mut().acked(*ticket, self.clock.now());
+                    self.is_heard.set(true);
                     if let Some(identity) = identity {
                         say!("acked {} {}", identity.restart, identity.seq);
+                        work::acked(identity.seq);
                     }
                     self.touched.ring();
                 }
                 !is_acked
             });
+            if self.is_heard.get() && !is_subscribed {
+                let subscribed = self.subscribe(&mut connection, &commands, &commands, &times);
+                with_timeout(OPEN, subscribed).await.map_err(|_| End::Late)??;
+                is_subscribed = true;
+            }
         }
+    }
+
+    /// Subscribes, and takes what comes meanwhile.
+    async fn subscribe<S>(
+        &self,
+        connection: &mut Connection<'_, '_, S>,
+        topic: &str,
+        commands: &str,
+        times: &str,
+    ) -> Result<(), Error<Trouble>>
+    where
+        S: embedded_io_async::Read + embedded_io_async::Write + embedded_io_async::ErrorType<Error = Trouble>,
+    {
+        let subscribed = connection.subscribe(&[TopicFilter::new(topic)], &[]).await?;
+        while connection.is_pending(&subscribed) {
+            if let Some(publication) = connection.poll().await? {
+                self.take(publication.topic(), publication.payload(), commands, times);
+            }
+        }
+        Ok(())
     }
 
     /// Something came from the gateway.

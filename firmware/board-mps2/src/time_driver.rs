@@ -17,7 +17,7 @@ use crate::idle;
 use crate::reg::Reg;
 
 /// The board's clock.
-const CYCLES_PER_US: u64 = 25;
+pub const CYCLES_PER_US: u64 = 25;
 
 /// Interrupts of the two timers.
 pub const COUNTER_IRQ: u16 = 8;
@@ -119,6 +119,11 @@ impl Driver for Clock {
 /// Starts counting from zero.
 pub fn start() {
     COUNTER.run(u32::MAX);
+}
+
+/// The clock's cycles since some moment; it wraps every 171 s.
+pub fn cycles() -> u32 {
+    !COUNTER.value.get()
 }
 
 /// Timer 0 wrapped.

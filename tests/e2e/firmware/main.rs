@@ -2,6 +2,7 @@
 
 mod cuts;
 mod faults;
+mod figures;
 mod press;
 mod trust;
 
