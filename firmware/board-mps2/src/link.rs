@@ -200,6 +200,8 @@ impl<K: Keep, R: Role, P: Panel> Link<'_, K, R, P> {
         *was_open = true;
         say!("connected");
         publish(&mut connection, &alive, topic::BACK).await?;
+        // Asked for like an event is sent, beside the others: nothing waits for its answer.
+        let mut subscribing = None;
         let mut is_subscribed = self.is_heard.get();
         let mut under_way: Vec<(Ticket, Op, Instant), WINDOW> = Vec::new();
         loop {
@@ -245,10 +247,10 @@ impl<K: Keep, R: Role, P: Panel> Link<'_, K, R, P> {
                 !is_acked
             });
             if self.is_heard.get() && !is_subscribed {
-                let subscribed = self.subscribe(&mut connection, &commands, &commands, &times);
-                with_timeout(OPEN, subscribed).await.map_err(|_| End::Late)??;
+                subscribing = Some(connection.subscribe(&[TopicFilter::new(&commands)], &[]).await?);
                 is_subscribed = true;
             }
+            subscribing.take_if(|asked| !connection.is_pending(asked));
         }
     }
 
