@@ -201,6 +201,7 @@ impl Device {
                 ToSession::Answers { first, count, reason } => {
                     line.answered.extend((first..first + count).map(|number| (number, reason)));
                 }
+                ToSession::Certificate(_) => panic!("nobody asked for a certificate"),
             }
             return self.hear();
         };

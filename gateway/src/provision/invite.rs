@@ -11,18 +11,18 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use rcgen::{CertificateSigningRequestParams, PKCS_ECDSA_P256_SHA256, PublicKeyData};
+use rcgen::{PublicKeyData, SubjectPublicKeyInfo};
 use ring::rand::{SecureRandom, SystemRandom};
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer};
 use vaka_protocol::DeviceId;
 use vaka_protocol::enrol::{Code, EXPORTER_BYTES, Locator, Request};
 
 use super::certificate::{hex, read_authority, sign};
-use super::devices::{AddDevice, Expected, expect, lock_home};
-use super::devices::{device_subject, row};
+use super::devices::{AddDevice, Expected, device_subject, expect, lock_home, row};
 use super::invites::{Invitation, InvitationState, Invites, unhex_all};
 use super::issued::{Issued, IssuedRow, append};
+use super::renew::read_request;
 use super::{Pki, ProvisionError};
 use crate::clock::Now;
 use crate::config::{Config, DeviceKind};
@@ -191,7 +191,7 @@ pub fn judge(
         InvitationState::Used if !is_proven => return refused(NotEnrolled::WrongProof, Some(id)),
         InvitationState::Open | InvitationState::Used => {}
     }
-    let Some(key) = requested_key(request.csr) else { return refused(NotEnrolled::BadRequest, Some(id)) };
+    let Ok(key) = read_request(request.csr) else { return refused(NotEnrolled::BadRequest, Some(id)) };
     let key_sha256 = sha256(&key.subject_public_key_info());
     if row.used_at.is_some() {
         let same =
@@ -225,28 +225,19 @@ fn is_listed(config: &Config, id: &DeviceId, kind: DeviceKind) -> bool {
     config.device(id).is_some_and(|device| device.kind == kind && device.via.is_none())
 }
 
-/// The key of a request that is signed with it; nothing else of what it asks for is granted. `None`: it is no P-256 key's.
-fn requested_key(csr: &[u8]) -> Option<rcgen::PublicKey> {
-    let request = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(csr)).ok()?;
-    let key = request.public_key;
-    // The algorithm is the signature's; an uncompressed point of P-256 has 65 bytes.
-    (key.algorithm() == &PKCS_ECDSA_P256_SHA256 && key.der_bytes().len() == 65).then_some(key)
-}
-
 /// The next certificate of a device, listed and synced.
 fn certify(
     pki: &Pki,
     id: &DeviceId,
-    key: &rcgen::PublicKey,
+    key: &SubjectPublicKeyInfo,
     now_ms: i64,
 ) -> Result<(IssuedRow, Vec<u8>), ProvisionError> {
-    let ca = read_authority(&pki.device_ca(), &pki.device_ca_key())?;
-    let (issued, _) = Issued::load(&pki.issued())?;
-    let enrolment = issued.next_enrolment(id);
-    let made = sign(&ca, device_subject(id, enrolment)?, key, now_ms)?;
-    let row = row(id, enrolment, &made, now_ms);
+    let authority = read_authority(&pki.device_ca(), &pki.device_ca_key())?;
+    let enrolment = Issued::load(&pki.issued())?.0.next_enrolment(id);
+    let signed = sign(&authority, device_subject(id, enrolment)?, key, now_ms)?;
+    let row = row(id, enrolment, &signed, now_ms);
     append(&pki.issued(), std::slice::from_ref(&row))?;
-    Ok((row, made.der))
+    Ok((row, signed.der))
 }
 
 /// Lower-case hex.
