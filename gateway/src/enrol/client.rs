@@ -103,7 +103,7 @@ impl Gateway {
         };
         let field = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
         // The query is not repeated: the code is in it.
-        let wrong = || EnrolError::Address(place.to_owned());
+        let wrong = || EnrolError::Address(place.split(['/', '?']).next().unwrap_or_default().to_owned());
         let (host, port) = place.rsplit_once(':').ok_or_else(wrong)?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = port.parse().map_err(|_| wrong())?;

@@ -23,7 +23,7 @@ use super::sessions::{Kept, Seat, Sessions};
 use super::window::fingerprint;
 use super::wire::{Connect, ConnectRefusal, Goodbye, Incoming, Publish, Will, Wire};
 use super::{Encoding, Intake, PublishReason, Submission, ToSession, What, admission};
-use crate::clock::Clock;
+use crate::clock::{Clock, Confidence};
 use crate::journal::record::Fault;
 use crate::limits;
 
@@ -451,8 +451,11 @@ impl Session {
     }
 
     /// Judged anew each time: a certificate may end, and a clock be set, while its connection lasts.
+    ///
+    /// A clock that is only held at its floor knows nothing of it: what a device tells must not be lost over a wrong year.
     fn has_ended(&self) -> bool {
-        self.peer.has_ended(self.hall.clock.now().wall_ms)
+        let now = self.hall.clock.now();
+        now.confidence != Confidence::Floor && self.peer.has_ended(now.wall_ms)
     }
 
     /// Its next certificate is asked for. Signing waits for the disk: it is done elsewhere, and answered in its turn.
@@ -607,11 +610,12 @@ impl Session {
 
     fn send_commands(&mut self) {
         let Some(qos) = self.subscribed else { return };
+        let has_ended = self.has_ended();
         while let Some((&id, (command, encoding))) = self.commands.first_key_value() {
             let now_ms = self.hall.clock.now().wall_ms;
             // Of a device whose certificate has ended nothing is asked: it hears what became of its call. The rest waits in the journal.
             let is_answer = matches!(command.command, Command::Receipt { .. } | Command::Feedback { .. });
-            if command.expires_at <= now_ms || (self.peer.has_ended(now_ms) && !is_answer) {
+            if command.expires_at <= now_ms || (has_ended && !is_answer) {
                 self.commands.remove(&id);
                 continue;
             }

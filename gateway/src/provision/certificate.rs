@@ -142,7 +142,8 @@ fn params(
     params.distinguished_name.push(DnType::CommonName, name);
     params.not_before = match start {
         Start::Always => since_1970(0),
-        Start::Yesterday => since_1970(now_ms - BACKDATE_MS),
+        // Never after its end: an authority that has ended would make what no handshake takes.
+        Start::Yesterday => since_1970((now_ms - BACKDATE_MS).min(not_after)),
         Start::As(ms) => since_1970(*ms),
     };
     params.not_after = since_1970(not_after);

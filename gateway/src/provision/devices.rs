@@ -13,8 +13,8 @@ use serde::Serialize;
 use toml_edit::{ArrayOfTables, Document, DocumentMut, Item, Table, value};
 use vaka_protocol::DeviceId;
 
+use super::ENROLMENT_URN;
 use super::certificate::{Signed, Start, Subject, end, hex, read_authority};
-use super::identity::ENROLMENT_URN;
 use super::invites::Invites;
 use super::issued::{Issued, IssuedRow, append};
 use super::{DEVICE_DAYS, ProvisionError, Told, files, tell_gateway};

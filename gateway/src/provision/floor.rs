@@ -17,8 +17,13 @@ pub fn read_floor(pki: &Pki) -> i64 {
 /// Raises it to a day before `now_ms`, which a time source vouches for. It never falls.
 pub fn write_floor(pki: &Pki, now_ms: i64) {
     let floor_ms = now_ms.saturating_sub(ROOM_MS).min(limits::PLAUSIBLE_TIME_MS_MAX);
-    if floor_ms <= read_floor(pki) {
+    let known_ms = read_floor(pki);
+    if floor_ms <= known_ms {
         return;
+    }
+    // One false answer of a time source must not hold the clock in another decade for ever.
+    if floor_ms > known_ms.max(crate::clock::built_ms()).saturating_add(limits::CLOCK_AHEAD_MS_MAX) {
+        return warn!("a time source says {now_ms} (UTC milliseconds), too far ahead to be kept as the earliest time");
     }
     if let Err(error) = files::write(&pki.floor(), format!("{floor_ms}\n").as_bytes(), files::PUBLIC) {
         warn!("keeping the latest time that is known: {error}");
@@ -40,6 +45,9 @@ mod tests {
         assert_eq!(read_floor(&pki), now_ms - ROOM_MS);
         write_floor(&pki, now_ms - ROOM_MS);
         assert_eq!(read_floor(&pki), now_ms - ROOM_MS);
+        let decade_ms = 10 * 365 * ROOM_MS;
+        write_floor(&pki, now_ms.max(crate::clock::built_ms()) + decade_ms);
+        assert_eq!(read_floor(&pki), now_ms - ROOM_MS, "one false answer moves nothing by years");
         std::fs::write(pki.floor(), "torn").unwrap();
         assert_eq!(read_floor(&pki), 0);
     }

@@ -8,7 +8,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::certificate::hex;
 
 /// Prefix of the subject alternative name that carries the enrolment.
-pub(super) const ENROLMENT_URN: &str = "urn:vaka:enrolment:";
+pub(crate) const ENROLMENT_URN: &str = "urn:vaka:enrolment:";
 
 /// A device, as its certificate names it.
 #[derive(Debug, Clone, PartialEq, Eq)]

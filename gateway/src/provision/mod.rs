@@ -36,6 +36,7 @@ pub use authority::Given;
 pub use devices::{AddDevice, Added, Expected, Listed, Removed, add, list, remove};
 pub use floor::{read_floor, write_floor};
 pub use home::{NewHome, create, create_under};
+pub(crate) use identity::ENROLMENT_URN;
 pub use identity::{IdentityError, PeerIdentity, identity};
 pub(crate) use invite::sha256;
 pub use invite::{Invited, Judged, NotEnrolled, invite, invites, judge, locators, server_ca};

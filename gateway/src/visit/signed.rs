@@ -136,6 +136,15 @@ pub fn verify(file: &Value, device_ca: &Path) -> Result<Verified, String> {
     if signer.device.as_str() != text("gateway") {
         return Err(format!("it is of gateway {} and was signed by {}", text("gateway"), signer.device));
     }
+    // Devices have certificates of the same authority, with their enrolment in them.
+    let names = x509.subject_alternative_name().ok().flatten();
+    let is_device = names.is_some_and(|names| {
+        let urn = |name: &x509_parser::extensions::GeneralName<'_>| matches!(name, x509_parser::extensions::GeneralName::URI(uri) if uri.starts_with(provision::ENROLMENT_URN));
+        names.value.general_names.iter().any(urn)
+    });
+    if is_device {
+        return Err(format!("it was signed with the key of the device {}, not by a gateway", signer.device));
+    }
     // As the certificate was when it was signed: one that has ended since has signed all the same.
     let then = UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(finished_at).unwrap_or_default()));
     let judge = || -> Result<(), String> {

@@ -219,6 +219,8 @@ impl Visits {
             VisitStep::Measured { device, signal_dbm, wired, battery_percent, no_battery } => {
                 let trial = visit.trial(device);
                 if let Some(dbm) = signal_dbm {
+                    // By hand is at its place now: what was measured before it was moved counts no longer.
+                    trial.signal = None;
                     trial.measured(*dbm, true, at);
                 }
                 if let Some(percent) = battery_percent {
@@ -242,7 +244,15 @@ impl Visits {
     /// Folds an event of a device of this home in.
     pub fn see(&mut self, device: &DeviceId, enrolment: u32, event: &Event, recorded: At) {
         if self.enrolments.len() < FACTS_DEVICES_MAX || self.enrolments.contains_key(device) {
-            self.enrolments.insert(device.clone(), enrolment);
+            let known = self.enrolments.entry(device.clone()).or_default();
+            // What was tried of the device before it says nothing of the one in its place.
+            if *known != 0
+                && enrolment > *known
+                && let Some(visit) = self.open.as_deref_mut()
+            {
+                visit.devices.remove(device);
+            }
+            *known = enrolment.max(*known);
         }
         let Some(visit) = self.open.as_deref_mut() else { return };
         if visit.devices.len() >= FACTS_DEVICES_MAX && !visit.devices.contains_key(device) {
