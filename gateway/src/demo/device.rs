@@ -29,6 +29,8 @@ const IN_FLIGHT: usize = 16;
 const RETRY_MS: (u64, u64) = (50, 1_000);
 /// The longest that a device looks at nothing, in milliseconds: what happens to it in the demo is no interrupt.
 const LOOK_MS_MAX: u64 = 100;
+/// A finger that has let go presses again after this time, in milliseconds: sooner, the button has not seen that it was let go.
+const FINGER_MS: u64 = 100;
 /// Flash of a device, bytes: 16 pages.
 const FLASH_BYTES: usize = 64 * 1024;
 
@@ -158,6 +160,8 @@ struct Core {
     last_shown: OnPanel,
     /// Whoever waits for what a hand does to be told.
     hand: Option<(Hand, oneshot::Sender<Option<u64>>)>,
+    /// When a hand may do something again.
+    free_at: Instant,
     /// The newest number that the desk knows.
     noted: u64,
     /// Handed to the present connection, by the number that it knows them by.
@@ -178,6 +182,7 @@ impl Core {
             body,
             last_shown: OnPanel::default(),
             hand: None,
+            free_at: Instant::now(),
             noted: 0,
             handed: BTreeMap::new(),
             numbers: 0,
@@ -195,7 +200,8 @@ impl Core {
                 self.send(link);
             }
             let apart = link.is_none();
-            let may_happen = self.hand.is_none() && self.body.waiting().count() < OUTBOX_FULL;
+            let may_happen =
+                self.hand.is_none() && Instant::now() >= self.free_at && self.body.waiting().count() < OUTBOX_FULL;
             let news = async {
                 match &mut link {
                     Some(link) => link.next().await,
@@ -282,6 +288,7 @@ impl Core {
             self.desk.said(self.identity(identity.seq), &message.event, Instant::now());
             if let Some((_, number)) = self.hand.take_if(|(hand, _)| hand.is_told_by(&message.event)) {
                 self.body.role.let_go();
+                self.free_at = Instant::now() + Duration::from_millis(FINGER_MS);
                 let _ = number.send(Some(identity.seq));
             }
         }
