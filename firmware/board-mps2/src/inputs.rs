@@ -5,6 +5,7 @@
 //! | `press MS` | the button is held for so many milliseconds |
 //! | `cancel MS` | the button that takes a call back is held for so many milliseconds |
 //! | `sizes` | `sizes heap N stack N of N`: bytes in use at the most so far |
+//! | `time MS` | the device has a clock, which shows this, UTC milliseconds; then `time MS` |
 //! | `skip MS` | so much time passes at once for the device and its parts, not for the network; then `skipped` |
 //! | `measure` | from here on the device says what work takes: [`crate::work`] |
 //! | `panic` | the program panics |
@@ -71,6 +72,8 @@ pub struct Inputs {
     button: Held,
     cancel: Held,
     parts: Option<&'static dyn Parts>,
+    /// What a clock shows that the device is given, UTC milliseconds.
+    time: Option<i64>,
     /// Left to skip, milliseconds.
     skip_ms: Option<u64>,
 }
@@ -91,6 +94,7 @@ impl Inputs {
             button: Held { pin: Pin(&BUTTON), until_ms: None },
             cancel: Held { pin: Pin(&CANCEL), until_ms: None },
             parts: None,
+            time: None,
             skip_ms: None,
         }
     }
@@ -123,6 +127,7 @@ impl Inputs {
                 let (heap, stack, room) = (memory::heap_peak(), memory::stack_peak(), memory::stack_room());
                 say!("sizes heap {heap} stack {stack} of {room}");
             }
+            "time" => self.time = rest.parse().ok(),
             "skip" => self.skip_ms = rest.parse().ok(),
             "measure" => work::ask(),
             "panic" => panic!("asked for"),
@@ -139,6 +144,11 @@ impl Inputs {
     pub fn pass(&mut self, now: Now) -> u64 {
         let parts_ms = self.parts.map_or(u64::MAX, |parts| parts.pass(now));
         self.button.pass(now).min(self.cancel.pass(now)).min(parts_ms)
+    }
+
+    /// What a clock shows, if the device was given one just now.
+    pub fn take_time(&mut self) -> Option<i64> {
+        self.time.take()
     }
 
     /// How much of the time in which nothing is due a test passes over, milliseconds; `None`: it passes as it does.

@@ -149,6 +149,10 @@ async fn watch<K: Keep, R: Role, P: Panel>(
         let due_ms = inputs.pass(now);
         let rest_ms = device.borrow_mut().pass(now).min(due_ms);
         newest = tell_news(&device.borrow(), newest, news, urgent);
+        if let Some(at) = inputs.take_time() {
+            clock.set(at);
+            say!("time {at}");
+        }
         if let Some(ms) = inputs.skip(rest_ms) {
             clock.skip(ms);
             yield_now().await;

@@ -199,7 +199,7 @@ impl<K: Keep, R: Role, P: Panel> Link<'_, K, R, P> {
         let mut connection = with_timeout(OPEN, open).await.map_err(|_| End::Late)??;
         *was_open = true;
         say!("connected");
-        publish(&mut connection, &alive, topic::BACK).await?;
+        with_timeout(PUBACK, publish(&mut connection, &alive, topic::BACK)).await.map_err(|_| End::Late)??;
         // Asked for like an event is sent, beside the others: nothing waits for its answer.
         let mut subscribing = None;
         let mut is_subscribed = self.is_heard.get();
@@ -209,7 +209,8 @@ impl<K: Keep, R: Role, P: Panel> Link<'_, K, R, P> {
                 // Lent out only until the message is copied: the device goes on while it is sent.
                 let next = self.device.borrow_mut().next(message).map(|(ticket, bytes)| (ticket, bytes.len()));
                 let Some((ticket, length)) = next else { break };
-                match publish(&mut connection, &events, &message[..length]).await {
+                let sent = with_timeout(PUBACK, publish(&mut connection, &events, &message[..length]));
+                match sent.await.map_err(|_| End::Late)? {
                     Ok(Some(op)) => {
                         self.device.borrow_mut().handed(ticket);
                         // There is room: just looked at.
@@ -247,7 +248,9 @@ impl<K: Keep, R: Role, P: Panel> Link<'_, K, R, P> {
                 !is_acked
             });
             if self.is_heard.get() && !is_subscribed {
-                subscribing = Some(connection.subscribe(&[TopicFilter::new(&commands)], &[]).await?);
+                let filters = [TopicFilter::new(&commands)];
+                let asked = with_timeout(PUBACK, connection.subscribe(&filters, &[]));
+                subscribing = Some(asked.await.map_err(|_| End::Late)??);
                 is_subscribed = true;
             }
             subscribing.take_if(|asked| !connection.is_pending(asked));

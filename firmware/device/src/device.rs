@@ -102,7 +102,7 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
             self.is_flash_told = true;
             self.tell(Event::Fault { part: "flash".into(), active: true }, now);
         }
-        if self.outbox.is_empty() {
+        if self.outbox.is_empty() && !self.role.is_busy() {
             self.keep.rest();
         }
         let panel = self.panel.pass(now).unwrap_or(u64::MAX);

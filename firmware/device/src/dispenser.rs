@@ -374,6 +374,10 @@ impl<I: InputPin, O: OutputPin, B: I2c> Role for Dispenser<I, O, B> {
         }
     }
 
+    fn is_busy(&self) -> bool {
+        !self.wheel.is_at_rest() || self.ledger.current().is_some()
+    }
+
     fn rest_ms(&self, _now: Now) -> u64 {
         let is_to_count = self.wheel.must_count() && !self.lid.is_high() && !self.key.is_high();
         if self.drive != Drive::Still || !self.wheel.is_at_rest() || is_to_count {

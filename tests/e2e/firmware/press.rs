@@ -19,7 +19,6 @@ fn a_press_on_the_pendant_lights_it_when_the_centre_has_accepted() {
     let mut board = pendant(&flash);
     board.wait("started power");
     board.wait("connected");
-    board.wait("time ");
 
     board.say("press 120");
     board.wait("light blink");

@@ -194,7 +194,8 @@ impl<'a, S: Read + Write> Stream<'a, S> {
             }
         }
         (self.sent, self.ready) = (0, 0);
-        self.below.flush().await.map_err(|_| Trouble::Broken)
+        // No flush: embassy-net's waits until the peer has acknowledged, for ever on a path that swallows everything.
+        Ok(())
     }
 
     async fn receive(&mut self) -> Result<(), Trouble> {

@@ -172,7 +172,8 @@ impl<I: InputPin, O: OutputPin> Lock<I, O> {
         if is_held || self.door.level() != Some(false) {
             self.busy_ms = uptime_ms;
         }
-        is_held
+        // A sensor that counts as stuck is no hand: whoever answers an alarm must get in.
+        is_held && !is_stuck
     }
 
     /// What the bolt shows becomes what is told.
@@ -276,7 +277,8 @@ impl<I: InputPin, O: OutputPin> Lock<I, O> {
     fn throw(&mut self, cx: &mut Cx<'_>) {
         if cx.now.since(self.busy_ms) < SHUT_MS {
             self.stop();
-            self.drive = None;
+            // A hand on the door is a new situation: what was tried before it counts no longer.
+            (self.drive, self.tries, self.tried_ms) = (None, 0, None);
             return;
         }
         let pause_ms = if self.tries < RETRIES_SOON { RETRY_MS } else { RETRY_LATER_MS };
@@ -319,6 +321,10 @@ impl<I: InputPin, O: OutputPin> Role for Lock<I, O> {
         [&mut self.motor, &mut self.sensor, &mut self.handle].into_iter().for_each(|trouble| trouble.start(cx));
         self.busy_ms = cx.now.uptime_ms;
         self.opening = Opening::take_up(cx);
+    }
+
+    fn is_busy(&self) -> bool {
+        self.drive.is_some() || self.command.is_some()
     }
 
     fn pass(&mut self, cx: &mut Cx<'_>) {
