@@ -53,6 +53,8 @@ pub struct World {
     /// The centres' side goes wrong.
     pub faults: bool,
     stops_cleanly: bool,
+    /// How often the process was killed, or the power went.
+    pub deaths: u64,
     pub trace: Vec<String>,
 }
 
@@ -108,6 +110,7 @@ impl World {
             history: BTreeMap::new(),
             faults: true,
             stops_cleanly: seed.is_multiple_of(25),
+            deaths: 0,
             trace: Vec::new(),
             rng,
             disk,
@@ -186,6 +189,7 @@ impl World {
     pub fn die(&mut self) {
         self.disk.stop();
         self.gateway = None;
+        self.deaths += 1;
         self.bury_disk();
         self.forget_connections();
         self.say(|| "died".into());
