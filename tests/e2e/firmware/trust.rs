@@ -1,6 +1,7 @@
 //! Whom the device trusts, and who is trusted: forged gateways, and a device that is revoked.
 
 use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+use vaka::clock::{Clock, SystemClock};
 use vaka_tests::{Forgery, Gateway, Home, Imposter, lacks_firmware};
 
 use crate::{flash, pendant};
@@ -57,8 +58,8 @@ fn a_device_with_a_clock_refuses_a_certificate_that_ran_out_unless_somebody_call
     board.wait("connected");
     board.wait("acked");
     // A gateway whose own clock nobody vouches for tells no time: this device has a clock of its own.
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock after 1970");
-    board.say(&format!("time {}", now.as_millis()));
+    let now_ms = SystemClock::new().now().wall_ms;
+    board.say(&format!("time {now_ms}"));
     board.wait("time ");
     gateway.kill();
     let pki = |name: &str| home.path("pki").join(name);
