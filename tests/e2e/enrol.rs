@@ -197,9 +197,8 @@ fn of_twenty_who_come_at_once_with_one_code_exactly_one_wins() {
     let won: Vec<usize> = (0..20).filter(|n| outputs[*n].code == 0).collect();
     assert_eq!(won.len(), 1, "{outputs:#?}\n{}", gateway.tail());
     assert_eq!(count(&gateway, "enrolled"), 1);
-    // On a busy machine some come too late for their handshake: these are refused by another name.
-    let too_late = count(&gateway, "used_code");
-    assert!((1..20).contains(&too_late), "{too_late} were told that somebody was first");
+    // As many stand at the door at once as may from one address; whoever makes place for the next is counted too.
+    assert_eq!(count(&gateway, "used_code") + count(&gateway, "turned_away"), 19);
     let issued = std::fs::read_to_string(doorstep.home.path("pki/issued.jsonl")).expect("the list");
     assert_eq!(issued.lines().count(), 1);
     std::fs::rename(doorstep.home.path(&format!("came{}", won[0])), doorstep.home.path("p1")).expect("renamed");

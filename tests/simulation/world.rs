@@ -53,8 +53,8 @@ pub struct World {
     /// The centres' side goes wrong.
     pub faults: bool,
     stops_cleanly: bool,
-    /// How often the process was killed, or the power went.
-    pub deaths: u64,
+    /// Refusals whose sum waited for its record when the process was killed, or the power went.
+    pub sums_lost: u64,
     pub trace: Vec<String>,
 }
 
@@ -110,7 +110,7 @@ impl World {
             history: BTreeMap::new(),
             faults: true,
             stops_cleanly: seed.is_multiple_of(25),
-            deaths: 0,
+            sums_lost: 0,
             trace: Vec::new(),
             rng,
             disk,
@@ -188,8 +188,8 @@ impl World {
     /// The process ends: killed, or with the power.
     pub fn die(&mut self) {
         self.disk.stop();
-        self.gateway = None;
-        self.deaths += 1;
+        let gateway = self.gateway.take();
+        self.sums_lost += gateway.map_or(0, |gateway| gateway.keeper.refusals_waiting());
         self.bury_disk();
         self.forget_connections();
         self.say(|| "died".into());

@@ -346,6 +346,11 @@ impl Keeper {
         self.read_streams();
     }
 
+    /// Refusals that were acknowledged and wait for the record of their sum.
+    pub fn refusals_waiting(&self) -> u64 {
+        self.shortage.waiting()
+    }
+
     /// Asking the file system costs as much as storing five events: not done between batches that follow each other closely.
     /// Where room is short, and after a pause, it is asked.
     fn look_for_room(&mut self) {

@@ -115,6 +115,11 @@ impl Shortage {
             .retain(|(device, lane, why), refused| refused.waiting > 0 || lasts(room, shares, device, *lane, *why));
     }
 
+    /// Acknowledged, counted, and in no record yet: what a crash takes off the count.
+    pub fn waiting(&self) -> u64 {
+        self.refused.values().map(|refused| refused.waiting).sum()
+    }
+
     /// The batch is not on the disk: its events were not acknowledged and come again.
     pub fn failed(&mut self) {
         for refused in self.refused.values_mut() {
