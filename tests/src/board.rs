@@ -162,6 +162,15 @@ impl Board {
         self.qmp(&format!(r#"{{"execute":"set_link","arguments":{{"name":"n0","up":{is_up}}}}}"#));
     }
 
+    /// What the cable carries is lost on its way, both ways, though the link stands.
+    #[track_caller]
+    pub fn drop_packets(&self, drops: bool) {
+        // Held for longer than any test, and gone with the filter.
+        let add = r#"{"execute":"object-add","arguments":{"qom-type":"filter-buffer","id":"lost","netdev":"n0","interval":4000000000}}"#;
+        let remove = r#"{"execute":"object-del","arguments":{"id":"lost"}}"#;
+        self.qmp(if drops { add } else { remove });
+    }
+
     /// One command over QEMU's machine protocol.
     #[track_caller]
     pub fn qmp(&self, command: &str) {

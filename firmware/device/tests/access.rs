@@ -3,6 +3,7 @@
 mod bench;
 
 use bench::{Bench, Memory};
+use embedded_hal::digital::{ErrorType, InputPin};
 use proptest::prelude::*;
 use vaka_device::access::{
     Cabinet, CabinetPins, Lock, LockPins, MOTOR_ON_MS_MAX, OPEN_MS, OPEN_MS_MAX, RELEASE_MS, RELOCK_MS_MAX,
@@ -279,6 +280,77 @@ fn keys_and_force_are_told_without_a_name() {
     door.hold_key(true);
     pass(&mut bench, &door, 200_000);
     assert_eq!(bench.events(), [fault("handle", true)], "a key left turned keeps the motor from locking");
+}
+
+/// A sensor of the door, or one that shows a hand whatever happens.
+struct Shows<'d>(Option<Input<'d>>);
+
+impl ErrorType for Shows<'_> {
+    type Error = core::convert::Infallible;
+}
+
+impl InputPin for Shows<'_> {
+    fn is_high(&mut self) -> Result<bool, Self::Error> {
+        self.0.as_mut().map_or(Ok(true), InputPin::is_high)
+    }
+
+    fn is_low(&mut self) -> Result<bool, Self::Error> {
+        self.is_high().map(|is_high| !is_high)
+    }
+}
+
+#[test]
+fn staff_get_in_though_the_handles_sensor_is_broken() {
+    let door = Door::new();
+    let sensor = |sensor| Shows(Some(door.sensor(sensor)));
+    let role = Lock::new(LockPins {
+        bolt: sensor(Sensor::Bolt),
+        door: sensor(Sensor::Door),
+        handle: Shows(None),
+        key: sensor(Sensor::Key),
+        case: sensor(Sensor::Case),
+        throw: door.winding(Winding::Throw),
+        draw: door.winding(Winding::Draw),
+    });
+    let mut bench = Bench::new(role, Some(AT));
+    pass(&mut bench, &door, 130_000);
+    assert_eq!(bench.events(), [locked(true, None), fault("handle", true)]);
+    let command = open(&bench, 20_000, "s1");
+    let id = bench.command(command, 60_000);
+    pass(&mut bench, &door, 5_000);
+    assert_eq!(bench.events(), [locked(false, Some("s1")), done(id, Outcome::Done)]);
+    assert!(door.open());
+}
+
+#[test]
+fn a_door_that_is_shut_anew_is_locked_at_once_after_tries_in_vain() {
+    let door = Door::new();
+    let mut bench = ready(&door);
+    let command = open(&bench, 10_000, "s1");
+    bench.command(command, 600_000);
+    pass(&mut bench, &door, 5_000);
+    bench.events();
+    door.jam(true);
+    pass(&mut bench, &door, 5 * 60_000);
+    assert_eq!(bench.events(), [fault("motor", true)]);
+    door.jam(false);
+    assert!(door.open());
+    pass(&mut bench, &door, 2_000);
+    door.shut();
+    pass(&mut bench, &door, RELOCK_MS_MAX);
+    assert!(door.is_locked());
+}
+
+#[test]
+fn no_update_comes_between_while_a_door_is_driven() {
+    let door = Door::new();
+    let mut bench = ready(&door);
+    assert!(!bench.device.role.is_busy());
+    let command = open(&bench, 20_000, "s1");
+    bench.command(command, 60_000);
+    assert!(bench.device.role.is_busy());
+    pass(&mut bench, &door, 5_000);
+    assert!(!bench.device.role.is_busy());
 }
 
 #[test]

@@ -313,7 +313,9 @@ mod tests {
             assert!(matches!(Gateway::read(wrong, Some(&code)), Err(EnrolError::Address(_))), "{wrong}");
         }
         // What is complained of is never the code.
-        let Err(error) = Gateway::read(&format!("vaka://gw/?code={code}"), None) else { panic!("no port") };
-        assert!(!error.to_string().contains(code.as_str()), "{error}");
+        for typed in ["vaka://gw/?code=", "vaka://gw:8884?code=", "gw:8884/?code=", "gw?code=", "vaka://gw/x?code="] {
+            let Err(error) = Gateway::read(&format!("{typed}{code}"), None) else { panic!("{typed}") };
+            assert!(!error.to_string().contains(code.as_str()), "{error}");
+        }
     }
 }

@@ -733,15 +733,35 @@ mod tests {
         Publish { qos: 0, id: None, topic: "vaka/v1/p1/alive".into(), payload: payload.to_vec() }
     }
 
+    /// A clock that shows the same time, believed so far.
+    struct Stands(Confidence);
+
+    impl Clock for Stands {
+        fn now(&self) -> crate::clock::Now {
+            crate::clock::Now { mono_ms: 0, wall_ms: 1_000, confidence: self.0 }
+        }
+    }
+
     /// A session that says `said` and ends.
     fn told(said: &[&[u8]], will: Option<&[u8]>, is_silent: bool) -> Vec<bool> {
+        told_at(Arc::new(ManualClock::new(0)), i64::MAX, said, will, is_silent)
+    }
+
+    /// As [`told`], with a certificate that ends at `not_after`.
+    fn told_at(
+        clock: Arc<dyn Clock>,
+        not_after: i64,
+        said: &[&[u8]],
+        will: Option<&[u8]>,
+        is_silent: bool,
+    ) -> Vec<bool> {
         let device = DeviceId::try_from("p1").unwrap();
         let devices = [(device.clone(), Listed { bridge: false })].into_iter().collect();
         let (desk, sessions) = (Arc::new(Desk::default()), Sessions::default());
         let seat = sessions.take(&device, true).unwrap();
         let (_stop, shutdown) = watch::channel(false);
         let (_roster, roster) = watch::channel(Arc::new(Roster { devices, ..Roster::default() }));
-        let (clock, counts) = (Arc::new(ManualClock::new(0)), DoorCounts::default());
+        let counts = DoorCounts::default();
         let renewals = Arc::new(super::super::renewal::NoRenewals);
         let hall = Arc::new(Hall { intake: desk.clone(), renewals, roster, sessions, clock, shutdown, counts });
         let (replies, _answers) = mpsc::unbounded_channel();
@@ -765,7 +785,7 @@ mod tests {
             epoch: seat.epoch,
             clean_end: true,
             hall,
-            peer: Peer { device: device.clone(), enrolment: 1, serial: String::new(), not_after: i64::MAX },
+            peer: Peer { device: device.clone(), enrolment: 1, serial: String::new(), not_after },
         };
         said.iter().for_each(|payload| session.publish(publish(payload)));
         if is_silent {
@@ -783,5 +803,13 @@ mod tests {
         assert_eq!(told(&[b"1", b"0"], None, false), [true, false], "it has said so itself");
         assert_eq!(told(&[], None, false), [false; 0], "it never said that it is here");
         assert_eq!(told(&[b"1"], Some(b"0"), true), [true], "taken over, or the gateway stops");
+    }
+
+    #[test]
+    fn a_clock_that_is_only_held_at_its_floor_ends_no_certificate() {
+        let told = |confidence| told_at(Arc::new(Stands(confidence)), 999, &[b"1"], None, true);
+        assert_eq!(told(Confidence::Synchronised), [false; 0], "it has ended: a call for help and a renewal, no more");
+        assert_eq!(told(Confidence::Held), [false; 0]);
+        assert_eq!(told(Confidence::Floor), [true], "who knows?");
     }
 }

@@ -206,6 +206,16 @@ fn the_gateways_own_are_made_again_under_the_same_key_and_names() {
     };
     let signed = sign(&authority, subject, &key, NOW_MS).unwrap();
     assert_eq!(signed.not_after, authority.not_after, "nothing outlives its authority");
+    let device = Subject {
+        name: "p1",
+        usage: rcgen::ExtendedKeyUsagePurpose::ClientAuth,
+        alternatives: Vec::new(),
+        start: Start::Yesterday,
+        days: DEVICE_DAYS,
+    };
+    let late = sign(&authority, device, &key, authority.not_after + 90 * DAY_MS).unwrap();
+    let (_, late) = x509_parser::parse_x509_certificate(&late.der).unwrap();
+    assert!(late.validity().not_before <= late.validity().not_after, "it has a moment at which it can be judged");
     std::fs::write(home.pki.server_cert(), &signed.pem).unwrap();
     std::fs::write(home.pki.client_cert(), std::fs::read(home.pki.client_cert()).unwrap()).unwrap();
     assert!(

@@ -64,6 +64,21 @@ fn what_a_gateway_signed_is_known_again_and_a_changed_word_or_another_home_is_no
     let read: Value = serde_json::from_str(&serde_json::to_string_pretty(&signed).unwrap()).unwrap();
     assert_eq!(verify(&read, &own.device_ca()).unwrap(), found);
 
+    // A device has a certificate of the same authority; it is no gateway, whatever the protocol says.
+    let wish = provision::AddDevice {
+        id: "p1".try_into().unwrap(),
+        kind: crate::config::DeviceKind::Pendant,
+        room: None,
+        resident: None,
+        via: None,
+        out: Some(folder.path().join("p1")),
+    };
+    provision::add(&folder.path().join("own/vaka.toml"), &wish, AT - 86_400_000).unwrap();
+    let mut forged = protocol();
+    forged["gateway"] = "p1".into();
+    let forged = sign(&forged, &folder.path().join("p1/cert.pem"), &folder.path().join("p1/key.pem")).unwrap();
+    assert!(verify(&forged, &own.device_ca()).unwrap_err().contains("key of the device p1"));
+
     let refused = |file: &Value, ca: &std::path::Path| verify(file, ca).unwrap_err();
     let mut changed = signed.clone();
     changed["protocol"]["lines"][6]["light"] = "green".into();

@@ -92,3 +92,28 @@ fn a_path_that_swallows_everything_is_given_up_and_tried_again() {
     board.wait("light steady");
     gateway.wait_alarm("the press accepted, once", |row| row["rung"] == "accepted" && row["count"] == 1);
 }
+
+#[test]
+fn a_path_that_loses_every_packet_is_given_up_and_tried_again() {
+    if lacks(&["sipp"]) || lacks_firmware() {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = Home::init();
+    home.centre(centre.port);
+    let flash = flash(&home, "p1", "pendant");
+    let gateway = Gateway::start(&home);
+    let mut board = pendant(&flash);
+    board.wait("connected");
+    board.wait("acked");
+
+    // Nobody acknowledges even the bytes: what waits for that waits for ever.
+    board.drop_packets(true);
+    board.say("press 120");
+    board.wait("text Larmet har inte gått fram än");
+    board.wait("apart late");
+    board.drop_packets(false);
+    board.wait("connected");
+    board.wait("light steady");
+    gateway.wait_alarm("the press accepted, once", |row| row["rung"] == "accepted" && row["count"] == 1);
+}

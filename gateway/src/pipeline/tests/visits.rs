@@ -290,6 +290,9 @@ fn the_worst_of_what_a_device_measures_counts_and_one_probe_is_not_enough() {
     );
     bench.event("p1", 5, r#"{"signal":{"rssi_dbm":-80}}"#);
     assert_eq!(bench.line("p1/signal").0, "red");
+    // Moved, and measured at its new place: what was before counts no longer.
+    bench.measure("p1");
+    assert_eq!(bench.line("p1/signal").0, "green");
     bench.event("p1", 6, r#"{"battery":{"percent":30}}"#);
     assert!(bench.line("p1/battery").1.contains("30 %"));
     bench.event("p1", 7, r#"{"battery":{"percent":80}}"#);
@@ -341,4 +344,25 @@ fn a_device_that_was_replaced_has_to_ring_through_again() {
     let admitted = admission::admit(&peer, &bench.roster, "vaka/v1/p1/event", payload, false);
     bench.keeper().run_batch(&mut vec![Input::Submission(admitted.submission)]);
     assert!(bench.keeper().state().visits.proof(&device("p1")).is_none(), "the new one has never rung through");
+    // The one before it is still about: its word proves nothing for the new one.
+    bench.event("p1", 2, r#"{"alive":{}}"#);
+    assert!(bench.keeper().state().visits.proof(&device("p1")).is_none());
+}
+
+#[test]
+fn a_device_that_is_replaced_during_a_visit_is_tried_anew() {
+    let mut bench = Bench::visited();
+    bench.begin_visit();
+    bench.measure("p1");
+    bench.arm("p1");
+    bench.press("p1", 1);
+    bench.accept_test("p1");
+    assert_eq!((bench.line("p1/press").0, bench.line("p1/signal").0), ("green".into(), "green".into()));
+    let peer = Peer { device: device("p1"), enrolment: 2, serial: String::new(), not_after: i64::MAX };
+    let payload = br#"{"v":1,"restart":1,"seq":1,"event":{"alive":{}}}"#.to_vec();
+    let admitted = admission::admit(&peer, &bench.roster, "vaka/v1/p1/event", payload, false);
+    bench.keeper().run_batch(&mut vec![Input::Submission(admitted.submission)]);
+    assert_eq!((bench.line("p1/press").0, bench.line("p1/signal").0), ("red".into(), "red".into()));
+    let why = bench.wish(Wish::Finish { by: None }).expect_err("red lines");
+    assert!(why.contains("p1/press"), "{why}");
 }
