@@ -109,6 +109,8 @@ fn a_press_and_a_cold_boot_reach_the_gateway() {
     let home = Home::init();
     let flash = flash(&home, "p1", "pendant");
     let _gateway = Gateway::start(&home);
+    // Made if it is not yet: that is no part of a boot.
+    firmware::image("pendant");
     let began = Instant::now();
     let mut board = pendant(&flash);
     let acked = |board: &mut Board| board.wait_when("acked", |line| line.starts_with("acked ")).0;
