@@ -1,0 +1,3 @@
+//! What people see. Server-made HTML that reads without a script; a script keeps it live.
+
+pub mod frame;

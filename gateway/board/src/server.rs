@@ -1,0 +1,1 @@
+//! Listeners: TLS, bounds on strangers, certificates that change while it runs.
