@@ -17,3 +17,9 @@ pub const IDLE_MIN: u32 = 15;
 pub const SESSION_H_MAX: i64 = 12;
 /// A strong authentication counts as fresh for sensitive acts for so long, in milliseconds. Source: our choice.
 pub const FRESH_MS: i64 = 120_000;
+/// Requests at once over one HTTP/2 connection. A page, its style, its script and its events are four. Beyond: the browser waits. Source: our choice.
+pub const STREAMS_MAX: u32 = 32;
+/// Time between two looks at the certificate's files, in milliseconds. Source: our choice; a renewal leaves days, a look costs two calls.
+pub const CERTIFICATE_LOOK_MS: u64 = 10_000;
+/// Pause after an accept that failed, in milliseconds. Source: our choice, the same as for devices.
+pub const ACCEPT_PAUSE_MS: u64 = 100;
