@@ -7,7 +7,6 @@ use super::nearest;
 
 /// Tables and keys that the design names and this version does not have.
 const LATER_TABLES: &[&str] = &["camera"];
-const LATER_BOARD_KEYS: &[&str] = &["host", "cert", "key"];
 
 /// The line (from 1) in which `offset` stands.
 pub(super) fn line_of(text: &str, offset: usize) -> usize {
@@ -45,9 +44,7 @@ fn unknown(key: &str, expected: &str, table: &str, is_header: bool) -> String {
         (true, _) => ("table", String::new()),
         (false, table) => ("key", format!(" in {table}")),
     };
-    if (what == "table" && LATER_TABLES.contains(&key.as_str()))
-        || (table == "[board]" && LATER_BOARD_KEYS.contains(&key.as_str()))
-    {
+    if what == "table" && LATER_TABLES.contains(&key.as_str()) {
         return format!("`{key}`{place} is not yet supported by this version of vaka; remove it");
     }
     match nearest(&key, known.iter().copied()) {

@@ -42,7 +42,7 @@ pub(super) struct File {
     pub silence: Option<Spanned<care::silence::Table>>,
     pub power: Option<Spanned<care::power::Table>>,
     pub visit: Option<Visit>,
-    pub board: Option<Listen>,
+    pub board: Option<Board>,
     pub metrics: Option<Listen>,
 }
 
@@ -157,6 +157,38 @@ pub(super) struct Resident {
     pub phone: Option<Text>,
     pub night: Option<Spanned<care::night::Table>>,
     pub presence: Option<Spanned<care::presence::Table>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Board {
+    pub listen: Text,
+    pub host: Option<Text>,
+    pub cert: Option<Text>,
+    pub key: Option<Text>,
+    pub idle_min: Option<Number>,
+    pub one_time_codes: Option<bool>,
+    pub card: Option<BoardCard>,
+    pub oidc: Option<BoardOidc>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BoardCard {
+    pub listen: Text,
+    pub ca: Text,
+    pub crl: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BoardOidc {
+    pub issuer: Text,
+    pub client_id: Text,
+    pub client_secret_file: Option<Text>,
+    pub ca: Option<Text>,
+    pub acr: Vec<Text>,
+    pub claim: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -163,7 +163,7 @@ pub struct Config {
     /// What a technician must find before they go; absent values are the kinds' own.
     pub visit: Thresholds,
     /// Absent: no board listens.
-    pub board: Option<SocketAddr>,
+    pub board: Option<vaka_board::settings::Settings>,
     /// Absent: no metrics listen.
     pub metrics: Option<SocketAddr>,
 }

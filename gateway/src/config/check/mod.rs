@@ -2,6 +2,7 @@
 //!
 //! Invariant: goes on after a complaint, so that one run names everything that is wrong.
 
+mod board;
 pub(super) mod care;
 mod dc09;
 mod devices;
@@ -142,7 +143,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
             "`listen`: [ingest] has this address already; give [enrol] a port of its own".to_owned(),
         );
     }
-    let board = file.board.as_ref().map(|b| c.listen(&b.listen));
+    let board = file.board.as_ref().and_then(|table| board::board(&mut c, table));
     let metrics = file.metrics.as_ref().map(|m| c.listen(&m.listen));
 
     let journal_dir = home.join(dir);
@@ -163,7 +164,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
                 residents,
                 agreed,
                 visit,
-                board: board.flatten(),
+                board,
                 metrics: metrics.flatten(),
             };
             Ok((config, c.warnings))
