@@ -188,8 +188,7 @@ fn act(
     note: String,
     outcome: Option<CloseOutcome>,
 ) -> Result<Exit, Failure> {
-    let word = if act == ActWhat::Claim { "claim" } else { "close" };
-    let attempt = format!("{word} alarm {id}");
+    let attempt = format!("{} alarm {id}", act.as_str());
     let alarm = alarm_id(id, &attempt)?;
     let by =
         by.or_else(|| std::env::var("USER").ok()).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into());

@@ -120,12 +120,16 @@ fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {
     if report.head_damaged {
         wrong.push("head: unreadable, record numbers go on after a gap".into());
     }
+    wrong.extend(report.traces.broken.iter().map(|seq| {
+        format!("record {seq}: the log of who read and did what does not follow from what is before it: a line was changed or taken out")
+    }));
     // What a power cut leaves of a commit that nobody was told of: said, and nothing wrong.
     let unfinished: Vec<String> = report.damage.iter().filter(|d| d.unsettled).map(ToString::to_string).collect();
     if json {
         print_json(&json!({
             "ok": wrong.is_empty(), "records": report.records, "damage": wrong, "unfinished": unfinished,
             "tail_bytes": report.tail_bytes,
+            "traces": {"count": report.traces.count, "hash": export::hex(&report.traces.hash)},
         }))?;
     } else {
         for place in &wrong {
@@ -136,6 +140,10 @@ fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {
         }
         let verdict =
             if wrong.is_empty() { "every record is whole".into() } else { format!("{} damaged places", wrong.len()) };
+        if report.traces.count > 0 {
+            let (count, hash) = (report.traces.count, export::hex(&report.traces.hash));
+            print_line(&format!("{count} lines of who read and did what, the newest {hash}"))?;
+        }
         print_line(&format!("{} records read: {verdict}", report.records))?;
     }
     Ok(if wrong.is_empty() { Exit::Ok } else { Exit::FoundWrong })

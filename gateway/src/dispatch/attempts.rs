@@ -207,12 +207,13 @@ impl Ledger {
         let concerns_home = matches!(lane, Lane::Life | Lane::Care) && !notice.accepted;
         let nobody_at_ms = concerns_home.then_some(now_ms.saturating_add(NOBODY_HAS_IT_MS));
         self.nobody.extend(nobody_at_ms.map(|at_ms| (at_ms, key.clone())));
+        let rounds = u32::from(notice.to_all);
         let owed = Owed {
             notice: Arc::new(notice),
             state: if unrouted { State::Unrouted } else { State::Ready },
             attempts: BTreeSet::new(),
             tried: BTreeSet::new(),
-            rounds: 0,
+            rounds,
             wait_ms: 0,
             refused_by_all: true,
             told: BTreeSet::new(),

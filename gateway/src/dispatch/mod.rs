@@ -85,6 +85,8 @@ pub struct Notice {
     pub alarm_at: i64,
     /// Some receiver has accepted it already: it is told on only because that one's people have not claimed it.
     pub accepted: bool,
+    /// A person wants everybody told: no receiver is waited for.
+    pub to_all: bool,
     /// Known to be old already when it was stored.
     pub delayed: bool,
     /// How often it was pressed.

@@ -13,7 +13,7 @@ use super::error::ReadError;
 use super::format::RecordHeader;
 use super::head::{self, HeadRead};
 use super::paths::Paths;
-use super::record::{Record, RecordError};
+use super::record::{Kind, Record, RecordError};
 use super::scan::{self, Located, Walk, damage};
 
 /// What a reader needs of a record's header.
@@ -172,12 +172,39 @@ pub struct Report {
     pub tail_bytes: u64,
     /// The small file that keeps numbers from being used twice cannot be read; the next commit writes it anew.
     pub head_damaged: bool,
+    /// Who read or did what: each says the hash of the one before.
+    pub traces: Chain,
+}
+
+/// The traces' chain as far as the journal reaches back.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Chain {
+    pub count: u64,
+    /// Records that do not carry the hash of the trace before them: one was changed, or taken out.
+    pub broken: Vec<u64>,
+    /// Of the newest.
+    pub hash: Vec<u8>,
+}
+
+impl Chain {
+    /// Places named; further ones are the same tampering. Source: our choice.
+    const BROKEN_MAX: usize = 100;
+
+    fn see(&mut self, seq: u64, body: &[u8]) {
+        let Ok(Record::Trace(trace)) = Record::decode(Kind::Trace as u8, body) else { return };
+        // What the first that is left rests on has been removed with its time.
+        if self.count > 0 && trace.before != self.hash && self.broken.len() < Self::BROKEN_MAX {
+            self.broken.push(seq);
+        }
+        self.count += 1;
+        self.hash = ring::digest::digest(&ring::digest::SHA256, body).as_ref().to_vec();
+    }
 }
 
 impl Report {
     /// Nothing is lost that can have been acknowledged.
     pub fn is_sound(&self) -> bool {
-        !self.head_damaged && self.damage.iter().all(|place| place.unsettled)
+        !self.head_damaged && self.traces.broken.is_empty() && self.damage.iter().all(|place| place.unsettled)
     }
 }
 
@@ -209,6 +236,9 @@ pub fn verify_on(disk: &dyn Disk, dir: &Path) -> Result<Report, ReadError> {
             ] {
                 sum.0 += 1;
                 sum.1 += bytes;
+            }
+            if placed.header.kind == Kind::Trace as u8 {
+                report.traces.see(placed.header.seq, placed.body);
             }
             report.records += 1;
             report.last_seq = placed.header.seq;

@@ -28,6 +28,7 @@ pub enum Kind {
     Carried = 21,
     Release = 30,
     Visit = 40,
+    Trace = 50,
 }
 
 /// One record's body.
@@ -50,6 +51,7 @@ pub enum Record {
     Carried(Carried),
     Release(Release),
     Visit(Visit),
+    Trace(Trace),
 }
 
 /// The process started: everything after has this boot's monotonic time.
@@ -356,6 +358,10 @@ pub enum JoinWhat {
     Over,
     /// Its device has answered where it is.
     Where,
+    /// Whoever had it has given it back.
+    HandedOver,
+    /// A person wants everybody told, now.
+    Escalated,
 }
 
 /// A rung of the ladder was reached by one notice of an alarm.
@@ -395,12 +401,15 @@ pub struct Act {
     /// What it came to, where whoever closed it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<CloseOutcome>,
+    /// Another person: from whom a claim takes it over, or to whom it is handed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<String>,
 }
 
 impl Act {
     /// What a person does here.
     pub fn new(alarm: AlarmId, act: ActWhat, by: String, note: String) -> Self {
-        Self { alarm, act, by, note, tell: Vec::new(), told_up_to: None, outcome: None }
+        Self { alarm, act, by, note, tell: Vec::new(), told_up_to: None, outcome: None, other: None }
     }
 }
 
@@ -471,6 +480,62 @@ pub struct Carried {
 pub enum ActWhat {
     Claim,
     Close,
+    /// Whoever has it gives it back: it is open again, and told again.
+    HandOver,
+    /// Open again, and told to every receiver at once.
+    Escalate,
+    /// A note on it, nothing else.
+    Note,
+}
+
+impl ActWhat {
+    /// The word of the command line and of errors.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ActWhat::Claim => "claim",
+            ActWhat::Close => "close",
+            ActWhat::HandOver => "hand over",
+            ActWhat::Escalate => "escalate",
+            ActWhat::Note => "note on",
+        }
+    }
+
+    /// The rung it takes the alarm to.
+    pub fn rung(self) -> Option<Rung> {
+        match self {
+            ActWhat::Claim => Some(Rung::Claimed),
+            ActWhat::Close => Some(Rung::Closed),
+            ActWhat::HandOver | ActWhat::Escalate | ActWhat::Note => None,
+        }
+    }
+}
+
+/// Who read or did what at the board. Each carries the hash of the one before it, so that none can be taken out or changed unseen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    pub person: String,
+    pub role: String,
+    pub session: String,
+    pub act: String,
+    pub object: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub purpose: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident: Option<String>,
+    /// UTC milliseconds: the header's time is not covered by the hash.
+    pub at: i64,
+    /// SHA-256 of the whole body of the trace before; zeros: there was none.
+    #[serde(with = "serde_bytes")]
+    pub before: Vec<u8>,
+}
+
+impl Trace {
+    /// What the next one carries: SHA-256 over this one's body.
+    pub fn hash(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        Record::Trace(self.clone()).encode_into(&mut body);
+        ring::digest::digest(&ring::digest::SHA256, &body).as_ref().to_vec()
+    }
 }
 
 /// The way to a receiver was lost or is back.
@@ -603,6 +668,7 @@ impl Record {
             Record::Carried(_) => Kind::Carried,
             Record::Release(_) => Kind::Release,
             Record::Visit(_) => Kind::Visit,
+            Record::Trace(_) => Kind::Trace,
         }
     }
 
@@ -631,6 +697,7 @@ impl Record {
             Record::Carried(body) => put(body, out),
             Record::Release(body) => put(body, out),
             Record::Visit(body) => put(body, out),
+            Record::Trace(body) => put(body, out),
         }
     }
 
@@ -657,6 +724,7 @@ impl Record {
             21 => Record::Carried(get(kind, body)?),
             30 => Record::Release(get(kind, body)?),
             40 => Record::Visit(get(kind, body)?),
+            50 => Record::Trace(get(kind, body)?),
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
         })
     }

@@ -54,7 +54,18 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Carried(body) => ("carried", plain(body)),
         Record::Release(body) => ("release", plain(body)),
         Record::Visit(body) => ("visit", plain(body)),
+        Record::Trace(body) => {
+            let mut fields = plain(body);
+            fields["before"] = hex(&body.before).into();
+            fields["hash"] = hex(&body.hash()).into();
+            ("trace", fields)
+        }
     }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn event_fields(event: &EventRecord) -> Value {

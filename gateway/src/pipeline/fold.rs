@@ -79,6 +79,9 @@ pub struct State {
     /// Technicians' visits, and which devices have rung through.
     #[serde(default)]
     pub visits: Visits,
+    /// Hash of the newest trace, see [`crate::journal::record::Trace`]; empty: there was none.
+    #[serde(default, with = "serde_bytes")]
+    pub trace: Vec<u8>,
 }
 
 /// A change together with the command it means for a device, if any.
@@ -169,6 +172,7 @@ impl State {
                 self.care.started(recorded(header));
                 self.visits.started();
             }
+            Record::Trace(trace) => self.trace = trace.hash(),
             Record::Visit(visit) => self.visits.apply(visit, recorded(header)),
             Record::Fault(fault) => self.visits.told(fault),
             Record::Release(release) => self.care.dose.release(release, recorded(header)),

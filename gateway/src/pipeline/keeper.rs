@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use vaka_protocol::{AlarmId, Command, CommandMessage, DeviceId, Event, Lane, Rung};
 
 use super::fold::{Outcome, State, happening};
+use super::follow::{Follower, Touched};
 use super::health::Health;
 use super::homes::Homes;
 use super::restore::{self, Restored};
@@ -28,7 +29,8 @@ use crate::ingest::quota::Shares;
 use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
 use crate::journal::record::{
-    Act, ActWhat, Alive, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, Release, RungRecord, Silent, Via,
+    Act, ActWhat, Alive, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, Release, RungRecord, Silent, Trace,
+    Via,
 };
 use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
@@ -106,6 +108,13 @@ pub enum Ask {
         wish: Wish,
         reply: VisitReply,
     },
+    /// Any other question, answered after the commit.
+    See(Box<dyn FnOnce(&Keeper) + Send>),
+    /// What people read or did at the board: answered once it is on the disk.
+    Traces {
+        traces: Vec<Trace>,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
     /// What is known of each device, for the doctor.
     Devices {
         reply: oneshot::Sender<serde_json::Value>,
@@ -147,6 +156,7 @@ enum Answer {
     },
     Person(AlarmId, oneshot::Sender<Result<AlarmRow, String>>),
     Released(Release, oneshot::Sender<Result<Release, String>>),
+    Traced(oneshot::Sender<Result<(), String>>),
 }
 
 pub struct Keeper {
@@ -181,6 +191,8 @@ pub struct Keeper {
     judges: bool,
     pub(super) health: Health,
     pub(super) streams: Desk,
+    follower: Option<Follower>,
+    touched: Touched,
 }
 
 impl Keeper {
@@ -216,6 +228,8 @@ impl Keeper {
             judges: true,
             health: Health::default(),
             streams: Desk::default(),
+            follower: None,
+            touched: Touched::default(),
         }
     }
 
@@ -227,6 +241,23 @@ impl Keeper {
     /// With what was agreed with the people who live here; without it nothing is judged by time.
     pub fn agree(&mut self, agreed: Arc<Agreed>) {
         self.watch = Watch::new(agreed);
+    }
+
+    /// From now on `follower` hears of every change, after its commit.
+    pub fn follow_with(&mut self, follower: Follower) {
+        self.follower = Some(follower);
+    }
+
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    pub fn agreed(&self) -> &Agreed {
+        self.watch.agreed()
     }
 
     /// How long nothing has to be done if nothing comes.
@@ -621,10 +652,23 @@ impl Keeper {
             | Ask::Stat { .. }
             | Ask::Doses { .. }
             | Ask::Devices { .. }
+            | Ask::See(_)
             | Ask::Visit { wish: Wish::Status | Wish::Protocol, .. }) => {
                 self.questions.push(question);
             }
             Ask::Visit { wish, reply } => self.take_wish(wish, reply),
+            Ask::Traces { traces, reply } => {
+                if self.room.refused.contains(&Lane::Technical) {
+                    let _ = reply.send(Err("the disk is full: what is read cannot be recorded".to_owned()));
+                    return;
+                }
+                for trace in traces {
+                    let before = self.restored.state.trace.clone();
+                    let trace = Trace { at: self.clock.now().wall_ms, before, ..trace };
+                    self.append(Record::Trace(trace), Lane::Technical);
+                }
+                self.answers.push(Answer::Traced(reply));
+            }
             Ask::Release { resident, slot, date, by, note, reply } => {
                 let state = &self.restored.state;
                 let (care, alarms, agreed) = (&state.care, &state.alarms, self.watch.agreed());
@@ -693,8 +737,14 @@ impl Keeper {
         };
         match (&alarm.closed_by, &alarm.claimed_by, act.act) {
             (Some(by), _, _) => Err(format!("alarm {} was closed by {by} already", act.alarm)),
-            (None, Some(by), ActWhat::Claim) if *by != act.by => {
+            (None, Some(by), ActWhat::Claim) if *by != act.by && act.other.as_ref() != Some(by) => {
                 Err(format!("alarm {} has been taken by {by} already", act.alarm))
+            }
+            (None, Some(by), ActWhat::HandOver) if *by != act.by => {
+                Err(format!("alarm {} is {by}'s: take it over first", act.alarm))
+            }
+            (None, None, ActWhat::HandOver) => {
+                Err(format!("nobody has alarm {}: there is nothing to hand over", act.alarm))
             }
             _ => Ok(alarm.raise.lane),
         }
@@ -720,6 +770,7 @@ impl Keeper {
             Ask::Devices { reply } => {
                 let _ = reply.send(view::devices(&self.restored.state));
             }
+            Ask::See(look) => look(self),
             Ask::Visit { wish: Wish::Protocol, reply } => {
                 let _ = reply.send(self.last_protocol());
             }
@@ -728,6 +779,7 @@ impl Keeper {
             }
             Ask::Act { .. }
             | Ask::Release { .. }
+            | Ask::Traces { .. }
             | Ask::Home { .. }
             | Ask::Fault(_)
             | Ask::Part(_)
@@ -754,6 +806,9 @@ impl Keeper {
     pub(super) fn append(&mut self, record: Record, lane: Lane) -> Header {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         self.restored.state.apply(&header, &record, &mut self.outcomes);
+        if self.follower.is_some() {
+            self.touched.by(&record);
+        }
         header
     }
 
@@ -853,8 +908,12 @@ impl Keeper {
                 Answer::Released(release, reply) => {
                     let _ = reply.send(Ok(release));
                 }
+                Answer::Traced(reply) => {
+                    let _ = reply.send(Ok(()));
+                }
             }
         }
+        self.tell_follower();
         self.answer_visits();
         self.unrepeatable.clear();
         self.shortage.committed(&self.room, &self.shares);
@@ -862,6 +921,13 @@ impl Keeper {
             self.release(outcome);
         }
         self.attend();
+    }
+
+    fn tell_follower(&mut self) {
+        let touched = std::mem::take(&mut self.touched);
+        if let Some(follower) = self.follower.as_ref().filter(|_| touched.is_any()) {
+            follower(self, &touched);
+        }
     }
 
     /// New listeners and questions, once what they see is on the disk.
@@ -946,6 +1012,9 @@ impl Keeper {
                     let date = release.date;
                     let _ = reply.send(Err(format!("dose of {date}: the journal could not be written; try again")));
                 }
+                Answer::Traced(reply) => {
+                    let _ = reply.send(Err("the journal could not be written; try again".to_owned()));
+                }
             }
         }
         self.fail_visits();
@@ -962,6 +1031,8 @@ impl Keeper {
                         self.release(outcome);
                     }
                     self.owe_everything();
+                    self.touched = Touched::anew();
+                    self.tell_follower();
                     return self.attend();
                 }
                 Err(e) => {

@@ -9,6 +9,7 @@ pub mod export;
 mod failure_tests;
 mod floods;
 pub mod fold;
+pub mod follow;
 mod health;
 mod homes;
 #[cfg(test)]

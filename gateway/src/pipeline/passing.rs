@@ -83,6 +83,10 @@ fn number_of(reference: &str) -> u64 {
 impl Keeper {
     /// With the hubs that know the alarm, but for the one whose people did it.
     pub(super) fn with_hubs(&self, act: Act, lane: Lane) -> Act {
+        // What is given back goes there as a telling of its own.
+        if act.act.rung().is_none() {
+            return act;
+        }
         let hubs = self.home.hubs.get(&lane).into_iter().flatten();
         let tell = hubs.filter(|hub| !act.by.starts_with(&format!("{hub}: "))).cloned().collect();
         Act { tell, ..act }

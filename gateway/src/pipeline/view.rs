@@ -225,6 +225,8 @@ fn what_word(what: JoinWhat) -> &'static str {
         JoinWhat::Cancel => "cancel",
         JoinWhat::Over => "over",
         JoinWhat::Where => "where",
+        JoinWhat::HandedOver => "handed-over",
+        JoinWhat::Escalated => "escalated",
     }
 }
 
@@ -314,7 +316,7 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         lane: raise.lane,
         what: match notice.what {
             None => NoticeWhat::Raise,
-            Some(JoinWhat::Again | JoinWhat::Where) => NoticeWhat::Again,
+            Some(JoinWhat::Again | JoinWhat::Where | JoinWhat::HandedOver | JoinWhat::Escalated) => NoticeWhat::Again,
             Some(JoinWhat::Cancel) => NoticeWhat::Cancel,
             Some(JoinWhat::Over) => NoticeWhat::Over,
         },
@@ -325,6 +327,7 @@ pub fn notice(alarm: &Alarm, notice: &Notice, labels: &Labels) -> dispatch::Noti
         happened_at: notice.happened_at,
         alarm_at: raise.happened_at,
         accepted: notice.rung >= Rung::Accepted,
+        to_all: notice.what == Some(JoinWhat::Escalated),
         delayed: notice.delayed,
         count: notice.count,
         text: {

@@ -170,6 +170,32 @@ impl Alarm {
         }
     }
 
+    /// Nobody has it any more: told again, so that somebody takes it.
+    fn let_go(&mut self, act: &Act, what: JoinWhat, at: i64, changes: &mut Vec<Change>) {
+        self.claimed_by = None;
+        // What was told before is settled: this telling stands for all of it.
+        self.notices.iter_mut().for_each(|notice| notice.handed_over = true);
+        let number = self.notices.last().map_or(0, |notice| notice.number + 1);
+        let raise = &self.raise;
+        self.notices.push(Notice {
+            number,
+            what: Some(what),
+            restart: raise.restart,
+            seq: raise.seq,
+            stc: raise.stc,
+            happened_at: at,
+            delayed: false,
+            count: self.count,
+            rung: Rung::Stored,
+            handed_over: false,
+            words: Some(Box::new(let_go_words(raise, act, what))),
+            whereabouts: raise.whereabouts.clone(),
+        });
+        self.steps.push(stored(at, number));
+        self.trim();
+        changes.push(Change::Owed { alarm: self.raise.alarm.clone(), notice: number });
+    }
+
     fn climb(&mut self, number: u32, step: Step) -> bool {
         let Some(notice) = self.notices.iter_mut().find(|notice| notice.number == number) else { return false };
         if step.rung <= notice.rung && self.steps.iter().any(|s| s.notice == number && s.rung == step.rung) {
@@ -314,7 +340,7 @@ impl Alarms {
                 alarm.count = alarm.count.saturating_add(u32::from(join.home.is_none()));
                 alarm.over = false;
             }
-            JoinWhat::Where => {}
+            JoinWhat::Where | JoinWhat::HandedOver | JoinWhat::Escalated => {}
             JoinWhat::Cancel => alarm.cancelled = true,
             JoinWhat::Over => alarm.over = true,
         }
@@ -389,19 +415,22 @@ impl Alarms {
     pub fn apply_act(&mut self, act: &Act, at: i64, changes: &mut Vec<Change>) {
         let Some(alarm) = self.open.get_mut(&act.alarm) else { return };
         self.technical_changes += u64::from(alarm.raise.lane == Lane::Technical);
-        let rung = match act.act {
-            ActWhat::Claim => Rung::Claimed,
-            ActWhat::Close => Rung::Closed,
-        };
-        match act.act {
-            ActWhat::Claim => alarm.claimed_by = Some(act.by.clone()),
-            ActWhat::Close => {
-                alarm.closed_by = Some(act.by.clone());
-                alarm.outcome = act.outcome;
-            }
-        }
         if !act.note.is_empty() {
             alarm.note.clone_from(&act.note);
+        }
+        let Some(rung) = act.act.rung() else {
+            match act.act {
+                ActWhat::HandOver => alarm.let_go(act, JoinWhat::HandedOver, at, changes),
+                ActWhat::Escalate => alarm.let_go(act, JoinWhat::Escalated, at, changes),
+                ActWhat::Claim | ActWhat::Close | ActWhat::Note => {}
+            }
+            return;
+        };
+        if act.act == ActWhat::Close {
+            alarm.closed_by = Some(act.by.clone());
+            alarm.outcome = act.outcome;
+        } else {
+            alarm.claimed_by = Some(act.by.clone());
         }
         alarm.told_up_to = alarm.told_up_to.max(act.told_up_to.unwrap_or(0));
         // A person answers for the whole alarm: every event of it hears so.
@@ -442,6 +471,20 @@ impl Alarms {
             self.closed.pop_front();
         }
     }
+}
+
+/// (Swedish, English), what has happened first: a receiver may show 32 characters of it.
+fn let_go_words(raise: &Raise, act: &Act, what: JoinWhat) -> (String, String) {
+    let note = if act.note.is_empty() { String::new() } else { format!(" {}.", act.note.trim_end_matches('.')) };
+    let by = &act.by;
+    let (sv, en) = match (what, &act.other) {
+        (JoinWhat::Escalated, _) => {
+            (format!("Mer hjälp behövs, säger {by}."), format!("More help is needed, says {by}."))
+        }
+        (_, Some(to)) => (format!("Lämnat över av {by} till {to}."), format!("Handed over by {by} to {to}.")),
+        (_, None) => (format!("Lämnat tillbaka av {by}."), format!("Given back by {by}.")),
+    };
+    (format!("{sv}{note} {}", raise.sv), format!("{en}{note} {}", raise.en))
 }
 
 fn stored(at: i64, notice: u32) -> Step {

@@ -290,7 +290,7 @@ fn join(alarm: &Alarm, cause: &Cause<'_>, what: JoinWhat) -> Decision {
     // News is told; a technical condition that merely lasts is not. A claimed alarm has its person.
     let is_news = match what {
         JoinWhat::Again => !is_technical || alarm.over || is_momentary(&cause.name),
-        JoinWhat::Cancel | JoinWhat::Where => true,
+        JoinWhat::Cancel | JoinWhat::Where | JoinWhat::HandedOver | JoinWhat::Escalated => true,
         JoinWhat::Over => !alarm.over,
     };
     Decision::Join(Join {

@@ -4,14 +4,11 @@ use vaka_protocol::{Event, EventMessage, Rung, Telling, encode_event_json};
 
 use super::super::{HealthWord, HomeAct, TelemetryWord};
 use super::{RESTART, number_of};
-use crate::journal::record::ActWhat;
 
 /// The event that tells a hub what a person here did with an alarm: always the same for the same act.
 pub(super) fn of_act(act: &HomeAct) -> String {
-    let rung = match act.act {
-        ActWhat::Claim => Rung::Claimed,
-        ActWhat::Close => Rung::Closed,
-    };
+    // Only acts that have a rung are passed on.
+    let rung = act.act.rung().unwrap_or(Rung::Claimed);
     let mut message = EventMessage::new(Event::Alarm {
         alarm: act.alarm.clone(),
         lane: act.lane,
