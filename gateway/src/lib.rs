@@ -3,6 +3,7 @@
 //!
 //! Invariant: a stage imports `clock`, `limits` and what stands before it, never the next.
 
+pub mod board;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -403,6 +403,8 @@ pub enum Change {
     Alarm(Arc<Alarm>),
     /// Something on the round, a device, an agreement.
     Other,
+    /// All that was told may be otherwise: everything is to be read again.
+    Anew,
 }
 
 /// A setting of a resident, as the form sends it: the table, its keys and values as text.

@@ -25,3 +25,19 @@ pub struct Board {
     pub sessions: auth::Sessions,
     pub people: auth::people::People,
 }
+
+/// Why there is no board.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    People(String),
+}
+
+/// Everything the board answers, over any listener.
+///
+/// # Errors
+/// [`StartError`], naming the file that is in the way.
+pub fn router(settings: Settings, gateway: Arc<dyn Gateway>) -> Result<axum::Router, StartError> {
+    let board = Arc::new(Board { gateway, settings, sessions: auth::Sessions {}, people: auth::people::People {} });
+    Ok(axum::Router::new().with_state(board))
+}

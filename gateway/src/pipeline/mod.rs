@@ -38,6 +38,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::board;
 use crate::clock::{Clock, Confidence, SystemClock};
 use crate::config::{Config, ConfigError, DeviceKind};
 use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, ReceiverKind, Report, webhook};
@@ -159,6 +160,10 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let mut keeper =
         Keeper::new(restored, home(&config), Labels::from_config(&config), clock.clone(), Some(dispatcher.clone()));
     keeper.agree(config.agreed.clone());
+    let (changes, follower) = board::desk::follower();
+    if config.board.is_some() {
+        keeper.follow_with(follower);
+    }
     let stopping = keeper.stopping();
     keeper.read_streams_with(streams::spawn_reader(config.journal.dir.clone(), {
         let inbox = inbox.clone();
@@ -179,6 +184,11 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         shutdown: shutdown.clone(),
         counts: DoorCounts::default(),
     });
+    let (config_changes, config_in_force) = watch::channel(Arc::new(config.clone()));
+    if let Some(settings) = config.board.clone() {
+        let desk = board::desk::Desk::new(inbox.clone(), clock.clone(), config_in_force, changes);
+        board::start(settings, Arc::new(desk), inbox.clone(), shutdown.clone());
+    }
     let enrolment = Arc::new(enrol::Counts::default());
     let (enrolled_sender, mut enrolled) = tokio::sync::mpsc::unbounded_channel();
     if let Some(listener) = enrol_listener {
@@ -223,6 +233,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
                 // A renewal may have come in between.
                 renewals::read_list(&config.pki(), &roster_changes);
                 tls_changes.send_replace(fresh.tls);
+                config_changes.send_replace(fresh.config);
                 info!("the config was read anew");
             }
             Err(e) => error!("reading the config anew: {e}; the old one stays in force"),
@@ -371,6 +382,7 @@ struct Fresh {
     dispatch: DispatchConfig,
     roster: Arc<Roster>,
     tls: Arc<rustls::ServerConfig>,
+    config: Arc<Config>,
 }
 
 fn reload(path: &std::path::Path, running: &Config, clock: Arc<SystemClock>) -> Result<Fresh, RunError> {
@@ -390,6 +402,7 @@ fn reload(path: &std::path::Path, running: &Config, clock: Arc<SystemClock>) -> 
         dispatch: dispatch_config(&config)?,
         roster: Arc::new(roster(&config)?),
         tls: provision::tls::server_config(&config, clock)?,
+        config: Arc::new(config),
     })
 }
 

@@ -231,7 +231,7 @@ impl Alarms {
     }
 
     /// Closed alarms still held in memory, oldest first.
-    pub fn closed(&self) -> impl Iterator<Item = &Alarm> {
+    pub fn closed(&self) -> impl DoubleEndedIterator<Item = &Alarm> {
         self.closed.iter().map(|alarm| &**alarm)
     }
 

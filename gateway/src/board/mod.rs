@@ -1,0 +1,108 @@
+//! The staff board, as the gateway runs it: on threads and a runtime of its own, below everything else in priority.
+//!
+//! Enters: `[board]` of the config, the inbox. Leaves: nothing but questions in the inbox. A board that cannot listen, or panics,
+//! is a technical alarm; the gateway goes on without it.
+
+pub mod desk;
+pub mod rows;
+mod traces;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+use vaka_board::server::{self, Shown};
+use vaka_board::settings::Settings;
+
+use crate::ingest::inbox::{Inbox, Rank};
+use crate::journal::record::Fault;
+use crate::pipeline::keeper::{Ask, Input};
+
+/// The fault that says that nobody sees the board.
+const FAULT: &str = "board";
+/// Time between two tries to listen, in milliseconds: whoever has the port may let it go. Source: our choice.
+const RETRY_MS: u64 = 10_000;
+/// How much the board's threads yield to all others (`nice`). Source: our choice; 10 is what a person gives to a long build.
+const NICE: i32 = 10;
+
+/// Starts the board. What goes wrong in it is told through `inbox`.
+pub fn start(settings: Settings, gateway: Arc<desk::Desk>, inbox: Arc<Inbox<Input>>, shutdown: watch::Receiver<bool>) {
+    let body = move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("board")
+            .on_thread_start(|| {
+                let thread = rustix::thread::gettid();
+                if let Err(e) = rustix::process::setpriority_process(Some(thread), NICE) {
+                    warn!("lowering the board's priority: {e}");
+                }
+            })
+            .enable_all()
+            .build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(run(settings, gateway, inbox, shutdown)),
+            Err(e) => error!("starting the board's threads: {e}"),
+        }
+    };
+    if let Err(e) = std::thread::Builder::new().name("board".into()).spawn(body) {
+        error!("starting the board's thread: {e}");
+    }
+}
+
+async fn run(
+    settings: Settings,
+    gateway: Arc<desk::Desk>,
+    inbox: Arc<Inbox<Input>>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let tell = |active: bool, detail: String| {
+        let fault = Fault { fault: FAULT.into(), device: None, detail, active };
+        inbox.put([(Rank::Usual, Input::Ask(Ask::Part(fault)))]);
+    };
+    loop {
+        match listen(&settings).await {
+            Ok((listener, shown)) => {
+                tell(false, String::new());
+                let address = listener.local_addr().map_or_else(|e| e.to_string(), |address| address.to_string());
+                info!(host = %settings.host, listen = %address, "the board is open");
+                let router = vaka_board::router(settings.clone(), gateway.clone());
+                match router {
+                    Ok(router) => return serve(listener, shown, router, shutdown).await,
+                    Err(e) => {
+                        error!("{e}");
+                        tell(true, e.to_string());
+                    }
+                }
+            }
+            Err(e) => {
+                error!("{e}; alarms go on without the board, trying again in {RETRY_MS} ms");
+                tell(true, e);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(RETRY_MS)) => {}
+            _ = shutdown.changed() => return,
+        }
+    }
+}
+
+async fn listen(settings: &Settings) -> Result<(TcpListener, Arc<Shown>), String> {
+    let (cert, key) = settings.cert.as_ref().unwrap_or(&settings.own);
+    let shown = Shown::load(cert, key).map_err(|e| e.to_string())?;
+    let listener = TcpListener::bind(settings.listen).await;
+    let listener = listener.map_err(|e| {
+        format!(
+            "opening the board on {}: {e}; another program has the port, or it is not this machine's address ([board] listen)",
+            settings.listen
+        )
+    })?;
+    Ok((listener, shown))
+}
+
+async fn serve(listener: TcpListener, shown: Arc<Shown>, router: Router, shutdown: watch::Receiver<bool>) {
+    tokio::spawn(server::keep_certificate(shown.clone(), shutdown.clone()));
+    server::serve(listener, Arc::new(server::tls(shown)), router, shutdown).await;
+}
