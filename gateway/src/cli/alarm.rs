@@ -21,11 +21,18 @@ pub fn run(command: AlarmCommand, config: &Path) -> Result<Exit, Failure> {
     match command {
         AlarmCommand::List { all, json } => list(&config, all, json),
         AlarmCommand::Show { id, json } => show(&config, &id, json),
-        AlarmCommand::Claim { id, by } => act(&config, &id, ActWhat::Claim, by, String::new(), None),
-        AlarmCommand::Close { id, by, note, outcome } => {
-            let outcome = outcome.as_deref().and_then(CloseOutcome::named);
-            act(&config, &id, ActWhat::Close, by, note.unwrap_or_default(), outcome)
+        AlarmCommand::Claim { id, by, from } => act(&config, &id, ActWhat::Claim, by, |act| Act { other: from, ..act }),
+        AlarmCommand::HandOver { id, by, to, note } => {
+            act(&config, &id, ActWhat::HandOver, by, |act| Act { other: to, note: note.unwrap_or_default(), ..act })
         }
+        AlarmCommand::Escalate { id, by, note } => {
+            act(&config, &id, ActWhat::Escalate, by, |act| Act { note: note.unwrap_or_default(), ..act })
+        }
+        AlarmCommand::Close { id, by, note, outcome } => act(&config, &id, ActWhat::Close, by, |act| Act {
+            outcome: outcome.as_deref().and_then(CloseOutcome::named),
+            note: note.unwrap_or_default(),
+            ..act
+        }),
     }
 }
 
@@ -183,31 +190,27 @@ fn print_why(found: &Value, zone: &TimeZone) -> Result<(), Failure> {
 fn act(
     config: &Config,
     id: &str,
-    act: ActWhat,
+    what: ActWhat,
     by: Option<String>,
-    note: String,
-    outcome: Option<CloseOutcome>,
+    more: impl FnOnce(Act) -> Act,
 ) -> Result<Exit, Failure> {
-    let attempt = format!("{} alarm {id}", act.as_str());
+    let attempt = format!("{} alarm {id}", what.as_str());
     let alarm = alarm_id(id, &attempt)?;
     let by =
         by.or_else(|| std::env::var("USER").ok()).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into());
-    let request = Request::Act { alarm: alarm.clone(), act, by: by.clone(), note: note.clone(), outcome };
-    let answer = match control::request(&config.journal.dir, &request) {
+    let act = more(Act::new(alarm, what, by.clone(), String::new()));
+    let answer = match control::request(&config.journal.dir, &Request::Act { act: act.clone() }) {
         Some(answer) => answer,
-        None => on_the_journal(config, Act { outcome, ..Act::new(alarm, act, by, note) }, &attempt)?,
+        None => on_the_journal(config, act, &attempt)?,
     };
     let row: Value = answer.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?;
-    print_line(&format!(
-        "{} {} by {}",
-        row["id"].as_str().unwrap_or_default(),
-        row["rung"].as_str().unwrap_or_default(),
-        row["rungs"]
-            .as_array()
-            .and_then(|rungs| rungs.last())
-            .and_then(|step| step["detail"].as_str())
-            .unwrap_or_default()
-    ))?;
+    let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    print_line(&match what {
+        ActWhat::Claim | ActWhat::Close => format!("{} {} by {by}", word("id"), word("rung")),
+        ActWhat::HandOver => format!("{} open again, handed over by {by}", word("id")),
+        ActWhat::Escalate => format!("{} open again, everybody is told", word("id")),
+        ActWhat::Note => format!("{} has the note", word("id")),
+    })?;
     Ok(Exit::Ok)
 }
 

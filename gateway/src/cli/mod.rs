@@ -155,6 +155,32 @@ pub enum AlarmCommand {
         /// Who [default: the user name]
         #[arg(long, value_name = "NAME")]
         by: Option<String>,
+        /// Take it over from whoever has it
+        #[arg(long, value_name = "NAME")]
+        from: Option<String>,
+    },
+    /// Give it back: it is open again, and told to the receivers again
+    #[command(after_help = "Example:\n  vaka alarm hand-over 4f2a --by anna --to bo --note \"bo is on the way\"")]
+    HandOver {
+        id: String,
+        /// Who [default: the user name]
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        /// To whom [default: everybody]
+        #[arg(long, value_name = "NAME")]
+        to: Option<String>,
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// Ask for more help: open again, and told to every receiver at once
+    #[command(after_help = "Example:\n  vaka alarm escalate 4f2a --by anna --note \"not breathing well\"")]
+    Escalate {
+        id: String,
+        /// Who [default: the user name]
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
     },
     /// Say that it is over; only a person can
     #[command(after_help = "Example:\n  vaka alarm close 4f2a --by anna --outcome helped --note \"helped up, unhurt\"")]

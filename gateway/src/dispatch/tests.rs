@@ -34,6 +34,7 @@ pub(crate) fn notice(alarm: &str, number: u32) -> Notice {
         happened_at: AT,
         alarm_at: AT,
         accepted: false,
+        to_all: false,
         delayed: false,
         count: 1,
         text: "Larmknapp".to_owned(),

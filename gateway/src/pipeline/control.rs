@@ -20,7 +20,7 @@ use super::visits::Wish;
 use crate::dispatch::Dispatcher;
 use crate::ingest::inbox::Inbox;
 use crate::ingest::session::Hall;
-use crate::journal::record::{Act, ActWhat, CloseOutcome};
+use crate::journal::record::Act;
 
 /// Longest request line, in bytes.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
@@ -35,12 +35,7 @@ pub enum Request {
         alarm: AlarmId,
     },
     Act {
-        alarm: AlarmId,
-        act: ActWhat,
-        by: String,
-        note: String,
-        #[serde(default)]
-        outcome: Option<CloseOutcome>,
+        act: Act,
     },
     Stat,
     Visit {
@@ -146,9 +141,9 @@ async fn ask(
             put(Ask::Show { alarm: alarm.clone(), reply });
             answer.await.map_err(gone)?.ok_or_else(|| format!("there is no alarm {alarm}"))
         }
-        Request::Act { alarm, act, by, note, outcome } => {
+        Request::Act { act } => {
             let (reply, answer) = oneshot::channel();
-            put(Ask::Act { act: Act { outcome, ..Act::new(alarm, act, by, note) }, reply });
+            put(Ask::Act { act, reply });
             serde_json::to_value(answer.await.map_err(gone)??).map_err(|e| e.to_string())
         }
         Request::Visit { wish } => {

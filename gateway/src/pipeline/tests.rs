@@ -1,5 +1,6 @@
 //! The pipeline without sockets: what the keeper does with inputs, and that the disk says the same as its memory.
 
+mod acts;
 mod doses;
 mod paths;
 mod visits;
