@@ -24,4 +24,6 @@ pub struct Board {
     pub settings: Settings,
     pub sessions: auth::Sessions,
     pub people: auth::people::People,
+    /// How it stands this moment, kept once for all open pages.
+    pub live: pages::live::Live,
 }
