@@ -5,6 +5,7 @@
 //! receipt waits for it.
 //! Invariant: no route answers that does not stand in [`routes::ROUTES`] with who may use it.
 
+pub mod api;
 pub mod auth;
 pub mod gateway;
 pub mod limits;
@@ -24,6 +25,8 @@ pub struct Board {
     pub settings: Settings,
     pub sessions: auth::Sessions,
     pub people: auth::people::People,
+    /// How it stands this moment, kept once for all open pages.
+    pub live: pages::live::Live,
 }
 
 /// Why there is no board.
@@ -38,6 +41,12 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`], naming the file that is in the way.
 pub fn router(settings: Settings, gateway: Arc<dyn Gateway>) -> Result<axum::Router, StartError> {
-    let board = Arc::new(Board { gateway, settings, sessions: auth::Sessions {}, people: auth::people::People {} });
-    Ok(axum::Router::new().with_state(board))
+    let board = Arc::new(Board {
+        gateway,
+        settings,
+        sessions: auth::Sessions {},
+        people: auth::people::People {},
+        live: Default::default(),
+    });
+    Ok(axum::Router::new().merge(pages::router()).merge(api::router()).with_state(board))
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Extension, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -47,7 +47,7 @@ async fn everything(board: &Board, who: &Session) -> Result<String, Refused> {
 }
 
 /// Ends where nobody listens, or the gateway does not answer: a closed stream says so.
-async fn tell(board: Arc<Board>, who: Session, sender: mpsc::Sender<axum::body::Bytes>) {
+async fn tell(board: Arc<Board>, who: Session, sender: mpsc::Sender<Bytes>) {
     // Before the first reading: nothing falls between.
     let mut changes = board.gateway.follow();
     let Ok(first) = everything(&board, &who).await else { return };

@@ -83,7 +83,13 @@ pub fn router() -> Router<Arc<Board>> {
 }
 
 /// What is written down of a request before it is answered.
-async fn trace(board: &Board, who: &Session, act: &str, object: String, resident: Option<String>) -> Result<(), Failure> {
+async fn trace(
+    board: &Board,
+    who: &Session,
+    act: &str,
+    object: String,
+    resident: Option<String>,
+) -> Result<(), Failure> {
     let trace = Trace {
         person: who.person.id.clone(),
         role: who.person.role.as_str().to_owned(),
@@ -119,7 +125,11 @@ struct Which {
     all: bool,
 }
 
-async fn alarms(State(board): Here, Extension(who): Who, which: Result<Query<Which>, QueryRejection>) -> Answer<impl Serialize> {
+async fn alarms(
+    State(board): Here,
+    Extension(who): Who,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Answer<impl Serialize> {
     let Query(which) = which?;
     trace(&board, &who, "read-alarms", "alarms".to_owned(), None).await?;
     let mut alarms = Sight::new(board.gateway.as_ref(), &who).alarms().await?;
@@ -146,8 +156,12 @@ struct Acting {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "act")]
 enum Act {
-    Claim { from: Option<String> },
-    Close { outcome: Outcome },
+    Claim {
+        from: Option<String>,
+    },
+    Close {
+        outcome: Outcome,
+    },
     HandOver {
         #[serde(default)]
         to: String,
@@ -184,14 +198,22 @@ struct Evening {
     date: Option<String>,
 }
 
-async fn night(State(board): Here, Extension(who): Who, evening: Result<Query<Evening>, QueryRejection>) -> Answer<impl Serialize> {
+async fn night(
+    State(board): Here,
+    Extension(who): Who,
+    evening: Result<Query<Evening>, QueryRejection>,
+) -> Answer<impl Serialize> {
     let Query(evening) = evening?;
     let night = Sight::new(board.gateway.as_ref(), &who).night(evening.date).await?;
     trace(&board, &who, "read-night", format!("night {}", night.date), None).await?;
     Ok(Json(night))
 }
 
-async fn sign(State(board): Here, Extension(who): Who, sign: Result<Json<Sign>, JsonRejection>) -> Answer<impl Serialize> {
+async fn sign(
+    State(board): Here,
+    Extension(who): Who,
+    sign: Result<Json<Sign>, JsonRejection>,
+) -> Answer<impl Serialize> {
     let Json(sign) = sign?;
     let (name, resident, note) = match &sign {
         Sign::Visit { resident, note, .. } => ("sign-visit", resident.clone(), note),
@@ -231,7 +253,11 @@ async fn devices(State(board): Here, Extension(who): Who) -> Answer<impl Seriali
     Ok(Json(Sight::new(board.gateway.as_ref(), &who).devices().await?))
 }
 
-async fn invite(State(board): Here, Extension(who): Who, wish: Result<Json<InviteWish>, JsonRejection>) -> Answer<impl Serialize> {
+async fn invite(
+    State(board): Here,
+    Extension(who): Who,
+    wish: Result<Json<InviteWish>, JsonRejection>,
+) -> Answer<impl Serialize> {
     let Json(wish) = wish?;
     trace(&board, &who, "invite-device", format!("device {}", wish.id), wish.resident.clone()).await?;
     Ok(Json(board.gateway.invite(wish, &who.person.id).await?))
@@ -253,7 +279,11 @@ struct LogWish {
     most: Option<usize>,
 }
 
-async fn log(State(board): Here, Extension(who): Who, wish: Result<Query<LogWish>, QueryRejection>) -> Answer<impl Serialize> {
+async fn log(
+    State(board): Here,
+    Extension(who): Who,
+    wish: Result<Query<LogWish>, QueryRejection>,
+) -> Answer<impl Serialize> {
     let Query(LogWish { from, until, person, resident, most }) = wish?;
     trace(&board, &who, "read-log", "log".to_owned(), resident.clone()).await?;
     let most = most.unwrap_or(TRACES_SHOWN_MAX).min(TRACES_EXPORTED_MAX);
