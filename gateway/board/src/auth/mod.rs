@@ -4,8 +4,11 @@
 //! Invariants: no password exists; a session is never stored by its cookie but by the cookie's hash; a person without
 //! a role for a route is refused before its handler runs.
 
+pub mod book;
+pub mod credentials;
 pub mod people;
 pub mod roles;
+pub mod secret;
 pub mod sessions;
 
 pub use roles::{Right, Role, Units};
