@@ -24,4 +24,15 @@ pub struct Board {
     pub settings: Settings,
     pub sessions: auth::Sessions,
     pub people: auth::people::People,
+    pub doors: auth::Doors,
+}
+
+impl Board {
+    /// # Errors
+    /// [`auth::people::PeopleError`]: `people.toml` or the keys beside it are wrong; it names the line.
+    pub fn open(gateway: Arc<dyn Gateway>, settings: Settings) -> Result<Self, auth::people::PeopleError> {
+        let people = auth::people::People::open(&settings.people, (&settings).into())?;
+        let sessions = auth::Sessions::new(settings.idle_min);
+        Ok(Board { gateway, settings, sessions, people, doors: auth::Doors::default() })
+    }
 }

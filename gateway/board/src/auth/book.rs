@@ -97,8 +97,17 @@ fn check(person: &Person) -> Result<(), String> {
 pub enum Edit {
     Add(Person),
     /// Another role, other groups, or another language.
-    Set { id: String, role: Role, units: Units, lang: Option<Lang>, name: Option<String> },
-    End { id: String, ended: bool },
+    Set {
+        id: String,
+        role: Role,
+        units: Units,
+        lang: Option<Lang>,
+        name: Option<String>,
+    },
+    End {
+        id: String,
+        ended: bool,
+    },
 }
 
 /// The text with the edit made; all else stays as it was written.
@@ -174,7 +183,8 @@ fn code(lang: Lang) -> &'static str {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "# Who may log in.\n\n[[person]]\nid = \"anna-1\"   # the manager\nrole = \"admin\"\nunits = [\"*\"]  # all\n";
+    const TEXT: &str =
+        "# Who may log in.\n\n[[person]]\nid = \"anna-1\"   # the manager\nrole = \"admin\"\nunits = [\"*\"]  # all\n";
 
     fn wrong(text: &str) -> Wrong {
         Book::read(text).expect_err("wrong")
@@ -203,8 +213,13 @@ mod tests {
     #[test]
     fn what_people_wrote_stays_when_the_board_writes() {
         let units = Units(["hagalund".to_owned()].into());
-        let set =
-            Edit::Set { id: "anna-1".into(), role: Role::Staff, units: units.clone(), lang: Some(Lang::En), name: None };
+        let set = Edit::Set {
+            id: "anna-1".into(),
+            role: Role::Staff,
+            units: units.clone(),
+            lang: Some(Lang::En),
+            name: None,
+        };
         let text = edited(TEXT, &set).expect("edited");
         assert!(text.starts_with("# Who may log in.\n\n[[person]]\nid = \"anna-1\"   # the manager\n"), "{text}");
         assert!(text.contains("units = [\"hagalund\"]  # all\n"), "{text}");

@@ -20,18 +20,36 @@ use super::roles::{Role, Units};
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Record {
     /// What a person's keys call the person by: 64 random bytes, which say nothing of who it is.
-    Handle { person: String, handle: String },
+    Handle {
+        person: String,
+        handle: String,
+    },
     Passkey(Passkey),
-    PasskeyUsed { id: String, dynamic: String, at: i64 },
-    PasskeyGone { id: String },
+    PasskeyUsed {
+        id: String,
+        dynamic: String,
+        at: i64,
+    },
+    PasskeyGone {
+        id: String,
+    },
     Link(Link),
-    LinkUsed { hash: String },
+    LinkUsed {
+        hash: String,
+    },
     Totp(Totp),
     /// A code of this step has been used: it and older ones are spent.
-    TotpUsed { person: String, step: u64 },
-    TotpGone { person: String },
+    TotpUsed {
+        person: String,
+        step: u64,
+    },
+    TotpGone {
+        person: String,
+    },
     Token(Token),
-    TokenGone { hash: String },
+    TokenGone {
+        hash: String,
+    },
 }
 
 /// A passkey as its public half is known.

@@ -184,6 +184,9 @@ impl People {
         let (records, answer) = decide(&keys)?;
         let mut after = Keys::clone(&keys);
         records.iter().cloned().for_each(|record| after.fold(record));
+        if records.is_empty() {
+            return Ok(answer);
+        }
         self.keep_an_admin(&self.book(), &after)?;
         credentials::append(&self.credentials, &records).map_err(in_file(&self.credentials))?;
         self.read_again().1?;
@@ -193,7 +196,8 @@ impl People {
     /// Refuses what takes the last administrator who can log in away.
     fn keep_an_admin(&self, book: &Book, keys: &Keys) -> Result<(), PeopleError> {
         let admins = |book: &Book, keys: &Keys| -> Vec<String> {
-            let able = book.0.values().filter(|person| person.role == Role::Admin && can_log_in(person, keys, self.ways));
+            let able =
+                book.0.values().filter(|person| person.role == Role::Admin && can_log_in(person, keys, self.ways));
             able.map(|person| person.id.clone()).collect()
         };
         let before = admins(&self.book(), &self.keys());
@@ -217,7 +221,11 @@ impl People {
     fn read_again(&self) -> (Result<(), PeopleError>, Result<(), PeopleError>) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         // Stamped before it is read: a change in between is seen next time.
-        state.stamps = (stamp(&self.file), stamp(&self.credentials));
+        let stamps = (stamp(&self.file), stamp(&self.credentials));
+        if state.stamps == stamps && state.problem.is_none() {
+            return (Ok(()), Ok(()));
+        }
+        state.stamps = stamps;
         let book = self.read_book().map(|book| state.book = Arc::new(book));
         let keys = self.read_keys().map(|keys| state.keys = Arc::new(keys));
         state.problem = [&book, &keys].into_iter().find_map(|read| read.as_ref().err()).map(PeopleError::to_string);
