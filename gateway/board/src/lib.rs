@@ -25,28 +25,43 @@ pub struct Board {
     pub settings: Settings,
     pub sessions: auth::Sessions,
     pub people: auth::people::People,
+    pub doors: auth::Doors,
     /// How it stands this moment, kept once for all open pages.
     pub live: pages::live::Live,
+    /// Which phones are told.
+    pub push: push::Store,
 }
 
 /// Why there is no board.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("{0}")]
-    People(String),
+    #[error(transparent)]
+    People(#[from] auth::people::PeopleError),
+    #[error(transparent)]
+    Push(#[from] push::StoreError),
 }
 
-/// Everything the board answers, over any listener.
-///
-/// # Errors
-/// [`StartError`], naming the file that is in the way.
-pub fn router(settings: Settings, gateway: Arc<dyn Gateway>) -> Result<axum::Router, StartError> {
-    let board = Arc::new(Board {
-        gateway,
-        settings,
-        sessions: auth::Sessions {},
-        people: auth::people::People {},
-        live: Default::default(),
-    });
-    Ok(axum::Router::new().merge(pages::router()).merge(api::router()).with_state(board))
+impl Board {
+    /// # Errors
+    /// [`StartError`], naming the file that is in the way, and the line.
+    pub fn open(gateway: Arc<dyn Gateway>, settings: Settings) -> Result<Self, StartError> {
+        let people = auth::people::People::open(&settings.people, (&settings).into())?;
+        let push = push::Store::open(&settings.people)?;
+        let sessions = auth::Sessions::new(settings.idle_min);
+        Ok(Board { gateway, settings, sessions, people, doors: auth::Doors::default(), live: Default::default(), push })
+    }
+}
+
+/// Everything the board answers, behind its one gate.
+pub fn router(board: Arc<Board>) -> axum::Router {
+    let gate = axum::middleware::from_fn_with_state(board.clone(), auth::gate::gate);
+    axum::Router::new()
+        .route("/healthz", axum::routing::get(|| async { "ok\n" }))
+        .merge(auth::router())
+        .merge(pages::router())
+        .merge(api::router())
+        .merge(push::router())
+        .layer(axum::extract::DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
+        .layer(gate)
+        .with_state(board)
 }

@@ -51,3 +51,45 @@ pub const TRACES_EXPORTED_MAX: usize = 200_000;
 pub const SHOWS_MS_MAX: u64 = 500;
 /// Days before a certificate's end from which it stands red. Source: our choice, as the technical alarm of it.
 pub const CERTIFICATE_DAYS: i64 = 30;
+/// People in `people.toml`. A municipality's home care has some hundreds to some thousands. Beyond: the file is refused. Source: our choice.
+pub const PEOPLE_MAX: usize = 20_000;
+/// Characters of a name, a card's subject, a key's or a program's label. Beyond: refused. Source: our choice.
+pub const NAME_CHARS_MAX: usize = 120;
+/// Bytes of overtaken lines that `credentials.jsonl` may hold at a start, beside twice what counts. Beyond: it is written anew. Source: our choice.
+pub const CREDENTIALS_BYTES_SPARE: u64 = 64 * 1024;
+/// Failed log-ins from one place before it waits. A wet finger fails three or four times. Beyond: 429 with how long. Source: our choice.
+pub const FAILURES_MAX: u32 = 10;
+/// How long a place waits after that, in milliseconds. Source: our choice: long for a guesser, short for an honest person who has other ways.
+pub const LOCK_MS: i64 = 5 * 60_000;
+/// Places whose failures are counted. Beyond: one address is forgotten. Source: our choice, about 1 MiB.
+pub const PLACES_MAX: usize = 16_384;
+/// Failed log-ins that are written to the log in a minute, of all together. Beyond: counted, and told with the next. Source: our choice,
+/// so that strangers cannot fill the disk: 30 lines a minute are 9 MB a day.
+pub const FAILED_TRACES_A_MINUTE: u32 = 30;
+/// Time to answer what a log-in asks, in milliseconds. Finding a key and its PIN takes a minute. Beyond: begun anew. Source: webauthn_rp's own.
+pub const FLOW_MS: i64 = 300_000;
+/// Log-ins that have begun, of all together. Beyond: a stranger's oldest is forgotten. Source: our choice: a shift of a large town, about 1 MiB.
+pub const FLOWS_MAX: usize = 2_048;
+/// The same from one place. Beyond: its oldest is forgotten. Source: our choice: a ward behind one address.
+pub const FLOWS_HERE_MAX: usize = 64;
+/// Browsers that are known from a log-in, in memory. Beyond: one of them is a stranger again. Source: our choice.
+pub const DEVICES_MAX: usize = 16_384;
+/// How long a one-time link works, in milliseconds. Source: our choice: made today, used at tomorrow's shift.
+pub const LINK_MS: i64 = 24 * 3_600_000;
+/// Passkeys of one person. Beyond: one must be removed first. Source: our choice.
+pub const PASSKEYS_MAX: usize = 10;
+/// Programs with a token. Beyond: one must be ended first. Source: our choice.
+pub const TOKENS_MAX: usize = 256;
+/// Longest life of a token, in days. Source: our choice: somebody looks at it once a year.
+pub const TOKEN_DAYS_MAX: i64 = 400;
+/// Longest wait for the identity provider, in milliseconds. Beyond: the person is told to use a key. Source: our choice.
+pub const PROVIDER_MS_MAX: u64 = 10_000;
+/// Largest answer of the identity provider, in bytes. Key sets have some KiB. Beyond: refused. Source: our choice.
+pub const PROVIDER_BYTES_MAX: usize = 1024 * 1024;
+/// How long what the provider says of itself is kept, in milliseconds. Source: our choice; its keys are asked for anew when none fits.
+pub const PROVIDER_KEPT_MS: i64 = 3_600_000;
+/// The same when none of its keys fits: it is asked no oftener than this, in milliseconds. Source: our choice.
+pub const PROVIDER_AGAIN_MS: i64 = 60_000;
+/// Wrong one-time codes in a row, in the browser they belong to, before a person needs a new link. Source: our choice: a thief of
+/// the browser guesses right in 20 tries with a chance of 6 in 100,000.
+pub const CODES_WRONG_MAX: u32 = 20;

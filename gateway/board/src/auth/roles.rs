@@ -28,6 +28,8 @@ pub enum Right {
     Open,
     /// Anybody who is logged in.
     Any,
+    /// One's own keys: anybody, freshly proven.
+    OwnKeys,
     SeeAlarms,
     ActOnAlarms,
     SeeRound,
@@ -50,7 +52,7 @@ pub enum Right {
 impl Right {
     /// Needs a strong authentication no older than [`crate::limits::FRESH_MS`].
     pub fn is_sensitive(self) -> bool {
-        matches!(self, Right::Unlock | Right::LookIn | Right::ChangePeople)
+        matches!(self, Right::Unlock | Right::LookIn | Right::ChangePeople | Right::OwnKeys)
     }
 }
 
@@ -70,7 +72,7 @@ impl Role {
     pub fn may(self, right: Right) -> bool {
         use Right::*;
         match right {
-            Open | Any => true,
+            Open | Any | OwnKeys => true,
             SeeAlarms => !matches!(self, Role::Auditor),
             ActOnAlarms => matches!(self, Role::Staff | Role::Night | Role::Technician | Role::Admin),
             SeeRound | SignRound | SeeNames => matches!(self, Role::Staff | Role::Night),

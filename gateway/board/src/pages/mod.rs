@@ -111,3 +111,7 @@ mod tests {
         }
     }
 }
+pub mod keys;
+pub mod login;
+pub mod people;
+mod qr;

@@ -1,0 +1,197 @@
+//! A person's own keys and where they are logged in.
+//!
+//! Adding or removing a key needs a fresh log-in; the last one stays.
+
+use std::sync::Arc;
+
+use axum::extract::{Form, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::frame::page;
+use super::login::{SCRIPT, lang, no_script, t, words};
+use crate::Board;
+use crate::auth::Session;
+use crate::auth::credentials::Record;
+use crate::auth::doors::Browser;
+use crate::auth::passkeys::{self, By, KeyError};
+use crate::auth::people::PeopleError;
+use crate::gateway::{Gateway, Lang, Said};
+use crate::limits::BODY_BYTES_MAX;
+
+pub fn router() -> Router<Arc<Board>> {
+    Router::new()
+        .route("/keys", get(show))
+        .route("/keys/ask", post(ask))
+        .route("/keys/add", post(add))
+        .route("/keys/remove", post(remove))
+        .route("/keys/session", post(end_session))
+}
+
+async fn show(State(board): State<Arc<Board>>, session: Session, headers: HeaderMap) -> Markup {
+    render(&board, &session, lang(&board, &headers, Some(&session)), None)
+}
+
+fn render(board: &Board, session: &Session, lang: Lang, said: Option<&Said>) -> Markup {
+    let title = t(lang, "Mina nycklar", "My keys");
+    let keys = board.people.keys();
+    let theirs = keys.passkeys_of(&session.person.id);
+    let gateway = &*board.gateway;
+    let body = html! {
+        h1 { (title) }
+        p.said role="alert" data-said { @if let Some(said) = said { (said.in_(lang)) } }
+        @if theirs.is_empty() { p { (t(lang, "Du har ingen nyckel.", "You have no key.")) } }
+        ul.rows {
+            @for key in &theirs {
+                li {
+                    strong { (label(lang, &key.label)) }
+                    p.note {
+                        (t(lang, "Tillagd ", "Added ")) (when(gateway, key.added_at))
+                        @if let Some(at) = key.used_at { (t(lang, " · använd ", " · used ")) (when(gateway, at)) }
+                    }
+                    @if theirs.len() > 1 {
+                        form method="post" action="/keys/remove" {
+                            input type="hidden" name="id" value=(key.id);
+                            button type="submit" aria-label=(format!("{} {}", t(lang, "Ta bort", "Remove"), label(lang, &key.label))) { (t(lang, "Ta bort", "Remove")) }
+                        }
+                    }
+                }
+            }
+        }
+        @if theirs.len() == 1 { p.note { (t(lang, "Lägg till en till, så att du kommer in om du tappar den första.", "Add another one, so that you get in if you lose the first.")) } }
+        p { label { (t(lang, "Vad ska den nya nyckeln heta?", "What shall the new key be called?")) " " input name="label" maxlength="40" data-label; } }
+        button.main type="button" data-passkey="create" data-ask="/keys/ask" data-answer="/keys/add" data-to="/keys" { (t(lang, "Lägg till en nyckel", "Add a key")) }
+        (no_script(lang))
+        h2 { (t(lang, "Här är du inloggad", "Where you are logged in")) }
+        ul.rows {
+            @for seen in board.sessions.of(&session.person.id, gateway.now_ms()) {
+                li {
+                    strong { (if seen.name == session.name { t(lang, "Här", "Here") } else { t(lang, "En annan webbläsare", "Another browser") }) }
+                    p.note { (t(lang, "Sedan ", "Since ")) (when(gateway, seen.began_at)) (t(lang, " · senast ", " · last ")) (when(gateway, seen.seen_at)) " · " (seen.name) }
+                    form method="post" action="/keys/session" {
+                        input type="hidden" name="name" value=(seen.name);
+                        button type="submit" aria-label=(format!("{} {}", t(lang, "Logga ut", "Log out"), seen.name)) { (t(lang, "Logga ut", "Log out")) }
+                    }
+                }
+            }
+        }
+        (words(lang))
+        script src=(SCRIPT) defer {}
+    };
+    page(lang, title, "/keys", Some(session), body)
+}
+
+fn label(lang: Lang, label: &str) -> String {
+    if label.is_empty() { t(lang, "Nyckel", "Key").to_owned() } else { label.to_owned() }
+}
+
+/// Local date and time to the minute.
+pub(super) fn when(gateway: &dyn Gateway, at_ms: i64) -> String {
+    let at = jiff::Timestamp::from_millisecond(at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.to_zoned(gateway.zone()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+async fn ask(State(board): State<Arc<Board>>, session: Session, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let lang = lang(&board, &parts.headers, Some(&session));
+    let Ok(browser) = Browser::of(&board, &parts) else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    match passkeys::ask_register(&board, &browser, &session.person, By::Own) {
+        Ok(asked) => ([(header::CONTENT_TYPE, "application/json")], asked).into_response(),
+        Err(e) => no(lang, &e),
+    }
+}
+
+fn no(lang: Lang, e: &KeyError) -> Response {
+    tracing::warn!("{e}");
+    (StatusCode::CONFLICT, Json(json!({ "said": e.said().in_(lang) }))).into_response()
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    credential: Value,
+    #[serde(default)]
+    label: String,
+}
+
+async fn add(State(board): State<Arc<Board>>, session: Session, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let lang = lang(&board, &parts.headers, Some(&session));
+    let Ok(browser) = Browser::of(&board, &parts) else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let unreadable = |e: serde_json::Error| KeyError::Unreadable(e.to_string());
+    let made = serde_json::from_slice::<Answer>(&body).map_err(unreadable).and_then(|answer| {
+        let credential = serde_json::to_vec(&answer.credential).map_err(unreadable)?;
+        passkeys::register(&board, &browser, &credential, &answer.label, Some(&session.person))
+    });
+    match made {
+        Ok((_, id)) => told(&board, &session, "add-key", &id, Json(json!({ "to": "/keys" })).into_response()).await,
+        Err(e) => no(lang, &e),
+    }
+}
+
+/// The answer, once the log has it.
+async fn told(board: &Board, session: &Session, act: &str, id: &str, answer: Response) -> Response {
+    match session.tell(board, act, &format!("passkey {}", passkeys::short(id))).await {
+        Ok(()) => answer,
+        Err(e) => {
+            tracing::error!(person = %session.person.id, "{act} is done and not in the log: {e}");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Remove {
+    id: String,
+}
+
+async fn remove(
+    State(board): State<Arc<Board>>,
+    session: Session,
+    headers: HeaderMap,
+    Form(wish): Form<Remove>,
+) -> Response {
+    let lang = lang(&board, &headers, Some(&session));
+    let removed = board.people.record(|keys| {
+        let theirs = keys.passkeys_of(&session.person.id);
+        if !theirs.iter().any(|key| key.id == wish.id) {
+            return Err(PeopleError::Refused("no such key of this person".into()));
+        }
+        if theirs.len() == 1 {
+            return Err(PeopleError::Refused("the last key stays; add another one first".into()));
+        }
+        Ok((vec![Record::PasskeyGone { id: wish.id.clone() }], ()))
+    });
+    match removed {
+        Ok(()) => told(&board, &session, "remove-key", &wish.id, Redirect::to("/keys").into_response()).await,
+        Err(e) => {
+            tracing::warn!("{e}");
+            let said = Said::new(
+                "Nyckeln kunde inte tas bort. Den sista måste finnas kvar.",
+                "The key could not be removed. The last one has to stay.",
+            );
+            (StatusCode::CONFLICT, render(&board, &session, lang, Some(&said))).into_response()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct EndSession {
+    name: String,
+}
+
+async fn end_session(State(board): State<Arc<Board>>, session: Session, Form(wish): Form<EndSession>) -> Response {
+    if let Err(e) = session.tell(&board, "end-session", "session").await {
+        tracing::error!("{e}");
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    board.sessions.end_named(&session.person.id, &wish.name);
+    Redirect::to("/keys").into_response()
+}
