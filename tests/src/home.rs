@@ -101,6 +101,15 @@ impl Home {
         home
     }
 
+    /// Where the staff's board listens.
+    #[track_caller]
+    pub fn board_port(&self) -> u16 {
+        let text = std::fs::read_to_string(self.config()).expect("init wrote vaka.toml");
+        let config: DocumentMut = text.parse().expect("vaka.toml is TOML");
+        let listen = config["board"]["listen"].as_str().expect("[board] listen");
+        listen.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
+    }
+
     /// The temporary directory; the home itself is `h` in it.
     pub fn dir(&self) -> &Path {
         self.dir.path()

@@ -7,6 +7,7 @@
 //! every port is 127.0.0.1 and held by one test at a time; a test that cannot run says [`skip`] and why.
 
 mod board;
+pub mod browser;
 mod centre;
 mod chance;
 mod crowd;

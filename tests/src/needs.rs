@@ -12,6 +12,7 @@ pub fn skip(reason: &str) {
 pub fn lacks(peers: &[&str]) -> bool {
     let present = |peer: &&str| match *peer {
         "paho" => python().is_file(),
+        "playwright" => crate::browser::is_there(),
         name => has_program(name) || program(name).is_absolute(),
     };
     let Some(missing) = peers.iter().find(|peer| !present(peer)) else { return false };

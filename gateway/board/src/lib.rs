@@ -10,6 +10,7 @@ pub mod auth;
 pub mod gateway;
 pub mod limits;
 pub mod pages;
+pub mod push;
 pub mod routes;
 pub mod server;
 pub mod settings;

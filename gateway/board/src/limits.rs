@@ -23,6 +23,14 @@ pub const STREAMS_MAX: u32 = 32;
 pub const CERTIFICATE_LOOK_MS: u64 = 10_000;
 /// Pause after an accept that failed, in milliseconds. Source: our choice, the same as for devices.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
+/// Waits before each try to tell a phone, in milliseconds. Beyond: it is not told of this call. Source: our choice; the board has it anyway.
+pub const PUSH_TRIES_MS: [u64; 4] = [0, 1_000, 5_000, 25_000];
+/// Alarms whose pushes are remembered. Beyond: one may be pushed again. Source: our choice.
+pub const PUSHED_KEPT_MAX: usize = 10_000;
+/// Longest address of a phone, in bytes; those of today have 150 to 500. Beyond: refused. Source: our choice.
+pub const PUSH_ENDPOINT_BYTES_MAX: usize = 2_048;
+/// Phones of one person. Beyond: the one that was first goes. Source: our choice.
+pub const PUSH_PER_PERSON_MAX: usize = 8;
 /// Alarms that each part of the list shows in full. An article is about 2.5 KiB: 20 of them and the frame stay within 100 KiB.
 /// Beyond: the most urgent are shown, the rest are counted above them and stand on /alarms. Source: our choice.
 pub const ALARMS_SHOWN_MAX: usize = 20;

@@ -21,6 +21,12 @@ pub struct Settings {
     pub oidc: Option<Oidc>,
     /// One-time codes are allowed.
     pub totp: bool,
+    /// Push services beside those of the common browsers: host names.
+    pub push_services: Vec<String>,
+    /// An ntfy-compatible channel that hears of every new call, for sites without internet.
+    pub ntfy: Option<String>,
+    /// Whose certificates those have, where no public authority's, PEM.
+    pub push_ca: Option<PathBuf>,
 }
 
 /// `[board.card]`: log-in by a client certificate (a SITHS card) on a listener of its own.

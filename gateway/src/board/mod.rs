@@ -10,10 +10,11 @@ mod traces;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
+use vaka_board::Board;
+use vaka_board::auth::card;
 use vaka_board::server::{self, Shown};
 use vaka_board::settings::Settings;
 
@@ -63,19 +64,11 @@ async fn run(
         inbox.put([(Rank::Usual, Input::Ask(Ask::Part(fault)))]);
     };
     loop {
-        match listen(&settings).await {
-            Ok((listener, shown)) => {
+        match open(&settings, &gateway).await {
+            Ok(opened) => {
                 tell(false, String::new());
-                let address = listener.local_addr().map_or_else(|e| e.to_string(), |address| address.to_string());
-                info!(host = %settings.host, listen = %address, "the board is open");
-                let router = vaka_board::router(settings.clone(), gateway.clone());
-                match router {
-                    Ok(router) => return serve(listener, shown, router, shutdown).await,
-                    Err(e) => {
-                        error!("{e}");
-                        tell(true, e.to_string());
-                    }
-                }
+                info!(host = %settings.host, listen = %settings.listen, "the board is open");
+                return serve(opened, shutdown).await;
             }
             Err(e) => {
                 error!("{e}; alarms go on without the board, trying again in {RETRY_MS} ms");
@@ -89,20 +82,41 @@ async fn run(
     }
 }
 
-async fn listen(settings: &Settings) -> Result<(TcpListener, Arc<Shown>), String> {
-    let (cert, key) = settings.cert.as_ref().unwrap_or(&settings.own);
-    let shown = Shown::load(cert, key).map_err(|e| e.to_string())?;
-    let listener = TcpListener::bind(settings.listen).await;
-    let listener = listener.map_err(|e| {
-        format!(
-            "opening the board on {}: {e}; another program has the port, or it is not this machine's address ([board] listen)",
-            settings.listen
-        )
-    })?;
-    Ok((listener, shown))
+/// Everything there is before anybody is let in.
+struct Opened {
+    board: Arc<Board>,
+    shown: Arc<Shown>,
+    listener: TcpListener,
+    card: Option<(TcpListener, rustls::ServerConfig)>,
 }
 
-async fn serve(listener: TcpListener, shown: Arc<Shown>, router: Router, shutdown: watch::Receiver<bool>) {
+async fn open(settings: &Settings, gateway: &Arc<desk::Desk>) -> Result<Opened, String> {
+    let (cert, key) = settings.cert.as_ref().unwrap_or(&settings.own);
+    let shown = Shown::load(cert, key).map_err(|e| e.to_string())?;
+    let board = Board::open(gateway.clone(), settings.clone()).map_err(|e| e.to_string())?;
+    let listener = listen(settings.listen, "[board] listen").await?;
+    let card = match &settings.card {
+        Some(card) => {
+            let tls = card::tls(card, shown.clone()).map_err(|e| e.to_string())?;
+            Some((listen(card.listen, "[board.card] listen").await?, tls))
+        }
+        None => None,
+    };
+    Ok(Opened { board: Arc::new(board), shown, listener, card })
+}
+
+async fn listen(address: std::net::SocketAddr, key: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|e| {
+        format!("opening the board on {address}: {e}; another program has the port, or it is not this machine's address ({key})")
+    })
+}
+
+async fn serve(Opened { board, shown, listener, card }: Opened, shutdown: watch::Receiver<bool>) {
     tokio::spawn(server::keep_certificate(shown.clone(), shutdown.clone()));
-    server::serve(listener, Arc::new(server::tls(shown)), router, shutdown).await;
+    tokio::spawn(vaka_board::push::keep(board.clone()));
+    if let Some((listener, tls)) = card {
+        let router = card::router(board.clone());
+        tokio::spawn(server::serve(listener, Arc::new(tls), router, shutdown.clone()));
+    }
+    server::serve(listener, Arc::new(server::tls(shown)), vaka_board::router(board), shutdown).await;
 }

@@ -13,6 +13,7 @@ pub mod dose;
 pub mod enrol;
 pub mod init;
 pub mod journal;
+pub mod people;
 pub mod rehearse;
 pub mod report;
 pub mod resident;
@@ -66,6 +67,9 @@ pub enum Command {
     /// List alarms, take one, close one
     #[command(subcommand)]
     Alarm(AlarmCommand),
+    /// Who may log in to the board
+    #[command(subcommand)]
+    People(people::PeopleCommand),
     /// What a resident is told of the equipment
     #[command(subcommand)]
     Resident(resident::ResidentCommand),

@@ -168,6 +168,10 @@ pub(super) struct Board {
     pub key: Option<Text>,
     pub idle_min: Option<Number>,
     pub one_time_codes: Option<bool>,
+    #[serde(default)]
+    pub push_services: Vec<Text>,
+    pub ntfy: Option<Text>,
+    pub push_ca: Option<Text>,
     pub card: Option<BoardCard>,
     pub oidc: Option<BoardOidc>,
 }

@@ -9,7 +9,7 @@ pub mod card;
 pub mod codes;
 pub mod credentials;
 pub mod doors;
-mod fetch;
+pub(crate) mod fetch;
 mod flows;
 pub mod gate;
 pub mod invite;

@@ -61,6 +61,17 @@ pub(super) fn board(c: &mut Check<'_>, table: &file::Board) -> Option<Settings> 
         Some(Card { listen: listen?, ca, crl })
     });
     let oidc = table.oidc.as_ref().map(|oidc| self::oidc(c, oidc));
+    for word in table.push_services.iter().filter(|word| !is_host(word.get_ref())) {
+        let said = shown(word.get_ref());
+        c.wrong(word, format!("`push_services`: `{said}` is not a host name; write it without https:// and port"));
+    }
+    if let Some(word) = table.ntfy.as_ref().filter(|word| !word.get_ref().starts_with("https://")) {
+        let said = shown(word.get_ref());
+        c.wrong(
+            word,
+            format!("`ntfy`: `{said}` is not an https:// address of a channel, such as https://ntfy.kommunen.se/vaka"),
+        );
+    }
     let pki = Pki::beside(&c.home);
     Some(Settings {
         listen: listen?,
@@ -72,6 +83,9 @@ pub(super) fn board(c: &mut Check<'_>, table: &file::Board) -> Option<Settings> 
         card,
         oidc,
         totp: table.one_time_codes.unwrap_or(false),
+        push_services: table.push_services.iter().map(|word| word.get_ref().clone()).collect(),
+        ntfy: table.ntfy.as_ref().map(|word| word.get_ref().clone()),
+        push_ca: table.push_ca.as_ref().map(|word| file(c, "push_ca", word)),
     })
 }
 

@@ -1,0 +1,175 @@
+//! The staff's board in a real browser, against the real program: log-in by each way, the day's work, every page, and the API.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use toml_edit::{Array, value};
+use vaka_tests::browser::browse;
+use vaka_tests::{Centre, Gateway, Home, free_port, lacks, root};
+
+const BROWSER: [&str; 4] = ["chromium", "node", "mosquitto_pub", "playwright"];
+
+/// A home with a resident, their button and bed, and a centre that accepts.
+fn home(centre: &Centre) -> Home {
+    let home = Home::init();
+    home.centre(centre.port).device("p1", "pendant").device("bed", "bed-sensor");
+    home.edit(|config| {
+        let mut resident = toml_edit::Table::new();
+        resident["id"] = value("r1");
+        resident["unit"] = value("hagalund");
+        let mut residents = toml_edit::ArrayOfTables::new();
+        residents.push(resident);
+        config["resident"] = residents.into();
+        for device in config["device"].as_array_of_tables_mut().expect("devices").iter_mut() {
+            device["resident"] = value("r1");
+            device["room"] = value("sovrum");
+        }
+    });
+    home
+}
+
+#[test]
+fn a_press_is_on_every_screen_is_taken_by_one_and_a_lost_connection_is_said() {
+    if lacks(&BROWSER) || lacks(&["sipp"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = home(&centre);
+    let _gateway = Gateway::start(&home);
+    browse(&home, "day", &[]);
+    let acts: Vec<String> =
+        home.records("trace").iter().map(|line| line["act"].as_str().unwrap_or_default().to_owned()).collect();
+    for act in ["log-in", "claim", "hand-over", "close", "log-out"] {
+        assert!(acts.iter().any(|done| done == act), "no {act} in {acts:?}");
+    }
+    let verified = home.vaka(&["journal", "verify", "--json"]).ok().rows().remove(0);
+    assert_eq!(verified["traces"]["count"], acts.len(), "{verified}");
+}
+
+#[test]
+fn every_page_is_fit_for_everybody() {
+    if lacks(&BROWSER) || lacks(&["sipp"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = home(&centre);
+    let _gateway = Gateway::start(&home);
+    browse(&home, "pages", &[]);
+}
+
+#[test]
+fn whom_the_identity_provider_knows_strongly_enough_is_let_in() {
+    if lacks(&BROWSER) || lacks(&["sipp"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = home(&centre);
+    let idp = free_port();
+    std::fs::write(home.path("oidc-secret"), "a secret of a test\n").expect("written");
+    home.edit(|config| {
+        let oidc = &mut config["board"]["oidc"];
+        oidc["issuer"] = value(format!("https://localhost:{idp}"));
+        oidc["client_id"] = value("vaka");
+        oidc["client_secret_file"] = value("oidc-secret");
+        oidc["ca"] = value("pki/server-ca.pem");
+        oidc["acr"] = value(Array::from_iter(["http://id.sambi.se/loa/loa3"]));
+    });
+    let people = "[[person]]\nid = \"anna\"\nrole = \"night\"\nunits = [\"*\"]\noidc = \"SE2321000016-anna\"\n";
+    std::fs::write(home.path("people.toml"), people).expect("written");
+    let _gateway = Gateway::start(&home);
+    let file = |name: &str| home.path("pki").join(name).display().to_string();
+    let more = [
+        ("VAKA_IDP", idp.to_string()),
+        ("VAKA_IDP_CERT", file("server.pem")),
+        ("VAKA_IDP_KEY", file("server.key")),
+        ("VAKA_IDP_SECRET", "a secret of a test".to_owned()),
+    ];
+    browse(&home, "provider", &more.each_ref().map(|(name, text)| (*name, text.as_str())));
+}
+
+/// Runs `openssl` in a folder.
+#[track_caller]
+fn openssl(dir: &std::path::Path, args: &str) {
+    let output = Command::new("openssl").args(args.split(' ')).current_dir(dir).output().expect("openssl runs");
+    assert!(output.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// An issuer of cards, with a card of Anna's, and one that it has revoked.
+fn cards(dir: PathBuf) -> PathBuf {
+    std::fs::create_dir_all(&dir).expect("a folder");
+    std::fs::write(dir.join("index.txt"), "").expect("written");
+    let ca = "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ndefault_md = sha256\ncrlnumber = crlnumber\ndefault_crl_days = 30\n";
+    std::fs::write(dir.join("ca.cnf"), ca).expect("written");
+    std::fs::write(dir.join("crlnumber"), "01\n").expect("written");
+    std::fs::write(dir.join("client.ext"), "extendedKeyUsage = clientAuth\n").expect("written");
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(&dir, &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 30 -subj /CN=cards"));
+    for card in ["card", "revoked"] {
+        openssl(&dir, &format!("req {key} -keyout {card}.key -out {card}.csr -subj /CN=Anna/serialNumber=SE2321000016-{card}"));
+        let sign = format!("x509 -req -in {card}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile client.ext -out {card}.pem");
+        openssl(&dir, &sign);
+    }
+    openssl(&dir, "ca -config ca.cnf -keyfile ca.key -cert ca.pem -revoke revoked.pem");
+    openssl(&dir, "ca -config ca.cnf -keyfile ca.key -cert ca.pem -gencrl -out crl.pem");
+    dir
+}
+
+#[test]
+fn a_card_lets_its_person_in_and_no_other_does() {
+    if lacks(&BROWSER) || lacks(&["sipp", "openssl"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = home(&centre);
+    let (ours, strange) = (cards(home.path("cards")), cards(home.path("strange")));
+    let port = free_port();
+    home.edit(|config| {
+        let card = &mut config["board"]["card"];
+        card["listen"] = value(format!("127.0.0.1:{port}"));
+        card["ca"] = value("cards/ca.pem");
+        card["crl"] = value("cards/crl.pem");
+    });
+    let person = |name: &str| {
+        format!("[[person]]\nid = \"{name}\"\nrole = \"night\"\nunits = [\"*\"]\ncard = \"SERIALNUMBER=SE2321000016-{name}\"\n")
+    };
+    std::fs::write(home.path("people.toml"), person("card") + &person("revoked")).expect("written");
+    let _gateway = Gateway::start(&home);
+    let origin = format!("https://localhost:{port}");
+    let file = |path: PathBuf| path.display().to_string();
+    let more = [
+        ("VAKA_CARD_ORIGIN", origin),
+        ("VAKA_CARD", file(ours.join("card"))),
+        ("VAKA_REVOKED", file(ours.join("revoked"))),
+        ("VAKA_STRANGE", file(strange.join("card"))),
+    ];
+    browse(&home, "card", &more.each_ref().map(|(name, text)| (*name, text.as_str())));
+}
+
+/// The API against its own document, judged by schemathesis: no answer that the document does not know.
+#[test]
+fn the_api_is_as_its_document_says() {
+    let judge = root().join("target/venv/bin/schemathesis");
+    if lacks(&["sipp", "paho", "mosquitto_pub"]) {
+        return;
+    }
+    assert!(judge.is_file(), "{} is missing: `tests/run` installs it", judge.display());
+    let centre = Centre::start("ok");
+    let home = home(&centre);
+    let _gateway = Gateway::start(&home);
+    vaka_tests::mosquitto_pub(&home, "p1", vaka_tests::MqttVersion::V5, "vaka/v1/p1/event", &vaka_tests::press(1, 1));
+    for role in ["night", "admin", "auditor"] {
+        let token = home.vaka(&["people", "token", role, "--role", role, "--units", "*"]).ok().stdout;
+        let url = format!("https://localhost:{}", home.board_port());
+        let output = Command::new(&judge)
+            .args(["run", &format!("{url}/api/v1/openapi.json"), "--url", &url, "--tls-verify", "false"])
+            .args(["--header", &format!("Authorization: Bearer {}", token.trim())])
+            // Bounded, and the same in every run.
+            .args(["--max-examples", "15", "--seed", "1", "--exclude-path", "/api/v1/events", "--phases", "examples,coverage,fuzzing"])
+            .args(["--exclude-checks", "ignored_auth,unsupported_method,positive_data_acceptance,missing_required_header"])
+            .current_dir(home.dir())
+            .output()
+            .expect("schemathesis runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "as {role}:\n{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
