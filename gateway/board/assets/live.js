@@ -41,11 +41,14 @@
     };
   };
   const made = (html) => { const t = document.createElement("template"); t.innerHTML = html; return t.content.firstElementChild; };
+  // Ages tick and folds are open here alone: neither is a difference.
+  const plain = (html) => html.replace(/(<time data-at="\d+">)[^<]*/g, "$1").replace(/ (open|hidden)=""/g, " $1").replace(/ open(?=[ >])/g, "");
   const swap = (old, html) => {
-    if (old.outerHTML === html) return;
+    if (plain(old.outerHTML) === plain(html)) return old;
     const fresh = made(html), restore = keep(old);
     old.replaceWith(fresh);
     restore(fresh);
+    return fresh;
   };
 
   const list = (told) => {
@@ -56,7 +59,7 @@
         const old = at.get(id), html = told.html[id];
         at.delete(id);
         let article = old;
-        if (html && old) { const restore = keep(old); article = made(html); old.replaceWith(article); restore(article); }
+        if (html && old) article = swap(old, html);
         else if (html) article = made(html);
         if (article && box.children[n] !== article) {
           const had = article.contains(document.activeElement) ? document.activeElement : null;
@@ -81,6 +84,13 @@
     beyond.hidden = !told.sums.waiting;
     for (const [id, html] of Object.entries(told.whole)) { const old = $(id); if (old) swap(old, html); }
   };
+
+  // Nothing moves under a finger that is down: what it lands on is what it takes.
+  let held = false;
+  const waits = [];
+  const flush = () => { while (waits.length) list(waits.shift()); };
+  addEventListener("pointerdown", () => { held = true; });
+  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { held = false; flush(); }, 80));
 
   // Sound and vibration for a life alarm, until somebody has taken it.
   let audio, ringing = new Set(), known = null;
@@ -131,7 +141,7 @@
     source.addEventListener("now", (e) => {
       const told = JSON.parse(e.data);
       alive(told.at);
-      if (lists) list(told);
+      if (lists) { waits.push(told); if (!held) flush(); }
       life(told.life);
       counted(told.waiting);
       tick();
@@ -139,7 +149,7 @@
     // Refused: logged out, or the role is another now. Else the browser tries again by itself.
     source.addEventListener("error", async () => {
       if (source.readyState !== EventSource.CLOSED) return;
-      try { out = (await fetch("/events?on=count", { method: "HEAD", redirect: "manual" })).status !== 200; } catch { out = false; }
+      try { out = [0, 401, 403].includes((await fetch("/events?on=count", { method: "HEAD", redirect: "manual" })).status); } catch { out = false; }
       setTimeout(open, 2000);
       tick();
     });

@@ -101,3 +101,6 @@ pub const PROVIDER_AGAIN_MS: i64 = 60_000;
 /// Wrong one-time codes in a row, in the browser they belong to, before a person needs a new link. Source: our choice: a thief of
 /// the browser guesses right in 20 tries with a chance of 6 in 100,000.
 pub const CODES_WRONG_MAX: u32 = 20;
+/// A state that the gateway has not confirmed for so long, in milliseconds, is no longer shown as this moment's: pages answer 503.
+/// Two beats and a half, as the script's own judgement. Source: our choice.
+pub const ANSWER_MS_MAX: i64 = 5_000;

@@ -125,7 +125,7 @@ fn page(view: &View, story: &Story) -> Markup {
                         (words::kind(view.lang, &alarm.kind)) " " (alarm.device)
                     }
                     p.tag.(class) { span aria-hidden="true" { (mark) } " " (word) }
-                    @for note in notes(view, alarm) { p.note.strong { (note) } }
+                    (notes(view, alarm))
                     @if !alarm.note.is_empty() { p.why { (view.t("Anteckning: ", "Note: ")) (alarm.note) } }
                     (rungs(view, alarm))
                     (acts(view, alarm, true))
@@ -187,7 +187,7 @@ fn explained(view: &View, story: &Story) -> Markup {
             }
             @if !story.agreed.is_empty() {
                 h3 { (view.t("Det här är avtalat", "What was agreed")) }
-                dl.pairs { @for (name, value) in &story.agreed { div { dt { (super::settings::label(view, name)) } dd { (value) } } } }
+                dl.pairs { @for (name, value) in &story.agreed { div { dt { (super::settings::label(view, name)) } dd { (super::settings::value(view, value)) } } } }
             }
             @if let Some(prevented) = &story.prevented {
                 h3 { (view.t("Larmet hade inte kommit om", "It would not have come if")) }

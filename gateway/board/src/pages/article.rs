@@ -37,41 +37,34 @@ fn where_(view: &View, alarm: &Alarm) -> String {
 }
 
 /// What a person must know beside it, in whole sentences.
-pub fn notes(view: &View, alarm: &Alarm) -> Vec<String> {
+pub fn notes(view: &View, alarm: &Alarm) -> Markup {
     let times = &view.times;
-    let mut notes = Vec::new();
-    let mut say = |is: bool, sv: String, en: String| {
-        if is {
-            notes.push(view.say(sv, en));
+    let is_open = alarm.closed_by.is_none();
+    let loud = |sv: String, en: String| html! { p.note.strong { (view.say(sv, en)) } };
+    html! {
+        @if alarm.nobody && is_open {
+            (loud("Ingen mottagare har svarat i tid. Alla är tillsagda.".into(), "No receiver has answered in time. Everybody has been told.".into()))
         }
-    };
-    say(
-        alarm.nobody && alarm.closed_by.is_none(),
-        "Ingen mottagare har svarat i tid. Alla är tillsagda.".into(),
-        "No receiver has answered in time. Everybody has been told.".into(),
-    );
-    if let Some(due) = alarm.due_at {
-        let at = times.minute(due);
-        say(true, format!("Någon ska vara där senast {at}."), format!("Somebody has to be there by {at}."));
+        @if let Some(due) = alarm.due_at.filter(|_| is_open) {
+            @let at = times.minute(due);
+            (loud(format!("Någon ska vara där senast {at}."), format!("Somebody has to be there by {at}.")))
+        }
+        @if alarm.delayed {
+            @let at = times.when(alarm.happened_at);
+            (loud(format!("Försenat: det hände {at}."), format!("Delayed: it happened at {at}.")))
+        }
+        @if alarm.cancelled && is_open {
+            (loud("Den boende har tagit tillbaka larmet. Det står kvar tills någon avslutar det.".into(),
+                "The resident has taken it back. It stays until a person closes it.".into()))
+        }
+        @if alarm.over && is_open {
+            p.note { (view.t("Orsaken är över. Larmet står kvar tills någon avslutar det.", "The cause is over. The alarm stays until a person closes it.")) }
+        }
+        @if alarm.handed_over && !alarm.test && alarm.claimed_by.is_none() && is_open {
+            p.note.soft { (view.t("Mottagaren har larmet. Att en människa tagit det är inte bekräftat.",
+                "The receiver has the alarm. That a person has taken it is not confirmed.")) }
+        }
     }
-    let happened = times.when(alarm.happened_at);
-    say(alarm.delayed, format!("Försenat: det hände {happened}."), format!("Delayed: it happened at {happened}."));
-    say(
-        alarm.cancelled,
-        "Den boende har tagit tillbaka larmet. Det står kvar tills någon avslutar det.".into(),
-        "The resident has taken it back. It stays until a person closes it.".into(),
-    );
-    say(
-        alarm.over && alarm.closed_by.is_none(),
-        "Orsaken är över. Larmet står kvar tills någon avslutar det.".into(),
-        "The cause is over. The alarm stays until a person closes it.".into(),
-    );
-    say(
-        alarm.handed_over && alarm.claimed_by.is_none() && alarm.closed_by.is_none(),
-        "Mottagaren har larmet. Att en människa tagit det är inte bekräftat.".into(),
-        "The receiver has the alarm. That a person has taken it is not confirmed.".into(),
-    );
-    notes
 }
 
 /// When it was taken, where it is.
@@ -208,14 +201,14 @@ pub fn article(view: &View, alarm: &Alarm, small: bool) -> Markup {
                 (headline(view, alarm))
                 span.age { span.sr { (view.t("Ålder ", "Age ")) } time data-at=(alarm.raised_at) { (view.times.age(alarm.raised_at)) } }
             }
-            h3 id={ "a-" (alarm.id) } { a href={ "/alarms/" (alarm.id) } { (place(view, alarm)) } }
+            h2 id={ "a-" (alarm.id) } { a href={ "/alarms/" (alarm.id) } { (place(view, alarm)) } }
             p.where { (where_(view, alarm)) }
             @if let Some(by) = &alarm.claimed_by {
                 p.note { (view.t("Tagen av ", "Taken by ")) strong { (by) }
                     @if let Some(at) = claimed_at(alarm) { (view.t(" kl. ", " at ")) (view.times.when(at)) }
                 }
             }
-            @for note in notes(view, alarm) { p.note.strong { (note) } }
+            (notes(view, alarm))
             @if !small && !why.is_empty() { p.why { (why) } }
             @if !small { (rungs(view, alarm)) }
             (acts(view, alarm, false))

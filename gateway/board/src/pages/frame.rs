@@ -151,7 +151,7 @@ fn stale(view: &View) -> Markup {
 fn line(view: &View, follows: bool, list: bool) -> Markup {
     let now_ms = view.times.now_ms;
     html! {
-        div #line .line data-now=(now_ms) data-follow=[follows.then_some("")] data-list=[list.then_some("")]
+        section #line .line aria-label=(view.t("Är sidan levande?", "Is the page alive?")) data-now=(now_ms) data-follow=[follows.then_some("")] data-list=[list.then_some("")]
             data-alive=(view.t("Levande. Vaka svarade för {0} s sedan. Kl. {1}.", "Alive. Vaka answered {0} s ago. It is {1}."))
             data-zone=(view.times.zone.iana_name().unwrap_or("UTC"))
             data-sound-on=(view.t("Ljud på: nya nödlarm hörs", "Sound on: new emergencies are heard"))

@@ -15,7 +15,7 @@ use super::list::order;
 use super::view::View;
 use super::words::many;
 use crate::gateway::{Alarm, Change, Gateway, Health, Night, Refused};
-use crate::limits::{BEAT_MS, NIGHT_READ_MS, SHOWS_MS_MAX};
+use crate::limits::{ANSWER_MS_MAX, BEAT_MS, NIGHT_READ_MS, SHOWS_MS_MAX};
 
 /// How it stands. Shared between all pages, never changed in place.
 #[derive(Debug, Clone)]
@@ -72,7 +72,14 @@ impl Live {
         let mut watched = self.0.lock().await;
         // The follower ends with the gateway; should it ever end otherwise, the next page begins it again.
         if let Some(watched) = watched.as_ref().filter(|watched| watched.has_changed().is_ok()) {
-            return Ok(watched.clone());
+            let silent_ms = gateway.now_ms() - watched.borrow().answered_ms;
+            return match silent_ms <= ANSWER_MS_MAX {
+                true => Ok(watched.clone()),
+                // An old state must not look like this moment's.
+                false => {
+                    Err(Refused::Unavailable(format!("asking the gateway how it stands: silent for {silent_ms} ms")))
+                }
+            };
         }
         // Before the first reading: nothing falls between.
         let changes = gateway.follow();

@@ -115,7 +115,7 @@ fn agreement_card(view: &View, resident: &str, agreement: &Agreement) -> Markup 
             h3 { (settings::title(view.lang, &agreement.table)) }
             p { (agreement.said.in_(view.lang)) }
             dl.pairs {
-                @for (key, value) in &agreement.settings { div { dt { (settings::label(view, key)) } dd { (value) } } }
+                @for (key, value) in &agreement.settings { div { dt { (settings::label(view, key)) } dd { (settings::value(view, value)) } } }
                 div { dt { (view.t("Gäller", "In force")) } dd { (limits) } }
                 div { dt { (view.t("Samtycke av", "Consent by")) } dd {
                     @match (&agreement.consent_by, &agreement.consent_on) {

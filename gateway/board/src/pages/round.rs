@@ -31,7 +31,9 @@ fn next_said(view: &View, round: &[&RoundItem]) -> String {
     let late = round.iter().filter(|item| matches!(item.state, RoundState::Missed | RoundState::Visit)).count();
     let next = round.iter().find(|item| matches!(item.state, RoundState::Due | RoundState::Next | RoundState::Later));
     let next = match next {
-        Some(item) if item.planned_at <= view.times.now_ms => view.t("tillsyn nu", "look-in now").to_owned(),
+        Some(item) if item.planned_at <= view.times.now_ms => {
+            view.t("något att göra nu", "something to do now").to_owned()
+        }
         Some(item) => {
             let away = view.times.away(item.planned_at);
             view.say(format!("nästa {away}"), format!("next {away}"))
@@ -118,6 +120,7 @@ fn sign(view: &View, item: &RoundItem) -> Markup {
                         button.main name="what" value="given" { (view.t("Given", "Given")) (spoken) }
                         button name="what" value="not-given" { (view.t("Inte given", "Not given")) (spoken) }
                     }
+                    None if item.state == RoundState::Next => button name="what" value="visit" { (view.t("Jag har varit där", "I have been there")) (spoken) },
                     None => button.main name="what" value="visit" { (view.t("Jag har varit där", "I have been there")) (spoken) },
                 }
             }

@@ -47,6 +47,17 @@ pub fn label<'k>(view: &View, key: &'k str) -> &'k str {
     keys.clone().find(|(name, ..)| *name == key).map_or(key, |(_, sv, en, _)| t(view.lang, sv, en))
 }
 
+/// What a setting is, in a word where it is one of the gateway's own.
+pub fn value<'v>(view: &View, value: &'v str) -> &'v str {
+    match value {
+        "alarm" => view.t("larm", "alarm"),
+        "visit" => view.t("besök", "visit"),
+        "off" => view.t("av", "off"),
+        "nothing" => view.t("ingenting", "nothing"),
+        other => other,
+    }
+}
+
 pub fn title<'t>(lang: Lang, table: &'t str) -> &'t str {
     TABLES.iter().find(|one| one.name == table).map_or(table, |one| t(lang, one.sv, one.en))
 }

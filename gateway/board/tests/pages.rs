@@ -1,0 +1,381 @@
+//! The pages, asked for as a browser asks, on the house in memory: who sees what, what is traced, and what an open page is told.
+
+#[path = "../examples/house/mod.rs"]
+mod house;
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode, header};
+use axum::response::Response;
+use house::gateway::House;
+use house::{board, rows, session};
+use hyper::body::Body as _;
+use serde_json::Value;
+use tower::ServiceExt;
+use vaka_board::Board;
+use vaka_board::auth::{Right, Role};
+use vaka_board::gateway::Gateway;
+use vaka_board::pages;
+use vaka_board::routes::ROUTES;
+use vaka_protocol::Lane;
+
+struct Seat {
+    house: Arc<House>,
+    board: Arc<Board>,
+    role: Role,
+    units: Vec<&'static str>,
+    lang: &'static str,
+}
+
+fn seat(role: Role, units: &[&'static str]) -> Seat {
+    let house = Arc::new(House::new());
+    Seat { board: board(Arc::clone(&house)), house, role, units: units.to_vec(), lang: "sv" }
+}
+
+impl Seat {
+    fn other(&self, role: Role, units: &[&'static str]) -> Seat {
+        let (house, board) = (Arc::clone(&self.house), Arc::clone(&self.board));
+        Seat { house, board, role, units: units.to_vec(), lang: self.lang }
+    }
+
+    async fn ask(&self, method: Method, path: &str, form: &str) -> Response {
+        let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT_LANGUAGE, self.lang);
+        request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        request = request.extension(session(self.role, &self.units, &self.house));
+        let request = request.body(Body::from(form.to_owned())).expect("a request");
+        pages::router().with_state(Arc::clone(&self.board)).oneshot(request).await.expect("an answer")
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, String) {
+        let answer = self.ask(Method::GET, path, "").await;
+        (answer.status(), text(answer).await)
+    }
+
+    async fn post(&self, path: &str, form: &str) -> StatusCode {
+        self.ask(Method::POST, path, form).await.status()
+    }
+
+    /// What was traced: act, object, resident.
+    fn traced(&self) -> Vec<(String, String, Option<String>)> {
+        let state = self.house.state();
+        let of = |traced: &vaka_board::gateway::Traced| {
+            let trace = &traced.trace;
+            (trace.act.clone(), trace.object.clone(), trace.resident.clone())
+        };
+        // Three were there before anybody looked.
+        state.traces.iter().skip(3).map(of).collect()
+    }
+}
+
+async fn text(answer: Response) -> String {
+    let bytes = to_bytes(answer.into_body(), 4 << 20).await.expect("a body");
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+/// The next event of a stream: its name and its data.
+async fn next(stream: &mut Body) -> Option<(String, Value)> {
+    let frame = poll_fn(|cx| Pin::new(&mut *stream).poll_frame(cx)).await?.ok()?;
+    let bytes = frame.into_data().ok()?;
+    let event = String::from_utf8(bytes.to_vec()).ok()?;
+    let line = |key: &str| event.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned();
+    Some((line("event: "), serde_json::from_str(&line("data: ")).ok()?))
+}
+
+/// The next event that is no beat.
+async fn next_now(stream: &mut Body) -> Value {
+    loop {
+        match next(stream).await {
+            Some((name, told)) if name == "now" => return told,
+            Some(_) => {}
+            None => panic!("the stream ended"),
+        }
+    }
+}
+
+fn ids(told: &Value, part: &str) -> Vec<String> {
+    told["parts"][part].as_array().into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn every_page_of_the_table_is_made_for_each_role_that_may_see_it_in_both_languages() {
+    let paths = [
+        "/",
+        "/alarms",
+        "/alarms/01jd-press",
+        "/check",
+        "/devices",
+        "/devices/new",
+        "/log",
+        "/log/export",
+        "/night",
+        "/night/handover",
+        "/residents",
+        "/residents/r32",
+        "/residents/r32/extract",
+        "/visit",
+    ];
+    let mut made = 0;
+    for role in Role::ALL {
+        for lang in ["sv", "en"] {
+            let mut seat = seat(role, &["*"]);
+            seat.lang = lang;
+            for path in paths {
+                let pattern = path.replace("01jd-press", "{id}").replace("r32", "{id}");
+                let row = ROUTES.iter().find(|route| route.method == "GET" && route.path == pattern);
+                let row = row.unwrap_or_else(|| panic!("{pattern} stands in the table"));
+                if !role.may(row.right) {
+                    continue;
+                }
+                let (status, page) = seat.get(path).await;
+                assert_eq!(status, StatusCode::OK, "{path} for {role:?}");
+                let is_page = page.contains(&format!("<html lang=\"{lang}\""));
+                assert!(is_page || path == "/log/export", "{path} in {lang}");
+                assert!(!page.contains("Exempelsson"), "{path} shows a name to {role:?}");
+                assert!(!page.contains(" style=") && !page.contains("<style") && !page.contains(" onclick"), "{path}");
+                made += 1;
+            }
+        }
+    }
+    assert!(made >= 60, "{made} pages");
+}
+
+#[tokio::test]
+async fn a_route_of_the_table_that_is_ours_is_served() {
+    let seat = seat(Role::Admin, &["*"]);
+    let others = ["/healthz", "/login", "/logout"];
+    let ours = [
+        "/",
+        "/alarms",
+        "/check",
+        "/devices",
+        "/log",
+        "/night",
+        "/residents",
+        "/theme",
+        "/visit",
+        "/events",
+        "/sw.js",
+        "/manifest.webmanifest",
+    ];
+    let is_ours = |path: &str| {
+        !others.contains(&path)
+            && ours.iter().any(|own| path == *own || (*own != "/" && path.starts_with(&format!("{own}/"))))
+    };
+    let rows: Vec<_> = ROUTES.iter().filter(|route| is_ours(route.path)).collect();
+    assert!(rows.len() >= 30, "{}", rows.len());
+    for route in rows {
+        let path = route.path.replace("{id}", "none").replace("{slot}", "none");
+        let status = seat.ask(route.method.parse().expect("a method"), &path, "").await.status();
+        assert_ne!(status, StatusCode::METHOD_NOT_ALLOWED, "{} {}", route.method, route.path);
+    }
+}
+
+#[tokio::test]
+async fn a_person_sees_only_rows_of_their_units_and_every_alarm_without_one() {
+    let seat = seat(Role::Staff, &["parken"]);
+    let all = ["r8", "r17", "r32", "r40"];
+    for path in ["/", "/alarms", "/night", "/night/handover", "/residents", "/devices"] {
+        let (_, page) = seat.get(path).await;
+        let seen: BTreeSet<&str> = all
+            .into_iter()
+            .filter(|id| page.contains(&format!(" {id}")) || page.contains(&format!("\"d-{id}")))
+            .collect();
+        assert!(!seen.contains("r8") && !seen.contains("r17"), "{path} shows {seen:?}");
+        assert!(seen.contains("r32"), "{path} shows {seen:?}");
+    }
+    for path in ["/", "/alarms"] {
+        assert!(seat.get(path).await.1.contains("01jd-power"), "{path}: an alarm without a unit");
+    }
+    let nowhere = seat.other(Role::Staff, &[]);
+    assert!(nowhere.get("/").await.1.contains("01jd-power"));
+    assert!(!nowhere.get("/devices").await.1.contains("r32-bed"));
+    let auditor = seat.other(Role::Auditor, &["hagalund"]);
+    assert!(!auditor.get("/log/export").await.1.contains("\"resident\":\"r32\""), "a trace of another unit's resident");
+    assert!(seat.other(Role::Auditor, &["parken"]).get("/log/export").await.1.contains("\"resident\":\"r32\""));
+}
+
+#[tokio::test]
+async fn an_act_on_a_row_of_another_unit_finds_nothing_and_changes_nothing() {
+    let seat = seat(Role::Night, &["parken"]);
+    let acts = [
+        ("/alarms/01jd-press/claim", ""),
+        ("/alarms/01jd-press/close", "outcome=helped"),
+        ("/alarms/01jd-press/escalate", ""),
+        ("/alarms/01jd-press/hand-over", "to="),
+        ("/alarms/01jd-press/note", "note=x"),
+        ("/devices/r17-knapp/revoke", ""),
+        ("/devices/new", "id=p9&kind=pendant&resident=r17"),
+        ("/night/sign", "resident=r17&planned_at=1&what=visit"),
+        ("/residents/r17/doses/natt/release", "note=x"),
+        ("/residents/r17/name", "purpose=visit"),
+        ("/residents/r17/name/set", "name=x"),
+        ("/residents/r17/settings", "table=night"),
+        ("/residents/r17/withdraw", "table=night"),
+        ("/visit", "step=arm&device=r17-knapp"),
+    ];
+    for (path, form) in acts {
+        assert_eq!(seat.post(path, form).await, StatusCode::NOT_FOUND, "{path}");
+    }
+    for path in ["/alarms/01jd-press", "/residents/r17", "/residents/r17/extract"] {
+        assert_eq!(seat.get(path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert_eq!(seat.traced(), []);
+    assert!(seat.house.state().alarms.iter().all(|alarm| alarm.id != "01jd-press" || alarm.claimed_by.is_none()));
+}
+
+#[tokio::test]
+async fn what_is_read_of_a_person_is_traced_once_a_view_and_a_name_each_time_with_why() {
+    let seat = seat(Role::Night, &["*"]);
+    seat.get("/residents/r32").await;
+    let name = text(seat.ask(Method::POST, "/residents/r32/name", "purpose=alarm+01jd-bed").await).await;
+    assert!(name.contains("Exempelsson") && name.contains("Exempelgatan") && name.contains("Nyckelskåp"), "{name}");
+    let resident = || Some("r32".to_owned());
+    let traced = seat.traced();
+    assert_eq!(traced[0], ("read-resident".to_owned(), "resident r32".to_owned(), resident()));
+    assert_eq!(traced[1], ("read-name".to_owned(), "resident r32".to_owned(), resident()));
+    assert_eq!(traced.len(), 2);
+    assert_eq!(seat.post("/residents/r32/name", "").await, StatusCode::UNPROCESSABLE_ENTITY, "without a purpose");
+    seat.get("/night").await;
+    let (act, object, _) = seat.traced().pop().expect("a trace");
+    assert_eq!((act.as_str(), object.as_str()), ("read-night", "night 2026-11-21 of r17 r32 r40 r8"));
+}
+
+#[tokio::test]
+async fn two_people_cannot_both_have_an_alarm_without_seeing_it() {
+    let first = seat(Role::Night, &["*"]);
+    let second = first.other(Role::Staff, &["*"]);
+    assert_eq!(first.post("/alarms/01jd-press/claim", "act=claim").await, StatusCode::SEE_OTHER);
+    assert_eq!(first.post("/alarms/01jd-press/claim", "act=claim").await, StatusCode::SEE_OTHER, "a second tap");
+    let answer = second.ask(Method::POST, "/alarms/01jd-press/claim", "act=claim").await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+    let page = text(answer).await;
+    assert!(page.contains("natt-07 tog det 03:1") && page.contains("Ta över från natt-07"), "{page}");
+    assert_eq!(second.post("/alarms/01jd-press/claim", "from=natt-07").await, StatusCode::SEE_OTHER);
+    assert!(second.get("/").await.1.contains("Tagen av <strong>staff-1</strong>"));
+    assert_eq!(second.post("/alarms/01jd-press/close", "note=x").await, StatusCode::UNPROCESSABLE_ENTITY, "no outcome");
+    assert_eq!(second.post("/alarms/01jd-press/close", "outcome=helped&note=hj%C3%A4lpt").await, StatusCode::SEE_OTHER);
+    assert!(!second.get("/").await.1.contains("01jd-press"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_page_is_told_everything_first_and_then_only_what_changed() {
+    let seat = seat(Role::Night, &["*"]);
+    let mut stream = seat.ask(Method::GET, "/events?on=alarms", "").await.into_body();
+    let told = next_now(&mut stream).await;
+    assert_eq!(ids(&told, "waiting"), ["01jd-press", "01jd-bed"]);
+    assert_eq!(told["html"].as_object().map(|html| html.len()), Some(5));
+    assert_eq!(told["heading"], "2 larm väntar på en människa, varav 1 nödlarm");
+
+    let at = seat.house.now_ms();
+    seat.house.put(rows::alarm("01jd-new", Lane::Life, at, "r8", Some("hagalund")));
+    let told = next_now(&mut stream).await;
+    assert_eq!(ids(&told, "waiting"), ["01jd-new", "01jd-press", "01jd-bed"], "the newest life first");
+    assert_eq!(
+        told["html"].as_object().map(|html| html.keys().cloned().collect::<Vec<_>>()),
+        Some(vec!["01jd-new".into()])
+    );
+    assert_eq!(told["life"].as_array().map(Vec::len), Some(2));
+
+    assert_eq!(seat.post("/alarms/01jd-new/claim", "").await, StatusCode::SEE_OTHER);
+    let told = next_now(&mut stream).await;
+    assert_eq!(ids(&told, "waiting"), ["01jd-press", "01jd-bed"]);
+    assert!(ids(&told, "taken").contains(&"01jd-new".to_owned()));
+    assert_eq!(told["life"].as_array().map(Vec::len), Some(1), "it rings for the other alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_page_is_told_of_its_units_alone() {
+    let seat = seat(Role::Staff, &["parken"]);
+    let mut stream = seat.ask(Method::GET, "/events?on=alarms", "").await.into_body();
+    assert_eq!(ids(&next_now(&mut stream).await, "waiting"), ["01jd-bed"]);
+    let at = seat.house.now_ms();
+    seat.house.put(rows::alarm("01jd-theirs", Lane::Life, at, "r8", Some("hagalund")));
+    let told = next_now(&mut stream).await;
+    assert_eq!(ids(&told, "waiting"), ["01jd-bed"]);
+    assert!(!told.to_string().contains("01jd-theirs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beat_comes_every_other_second_and_only_from_a_gateway_that_answers() {
+    let seat = seat(Role::Night, &["*"]);
+    let mut stream = seat.ask(Method::GET, "/events?on=count", "").await.into_body();
+    let (first, _) = next(&mut stream).await.expect("the counters");
+    assert_eq!(first, "now");
+    let (second, told) = next(&mut stream).await.expect("a beat");
+    assert_eq!(second, "beat");
+    let before = told["at"].as_i64().expect("a time");
+    let (_, told) = next(&mut stream).await.expect("a beat");
+    assert_eq!(told["at"].as_i64().map(|at| at - before), Some(2_000));
+
+    seat.house.dead.store(true, Ordering::SeqCst);
+    let silence = tokio::time::timeout(std::time::Duration::from_secs(20), next(&mut stream)).await;
+    assert!(silence.is_err(), "a beat of a gateway that does not answer: {silence:?}");
+    let (status, page) = seat.get("/").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.contains("Nya larm syns inte här") && !page.contains("Inga öppna larm"), "{page}");
+
+    seat.house.dead.store(false, Ordering::SeqCst);
+    assert_eq!(next(&mut stream).await.map(|(name, _)| name).as_deref(), Some("now"), "everything anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_within_a_minute_so_that_whoever_lost_their_session_is_refused() {
+    let seat = seat(Role::Night, &["*"]);
+    let mut stream = seat.ask(Method::GET, "/events?on=count", "").await.into_body();
+    let mut events = 0;
+    while next(&mut stream).await.is_some() {
+        events += 1;
+    }
+    assert!((28..=32).contains(&events), "{events} events in a minute");
+}
+
+#[tokio::test]
+async fn the_first_page_stays_within_100_kib_with_500_open_alarms_and_says_how_many_more_there_are() {
+    let seat = seat(Role::Night, &["*"]);
+    let at = seat.house.now_ms();
+    for n in 0..500 {
+        let lane = if n % 5 == 0 { Lane::Life } else { Lane::Care };
+        seat.house.put(rows::alarm(&format!("01jd-{n:04}"), lane, at - n, "r32", Some("parken")));
+    }
+    let (_, page) = seat.get("/").await;
+    let mut bytes = page.len();
+    for name in ["board.css", "live.js", "icon.svg"] {
+        bytes += seat.get(&pages::assets::path(name)).await.1.len();
+    }
+    let mut stream = seat.ask(Method::GET, "/events?on=alarms", "").await.into_body();
+    let told = next_now(&mut stream).await;
+    bytes += told.to_string().len();
+    println!("first page with 502 open alarms: {bytes} bytes, of them the page {}", page.len());
+    assert!(bytes <= 100 * 1024, "{bytes} bytes");
+    assert!(page.contains("502 larm väntar på en människa, varav 101 nödlarm"));
+    assert!(page.contains("482 till visas när dessa är tagna"));
+}
+
+#[tokio::test]
+async fn a_role_without_a_right_finds_no_button_for_it() {
+    let auditor = seat(Role::Auditor, &["*"]);
+    assert!(!auditor.get("/log").await.1.contains("href=\"/night\""));
+    let technician = auditor.other(Role::Technician, &["*"]);
+    let (_, story) = technician.get("/alarms/01jd-press").await;
+    assert!(!Role::Technician.may(Right::SeeNames) && !story.contains("/residents/r17/name"), "{story}");
+    let staff = auditor.other(Role::Staff, &["*"]);
+    assert!(!staff.get("/residents/r32").await.1.contains("/withdraw"));
+    assert!(auditor.other(Role::Admin, &["*"]).get("/residents/r32").await.1.contains("/withdraw"));
+}
+
+#[tokio::test]
+async fn a_withdrawal_acts_at_once_and_a_wrong_setting_changes_nothing() {
+    let seat = seat(Role::Admin, &["*"]);
+    let wrong = "table=night&set.absence_care_min=snart&consent_by=r32&consent_on=2026-11-22";
+    assert_eq!(seat.post("/residents/r32/settings", wrong).await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(seat.post("/residents/r32/settings", &wrong.replace("snart", "45")).await, StatusCode::SEE_OTHER);
+    assert!(seat.get("/residents/r32").await.1.contains("45"));
+    assert_eq!(seat.post("/residents/r32/withdraw", "table=night").await, StatusCode::SEE_OTHER);
+    let (_, page) = seat.get("/residents/r32").await;
+    assert!(page.contains("Avslutad 03:1") && page.contains("Ny överenskommelse"), "{page}");
+}
