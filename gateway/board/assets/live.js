@@ -2,7 +2,7 @@
 // Enters: /events. The page reads without it. Nothing here decides what an alarm is; words come from the page.
 "use strict";
 (() => {
-  const STALE_MS = 4500; // two beats that did not come
+  const STALE_MS = 4200; // two beats that did not come
   const $ = (id) => document.getElementById(id);
   const line = $("line"), stale = $("stale");
   if (!line || !stale || line.dataset.follow === undefined) return;
@@ -78,7 +78,7 @@
     }
     const count = $("count");
     say(count, told.heading);
-    count.className = told.waiting ? "waits" : "calm";
+    count.className = told.mood;
     const beyond = $("beyond");
     say(beyond, told.sums.waiting);
     beyond.hidden = !told.sums.waiting;
@@ -134,7 +134,8 @@
     if (tab) { tab.hidden = !n; say(tab, String(n)); }
   };
 
-  const alive = (at) => { heard = performance.now(); heardAt = at; ahead = at - Date.now(); out = false; };
+  let dying;
+  const alive = (at) => { clearTimeout(dying); dying = setTimeout(tick, STALE_MS + 20); heard = performance.now(); heardAt = at; ahead = at - Date.now(); out = false; };
   const open = () => {
     source = new EventSource("/events?on=" + (lists ? "alarms" : "count"));
     source.addEventListener("beat", (e) => { alive(JSON.parse(e.data).at); tick(); });

@@ -138,6 +138,7 @@ impl Page {
             }
             self.shown = shown;
             told["heading"] = json!(list.heading(view, now));
+            told["mood"] = json!(list.mood(now));
             told["parts"] = json!(parts);
             told["sums"] = json!(sums);
             told["html"] = json!(html);

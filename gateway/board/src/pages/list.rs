@@ -122,6 +122,17 @@ impl List {
         }
     }
 
+    /// The heading's colour, beside its words: somebody waits, all is calm, or neither can be said.
+    pub fn mood(&self, now: &Now) -> &'static str {
+        let all_heard =
+            now.health.heard_of > 0 && now.health.heard >= now.health.heard_of && now.health.wrong.is_empty();
+        match self.waiting() {
+            0 if all_heard && self.of_part(Part::Technical).is_empty() => "calm",
+            0 => "unsure",
+            _ => "waits",
+        }
+    }
+
     /// What stands above a part.
     pub fn summary(&self, view: &View, part: Part) -> String {
         let all = self.of_part(part).len();
@@ -152,9 +163,9 @@ impl List {
 
     pub fn markup(&self, view: &View, now: &Now) -> Markup {
         let technician = view.session.as_ref().is_some_and(|session| session.person.role == Role::Technician);
-        let calm = if self.waiting() == 0 { "calm" } else { "waits" };
+
         html! {
-            h1 #count class=(calm) aria-live="polite" { (self.heading(view, now)) }
+            h1 #count class=(self.mood(now)) aria-live="polite" { (self.heading(view, now)) }
             p #beyond .soft hidden[self.summary(view, Part::Waiting).is_empty()] { (self.summary(view, Part::Waiting)) }
             @for part in Part::ALL {
                 @let articles = html! {

@@ -147,7 +147,7 @@ fn table(view: &View, traces: &[Traced]) -> Markup {
                     tbody { @for Traced { seq, at, trace, .. } in traces { tr {
                         td { (view.times.when(*at)) }
                         td { (trace.person) small { (role(&trace.role).unwrap_or(&trace.role)) ", " (trace.session) } }
-                        td { (words::act(view.lang, &trace.act)) } td { (trace.object) } td { (trace.purpose) } td { (seq) }
+                        td { (words::act(view.lang, &trace.act)) } td { (words::object(view.lang, &trace.object)) } td { (words::reason(view.lang, &trace.purpose)) } td { (seq) }
                     } } }
                 }
             }
@@ -192,7 +192,7 @@ pub(super) async fn extract(
                     li {
                         time { (view.times.date(view.times.date_of(*at))) " " (view.times.minute(*at)) }
                         span { (words::sentence(role(&trace.role).unwrap_or(&trace.role))) " (" (trace.person) ") " (words::act(view.lang, &trace.act)) "."
-                            @if !trace.purpose.is_empty() { small { (view.t("Anledning: ", "Reason: ")) (reason(view, &trace.purpose)) } } }
+                            @if !trace.purpose.is_empty() { small { (view.t("Anledning: ", "Reason: ")) (words::reason(view.lang, &trace.purpose)) } } }
                     }
                 }
             }
@@ -200,22 +200,4 @@ pub(super) async fn extract(
         }
     };
     Ok(Frame::new(view, title).tab("/residents").page(body))
-}
-
-/// A purpose in words, for somebody who has never seen the log.
-fn reason(view: &View, purpose: &str) -> String {
-    let said = match purpose {
-        "visit" => view.t("skulle åka dit", "was going there"),
-        "call" => view.t("skulle ringa", "was going to call"),
-        "agreements" => view.t("läste vad som är överenskommet", "read what has been agreed"),
-        "round" => view.t("nattens rond", "the night round"),
-        "handover" => view.t("överlämning på morgonen", "handing over in the morning"),
-        "extract" => view.t("gjorde ett sådant här utdrag", "made an extract like this"),
-        "name" => view.t("skrev in namn och adress", "wrote name and address"),
-        other if other.starts_with("alarm ") => view.t("ett larm", "an alarm"),
-        other if other.starts_with("agreement ") => view.t("en överenskommelse", "an agreement"),
-        other if other.starts_with("dose ") => view.t("ett läkemedel", "a medicine"),
-        other => return other.to_owned(),
-    };
-    said.to_owned()
 }

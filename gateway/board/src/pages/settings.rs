@@ -58,7 +58,7 @@ pub fn value<'v>(view: &View, value: &'v str) -> &'v str {
     }
 }
 
-pub fn title<'t>(lang: Lang, table: &'t str) -> &'t str {
+pub fn title(lang: Lang, table: &str) -> &str {
     TABLES.iter().find(|one| one.name == table).map_or(table, |one| t(lang, one.sv, one.en))
 }
 

@@ -164,6 +164,7 @@ pub fn kind(lang: Lang, kind: &str) -> &str {
 pub fn act(lang: Lang, act: &str) -> String {
     let said = match act {
         "read-alarms" => t(lang, "såg larmlistan", "saw the list of alarms"),
+        "follow-alarms" => t(lang, "följde larmlistan", "followed the list of alarms"),
         "read-alarm" => t(lang, "läste ett larm", "read an alarm"),
         "read-night" => t(lang, "läste nattens rond", "read the night round"),
         "read-handover" => t(lang, "läste morgonrapporten", "read the morning page"),
@@ -193,6 +194,51 @@ pub fn act(lang: Lang, act: &str) -> String {
         "log-in-failed" => t(lang, "kom inte in", "could not log in"),
         "log-out" => t(lang, "loggade ut", "logged out"),
         other => return other.replace('-', " "),
+    };
+    said.to_owned()
+}
+
+/// What something was done to: the first word is one of ours, the rest are ids.
+pub fn object(lang: Lang, object: &str) -> String {
+    let (what, rest) = object.split_once(' ').unwrap_or((object, ""));
+    let said = match what {
+        "alarm" => t(lang, "larm", "alarm"),
+        "alarms" => t(lang, "larmen", "alarms"),
+        "device" => t(lang, "enhet", "device"),
+        "devices" => t(lang, "enheterna", "devices"),
+        "resident" => t(lang, "boende", "resident"),
+        "residents" => t(lang, "de boende", "residents"),
+        "night" => t(lang, "natten", "night"),
+        "log" => t(lang, "loggen", "log"),
+        "visit" => t(lang, "besöket", "visit"),
+        "gateway" => t(lang, "gatewayen", "gateway"),
+        _ => return object.to_owned(),
+    };
+    let rest = if what == "night" { rest.replacen(" of ", ": ", 1) } else { rest.to_owned() };
+    if rest.is_empty() { said.to_owned() } else { format!("{said} {rest}") }
+}
+
+/// Why, in words for somebody who has never seen the log.
+pub fn reason(lang: Lang, purpose: &str) -> String {
+    let (first, rest) = purpose.split_once(' ').unwrap_or((purpose, ""));
+    let said = match (first, rest) {
+        ("visit", "") => t(lang, "skulle åka dit", "was going there"),
+        ("call", "") => t(lang, "skulle ringa", "was going to call"),
+        ("agreements", "") => t(lang, "läste vad som är överenskommet", "read what has been agreed"),
+        ("round", "") => t(lang, "nattens rond", "the night round"),
+        ("handover", "") => t(lang, "överlämning på morgonen", "handing over in the morning"),
+        ("extract", "") => t(lang, "gjorde ett sådant här utdrag", "made an extract like this"),
+        ("name", "") => t(lang, "skrev in namn och adress", "wrote name and address"),
+        ("list" | "all", "") => t(lang, "såg listan", "saw the list"),
+        ("audit", "") => t(lang, "granskning", "an audit"),
+        ("check", "") => t(lang, "kontroll", "a check"),
+        ("devices", "") => t(lang, "skötte enheterna", "saw to the devices"),
+        ("status", "") => t(lang, "läste hur besöket stod", "read how the visit stood"),
+        ("alarm", _) => t(lang, "ett larm", "an alarm"),
+        ("agreement", _) => t(lang, "en överenskommelse", "an agreement"),
+        ("dose", _) => t(lang, "ett läkemedel", "a medicine"),
+        ("visit", _) => t(lang, "ett tekniskt besök", "a technician's visit"),
+        _ => return purpose.to_owned(),
     };
     said.to_owned()
 }
