@@ -34,7 +34,7 @@ struct Seat {
 
 fn seat(role: Role, units: &[&'static str]) -> Seat {
     let house = Arc::new(House::new());
-    Seat { board: board(Arc::clone(&house)), house, role, units: units.to_vec(), lang: "sv" }
+    Seat { board: board(Arc::clone(&house)).expect("a board"), house, role, units: units.to_vec(), lang: "sv" }
 }
 
 impl Seat {

@@ -31,7 +31,8 @@ async fn main() -> std::io::Result<()> {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(8480);
     let house = Arc::new(House::new());
     let own = Router::new().route("/house/{what}", post(control)).with_state(Arc::clone(&house));
-    let app = pages::router().with_state(board(Arc::clone(&house))).merge(own);
+    let board = board(Arc::clone(&house)).map_err(std::io::Error::other)?;
+    let app = pages::router().with_state(board).merge(own);
     let app = app.layer(from_fn_with_state(house, somebody));
     let listener = tokio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).await?;
     println!("http://{}/", listener.local_addr()?);

@@ -6,26 +6,33 @@ pub mod rows;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use vaka_board::Board;
-use vaka_board::auth::people::{People, Person};
-use vaka_board::auth::{Role, Session, Sessions, Units};
+use vaka_board::auth::people::Person;
+use vaka_board::auth::{Role, Session, Units};
 use vaka_board::gateway::Gateway;
 use vaka_board::settings::Settings;
+use vaka_board::{Board, StartError};
 
 /// A board on a house.
-pub fn board(house: Arc<gateway::House>) -> Arc<Board> {
+///
+/// # Errors
+/// [`StartError`], as the board itself.
+pub fn board(house: Arc<gateway::House>) -> Result<Arc<Board>, StartError> {
     let settings = Settings {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         host: "localhost".into(),
         cert: None,
         own: ("server.pem".into(), "server.key".into()),
-        people: "people.toml".into(),
+        // Not there: nobody logs in to an example.
+        people: std::env::temp_dir().join("vaka-house").join("people.toml"),
         idle_min: 15,
         card: None,
         oidc: None,
         totp: false,
+        push_services: Vec::new(),
+        ntfy: None,
+        push_ca: None,
     };
-    Arc::new(Board { gateway: house, settings, sessions: Sessions {}, people: People {}, live: Default::default() })
+    Board::open(house, settings).map(Arc::new)
 }
 
 /// Somebody who has logged in just now.
