@@ -358,7 +358,7 @@ async fn every_route_is_open_to_exactly_the_roles_that_may() {
         Role::ALL.iter().map(|role| format!("[[person]]\nid = \"{0}\"\nrole = \"{0}\"\n\n", role.as_str())).collect();
     let house = House::new(&people, every_route, |_| {});
     for route in ROUTES {
-        let path = route.path.replace('{', "").replace('}', "");
+        let path = route.path.replace(['{', '}'], "");
         let method = Method::from_bytes(route.method.as_bytes()).expect("a method");
         let own = [("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "document")];
         let is_api = path.starts_with("/api");

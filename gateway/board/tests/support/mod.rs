@@ -140,6 +140,9 @@ impl House {
             card: None,
             oidc: None,
             totp: true,
+            push_services: Vec::new(),
+            ntfy: None,
+            push_ca: None,
         };
         change(&mut settings);
         let told = Arc::new(Told {
