@@ -45,7 +45,6 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/openapi.json", Right::Any),
     get("/api/v1/residents", Right::SeeResidents),
     post("/api/v1/residents/{id}/settings", Right::ChangeAgreements),
-    get("/assets/passkey.js", Right::Open),
     get("/assets/{name}", Right::Open),
     get("/check", Right::ChangeDevices),
     get("/devices", Right::SeeDevices),

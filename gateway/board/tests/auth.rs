@@ -410,7 +410,7 @@ async fn what_is_not_in_the_table_answers_nobody_and_every_answer_is_dressed() {
         assert_eq!(browser.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
     assert_eq!(browser.submit("/people", "").await.status, StatusCode::NOT_FOUND, "no row for this method");
-    for path in ["/login", "/", "/keys", "/people", "/assets/passkey.js", "/forgotten"] {
+    for path in ["/login", "/", "/keys", "/people", "/forgotten"] {
         let got = browser.get(path).await;
         let header = |name: &str| got.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         assert!(header("content-security-policy").starts_with("default-src 'none'; script-src 'self';"), "{path}");

@@ -33,6 +33,7 @@ use super::{gate, origin};
 use crate::Board;
 use crate::gateway::Said;
 use crate::pages::login;
+use crate::pages::view::View;
 use crate::server::{Peer, Shown};
 use crate::settings::Card;
 
@@ -185,8 +186,8 @@ async fn enter(State(board): State<Arc<Board>>, Query(wish): Query<login::Wish>,
 }
 
 async fn admit(board: &Board, parts: &axum::http::request::Parts, wish: &login::Wish) -> Response {
-    let lang = login::lang(board, &parts.headers, None);
-    let refuse = |said: Said| (StatusCode::FORBIDDEN, login::refused(board, lang, &said, wish)).into_response();
+    let view = View::of(board, None, &parts.headers);
+    let refuse = |said: Said| (StatusCode::FORBIDDEN, login::refused(board, &view, &said, wish)).into_response();
     // Another site must not log anybody in, not even as themselves.
     if parts.headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
         return refuse(Said::new("Börja på inloggningssidan.", "Begin on the log-in page."));

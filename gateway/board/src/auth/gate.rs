@@ -21,6 +21,8 @@ use crate::Board;
 use crate::gateway::Trace;
 use crate::limits::FRESH_MS;
 use crate::pages::login;
+use crate::pages::trouble::Trouble;
+use crate::pages::view::View;
 use crate::routes::{ROUTES, right_of};
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -86,8 +88,8 @@ async fn admit(board: &Board, request: &mut Request) -> Result<(), Box<Response>
         return Err(if asks.is_api {
             asks.refuse(StatusCode::FORBIDDEN, "this role may not do this")
         } else {
-            let lang = login::lang(board, request.headers(), Some(&session));
-            Box::new((StatusCode::FORBIDDEN, login::forbidden(lang, &session)).into_response())
+            let view = View::of(board, Some(&session), request.headers());
+            Box::new(Trouble::of(view, StatusCode::FORBIDDEN).into_response())
         });
     }
     let age_ms = board.gateway.now_ms() - session.strong_at;

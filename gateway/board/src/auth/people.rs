@@ -246,6 +246,9 @@ impl People {
 
     /// Writes the keys anew where most lines have been overtaken.
     fn shorten(&self) -> Result<(), PeopleError> {
+        if !self.credentials.exists() {
+            return Ok(());
+        }
         let _lock = self.lock()?;
         self.read_again().1?;
         let (wrap, keys) = (in_file(&self.credentials), self.keys());

@@ -3,10 +3,9 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets;
-use super::times::Times;
 use super::view::{Theme, View};
 use super::words;
-use crate::auth::{Right, Role, Session};
+use crate::auth::{Right, Role};
 use crate::gateway::Lang;
 
 /// How often a page without a script is read anew, in seconds. Our choice: a press is seen within a quarter of a minute, and a
@@ -14,7 +13,7 @@ use crate::gateway::Lang;
 const REFRESH_S: u32 = 15;
 
 /// Each tab: its path, what it needs, Swedish, English.
-const TABS: [(&str, Right, &str, &str); 7] = [
+const TABS: [(&str, Right, &str, &str); 8] = [
     ("/", Right::SeeAlarms, "Larm", "Alarms"),
     ("/night", Right::SeeRound, "Nattrond", "Night round"),
     ("/residents", Right::SeeResidents, "Boende", "Residents"),
@@ -22,6 +21,7 @@ const TABS: [(&str, Right, &str, &str); 7] = [
     ("/visit", Right::ChangeDevices, "Besök", "Visit"),
     ("/check", Right::ChangeDevices, "Kontroll", "Check"),
     ("/log", Right::SeeLog, "Logg", "Log"),
+    ("/people", Right::SeePeople, "Personal", "People"),
 ];
 
 /// The first page of whoever asks.
@@ -184,6 +184,7 @@ fn foot(view: &View) -> Markup {
                 }
             }
             @if let Some(session) = &view.session {
+                a href="/keys" { (view.t("Mina nycklar", "My keys")) }
                 form method="post" action="/logout" {
                     span { (session.person.id) ", " (words::role(view.lang, session.person.role)) }
                     button.small { (view.t("Logga ut", "Log out")) }
@@ -191,12 +192,4 @@ fn foot(view: &View) -> Markup {
             }
         }
     }
-}
-
-/// A whole page without a person's view of it. `tab`: the path of the tab that is open. `session`: absent before log-in.
-pub fn page(lang: Lang, title: &str, tab: &'static str, session: Option<&Session>, body: Markup) -> Markup {
-    // Noon: neither clock nor night is known before somebody has logged in, and neither is shown.
-    let times = Times { zone: jiff::tz::TimeZone::UTC, lang, now_ms: 12 * 3_600_000 };
-    let view = View { lang, theme: Theme::Auto, times, session: session.cloned(), at: "/".to_owned() };
-    Frame::new(&view, title).tab(tab).page(body)
 }

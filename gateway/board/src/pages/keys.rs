@@ -13,8 +13,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::frame::page;
-use super::login::{SCRIPT, lang, no_script, t, words};
+use super::assets;
+use super::frame::Frame;
+use super::login::{no_script, words};
+use super::view::View;
 use crate::Board;
 use crate::auth::Session;
 use crate::auth::credentials::Record;
@@ -34,60 +36,60 @@ pub fn router() -> Router<Arc<Board>> {
 }
 
 async fn show(State(board): State<Arc<Board>>, session: Session, headers: HeaderMap) -> Markup {
-    render(&board, &session, lang(&board, &headers, Some(&session)), None)
+    render(&board, &session, &View::of(&board, Some(&session), &headers), None)
 }
 
-fn render(board: &Board, session: &Session, lang: Lang, said: Option<&Said>) -> Markup {
-    let title = t(lang, "Mina nycklar", "My keys");
+fn render(board: &Board, session: &Session, view: &View, said: Option<&Said>) -> Markup {
+    let title = view.t("Mina nycklar", "My keys");
     let keys = board.people.keys();
     let theirs = keys.passkeys_of(&session.person.id);
     let gateway = &*board.gateway;
     let body = html! {
         h1 { (title) }
-        p.said role="alert" data-said { @if let Some(said) = said { (said.in_(lang)) } }
-        @if theirs.is_empty() { p { (t(lang, "Du har ingen nyckel.", "You have no key.")) } }
+        p.said role="alert" data-said { @if let Some(said) = said { (said.in_(view.lang)) } }
+        @if theirs.is_empty() { p { (view.t("Du har ingen nyckel.", "You have no key.")) } }
         ul.rows {
             @for key in &theirs {
                 li {
-                    strong { (label(lang, &key.label)) }
+                    strong { (label(view, &key.label)) }
                     p.note {
-                        (t(lang, "Tillagd ", "Added ")) (when(gateway, key.added_at))
-                        @if let Some(at) = key.used_at { (t(lang, " · använd ", " · used ")) (when(gateway, at)) }
+                        (view.t("Tillagd ", "Added ")) (when(gateway, key.added_at))
+                        @if let Some(at) = key.used_at { (view.t(" · använd ", " · used ")) (when(gateway, at)) }
                     }
                     @if theirs.len() > 1 {
                         form method="post" action="/keys/remove" {
                             input type="hidden" name="id" value=(key.id);
-                            button type="submit" aria-label=(format!("{} {}", t(lang, "Ta bort", "Remove"), label(lang, &key.label))) { (t(lang, "Ta bort", "Remove")) }
+                            button type="submit" aria-label=(format!("{} {}", view.t("Ta bort", "Remove"), label(view, &key.label))) { (view.t("Ta bort", "Remove")) }
                         }
                     }
                 }
             }
         }
-        @if theirs.len() == 1 { p.note { (t(lang, "Lägg till en till, så att du kommer in om du tappar den första.", "Add another one, so that you get in if you lose the first.")) } }
-        p { label { (t(lang, "Vad ska den nya nyckeln heta?", "What shall the new key be called?")) " " input name="label" maxlength="40" data-label; } }
-        button.main type="button" data-passkey="create" data-ask="/keys/ask" data-answer="/keys/add" data-to="/keys" { (t(lang, "Lägg till en nyckel", "Add a key")) }
-        (no_script(lang))
-        h2 { (t(lang, "Här är du inloggad", "Where you are logged in")) }
+        @if theirs.len() == 1 { p.note { (view.t("Lägg till en till, så att du kommer in om du tappar den första.", "Add another one, so that you get in if you lose the first.")) } }
+        p { label { (view.t("Vad ska den nya nyckeln heta?", "What shall the new key be called?")) " " input name="label" maxlength="40" data-label; } }
+        button.main type="button" data-passkey="create" data-ask="/keys/ask" data-answer="/keys/add" data-to="/keys" { (view.t("Lägg till en nyckel", "Add a key")) }
+        (no_script(view))
+        h2 { (view.t("Här är du inloggad", "Where you are logged in")) }
         ul.rows {
             @for seen in board.sessions.of(&session.person.id, gateway.now_ms()) {
                 li {
-                    strong { (if seen.name == session.name { t(lang, "Här", "Here") } else { t(lang, "En annan webbläsare", "Another browser") }) }
-                    p.note { (t(lang, "Sedan ", "Since ")) (when(gateway, seen.began_at)) (t(lang, " · senast ", " · last ")) (when(gateway, seen.seen_at)) " · " (seen.name) }
+                    strong { (if seen.name == session.name { view.t("Här", "Here") } else { view.t("En annan webbläsare", "Another browser") }) }
+                    p.note { (view.t("Sedan ", "Since ")) (when(gateway, seen.began_at)) (view.t(" · senast ", " · last ")) (when(gateway, seen.seen_at)) " · " (seen.name) }
                     form method="post" action="/keys/session" {
                         input type="hidden" name="name" value=(seen.name);
-                        button type="submit" aria-label=(format!("{} {}", t(lang, "Logga ut", "Log out"), seen.name)) { (t(lang, "Logga ut", "Log out")) }
+                        button type="submit" aria-label=(format!("{} {}", view.t("Logga ut", "Log out"), seen.name)) { (view.t("Logga ut", "Log out")) }
                     }
                 }
             }
         }
-        (words(lang))
-        script src=(SCRIPT) defer {}
+        (words(view))
+        script src=(assets::path("passkey.js")) defer {}
     };
-    page(lang, title, "/keys", Some(session), body)
+    Frame::new(view, title).page(body)
 }
 
-fn label(lang: Lang, label: &str) -> String {
-    if label.is_empty() { t(lang, "Nyckel", "Key").to_owned() } else { label.to_owned() }
+fn label(view: &View, label: &str) -> String {
+    if label.is_empty() { view.t("Nyckel", "Key").to_owned() } else { label.to_owned() }
 }
 
 /// Local date and time to the minute.
@@ -98,11 +100,11 @@ pub(super) fn when(gateway: &dyn Gateway, at_ms: i64) -> String {
 
 async fn ask(State(board): State<Arc<Board>>, session: Session, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let lang = lang(&board, &parts.headers, Some(&session));
+    let view = View::of(&board, Some(&session), &parts.headers);
     let Ok(browser) = Browser::of(&board, &parts) else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     match passkeys::ask_register(&board, &browser, &session.person, By::Own) {
         Ok(asked) => ([(header::CONTENT_TYPE, "application/json")], asked).into_response(),
-        Err(e) => no(lang, &e),
+        Err(e) => no(view.lang, &e),
     }
 }
 
@@ -120,7 +122,7 @@ struct Answer {
 
 async fn add(State(board): State<Arc<Board>>, session: Session, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let lang = lang(&board, &parts.headers, Some(&session));
+    let view = View::of(&board, Some(&session), &parts.headers);
     let Ok(browser) = Browser::of(&board, &parts) else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
@@ -132,7 +134,7 @@ async fn add(State(board): State<Arc<Board>>, session: Session, request: Request
     });
     match made {
         Ok((_, id)) => told(&board, &session, "add-key", &id, Json(json!({ "to": "/keys" })).into_response()).await,
-        Err(e) => no(lang, &e),
+        Err(e) => no(view.lang, &e),
     }
 }
 
@@ -158,7 +160,7 @@ async fn remove(
     headers: HeaderMap,
     Form(wish): Form<Remove>,
 ) -> Response {
-    let lang = lang(&board, &headers, Some(&session));
+    let view = View::of(&board, Some(&session), &headers);
     let removed = board.people.record(|keys| {
         let theirs = keys.passkeys_of(&session.person.id);
         if !theirs.iter().any(|key| key.id == wish.id) {
@@ -177,7 +179,7 @@ async fn remove(
                 "Nyckeln kunde inte tas bort. Den sista måste finnas kvar.",
                 "The key could not be removed. The last one has to stay.",
             );
-            (StatusCode::CONFLICT, render(&board, &session, lang, Some(&said))).into_response()
+            (StatusCode::CONFLICT, render(&board, &session, &view, Some(&said))).into_response()
         }
     }
 }

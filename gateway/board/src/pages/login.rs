@@ -15,15 +15,15 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::frame::page;
+use super::assets;
+use super::frame::{Frame, start_of};
+use super::view::View;
 use crate::Board;
 use crate::auth::doors::{self, Browser};
 use crate::auth::passkeys::{self, By, KeyError};
+use crate::auth::people::Person;
 use crate::auth::{Session, card_origin, codes, invite, oidc};
-use crate::gateway::{Lang, Said};
-
-/// The script that speaks with keys.
-pub const SCRIPT: &str = "/assets/passkey.js";
+use crate::gateway::Said;
 
 /// What a log-in leads to.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -50,24 +50,9 @@ impl Wish {
     }
 }
 
-/// The language somebody reads: their own, else their browser's, else the gateway's.
-pub fn lang(board: &Board, headers: &HeaderMap, session: Option<&Session>) -> Lang {
-    let asked = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    // The order they stand in is the order browsers send: weights only repeat it.
-    let by_browser = asked.split([',', ';']).find_map(|tag| match tag.trim().split('-').next() {
-        Some("sv") => Some(Lang::Sv),
-        Some("en") => Some(Lang::En),
-        _ => None,
-    });
-    session.and_then(|session| session.person.lang).or(by_browser).unwrap_or_else(|| board.gateway.lang())
-}
-
-/// Picks one of two texts.
-pub(super) fn t(lang: Lang, sv: &'static str, en: &'static str) -> &'static str {
-    match lang {
-        Lang::Sv => sv,
-        Lang::En => en,
-    }
+/// Where somebody goes who has come in: where they were going, else the first page of their role.
+fn onward<'w>(wish: &'w Wish, person: &Person) -> &'w str {
+    if wish.to() == "/" { start_of(person.role) } else { wish.to() }
 }
 
 /// A path as the value of a query.
@@ -90,12 +75,6 @@ pub fn router() -> Router<Arc<Board>> {
         .route("/enter/passkey", post(enter_by_passkey))
         .route("/enter/code", post(enter_by_code))
         .route("/enter/code/proof", post(prove_code))
-        .route(SCRIPT, get(script))
-}
-
-async fn script() -> Response {
-    let kind = HeaderValue::from_static("text/javascript; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], include_str!("../../assets/passkey.js")).into_response()
 }
 
 async fn show(
@@ -105,104 +84,91 @@ async fn show(
     request: Request,
 ) -> Response {
     let (parts, _) = request.into_parts();
-    let lang = lang(&board, &parts.headers, session.as_ref());
-    greet(&board, &parts, log_in_page(&board, lang, None, &wish, session.as_ref()))
+    let view = View::of(&board, session.as_ref(), &parts.headers);
+    greet(&board, &parts, log_in_page(&board, &view, None, &wish))
 }
 
 /// The log-in page with what went wrong.
-pub fn refused(board: &Board, lang: Lang, said: &Said, wish: &Wish) -> Markup {
-    log_in_page(board, lang, Some(said), wish, None)
+pub fn refused(board: &Board, view: &View, said: &Said, wish: &Wish) -> Markup {
+    log_in_page(board, view, Some(said), wish)
 }
 
-fn log_in_page(board: &Board, lang: Lang, said: Option<&Said>, wish: &Wish, session: Option<&Session>) -> Markup {
+fn log_in_page(board: &Board, view: &View, said: Option<&Said>, wish: &Wish) -> Markup {
     let to = wish.to();
-    let is_again = wish.again.is_some() && session.is_some();
+    let is_again = wish.again.is_some() && view.session.is_some();
     let title =
-        if is_again { t(lang, "Visa att det är du", "Show that it is you") } else { t(lang, "Logga in", "Log in") };
+        if is_again { view.t("Visa att det är du", "Show that it is you") } else { view.t("Logga in", "Log in") };
     let settings = &board.settings;
     let body = html! {
         h1 { (title) }
         @if is_again {
-            p { (t(lang, "Det du ska göra kräver att du visar vem du är, just nu.", "What you are about to do needs you to show who you are, right now.")) }
+            p { (view.t("Det du ska göra kräver att du visar vem du är, just nu.", "What you are about to do needs you to show who you are, right now.")) }
         }
-        (said_box(lang, said))
+        (said_box(view, said))
         button.main type="button" data-passkey="get" data-ask="/login/passkey/ask" data-answer="/login/passkey" data-to=(to) {
-            (t(lang, "Logga in med nyckel", "Log in with a key"))
+            (view.t("Logga in med nyckel", "Log in with a key"))
         }
-        p.note { (t(lang, "Telefonens fingeravtryck eller ansikte, eller en säkerhetsnyckel.", "The phone's fingerprint or face, or a security key.")) }
-        (no_script(lang))
+        p.note { (view.t("Telefonens fingeravtryck eller ansikte, eller en säkerhetsnyckel.", "The phone's fingerprint or face, or a security key.")) }
+        (no_script(view))
         @if let Some(card) = &settings.card {
-            p { a.button href=(format!("{}/card?to={}", card_origin(settings, card), escaped(to))) { (t(lang, "Logga in med kort", "Log in with a card")) } }
+            p { a.button href=(format!("{}/card?to={}", card_origin(settings, card), escaped(to))) { (view.t("Logga in med kort", "Log in with a card")) } }
         }
         @if settings.oidc.is_some() {
-            p { a.button href=(format!("/login/oidc?to={}", escaped(to))) { (t(lang, "Logga in genom kommunen", "Log in through the municipality")) } }
+            p { a.button href=(format!("/login/oidc?to={}", escaped(to))) { (view.t("Logga in genom kommunen", "Log in through the municipality")) } }
         }
         @if settings.totp {
             details {
-                summary { (t(lang, "Logga in med engångskod", "Log in with a one-time code")) }
+                summary { (view.t("Logga in med engångskod", "Log in with a one-time code")) }
                 form method="post" action="/login/code" {
                     input type="hidden" name="to" value=(to);
-                    p { label { (t(lang, "Din beteckning", "Your id")) " " input name="person" autocomplete="username" autocapitalize="none" spellcheck="false" required; } }
-                    p { label { (t(lang, "Kod från appen", "Code from the app")) " " input name="code" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9 ]{6,8}" required; } }
-                    button type="submit" { (t(lang, "Logga in", "Log in")) }
+                    p { label { (view.t("Din beteckning", "Your id")) " " input name="person" autocomplete="username" autocapitalize="none" spellcheck="false" required; } }
+                    p { label { (view.t("Kod från appen", "Code from the app")) " " input name="code" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9 ]{6,8}" required; } }
+                    button type="submit" { (view.t("Logga in", "Log in")) }
                 }
             }
         }
-        (words(lang))
-        script src=(SCRIPT) defer {}
+        (words(view))
+        script src=(assets::path("passkey.js")) defer {}
     };
-    page(lang, title, "", session, body)
+    Frame::new(view, title).page(body)
 }
 
-fn said_box(lang: Lang, said: Option<&Said>) -> Markup {
-    html! { p.said role="alert" data-said { @if let Some(said) = said { (said.in_(lang)) } } }
+fn said_box(view: &View, said: Option<&Said>) -> Markup {
+    html! { p.said role="alert" data-said { @if let Some(said) = said { (said.in_(view.lang)) } } }
 }
 
-pub(super) fn no_script(lang: Lang) -> Markup {
-    html! { noscript { p { (t(lang, "En nyckel behöver JavaScript, som är avstängt här.", "A key needs JavaScript, which is off here.")) } } }
+pub(super) fn no_script(view: &View) -> Markup {
+    html! { noscript { p { (view.t("En nyckel behöver JavaScript, som är avstängt här.", "A key needs JavaScript, which is off here.")) } } }
 }
 
 /// What the script says: it knows no language.
-pub(super) fn words(lang: Lang) -> Markup {
+pub(super) fn words(view: &View) -> Markup {
     let words = [
         (
             "cancelled",
-            t(
-                lang,
+            view.t(
                 "Det avbröts, eller så fanns ingen nyckel för Vaka. Försök igen.",
                 "It was cancelled, or there was no key for Vaka. Try again.",
             ),
         ),
-        ("known", t(lang, "Den nyckeln är redan tillagd.", "That key has been added already.")),
+        ("known", view.t("Den nyckeln är redan tillagd.", "That key has been added already.")),
         (
             "unable",
-            t(
-                lang,
+            view.t(
                 "Webbläsaren kan inte använda nycklar här. Uppdatera den, eller använd en annan.",
                 "The browser cannot use keys here. Update it, or use another.",
             ),
         ),
         (
             "offline",
-            t(
-                lang,
+            view.t(
                 "Vaka svarar inte. Kontrollera nätet och försök igen.",
                 "Vaka does not answer. Check the network and try again.",
             ),
         ),
-        ("waiting", t(lang, "Väntar på nyckeln …", "Waiting for the key …")),
+        ("waiting", view.t("Väntar på nyckeln …", "Waiting for the key …")),
     ];
     html! { div hidden { @for (name, text) in words { span data-word=(name) { (text) } } } }
-}
-
-pub fn forbidden(lang: Lang, session: &Session) -> Markup {
-    let title = t(lang, "Inte din sida", "Not your page");
-    let body = html! {
-        h1 { (title) }
-        p { (t(lang, "Din roll får inte se eller göra detta. Försöket står i loggen.", "Your role may not see or do this. The attempt is in the log.")) }
-        p { a href="/" { (t(lang, "Till början", "To the start")) } }
-    };
-    page(lang, title, "", Some(session), body)
 }
 
 /// The answer with a device cookie for a browser that has none.
@@ -221,18 +187,18 @@ fn unavailable(e: &dyn std::fmt::Display) -> Response {
 /// A request that a log-in is made of, taken apart.
 struct Try {
     browser: Browser,
-    lang: Lang,
+    view: View,
     body: Bytes,
 }
 
 /// The browser and what it sent, or the answer it gets at once. The gate has bounded nothing yet: the body is, here.
 async fn take(board: &Board, request: Request) -> Result<Try, Box<Response>> {
     let (parts, body) = request.into_parts();
-    let lang = lang(board, &parts.headers, None);
+    let view = View::of(board, None, &parts.headers);
     let browser = Browser::of(board, &parts).map_err(|e| Box::new(unavailable(&e)))?;
     let body = axum::body::to_bytes(body, crate::limits::BODY_BYTES_MAX).await;
     let body = body.map_err(|_| Box::new(StatusCode::PAYLOAD_TOO_LARGE.into_response()))?;
-    Ok(Try { browser, lang, body })
+    Ok(Try { browser, view, body })
 }
 
 impl Try {
@@ -248,7 +214,7 @@ impl Try {
 
     /// No, to a script.
     fn no(&self, status: StatusCode, said: &Said, wait_s: Option<i64>) -> Response {
-        let mut answer = (status, Json(json!({ "said": said.in_(self.lang) }))).into_response();
+        let mut answer = (status, Json(json!({ "said": said.in_(self.view.lang) }))).into_response();
         if let Some(wait_s) = wait_s {
             answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
         }
@@ -315,7 +281,13 @@ async fn by_passkey(State(board): State<Arc<Board>>, request: Request) -> Respon
     match opened {
         Ok((answer, person)) => {
             let wish = Wish { to: answer.to, again: None };
-            let welcome = doors::welcome(&board, &tried.browser, &person, "passkey", Json(json!({ "to": wish.to() })));
+            let welcome = doors::welcome(
+                &board,
+                &tried.browser,
+                &person,
+                "passkey",
+                Json(json!({ "to": onward(&wish, &person) })),
+            );
             welcome.await.unwrap_or_else(|e| unavailable(&e))
         }
         Err(e) => tried.failed(&board, "", &e).await,
@@ -324,7 +296,7 @@ async fn by_passkey(State(board): State<Arc<Board>>, request: Request) -> Respon
 
 async fn to_provider(State(board): State<Arc<Board>>, Query(wish): Query<Wish>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let lang = lang(&board, &parts.headers, None);
+    let view = View::of(&board, None, &parts.headers);
     let browser = match Browser::of(&board, &parts) {
         Ok(browser) => browser,
         Err(e) => return unavailable(&e),
@@ -333,27 +305,28 @@ async fn to_provider(State(board): State<Arc<Board>>, Query(wish): Query<Wish>, 
         Ok(url) => browser.greet(Redirect::to(&url)),
         Err(e) => {
             tracing::warn!("{e}");
-            browser.greet((StatusCode::BAD_GATEWAY, refused(&board, lang, &e.said(), &wish)))
+            browser.greet((StatusCode::BAD_GATEWAY, refused(&board, &view, &e.said(), &wish)))
         }
     }
 }
 
 async fn from_provider(State(board): State<Arc<Board>>, Query(back): Query<oidc::Back>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let lang = lang(&board, &parts.headers, None);
+    let view = View::of(&board, None, &parts.headers);
     let browser = match Browser::of(&board, &parts) {
         Ok(browser) => browser,
         Err(e) => return unavailable(&e),
     };
     match oidc::answer(&board, &browser, back).await {
         Ok((person, to)) => {
-            let welcome = doors::welcome(&board, &browser, &person, "oidc", Redirect::to(Wish::to_page(&to).to()));
+            let welcome =
+                doors::welcome(&board, &browser, &person, "oidc", Redirect::to(onward(&Wish::to_page(&to), &person)));
             welcome.await.unwrap_or_else(|e| unavailable(&e))
         }
         Err(e) => {
             tracing::warn!("{e}");
             doors::failed(&board, &browser, "", "oidc", &e.to_string()).await;
-            browser.greet((StatusCode::FORBIDDEN, refused(&board, lang, &e.said(), &Wish::default())))
+            browser.greet((StatusCode::FORBIDDEN, refused(&board, &view, &e.said(), &Wish::default())))
         }
     }
 }
@@ -376,19 +349,19 @@ async fn by_code(State(board): State<Arc<Board>>, request: Request) -> Response 
     };
     let wish = Wish::to_page(&form.to);
     if let Some((status, said, wait_s)) = tried.wait(&board) {
-        let answer = (status, [(header::RETRY_AFTER, wait_s.to_string())], refused(&board, tried.lang, &said, &wish));
+        let answer = (status, [(header::RETRY_AFTER, wait_s.to_string())], refused(&board, &tried.view, &said, &wish));
         return tried.browser.greet(answer);
     }
     match codes::log_in(&board, &tried.browser, form.person.trim(), &form.code) {
         Ok(person) => {
-            let welcome = doors::welcome(&board, &tried.browser, &person, "totp", Redirect::to(wish.to()));
+            let welcome = doors::welcome(&board, &tried.browser, &person, "totp", Redirect::to(onward(&wish, &person)));
             welcome.await.unwrap_or_else(|e| unavailable(&e))
         }
         Err(e) => {
             // Named only where somebody of that name is: the log takes no words from strangers.
             let person = board.people.get(form.person.trim()).map(|person| person.id).unwrap_or_default();
             doors::failed(&board, &tried.browser, &person, "totp", &e.to_string()).await;
-            tried.browser.greet((StatusCode::FORBIDDEN, refused(&board, tried.lang, &e.said(), &wish)))
+            tried.browser.greet((StatusCode::FORBIDDEN, refused(&board, &tried.view, &e.said(), &wish)))
         }
     }
 }
@@ -407,27 +380,27 @@ async fn log_out(State(board): State<Arc<Board>>, session: Session, headers: Hea
 
 async fn show_enter(State(board): State<Arc<Board>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let lang = lang(&board, &parts.headers, None);
-    let title = t(lang, "Välkommen till Vaka", "Welcome to Vaka");
+    let view = View::of(&board, None, &parts.headers);
+    let title = view.t("Välkommen till Vaka", "Welcome to Vaka");
     let body = html! {
         h1 { (title) }
-        p { (t(lang, "Länken gäller en gång. Gör en nyckel på den telefon eller dator som du ska använda, eller på din säkerhetsnyckel.", "The link works once. Make a key on the phone or computer that you will use, or on your security key.")) }
-        (said_box(lang, None))
-        p { label { (t(lang, "Vad ska nyckeln heta?", "What shall the key be called?")) " " input name="label" maxlength="40" data-label placeholder=(t(lang, "min telefon", "my phone")); } }
+        p { (view.t("Länken gäller en gång. Gör en nyckel på den telefon eller dator som du ska använda, eller på din säkerhetsnyckel.", "The link works once. Make a key on the phone or computer that you will use, or on your security key.")) }
+        (said_box(&view, None))
+        p { label { (view.t("Vad ska nyckeln heta?", "What shall the key be called?")) " " input name="label" maxlength="40" data-label placeholder=(view.t("min telefon", "my phone")); } }
         button.main type="button" data-passkey="create" data-ask="/enter/ask" data-answer="/enter/passkey" data-to="/" {
-            (t(lang, "Gör en nyckel", "Make a key"))
+            (view.t("Gör en nyckel", "Make a key"))
         }
-        (no_script(lang))
+        (no_script(&view))
         @if board.settings.totp {
             form method="post" action="/enter/code" {
                 input type="hidden" name="link" data-link;
-                p { button type="submit" { (t(lang, "Använd engångskoder i stället", "Use one-time codes instead")) } }
+                p { button type="submit" { (view.t("Använd engångskoder i stället", "Use one-time codes instead")) } }
             }
         }
-        (words(lang))
-        script src=(SCRIPT) defer {}
+        (words(&view))
+        script src=(assets::path("passkey.js")) defer {}
     };
-    greet(&board, &parts, page(lang, title, "", None, body))
+    greet(&board, &parts, Frame::new(&view, title).page(body))
 }
 
 #[derive(Deserialize)]
@@ -481,7 +454,13 @@ async fn enter_by_passkey(State(board): State<Arc<Board>>, request: Request) -> 
             if let Err(e) = board.gateway.trace(trace).await {
                 tracing::error!(person = %person.id, "a new key is not in the log: {e}");
             }
-            let welcome = doors::welcome(&board, &tried.browser, &person, "passkey", Json(json!({ "to": "/" })));
+            let welcome = doors::welcome(
+                &board,
+                &tried.browser,
+                &person,
+                "passkey",
+                Json(json!({ "to": start_of(person.role) })),
+            );
             welcome.await.unwrap_or_else(|e| unavailable(&e))
         }
         Err(e) => tried.failed(&board, "", &e).await,
@@ -503,29 +482,29 @@ async fn enter_by_code(State(board): State<Arc<Board>>, request: Request) -> Res
         return StatusCode::BAD_REQUEST.into_response();
     };
     match codes::ask(&board, &tried.browser, &form.link) {
-        Ok(asked) => tried.browser.greet(proof_page(tried.lang, &asked, None)),
+        Ok(asked) => tried.browser.greet(proof_page(&tried.view, &asked, None)),
         Err(e) => {
             doors::failed(&board, &tried.browser, "", "link", &e.to_string()).await;
-            tried.browser.greet((StatusCode::FORBIDDEN, refused(&board, tried.lang, &e.said(), &Wish::default())))
+            tried.browser.greet((StatusCode::FORBIDDEN, refused(&board, &tried.view, &e.said(), &Wish::default())))
         }
     }
 }
 
-fn proof_page(lang: Lang, asked: &codes::Asked, said: Option<&Said>) -> Markup {
-    let title = t(lang, "Engångskoder", "One-time codes");
+fn proof_page(view: &View, asked: &codes::Asked, said: Option<&Said>) -> Markup {
+    let title = view.t("Engångskoder", "One-time codes");
     let body = html! {
         h1 { (title) }
-        p { (t(lang, "Läs av rutan med din app för engångskoder. Koderna gäller bara i den här webbläsaren.", "Scan the square with your app for one-time codes. The codes work in this browser alone.")) }
-        (super::qr::svg(&asked.address, t(lang, "Ruta att läsa av med appen", "Square to scan with the app")))
-        p { (t(lang, "Eller skriv in: ", "Or type: ")) code { (asked.secret) } }
-        (said_box(lang, said))
+        p { (view.t("Läs av rutan med din app för engångskoder. Koderna gäller bara i den här webbläsaren.", "Scan the square with your app for one-time codes. The codes work in this browser alone.")) }
+        (super::qr::svg(&asked.address, view.t("Ruta att läsa av med appen", "Square to scan with the app")))
+        p { (view.t("Eller skriv in: ", "Or type: ")) code { (asked.secret) } }
+        (said_box(view, said))
         form method="post" action="/enter/code/proof" {
             input type="hidden" name="key" value=(asked.key);
-            p { label { (t(lang, "Kod från appen", "Code from the app")) " " input name="code" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9 ]{6,8}" required; } }
-            button.main type="submit" { (t(lang, "Spara", "Save")) }
+            p { label { (view.t("Kod från appen", "Code from the app")) " " input name="code" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9 ]{6,8}" required; } }
+            button.main type="submit" { (view.t("Spara", "Save")) }
         }
     };
-    page(lang, title, "", None, body)
+    Frame::new(view, title).page(body)
 }
 
 #[derive(Deserialize)]
@@ -544,12 +523,12 @@ async fn prove_code(State(board): State<Arc<Board>>, request: Request) -> Respon
     };
     match codes::prove(&board, &tried.browser, &form.key, &form.code) {
         Ok(person) => {
-            let welcome = doors::welcome(&board, &tried.browser, &person, "totp", Redirect::to("/"));
+            let welcome = doors::welcome(&board, &tried.browser, &person, "totp", Redirect::to(start_of(person.role)));
             welcome.await.unwrap_or_else(|e| unavailable(&e))
         }
         Err(e) => {
             doors::failed(&board, &tried.browser, "", "totp", &e.to_string()).await;
-            tried.browser.greet((StatusCode::FORBIDDEN, refused(&board, tried.lang, &e.said(), &Wish::default())))
+            tried.browser.greet((StatusCode::FORBIDDEN, refused(&board, &tried.view, &e.said(), &Wish::default())))
         }
     }
 }

@@ -13,11 +13,15 @@ mod devices;
 pub(crate) mod events;
 pub mod frame;
 mod handover;
+pub mod keys;
 mod list;
 pub mod live;
 mod log;
+pub mod login;
 mod names;
+pub mod people;
 mod plot;
+mod qr;
 mod residents;
 mod round;
 pub mod seen;
@@ -111,7 +115,3 @@ mod tests {
         }
     }
 }
-pub mod keys;
-pub mod login;
-pub mod people;
-mod qr;

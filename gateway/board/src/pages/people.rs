@@ -12,10 +12,10 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::frame::page;
+use super::frame::Frame;
 use super::keys::when;
-use super::login::{lang, t};
-use super::qr;
+use super::view::View;
+use super::{qr, words};
 use crate::Board;
 use crate::auth::book::Edit;
 use crate::auth::credentials::Record;
@@ -42,16 +42,16 @@ pub fn router() -> Router<Arc<Board>> {
 struct Asks<'a> {
     board: &'a Board,
     session: &'a Session,
-    lang: Lang,
+    view: View,
 }
 
 impl Asks<'_> {
     fn page(&self, title: &str, body: Markup) -> Markup {
-        page(self.lang, title, "/people", Some(self.session), body)
+        Frame::new(&self.view, title).tab("/people").page(body)
     }
 
     fn t(&self, sv: &'static str, en: &'static str) -> &'static str {
-        t(self.lang, sv, en)
+        self.view.t(sv, en)
     }
 
     /// Does it once the log has it; what went wrong is said on the page that `again` makes.
@@ -76,7 +76,7 @@ impl Asks<'_> {
 }
 
 fn asks<'a>(board: &'a Board, session: &'a Session, headers: &HeaderMap) -> Asks<'a> {
-    Asks { board, session, lang: lang(board, headers, Some(session)) }
+    Asks { board, session, view: View::of(board, Some(session), headers) }
 }
 
 fn said(e: &PeopleError) -> Said {
@@ -89,16 +89,6 @@ fn said(e: &PeopleError) -> Said {
             Said::new(format!("people.toml är fel på rad {line}. Rätta den först."), e.to_string())
         }
         _ => Said::new(format!("Det gick inte: {e}."), format!("That did not work: {e}.")),
-    }
-}
-
-fn role_word(lang: Lang, role: Role) -> &'static str {
-    match role {
-        Role::Staff => t(lang, "hemtjänst", "home-care staff"),
-        Role::Night => t(lang, "nattpatrull", "night patrol"),
-        Role::Technician => t(lang, "tekniker", "technician"),
-        Role::Admin => t(lang, "administratör", "administrator"),
-        Role::Auditor => t(lang, "granskare", "auditor"),
     }
 }
 
@@ -134,7 +124,7 @@ async fn list(State(board): State<Arc<Board>>, session: Session, headers: Header
                     a href=(format!("/people/of/{}", person.id)) { strong { (person.id) } }
                     @if let Some(name) = &person.name { " " (name) }
                     p.note {
-                        (role_word(asks.lang, person.role)) " · "
+                        (words::role(asks.view.lang, person.role)) " · "
                         @if person.units.0.is_empty() { (asks.t("inga grupper", "no groups")) } @else { (units_text(&person.units)) }
                         @if person.ended { " · " strong { (asks.t("avslutad", "ended")) } }
                         @else if !board.people.can_log_in(person) { " · " strong { (asks.t("kan inte logga in än", "cannot log in yet")) } }
@@ -150,7 +140,7 @@ fn add_page(asks: &Asks<'_>, said: Option<&Said>) -> Markup {
     let title = asks.t("Lägg till en person", "Add a person");
     let body = html! {
         h1 { (title) }
-        (said_box(asks.lang, said))
+        (said_box(asks.view.lang, said))
         form method="post" action="/people/add" {
             p { label { (asks.t("Beteckning, till exempel natt-07", "Id, for example natt-07")) " " input name="id" pattern="[a-z0-9\\-]{1,32}" autocapitalize="none" spellcheck="false" required; } }
             p { label { (asks.t("Namn (behövs inte)", "Name (not needed)")) " " input name="name" maxlength="120"; } }
@@ -168,7 +158,7 @@ fn said_box(lang: Lang, said: Option<&Said>) -> Markup {
 fn role_and_units(asks: &Asks<'_>, role: Role, units: &str) -> Markup {
     html! {
         p { label { (asks.t("Roll", "Role")) " " select name="role" {
-            @for one in Role::ALL { option value=(one.as_str()) selected[one == role] { (role_word(asks.lang, one)) } }
+            @for one in Role::ALL { option value=(one.as_str()) selected[one == role] { (words::role(asks.view.lang, one)) } }
         } } }
         p { label { (asks.t("Grupper, med komma emellan; * är alla", "Groups, with commas between; * is all")) " " input name="units" value=(units); } }
     }
@@ -255,7 +245,7 @@ fn person_page(asks: &Asks<'_>, person: &Person, said: Option<&Said>) -> Markup 
     let (passkeys, sessions) = (keys.passkeys_of(&person.id), asks.board.sessions.of(&person.id, gateway.now_ms()));
     let body = html! {
         h1 { (person.id) }
-        (said_box(asks.lang, said))
+        (said_box(asks.view.lang, said))
         form method="post" action=(format!("{at}/set")) {
             p { label { (asks.t("Namn (behövs inte)", "Name (not needed)")) " " input name="name" maxlength="120" value=(person.name.as_deref().unwrap_or_default()); } }
             (role_and_units(asks, person.role, &units_text(&person.units)))
@@ -403,14 +393,14 @@ fn programs_page(asks: &Asks<'_>, said: Option<&Said>, made: Option<&str>) -> Ma
     theirs.sort_by(|a, b| a.name.cmp(&b.name));
     let body = html! {
         h1 { (title) }
-        (said_box(asks.lang, said))
+        (said_box(asks.view.lang, said))
         @if let Some(made) = made {
             p role="status" { (asks.t("Programmets nyckel, som bara visas nu: ", "The program's token, shown only now: ")) code { (made) } }
         }
         ul.rows {
             @for token in theirs {
                 li {
-                    strong { (token.name) } " · " (role_word(asks.lang, token.role)) " · " (units_text(&token.units))
+                    strong { (token.name) } " · " (words::role(asks.view.lang, token.role)) " · " (units_text(&token.units))
                     p.note { (asks.t("Gäller till ", "Works until ")) (when(gateway, token.expires_at)) (asks.t(" · gjord av ", " · made by ")) (token.by) }
                     form method="post" action="/people/programs/end" {
                         input type="hidden" name="name" value=(token.name);

@@ -165,7 +165,10 @@ mod tests {
     #[test]
     fn the_first_language_that_we_speak_is_taken() {
         let of = |value: &'static str| {
-            accepted(&HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_static(value))]))
+            accepted(&HeaderMap::from_iter([(
+                header::ACCEPT_LANGUAGE,
+                HeaderValue::from_bytes(value.as_bytes()).expect("a value"),
+            )]))
         };
         assert_eq!(of("fi-FI, en-GB;q=0.8, sv;q=0.5"), Some(Lang::En));
         assert_eq!(of("sv-SE"), Some(Lang::Sv));
