@@ -30,6 +30,13 @@ pub struct Pin(&'static AtomicBool);
 static BUTTON: AtomicBool = AtomicBool::new(false);
 static CANCEL: AtomicBool = AtomicBool::new(false);
 
+impl Pin {
+    /// The pin that is low while `low` is true.
+    pub const fn new(low: &'static AtomicBool) -> Self {
+        Self(low)
+    }
+}
+
 impl ErrorType for Pin {
     type Error = core::convert::Infallible;
 }

@@ -1,5 +1,5 @@
-//! A device of Vaka on ARM's MPS2 (AN386), as QEMU has it: a Cortex-M4F with Ethernet. One image per role; this is what
-//! they share.
+//! A device of Vaka on ARM's MPS2 (AN386), as QEMU has it: a Cortex-M4F with Ethernet. This is what its images share; the
+//! pendant and the dispenser have one each, every other role is chosen at boot ([`roles`]).
 //!
 //! The way through: [`run`] starts the board and joins three futures, woken by interrupts and otherwise asleep ([`idle`]):
 //! the network ([`lan9118`]), the device and its inputs, the connection ([`link`] over [`tls`]). What a test does comes in
@@ -18,7 +18,7 @@
 //! | `light …`, `sound …`, `text …`, `volume …` | what the resident sees and hears |
 //! | `work WHAT CYCLES PASSES` | what a `press` or a `handshake` took, once asked for ([`work`]) |
 //! | `panic FILE:LINE` | the program failed; a reset follows |
-//! | `unprovisioned` | the flash names no device: nothing more happens |
+//! | `unprovisioned` | the flash names no device, or no role that the image has: nothing more happens |
 #![no_std]
 #![warn(missing_docs)]
 
@@ -41,6 +41,7 @@ pub mod panel;
 pub mod pause;
 pub mod provisioning;
 pub mod reg;
+pub mod roles;
 pub mod time_driver;
 pub mod tls;
 pub mod uart;
@@ -87,10 +88,7 @@ pub fn run<R: Role>(make: impl FnOnce(&mut Inputs, &Provisioning) -> R) -> ! {
     let cause = fault::take();
     say!("started {cause}");
     unmask(&[uart::IRQ, time_driver::COUNTER_IRQ, time_driver::ALARM_IRQ]);
-    let Some(provisioning) = Provisioning::read() else {
-        say!("unprovisioned");
-        idle::run(pin!(core::future::pending()), watchdog::feed)
-    };
+    let Some(provisioning) = Provisioning::read() else { unprovisioned() };
     assert!(entropy::start(), "no random numbers");
 
     static NETWORK: ConstStaticCell<Lan9118> = ConstStaticCell::new(Lan9118::new());
@@ -128,6 +126,12 @@ pub fn run<R: Role>(make: impl FnOnce(&mut Inputs, &Provisioning) -> R) -> ! {
         join4(network.run(), link.run(), watching, tick()).await.0
     };
     idle::run(pin!(all), watchdog::feed)
+}
+
+/// What was provisioned is not enough to protect anybody: it says so and does nothing, rather than give signs of life.
+fn unprovisioned() -> ! {
+    say!("unprovisioned");
+    idle::run(pin!(core::future::pending()), watchdog::feed)
 }
 
 /// Looks at the device whenever it is due, a line came or the link touched it.

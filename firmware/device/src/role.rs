@@ -39,6 +39,33 @@ pub trait Role {
     }
 }
 
+/// A role that is lent out, so that a board can choose one when it boots.
+impl<R: Role + ?Sized> Role for &mut R {
+    fn start(&mut self, cx: &mut Cx<'_>) {
+        (**self).start(cx);
+    }
+
+    fn pass(&mut self, cx: &mut Cx<'_>) {
+        (**self).pass(cx);
+    }
+
+    fn carry_out(&mut self, message: &CommandMessage, cx: &mut Cx<'_>) -> Carried {
+        (**self).carry_out(message, cx)
+    }
+
+    fn rest_ms(&self, now: Now) -> u64 {
+        (**self).rest_ms(now)
+    }
+
+    fn is_busy(&self) -> bool {
+        (**self).is_busy()
+    }
+
+    fn underway(&self) -> Option<u64> {
+        (**self).underway()
+    }
+}
+
 /// Two roles in one device: what every device may have besides its own, and its own: `(power, (update, pendant))`. Each is
 /// looked at in that order; a command goes to the first that knows it.
 impl<A: Role, B: Role> Role for (A, B) {
