@@ -3,8 +3,9 @@
 #![no_main]
 
 use vaka_board_mps2 as board;
+use vaka_device::signal::Signal;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    board::run(board::roles::chosen)
+    board::run(|inputs, provisioning| (Signal::new(inputs.radio()), board::roles::chosen(inputs, provisioning)))
 }

@@ -346,6 +346,10 @@ impl<S: Read + ReadReady, I: InputPin, O: OutputPin> Role for GpsAlarm<S, I, O> 
         }
     }
 
+    fn edge(&mut self, uptime_ms: u64) {
+        self.button.edge(uptime_ms);
+    }
+
     fn rest_ms(&self, now: Now) -> u64 {
         const SEARCHING_MS: u64 = 100;
         // A lost interrupt of the button.
