@@ -5,10 +5,10 @@
 //! |---|---|
 //! | `door-sensor`, `motion-sensor` | `level 1`: the contact is open, somebody moves; `level 0` |
 //! | `bed-sensor`, `chair-sensor`, `mat-sensor`, `heat-detector`, `smoke-detector`, `gas-detector`, `co-detector`, `flood-sensor`, `enuresis-sensor` | `mv N`: millivolts at the sensor's pin |
-//! | `fall-detector` | `press`, `cancel` as a pendant; those of [`worn`] |
-//! | `seizure-sensor` | those of [`worn`] |
-//! | `gps-alarm`, or `gps-alarm LAT_E7 LON_E7 METRES` with a fence | `press`; those of [`carried`] |
-//! | `lock`, `cabinet` | those of [`doors`] |
+//! | `fall-detector` | `press`, `tap`, `cancel` as a pendant; those of `worn.rs` |
+//! | `seizure-sensor` | those of `worn.rs` |
+//! | `gps-alarm`, or `gps-alarm LAT_E7 LON_E7 METRES` with a fence | `press`, `tap`; those of `carried.rs` |
+//! | `lock`, `cabinet` | those of `doors.rs` |
 //!
 //! Invariants: a word that is no role here is no device; the role and its parts lie on the heap, where they were made once.
 
