@@ -88,7 +88,7 @@ fn a_fall_calls_and_lights_the_wearers_light_and_sitting_down_hard_does_not() {
     let fall =
         Trace::new(100).drop(UPRIGHT, ON_BACK, 300.0, 350).impact(ON_BACK, 3_800.0, 100).rebound(ON_BACK, 800.0, 500);
     feels(&mut board, &fall, ON_BACK);
-    does(&mut board, &["skip 20000"]);
+    board.say("skip 20000");
     board.wait("light steady");
     let row = gateway.wait_alarm("the fall accepted", |row| row["cause"] == "fall" && row["rung"] == "accepted");
     assert_eq!((&row["lane"], &row["count"]), (&json!("life"), &json!(1)), "{row}");
