@@ -23,8 +23,13 @@ impl Clock {
 
     /// This moment.
     pub fn now(&self) -> Now {
-        let uptime_ms = Instant::now().as_millis() + self.skipped_ms.get();
+        let uptime_ms = self.uptime_ms(Instant::now());
         Now { uptime_ms, at: self.offset_ms.get().map(|offset| offset.saturating_add_unsigned(uptime_ms)) }
+    }
+
+    /// Milliseconds since boot at that moment, which is not before what was passed over last.
+    pub fn uptime_ms(&self, moment: Instant) -> u64 {
+        moment.as_millis() + self.skipped_ms.get()
     }
 
     /// It is `at`, UTC milliseconds.

@@ -3,6 +3,8 @@
 //! | line | what happens |
 //! |---|---|
 //! | `press MS` | the button is held for so many milliseconds |
+//! | `tap MS` | the device is held up for so many milliseconds, and only the interrupt of the button's pin sees that it was pressed |
+//! | `signal DBM` | what the radio received last; before, the device is one without a radio |
 //! | `cancel MS` | the button that takes a call back is held for so many milliseconds |
 //! | `sizes` | `sizes heap N stack N of N`: bytes in use at the most so far |
 //! | `time MS` | the device has a clock, which shows this, UTC milliseconds; then `time MS` |
@@ -16,12 +18,14 @@
 //!
 //! An unknown line is answered with `unknown LINE`.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI16, Ordering};
 
+use embassy_time::{Duration, Instant};
 use embedded_hal::digital::{ErrorType, InputPin};
 use vaka_device::Now;
+use vaka_device::signal::Radio;
 
-use crate::{fault, memory, say, work};
+use crate::{edge, fault, memory, say, work};
 
 /// A pin that a test moves. Low is active: pressed, closed, occupied.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +33,13 @@ pub struct Pin(&'static AtomicBool);
 
 static BUTTON: AtomicBool = AtomicBool::new(false);
 static CANCEL: AtomicBool = AtomicBool::new(false);
+
+impl Pin {
+    /// The pin that is low while `low` is true.
+    pub const fn new(low: &'static AtomicBool) -> Self {
+        Self(low)
+    }
+}
 
 impl ErrorType for Pin {
     type Error = core::convert::Infallible;
@@ -41,6 +52,22 @@ impl InputPin for Pin {
 
     fn is_low(&mut self) -> Result<bool, Self::Error> {
         Ok(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What no radio receives.
+const UNHEARD: i16 = i16::MIN;
+
+/// What the radio received last, dBm.
+static ANTENNA: AtomicI16 = AtomicI16::new(UNHEARD);
+
+/// The radio.
+#[derive(Debug, Clone, Copy)]
+pub struct Antenna(());
+
+impl Radio for Antenna {
+    fn rssi_dbm(&mut self) -> Option<i16> {
+        Some(ANTENNA.load(Ordering::Relaxed)).filter(|dbm| *dbm != UNHEARD)
     }
 }
 
@@ -114,6 +141,11 @@ impl Inputs {
         self.cancel.pin
     }
 
+    /// The radio.
+    pub fn radio(&self) -> Antenna {
+        Antenna(())
+    }
+
     /// A line came.
     pub fn obey(&mut self, line: &str, now: Now) {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -121,7 +153,14 @@ impl Inputs {
             "press" => {
                 work::press_begins();
                 self.button.hold(rest, now);
+                edge::pend();
             }
+            "tap" => {
+                edge::pend();
+                let until = Instant::now() + Duration::from_millis(rest.parse().unwrap_or(0));
+                while Instant::now() < until {}
+            }
+            "signal" => ANTENNA.store(rest.parse().unwrap_or(UNHEARD), Ordering::Relaxed),
             "cancel" => self.cancel.hold(rest, now),
             "sizes" => {
                 let (heap, stack, room) = (memory::heap_peak(), memory::stack_peak(), memory::stack_room());

@@ -1,7 +1,7 @@
-//! A device of Vaka on ARM's MPS2 (AN386), as QEMU has it: a Cortex-M4F with Ethernet. One image per role; this is what
-//! they share.
+//! A device of Vaka on ARM's MPS2 (AN386), as QEMU has it: a Cortex-M4F with Ethernet. This is what its images share; the
+//! pendant and the dispenser have one each, every other role is chosen at boot ([`roles`]).
 //!
-//! The way through: [`run`] starts the board and joins three futures, woken by interrupts and otherwise asleep ([`idle`]):
+//! The way through: [`run`] starts the board and its three futures, woken by interrupts and otherwise asleep ([`idle`]):
 //! the network ([`lan9118`]), the device and its inputs, the connection ([`link`] over [`tls`]). What a test does comes in
 //! over the UART ([`inputs`]), what it is to see goes out there, a line each:
 //!
@@ -18,7 +18,7 @@
 //! | `light …`, `sound …`, `text …`, `volume …` | what the resident sees and hears |
 //! | `work WHAT CYCLES PASSES` | what a `press` or a `handshake` took, once asked for ([`work`]) |
 //! | `panic FILE:LINE` | the program failed; a reset follows |
-//! | `unprovisioned` | the flash names no device: nothing more happens |
+//! | `unprovisioned` | the flash names no device, or no role that the image has: nothing more happens |
 #![no_std]
 #![warn(missing_docs)]
 
@@ -26,6 +26,7 @@ extern crate alloc;
 
 pub mod bell;
 pub mod clock;
+pub mod edge;
 pub mod entropy;
 pub mod fault;
 pub mod flash;
@@ -41,6 +42,7 @@ pub mod panel;
 pub mod pause;
 pub mod provisioning;
 pub mod reg;
+pub mod roles;
 pub mod time_driver;
 pub mod tls;
 pub mod uart;
@@ -54,7 +56,7 @@ use core::pin::pin;
 use core::task::Poll;
 
 use cortex_m_rt::{ExceptionFrame, exception};
-use embassy_futures::join::join4;
+use embassy_futures::join::join3;
 use embassy_futures::select::select3;
 use embassy_futures::yield_now;
 use embassy_net::StackResources;
@@ -78,6 +80,9 @@ use crate::provisioning::Provisioning;
 /// over a packet for the guest (measured with 7.2: a TCP handshake of 1.0 s instead of 10 ms).
 const QEMU_TICK_MS: u64 = 5;
 
+/// Between two wake-ups, milliseconds, should nothing else be due: the watchdog is to be fed.
+const TICK_MS: u64 = if cfg!(feature = "qemu") { QEMU_TICK_MS } else { watchdog::PATIENCE_S as u64 * 500 };
+
 /// Runs a device for ever. `make`: its role, on these inputs.
 pub fn run<R: Role>(make: impl FnOnce(&mut Inputs, &Provisioning) -> R) -> ! {
     memory::start();
@@ -86,11 +91,8 @@ pub fn run<R: Role>(make: impl FnOnce(&mut Inputs, &Provisioning) -> R) -> ! {
     watchdog::start();
     let cause = fault::take();
     say!("started {cause}");
-    unmask(&[uart::IRQ, time_driver::COUNTER_IRQ, time_driver::ALARM_IRQ]);
-    let Some(provisioning) = Provisioning::read() else {
-        say!("unprovisioned");
-        idle::run(pin!(core::future::pending()), watchdog::feed)
-    };
+    unmask(&[uart::IRQ, edge::IRQ, time_driver::COUNTER_IRQ, time_driver::ALARM_IRQ]);
+    let Some(provisioning) = Provisioning::read() else { unprovisioned() };
     assert!(entropy::start(), "no random numbers");
 
     static NETWORK: ConstStaticCell<Lan9118> = ConstStaticCell::new(Lan9118::new());
@@ -123,11 +125,17 @@ pub fn run<R: Role>(make: impl FnOnce(&mut Inputs, &Provisioning) -> R) -> ! {
         touched: &touched,
         is_heard: Cell::new(false),
     };
-    let all = async {
+    let rest = async {
         let watching = watch(&device, inputs, &clock, &news, &urgent, &touched);
-        join4(network.run(), link.run(), watching, tick()).await.0
+        join3(link.run(), watching, tick()).await.0
     };
-    idle::run(pin!(all), watchdog::feed)
+    idle::run(pin!(async { network.run().await }), pin!(rest), watchdog::feed)
+}
+
+/// What was provisioned is not enough to protect anybody: it says so and does nothing, rather than give signs of life.
+fn unprovisioned() -> ! {
+    say!("unprovisioned");
+    idle::run(pin!(core::future::pending()), pin!(tick()), watchdog::feed)
 }
 
 /// Looks at the device whenever it is due, a line came or the link touched it.
@@ -141,10 +149,13 @@ async fn watch<K: Keep, R: Role, P: Panel>(
 ) -> Infallible {
     let mut newest = None;
     loop {
-        let now = clock.now();
         while let Some(line) = uart::line() {
-            inputs.obey(&line, now);
+            inputs.obey(&line, clock.now());
         }
+        if let Some(at) = edge::take() {
+            device.borrow_mut().role.edge(clock.uptime_ms(at));
+        }
+        let now = clock.now();
         work::pass();
         let due_ms = inputs.pass(now);
         let rest_ms = device.borrow_mut().pass(now).min(due_ms);
@@ -184,13 +195,10 @@ fn tell_news<K: Keep, R: Role, P: Panel>(
     newest
 }
 
-/// See [`QEMU_TICK_MS`].
+/// See [`TICK_MS`].
 async fn tick() -> Infallible {
-    if cfg!(not(feature = "qemu")) {
-        return core::future::pending().await;
-    }
     loop {
-        Timer::after_millis(QEMU_TICK_MS).await;
+        Timer::after_millis(TICK_MS).await;
     }
 }
 
@@ -216,6 +224,7 @@ unsafe impl cortex_m::interrupt::InterruptNumber for Irq {
 unsafe fn DefaultHandler(irq: i16) {
     match u16::try_from(irq) {
         Ok(uart::IRQ) => uart::on_receive(),
+        Ok(edge::IRQ) => edge::on_edge(),
         Ok(time_driver::COUNTER_IRQ) => time_driver::on_counter(),
         Ok(time_driver::ALARM_IRQ) => time_driver::on_alarm(),
         Ok(lan9118::IRQ) => lan9118::on_interrupt(),

@@ -1,5 +1,5 @@
-//! Heap and stack, and how much of them was used. The heap serves TLS alone; everything else has its place when the image
-//! is linked.
+//! Heap and stack, and how much of them was used. The heap serves TLS, and a role that is chosen at boot, once; everything
+//! else has its place when the image is linked.
 //!
 //! Invariant: static memory, heap and stack lie in the 96 KiB of `memory.x`. The stack has what the others leave, and is
 //! painted before it is used, so that a test can say how far down it ever came.
@@ -10,8 +10,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use embedded_alloc::LlffHeap;
 
-/// The heap, bytes. A handshake takes 6 KB at its height (measured; the line `sizes` says it); twice and more of that, so
-/// that holes between what lives on do not matter.
+/// The heap, bytes. A handshake takes 6 KB at its height and the largest role with the models of its parts 2 KB (measured;
+/// the line `sizes` says it); twice of that, so that holes between what lives on do not matter.
 const HEAP_BYTES: usize = 16 * 1024;
 
 /// What the stack is painted with before it is used.

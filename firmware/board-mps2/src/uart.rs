@@ -1,6 +1,7 @@
 //! The CMSDK UART 0: lines in, lines out. Enters: bytes by interrupt. Leaves: whole lines.
 //!
-//! A line that is too long or comes too fast loses its end, and is then no command. Output waits for the receiver only
+//! A line that is too long loses its end, and is then no command. What comes too fast waits in the receiver, which holds
+//! the sender back. Output waits for the receiver only
 //! so long; a device does not stand still because nobody reads.
 //!
 //! Source: Arm, Cortex-M System Design Kit Technical Reference Manual (DDI 0479), APB UART.
@@ -51,7 +52,7 @@ pub fn on_receive() {
     INTERRUPT.set(0b10);
     critical_section::with(|cs| {
         let mut waiting = WAITING.borrow_ref_mut(cs);
-        while STATE.get() & FULL_IN != 0 {
+        while STATE.get() & FULL_IN != 0 && !waiting.is_full() {
             let _ = waiting.push_back(DATA.get() as u8);
         }
     });
@@ -68,7 +69,7 @@ pub fn has_line() -> bool {
 
 /// The next whole line, without its end. Bytes of half a line stay.
 pub fn line() -> Option<String<LINE_BYTES_MAX>> {
-    critical_section::with(|cs| {
+    let line = critical_section::with(|cs| {
         let mut line = String::new();
         if !has_line() {
             return None;
@@ -82,7 +83,12 @@ pub fn line() -> Option<String<LINE_BYTES_MAX>> {
             }
         }
         Some(line)
-    })
+    });
+    if line.is_some() {
+        // There is room again for what the receiver held back, and no interrupt tells of it.
+        on_receive();
+    }
+    line
 }
 
 /// The way out, for `write!`.

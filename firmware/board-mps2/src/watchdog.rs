@@ -8,7 +8,7 @@ use crate::reg::Reg;
 
 /// From the last feeding to the interrupt, and from there to the reset, seconds. Longer than the longest calculation
 /// without a pause, a signature of the handshake: 0.5 s on a controller of 100 MHz (estimate). Source: our choice.
-const PATIENCE_S: u32 = 4;
+pub const PATIENCE_S: u32 = 4;
 
 // SAFETY: the watchdog's registers.
 const LOAD: Reg = unsafe { Reg::at(0x4000_8000) };

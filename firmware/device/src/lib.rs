@@ -24,6 +24,7 @@ pub mod pendant;
 pub mod pins;
 pub mod power;
 pub mod seizure;
+pub mod signal;
 pub mod tracker;
 pub mod update;
 

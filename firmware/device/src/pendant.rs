@@ -9,7 +9,7 @@
 //! the time of the hold.
 //!
 //! The board wakes the device on each edge of these pins. Where it can be held up for longer than a press lasts (an erase of
-//! its flash), its interrupt also says when the edge was: [`Pendant::edge`].
+//! its flash), its interrupt also says when the edge was: [`Role::edge`].
 
 use embedded_hal::digital::InputPin;
 use vaka_protocol::{Event, Press, Sound};
@@ -251,12 +251,6 @@ impl<B, C, A> Pendant<B, C, A> {
         Pendant { call, cancel, hold, falls, called_ms, may_cancel }
     }
 
-    /// The interrupt of the button's pin saw it become active, that many milliseconds after boot. The next pass counts it as a
-    /// press, should it have been let go again meanwhile.
-    pub fn edge(&mut self, uptime_ms: u64) {
-        self.call.button.edge(uptime_ms);
-    }
-
     fn call(&mut self, event: Event, cx: &mut Cx<'_>) {
         if cx.call(event).is_none() {
             // There was no room even for this: the resident must not think otherwise.
@@ -295,6 +289,10 @@ impl<B: InputPin, C: InputPin, A: Accelerometer> Role for Pendant<B, C, A> {
                 self.call(fall.into(), cx);
             }
         }
+    }
+
+    fn edge(&mut self, uptime_ms: u64) {
+        self.call.button.edge(uptime_ms);
     }
 
     fn rest_ms(&self, now: Now) -> u64 {

@@ -28,6 +28,10 @@ pub trait Role {
     /// For how many milliseconds at most it need not be looked at. An interrupt of one of its pins ends it sooner.
     fn rest_ms(&self, now: Now) -> u64;
 
+    /// The interrupt of its button's pin saw it become active, that many milliseconds after boot. The next pass counts it as
+    /// a press, should the device have been held up until it was let go again.
+    fn edge(&mut self, _uptime_ms: u64) {}
+
     /// Now is no time to hold it up or to restart it: a dose is being given out, the battery is about to go.
     fn is_busy(&self) -> bool {
         false
@@ -36,6 +40,37 @@ pub trait Role {
     /// The command that it goes on with after a boot, once started: delivered again, it is not a forgotten one.
     fn underway(&self) -> Option<u64> {
         None
+    }
+}
+
+/// A role that is lent out, so that a board can choose one when it boots.
+impl<R: Role + ?Sized> Role for &mut R {
+    fn start(&mut self, cx: &mut Cx<'_>) {
+        (**self).start(cx);
+    }
+
+    fn pass(&mut self, cx: &mut Cx<'_>) {
+        (**self).pass(cx);
+    }
+
+    fn carry_out(&mut self, message: &CommandMessage, cx: &mut Cx<'_>) -> Carried {
+        (**self).carry_out(message, cx)
+    }
+
+    fn rest_ms(&self, now: Now) -> u64 {
+        (**self).rest_ms(now)
+    }
+
+    fn edge(&mut self, uptime_ms: u64) {
+        (**self).edge(uptime_ms);
+    }
+
+    fn is_busy(&self) -> bool {
+        (**self).is_busy()
+    }
+
+    fn underway(&self) -> Option<u64> {
+        (**self).underway()
     }
 }
 
@@ -61,6 +96,11 @@ impl<A: Role, B: Role> Role for (A, B) {
 
     fn rest_ms(&self, now: Now) -> u64 {
         self.0.rest_ms(now).min(self.1.rest_ms(now))
+    }
+
+    fn edge(&mut self, uptime_ms: u64) {
+        self.0.edge(uptime_ms);
+        self.1.edge(uptime_ms);
     }
 
     fn is_busy(&self) -> bool {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use bench::{Bench, Display, Memory};
 use embedded_hal::digital::{Error, ErrorKind, ErrorType, InputPin};
 use proptest::prelude::*;
+use vaka_device::Role;
 use vaka_device::pendant::{
     Button, CANCEL_WINDOW_MS, CHATTER_MS, DEBOUNCE_MS, HOLD_MS, Hold, Pendant, Pushed, STUCK_MS,
 };
@@ -72,7 +73,7 @@ fn fault(part: &str, active: bool) -> Event {
     Event::Fault { part: part.into(), active }
 }
 
-fn push<R: vaka_device::Role>(bench: &mut Bench<R>, wire: &Wire, ms: u64) {
+fn push<R: Role>(bench: &mut Bench<R>, wire: &Wire, ms: u64) {
     wire.set(false);
     bench.run(ms);
     wire.set(true);

@@ -111,6 +111,13 @@ impl Door {
         (state.throw, state.draw, state.on_ms) = (false, false, 0);
     }
 
+    /// The door as the power cut left it, whoever looked at it then.
+    pub fn after_cut(self) -> Self {
+        let door = Self { state: RefCell::new(self.state.into_inner()) };
+        door.cut();
+        door
+    }
+
     /// The handle inside is pressed, or let go. It draws the bolt, whatever the motor does.
     pub fn press_handle(&self, is_pressed: bool) {
         let mut state = self.state.borrow_mut();

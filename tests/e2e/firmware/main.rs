@@ -1,9 +1,14 @@
 //! The firmware's own images, under QEMU, against the real gateway and SIPp as the alarm centre.
 
+mod access;
+mod carried;
 mod cuts;
 mod faults;
 mod figures;
 mod press;
+mod roles;
+#[path = "../../../firmware/device/tests/traces/mod.rs"]
+mod traces;
 mod trust;
 
 use vaka_tests::{Board, Flash, Gateway, Home, Provisioning, firmware};
@@ -17,6 +22,24 @@ fn flash(home: &Home, id: &str, kind: &str) -> Flash {
 /// A pendant that is switched on.
 fn pendant(flash: &Flash) -> Board {
     Board::start(&firmware::image("pendant"), flash)
+}
+
+/// A device of this home with a new flash, whose image finds its role there: its kind, and what the role wants to know.
+fn flash_for(home: &Home, id: &str, kind: &str, more: &str) -> Flash {
+    home.device(id, kind);
+    let role = format!("{kind} {more}").trim_end().to_owned().into_bytes();
+    let provisioning = Provisioning { role, ..Provisioning::of(home, id) };
+    Flash::new(&home.dir().join(format!("{id}.flash")), &provisioning)
+}
+
+/// Such a device, switched on.
+fn chosen(flash: &Flash) -> Board {
+    Board::start(&firmware::image("device"), flash)
+}
+
+/// How many events of the device in the journal are such.
+fn count(home: &Home, device: &str, is_it: impl Fn(&serde_json::Value) -> bool) -> usize {
+    home.records("event").iter().filter(|record| record["device"] == device && is_it(&record["event"])).count()
 }
 
 /// A line's numbers: `told 1 7` is `[1, 7]`.

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use vaka_tests::{Centre, Flash, Gateway, Home, Provisioning, Relay, Way, lacks, lacks_firmware};
 
-use crate::{flash, pendant};
+use crate::{count, flash, pendant};
 
 #[test]
 fn a_press_on_the_pendant_lights_it_when_the_centre_has_accepted() {
@@ -40,6 +40,44 @@ fn a_press_on_the_pendant_lights_it_when_the_centre_has_accepted() {
     board.wait("text Hjälp är på väg");
     home.vaka(&["alarm", "close", id, "--by", "anna", "--note", "helped up"]).ok();
     board.wait("light off");
+}
+
+#[test]
+fn a_press_that_only_the_pins_interrupt_saw_is_a_call() {
+    if lacks(&["sipp"]) || lacks_firmware() {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = Home::init();
+    home.centre(centre.port);
+    let flash = flash(&home, "p1", "pendant");
+    let gateway = Gateway::start(&home);
+    let mut board = pendant(&flash);
+    board.wait("connected");
+    board.wait("acked");
+    // Held up as by an erase of its flash, for longer than a button bounces.
+    board.say("tap 60");
+    board.wait("light steady");
+    gateway.wait_alarm("the press accepted", |row| row["rung"] == "accepted" && row["count"] == 1);
+}
+
+#[test]
+fn a_pendant_tells_how_well_it_hears_where_it_is_put_up_as_often_as_a_visit_wants() {
+    if lacks_firmware() {
+        return;
+    }
+    let home = Home::init();
+    let flash = flash(&home, "p1", "pendant");
+    let gateway = Gateway::start(&home);
+    let mut board = pendant(&flash);
+    board.wait("connected");
+    board.wait("acked");
+    for line in ["signal -71", "skip 600000"] {
+        board.say(line);
+    }
+    board.wait("skipped");
+    let told = |home: &Home| count(home, "p1", |event| event["signal"]["rssi_dbm"] == -71);
+    vaka_tests::eventually("three probes", || gateway.tail(), || (told(&home) == 3).then_some(()));
 }
 
 #[test]

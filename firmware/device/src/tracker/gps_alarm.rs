@@ -21,7 +21,8 @@ use crate::settings::Settings;
 use crate::trouble::Trouble;
 use crate::{Key, Now, keep};
 
-/// Where the fence is kept, as [`Fence::to_bytes`]; whoever provisions the device writes it there. Absent: no fence.
+/// Where the fence is kept, as [`Fence::to_bytes`]; whoever provisions the device writes it there. Absent: that of
+/// [`GpsAlarm::with_fence`], else none.
 pub const FENCE_KEY: Key = keep::ROLE.start + FENCE as Key;
 
 const TROUBLE: u16 = 0;
@@ -115,6 +116,11 @@ impl<S: Read + ReadReady, I: InputPin, O: OutputPin> GpsAlarm<S, I, O> {
         // A pin that cannot be set shows as a receiver that is silent.
         let _ = alarm.pins.receiver.set_low();
         alarm
+    }
+
+    /// The fence that holds where none is kept under [`FENCE_KEY`].
+    pub fn with_fence(self, fence: Fence) -> Self {
+        Self { fence: Some(fence), ..self }
     }
 
     /// The last fix since the boot.
@@ -304,7 +310,7 @@ impl<S: Read + ReadReady, I: InputPin, O: OutputPin> Role for GpsAlarm<S, I, O> 
         self.button_trouble.start(cx);
         self.interval_s = Settings::read(cx.keep).position_interval_s;
         let mut buffer = [0; VALUE_BYTES_MAX];
-        self.fence = cx.read(FENCE, &mut buffer).ok().flatten().and_then(Fence::from_bytes);
+        self.fence = cx.read(FENCE, &mut buffer).ok().flatten().and_then(Fence::from_bytes).or(self.fence);
         self.passed_ms = cx.now.uptime_ms;
     }
 
@@ -338,6 +344,10 @@ impl<S: Read + ReadReady, I: InputPin, O: OutputPin> Role for GpsAlarm<S, I, O> 
             }
             _ => Carried::NotMine,
         }
+    }
+
+    fn edge(&mut self, uptime_ms: u64) {
+        self.button.edge(uptime_ms);
     }
 
     fn rest_ms(&self, now: Now) -> u64 {
