@@ -188,3 +188,72 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     let pairs = digits.chunks(2);
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|p| p.len() == 2)?, 16).ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Names {
+        Names { path: dir.join("names.enc"), key: dir.join("names.key") }
+    }
+
+    fn name(name: &str) -> Name {
+        Name {
+            name: name.into(),
+            address: "Ekvägen 3".into(),
+            key_note: "nyckelskåp 1234".into(),
+            phone: "+468".into(),
+        }
+    }
+
+    #[test]
+    fn a_name_is_read_again_and_stands_in_no_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let names = names(dir.path());
+        assert_eq!(names.read("r1").unwrap(), None);
+        names.write("r1", &name("Karin Ek")).unwrap();
+        names.write("r2", &name("Bo Alm")).unwrap();
+        names.write("r1", &name("Karin Ekberg")).unwrap();
+        assert_eq!(names.read("r1").unwrap(), Some(name("Karin Ekberg")));
+        assert_eq!(names.written().unwrap(), ["r1", "r2"]);
+        for entry in std::fs::read_dir(dir.path()).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            for word in ["Karin", "Ekberg", "Alm", "Ekv", "1234", "+468"] {
+                let found = bytes.windows(word.len()).any(|window| window == word.as_bytes());
+                assert!(!found, "{word} stands in {}", path.display());
+            }
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_is_named_and_kept_and_no_line_passes_for_anothers() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = names(dir.path());
+        names.write("r1", &name("Karin")).unwrap();
+        names.write("r2", &name("Bo")).unwrap();
+        let text = std::fs::read_to_string(&names.path).unwrap();
+        let swapped = text.replace("\"r1\"", "\"r3\"") + "half a li\n";
+        std::fs::write(&names.path, &swapped).unwrap();
+        assert!(matches!(names.read("r3"), Err(NameError::Damaged { resident, .. }) if resident == "r3"));
+        assert_eq!(names.read("r2").unwrap(), Some(name("Bo")));
+        assert_eq!(names.damaged().unwrap(), [3]);
+        names.write("r2", &name("Bosse")).unwrap();
+        assert!(std::fs::read_to_string(&names.path).unwrap().contains("half a li"));
+    }
+
+    #[test]
+    fn names_without_their_key_are_not_sealed_with_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = names(dir.path());
+        names.write("r1", &name("Karin")).unwrap();
+        std::fs::remove_file(&names.key).unwrap();
+        assert!(matches!(names.read("r1"), Err(NameError::KeyGone(_))));
+        assert!(matches!(names.write("r2", &name("Bo")), Err(NameError::KeyGone(_))));
+        assert!(!names.key.exists());
+        std::fs::write(&names.key, "not a key").unwrap();
+        assert!(matches!(names.read("r1"), Err(NameError::Key { .. })));
+    }
+}

@@ -221,3 +221,7 @@ pub fn local_now(config: &Config, now_ms: i64) -> DateTime {
 pub fn text_of_file(file: &Path) -> String {
     std::fs::read_to_string(file).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

@@ -226,3 +226,7 @@ fn again(known: &Signature, by: &str, what: &str) -> Result<Verdict, Refusal> {
         false => Err(Refusal::Conflict(format!("{what} was signed by {} already", known.by))),
     }
 }
+
+#[cfg(test)]
+#[path = "signed_tests.rs"]
+mod tests;
