@@ -427,6 +427,25 @@ pub const NIGHT_ROUNDS_KEPT: usize = 2_048;
 
 /// Look-ins a night that can be agreed with one person. Beyond: a config error. Source: our choice; one in every half hour.
 pub const NIGHT_ROUNDS_MAX: usize = 24;
+
+/// So long before its time something on the round may be signed, in milliseconds: the patrol is early. Earlier: refused, it would be a
+/// signature for what is still to be done. Source: our choice.
+pub const SIGN_EARLY_MS: i64 = 30 * 60_000;
+
+/// So long after its latest time a look-in may still be signed, in milliseconds: at the end of the shift. Later: refused; a visit
+/// without a planned time may be. Source: our choice.
+pub const SIGN_LATE_MS: i64 = 12 * 3_600_000;
+
+/// Within so long the same person's signature of an unplanned visit, with the same note, is the same one, in milliseconds: a finger that
+/// tapped twice, or a phone that sent again. Source: our choice.
+pub const SIGN_REPEAT_MS: i64 = 2 * 60_000;
+
+/// Longest note to a signature, in bytes. Longer: refused. Source: our choice; what happened goes into the care record, not here.
+pub const SIGN_NOTE_BYTES_MAX: usize = 1_024;
+
+/// Signatures kept of each resident. Beyond: the oldest is shown no longer; the journal has it. Source: our choice; a night has at most
+/// 24 look-ins, and two nights are shown.
+pub const SIGNATURES_KEPT: usize = 64;
 /// Positions of one device that are remembered, so that what was true in which order is known after an outage. Beyond: the one that says
 /// least goes (it lies on the way between two others). About 60 bytes each, so 4 KiB for a device. Source: our choice; an hour of
 /// walking with a position each minute stays whole.

@@ -34,6 +34,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Alarm(command) => cli::alarm::run(command, &config),
         Command::Dose(command) => cli::dose::run(command, &config),
         Command::People(command) => cli::people::run(command, &config),
+        Command::Round(args) => cli::round::run(args, &config),
         Command::Resident(command) => cli::resident::run(command, &config),
         Command::Journal(command) => cli::journal::run(command, &config),
         Command::Rehearse(args) => cli::rehearse::run(args, &config),

@@ -14,6 +14,7 @@ use vaka_board::gateway::{
 };
 use vaka_protocol::AlarmId;
 
+use super::data::Reload;
 use super::rows;
 use crate::clock::Clock;
 use crate::config::{Config, Language};
@@ -31,10 +32,13 @@ const CHANGES_KEPT: usize = 1_024;
 /// What the board has of the gateway.
 pub struct Desk {
     inbox: Arc<Inbox<Input>>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) config: watch::Receiver<Arc<Config>>,
     changes: broadcast::Sender<Change>,
     places: Semaphore,
+    /// Held while a file is written whole.
+    pub(super) writing: tokio::sync::Mutex<()>,
+    pub(super) reload: Option<Reload>,
 }
 
 fn stopping<E>(_: E) -> Refused {
@@ -48,7 +52,14 @@ impl Desk {
         config: watch::Receiver<Arc<Config>>,
         changes: broadcast::Sender<Change>,
     ) -> Self {
-        Desk { inbox, clock, config, changes, places: Semaphore::new(ASKS_MAX) }
+        let (places, writing) = (Semaphore::new(ASKS_MAX), tokio::sync::Mutex::new(()));
+        Desk { inbox, clock, config, changes, places, writing, reload: None }
+    }
+
+    /// With the way to have the config read anew; without it a change holds from the next start.
+    pub fn reload_with(mut self, reload: Reload) -> Self {
+        self.reload = Some(reload);
+        self
     }
 
     /// Asks, and waits for the answer.
@@ -201,47 +212,56 @@ impl Gateway for Desk {
             found.map_err(stopping)?.map_err(Refused::Unavailable)
         })
     }
-    fn health(&self) -> Later<'_, shown::Health> {
-        todo()
-    }
-    fn devices(&self) -> Later<'_, Vec<shown::Device>> {
-        todo()
-    }
-    fn residents(&self) -> Later<'_, Vec<shown::Resident>> {
-        todo()
-    }
-    fn night(&self, _: Option<String>) -> Later<'_, Night> {
-        todo()
-    }
-    fn sign(&self, _: Sign, _: &str) -> Later<'_, ()> {
-        todo()
-    }
-    fn release_dose(&self, _: &str, _: &str, _: &str, _: &str) -> Later<'_, ()> {
-        todo()
-    }
-    fn name_of(&self, _: &str) -> Later<'_, Name> {
-        todo()
-    }
-    fn set_name(&self, _: &str, _: Name, _: &str) -> Later<'_, ()> {
-        todo()
-    }
-    fn change_settings(&self, _: SettingsChange, _: &str) -> Later<'_, ()> {
-        todo()
-    }
-    fn invite(&self, _: InviteWish, _: &str) -> Later<'_, Invited> {
-        todo()
-    }
-    fn revoke(&self, _: &str, _: &str) -> Later<'_, ()> {
-        todo()
-    }
-    fn visit(&self, _: serde_json::Value) -> Later<'_, serde_json::Value> {
-        todo()
-    }
-    fn check(&self) -> Later<'_, serde_json::Value> {
-        todo()
-    }
-}
 
-fn todo<'a, T: Send + 'a>() -> Later<'a, T> {
-    later(async { Err(Refused::Unavailable("not yet".into())) })
+    fn health(&self) -> Later<'_, shown::Health> {
+        later(self.health_now())
+    }
+
+    fn devices(&self) -> Later<'_, Vec<shown::Device>> {
+        later(self.devices_now())
+    }
+
+    fn residents(&self) -> Later<'_, Vec<shown::Resident>> {
+        later(self.residents_now())
+    }
+
+    fn night(&self, date: Option<String>) -> Later<'_, Night> {
+        later(self.night_of(date))
+    }
+
+    fn sign(&self, sign: Sign, by: &str) -> Later<'_, ()> {
+        later(self.signed(sign, by.to_owned()))
+    }
+
+    fn release_dose(&self, resident: &str, slot: &str, by: &str, note: &str) -> Later<'_, ()> {
+        later(self.released(resident.to_owned(), slot.to_owned(), by.to_owned(), note.to_owned()))
+    }
+
+    fn name_of(&self, resident: &str) -> Later<'_, Name> {
+        later(self.name(resident.to_owned()))
+    }
+
+    fn set_name(&self, resident: &str, name: Name, _: &str) -> Later<'_, ()> {
+        later(self.named(resident.to_owned(), name))
+    }
+
+    fn change_settings(&self, change: SettingsChange, by: &str) -> Later<'_, ()> {
+        later(self.settings_changed(change, by.to_owned()))
+    }
+
+    fn invite(&self, wish: InviteWish, _: &str) -> Later<'_, Invited> {
+        later(self.invited(wish))
+    }
+
+    fn revoke(&self, device: &str, _: &str) -> Later<'_, ()> {
+        later(self.revoked(device.to_owned()))
+    }
+
+    fn visit(&self, wish: serde_json::Value) -> Later<'_, serde_json::Value> {
+        later(self.visited(wish))
+    }
+
+    fn check(&self) -> Later<'_, serde_json::Value> {
+        later(self.checked())
+    }
 }

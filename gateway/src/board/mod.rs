@@ -3,8 +3,14 @@
 //! Enters: `[board]` of the config, the inbox. Leaves: nothing but questions in the inbox. A board that cannot listen, or panics,
 //! is a technical alarm; the gateway goes on without it.
 
+pub mod data;
 pub mod desk;
+mod names;
+mod people;
+pub mod round;
 pub mod rows;
+mod settings;
+mod things;
 mod traces;
 
 use std::sync::Arc;

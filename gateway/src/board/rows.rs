@@ -26,7 +26,7 @@ pub fn alarm(alarm: &Alarm, labels: &Labels, agreed: &Agreed) -> shown::Alarm {
         device: told.to_string(),
         kind: agreed.devices.get(&raise.device).map_or_else(String::new, |device| device.kind.to_owned()),
         home: home.map(|_| raise.device.to_string()),
-        unit: None,
+        unit: labels.unit(resident.as_deref(), Some(&raise.device)),
         resident,
         room: home.and_then(|home| home.room.clone()).or(label.room),
         rule: format!("{} {}", raise.rule, raise.rule_version),

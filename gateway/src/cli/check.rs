@@ -32,6 +32,23 @@ struct Line {
     found: String,
 }
 
+/// What `vaka check --json` prints. Reads files, and asks the running gateway: takes a moment.
+pub fn findings(config: &Path) -> Value {
+    let lines = examine(config);
+    let devices = Config::load(config).map(|(config, _)| devices(&config)).unwrap_or_default();
+    let lights = lines.iter().map(|line| line.light).chain(devices.iter().map(|row| row.light));
+    json(&lines, &devices, lights.max().unwrap_or(Light::Green))
+}
+
+fn json(lines: &[Line], devices: &[DeviceRow], worst: Light) -> Value {
+    let plain = |line: &Line, language| plain::part(line.part, line.light, language);
+    let part = |line: &Line| {
+        let (sv, en) = (plain(line, Language::Sv), plain(line, Language::En));
+        serde_json::json!({"part": line.part, "light": line.light, "found": line.found, "plain_sv": sv, "plain_en": en})
+    };
+    serde_json::json!({"light": worst, "parts": lines.iter().map(part).collect::<Vec<_>>(), "devices": devices})
+}
+
 pub fn run(config: &Path, args: &CheckArgs) -> Result<Exit, Failure> {
     let lines = examine(config);
     let loaded = Config::load(config).ok().map(|(config, _)| config);
@@ -42,15 +59,7 @@ pub fn run(config: &Path, args: &CheckArgs) -> Result<Exit, Failure> {
     let spoken = loaded.as_ref().map_or(Language::Sv, |config| config.gateway.language);
     let language = args.lang.unwrap_or(spoken);
     if args.json {
-        let plain = |line: &Line, language| plain::part(line.part, line.light, language);
-        let parts: Vec<Value> = lines
-            .iter()
-            .map(|line| {
-                let (sv, en) = (plain(line, Language::Sv), plain(line, Language::En));
-                serde_json::json!({"part": line.part, "light": line.light, "found": line.found, "plain_sv": sv, "plain_en": en})
-            })
-            .collect();
-        print_json(&serde_json::json!({"light": worst, "parts": parts, "devices": devices}))?;
+        print_json(&json(&lines, &devices, worst))?;
     } else if args.plain {
         print_plain(&lines, &devices, worst, language)?;
     } else {

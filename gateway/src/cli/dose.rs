@@ -33,7 +33,8 @@ fn list(config: &Config, json: bool) -> Result<Exit, Failure> {
         None => {
             let state =
                 restore::read_only(&config.journal.dir).map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?;
-            rows::rows(&state.care, &config.agreed, SystemClock::new().now().wall_ms)
+            let now_ms = SystemClock::new().now().wall_ms;
+            rows::rows(&state.care, &config.agreed.at(now_ms).0, now_ms)
         }
     };
     if json {

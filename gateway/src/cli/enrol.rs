@@ -73,8 +73,8 @@ pub fn invite(args: InviteArgs, config_file: &Path) -> Result<Exit, Failure> {
         .map_err(|error| failure(attempt, error))?;
     print_warnings(&invited.expected.warnings);
     let code = invited.code.text();
-    let place = invited.listen.map(|listen| place(listen, args.host.as_deref()));
-    let url = place.as_ref().map(|place| format!("vaka://{place}/?code={code}&ca={}", invited.ca_sha256));
+    let place = invited.place(args.host.as_deref());
+    let url = invited.url(args.host.as_deref());
     let invitation = &invited.invitation;
     if args.json {
         print_json(&json!({
@@ -102,19 +102,6 @@ pub fn invite(args: InviteArgs, config_file: &Path) -> Result<Exit, Failure> {
     }
     print_line(&invited.expected.told.to_string())?;
     Ok(Exit::Ok)
-}
-
-/// Where the device is told to go.
-fn place(listen: std::net::SocketAddr, host: Option<&str>) -> String {
-    let uname = rustix::system::uname();
-    let host = match host {
-        Some(host) => host.to_owned(),
-        // Nobody can go to 0.0.0.0.
-        None if listen.ip().is_unspecified() => uname.nodename().to_string_lossy().into_owned(),
-        None => listen.ip().to_string(),
-    };
-    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
-    format!("{host}:{}", listen.port())
 }
 
 /// Two rows of it in each line of text, with its quiet zone: black on white where the terminal has colours, else for a dark one.

@@ -17,6 +17,7 @@ pub mod people;
 pub mod rehearse;
 pub mod report;
 pub mod resident;
+pub mod round;
 pub mod run;
 pub mod visit;
 
@@ -76,6 +77,12 @@ pub enum Command {
     /// List the doses, release one that is locked
     #[command(subcommand)]
     Dose(DoseCommand),
+    /// Tonight's round: what is due, done and missed; sign for what you did
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  vaka round\n  vaka round --date 2026-11-22 --json\n  vaka round sign visit r1 03:00 --by anna\n  vaka round sign dose r1 evening --by anna"
+    )]
+    Round(round::RoundArgs),
     /// Look into the journal
     #[command(subcommand)]
     Journal(JournalCommand),

@@ -148,6 +148,7 @@ pub(super) struct Device {
     pub address: Option<Text>,
     pub fixed: Option<bool>,
     pub exit: Option<Spanned<bool>>,
+    pub unit: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -155,6 +156,7 @@ pub(super) struct Device {
 pub(super) struct Resident {
     pub id: Text,
     pub phone: Option<Text>,
+    pub unit: Option<Text>,
     pub night: Option<Spanned<care::night::Table>>,
     pub presence: Option<Spanned<care::presence::Table>>,
 }

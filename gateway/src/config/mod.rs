@@ -132,6 +132,8 @@ pub struct Device {
     pub fixed: bool,
     /// A door that leads out of the home.
     pub exit: bool,
+    /// The group whose staff see it. Absent: its resident's, else everybody's.
+    pub unit: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -139,6 +141,8 @@ pub struct Resident {
     pub id: String,
     /// `tel:+46…`, where the alarm centre calls back (SCAIP `crd`). Absent: `no-voice:`.
     pub phone: Option<String>,
+    /// The group whose staff see them. Absent: everybody's.
+    pub unit: Option<String>,
 }
 
 /// The whole of vaka.toml, checked.

@@ -27,6 +27,7 @@ pub enum Kind {
     Told = 20,
     Carried = 21,
     Release = 30,
+    Signed = 31,
     Visit = 40,
     Trace = 50,
 }
@@ -50,6 +51,7 @@ pub enum Record {
     Told(Told),
     Carried(Carried),
     Release(Release),
+    Signed(Signed),
     Visit(Visit),
     Trace(Trace),
 }
@@ -589,6 +591,40 @@ pub struct Release {
     pub note: String,
 }
 
+/// A person signs for what they did: that they were there, or that a dose was given by hand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Signed {
+    /// Whose: an id, never a name.
+    pub resident: String,
+    /// Who: a staff id or the operating-system user of the command line.
+    pub by: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    pub what: SignedWhat,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignedWhat {
+    Visit {
+        /// What was planned, UTC milliseconds; absent: nothing was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        planned_at: Option<i64>,
+        /// Kind of cause and cause that are settled by it, as in [`Basis`]: the look-in is made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settles: Option<(String, i64)>,
+    },
+    Dose {
+        slot: String,
+        /// Its local date, e.g. `2026-11-22`.
+        date: String,
+        /// UTC milliseconds.
+        planned_at: i64,
+        /// False: it was to be given, and was not.
+        given: bool,
+    },
+}
+
 /// A step of a technician's visit, as a person took it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Visit {
@@ -667,6 +703,7 @@ impl Record {
             Record::Told(_) => Kind::Told,
             Record::Carried(_) => Kind::Carried,
             Record::Release(_) => Kind::Release,
+            Record::Signed(_) => Kind::Signed,
             Record::Visit(_) => Kind::Visit,
             Record::Trace(_) => Kind::Trace,
         }
@@ -696,6 +733,7 @@ impl Record {
             Record::Told(body) => put(body, out),
             Record::Carried(body) => put(body, out),
             Record::Release(body) => put(body, out),
+            Record::Signed(body) => put(body, out),
             Record::Visit(body) => put(body, out),
             Record::Trace(body) => put(body, out),
         }
@@ -723,6 +761,7 @@ impl Record {
             20 => Record::Told(get(kind, body)?),
             21 => Record::Carried(get(kind, body)?),
             30 => Record::Release(get(kind, body)?),
+            31 => Record::Signed(get(kind, body)?),
             40 => Record::Visit(get(kind, body)?),
             50 => Record::Trace(get(kind, body)?),
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),

@@ -14,6 +14,7 @@ use vaka_protocol::Lane;
 
 use crate::config::{Config, Device, DeviceKind, Language};
 use crate::dispatch::Hours;
+use crate::rules::care::agreed::Person;
 
 /// One heading and what stands under it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,6 +69,11 @@ pub fn notice(config: &Config, resident: &str, language: Language) -> Option<Not
         format!("How the equipment watches at {resident}"),
     );
     Some(Notice { resident: resident.to_owned(), title, sections })
+}
+
+/// What is agreed with this person and happens by itself, a sentence each; one that says so where nothing is.
+pub(crate) fn agreed_with(person: &Person, language: Language) -> Vec<String> {
+    automatic::automatic(person, language)
 }
 
 /// Who is told of each kind of alarm, in order.

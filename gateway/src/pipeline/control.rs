@@ -17,10 +17,12 @@ use vaka_protocol::AlarmId;
 use super::keeper::{Ask, Input};
 use super::view;
 use super::visits::Wish;
+use crate::board::round;
 use crate::dispatch::Dispatcher;
 use crate::ingest::inbox::Inbox;
 use crate::ingest::session::Hall;
 use crate::journal::record::Act;
+use crate::rules::care::signed;
 
 /// Longest request line, in bytes.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
@@ -44,6 +46,14 @@ pub enum Request {
     /// What is known of each device.
     Devices,
     Doses,
+    /// The round of a local date, else tonight's.
+    Round {
+        date: Option<String>,
+    },
+    Sign {
+        wish: signed::Wish,
+        by: String,
+    },
     Release {
         resident: String,
         slot: String,
@@ -160,6 +170,19 @@ async fn ask(
             let (reply, answer) = oneshot::channel();
             put(Ask::Doses { reply });
             serde_json::to_value(answer.await.map_err(gone)?).map_err(|e| e.to_string())
+        }
+        Request::Round { date } => {
+            let date = date.map(|word| round::date(&word)).transpose()?;
+            let (reply, answer) = oneshot::channel();
+            put(Ask::See(Box::new(move |keeper| {
+                let _ = reply.send(round::night(keeper, date));
+            })));
+            serde_json::to_value(answer.await.map_err(gone)?).map_err(|e| e.to_string())
+        }
+        Request::Sign { wish, by } => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Sign { wish, by, reply });
+            answer.await.map_err(gone)?.map(|()| Value::Null).map_err(|e| e.to_string())
         }
         Request::Release { resident, slot, date, by, note } => {
             let (reply, answer) = oneshot::channel();

@@ -53,6 +53,7 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Told(body) => ("told", plain(body)),
         Record::Carried(body) => ("carried", plain(body)),
         Record::Release(body) => ("release", plain(body)),
+        Record::Signed(body) => ("signed", plain(body)),
         Record::Visit(body) => ("visit", plain(body)),
         Record::Trace(body) => {
             let mut fields = plain(body);

@@ -176,6 +176,7 @@ impl State {
             Record::Visit(visit) => self.visits.apply(visit, recorded(header)),
             Record::Fault(fault) => self.visits.told(fault),
             Record::Release(release) => self.care.dose.release(release, recorded(header)),
+            Record::Signed(signed) => self.care.sign(signed, recorded(header)),
             Record::Event(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
         }
         self.tell_devices(header, changes, outcomes);

@@ -29,8 +29,8 @@ use crate::ingest::quota::Shares;
 use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
 use crate::journal::record::{
-    Act, ActWhat, Alive, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, Release, RungRecord, Silent, Trace,
-    Via,
+    Act, ActWhat, Alive, CloseOutcome, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, Release, RungRecord,
+    Silent, Trace, Via,
 };
 use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
@@ -38,7 +38,7 @@ use crate::rules::alarms::{Alarm, Change, Notice};
 use crate::rules::care::agreed::Agreed;
 use crate::rules::care::dose::rows::{self, DoseRow};
 use crate::rules::care::moment::Moment;
-use crate::rules::care::{View, Watch, place};
+use crate::rules::care::{View, Watch, place, signed};
 use crate::rules::{self, Happening, Home, Input as Judged};
 
 /// The fault that says that something is refused because the disk is short.
@@ -103,6 +103,12 @@ pub enum Ask {
         note: String,
         reply: oneshot::Sender<Result<Release, String>>,
     },
+    /// A person signs for something on the round.
+    Sign {
+        wish: signed::Wish,
+        by: String,
+        reply: SignReply,
+    },
     /// A technician's visit.
     Visit {
         wish: Wish,
@@ -157,6 +163,19 @@ enum Answer {
     Person(AlarmId, oneshot::Sender<Result<AlarmRow, String>>),
     Released(Release, oneshot::Sender<Result<Release, String>>),
     Traced(oneshot::Sender<Result<(), String>>),
+    Signed(SignReply),
+}
+
+/// `Err`: why it cannot be signed, or that the disk did not take it.
+pub type SignReply = oneshot::Sender<Result<(), NotSigned>>;
+
+/// Why a signature is not on the disk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotSigned {
+    #[error(transparent)]
+    Refused(#[from] signed::Refusal),
+    #[error("signing: the journal could not be written; try again")]
+    Disk,
 }
 
 pub struct Keeper {
@@ -241,6 +260,15 @@ impl Keeper {
     /// With what was agreed with the people who live here; without it nothing is judged by time.
     pub fn agree(&mut self, agreed: Arc<Agreed>) {
         self.watch = Watch::new(agreed);
+        self.turn();
+    }
+
+    /// Agreements begin and end by themselves.
+    fn turn(&mut self) {
+        if self.watch.turn(self.clock.now().wall_ms) {
+            // What a dispenser says of a dose that is not agreed now is judged by itself.
+            self.home.planned = self.watch.agreed().planned();
+        }
     }
 
     /// From now on `follower` hears of every change, after its commit.
@@ -250,6 +278,11 @@ impl Keeper {
 
     pub fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// UTC milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now().wall_ms
     }
 
     pub fn home(&self) -> &Home {
@@ -290,6 +323,7 @@ impl Keeper {
 
     /// What the care rules decide at this moment. Each decision is folded in before the next is looked for.
     fn watch_over(&mut self) {
+        self.turn();
         if !self.judges {
             return;
         }
@@ -657,6 +691,7 @@ impl Keeper {
                 self.questions.push(question);
             }
             Ask::Visit { wish, reply } => self.take_wish(wish, reply),
+            Ask::Sign { wish, by, reply } => self.take_signature(wish, &by, reply),
             Ask::Traces { traces, reply } => {
                 if self.room.refused.contains(&Lane::Technical) {
                     let _ = reply.send(Err("the disk is full: what is read cannot be recorded".to_owned()));
@@ -723,6 +758,34 @@ impl Keeper {
         }
     }
 
+    /// What is signed is recorded; a visit that was asked for is closed as made, by whoever signs for it.
+    fn take_signature(&mut self, wish: signed::Wish, by: &str, reply: SignReply) {
+        let state = &self.restored.state;
+        let (care, alarms, agreed) = (&state.care, &state.alarms, self.watch.agreed());
+        let view = View { care, alarms, home: &self.home, agreed, now: self.moment() };
+        match signed::judge(view, wish, by) {
+            Err(why) => {
+                let _ = reply.send(Err(why.into()));
+            }
+            Ok(verdict) => {
+                if let signed::Verdict::New(signed, asked) = verdict {
+                    self.append(Record::Signed(signed.clone()), Lane::Care);
+                    if let Some(alarm) = asked {
+                        let outcome = Some(CloseOutcome::Helped);
+                        let act =
+                            Act { outcome, ..Act::new(alarm, ActWhat::Close, by.to_owned(), signed.note.clone()) };
+                        if let Ok(lane) = self.check_act(&act) {
+                            self.append(Record::Act(self.with_hubs(act, lane)), lane);
+                        }
+                    }
+                    self.watch.look_at_all();
+                    self.watch_over();
+                }
+                self.answers.push(Answer::Signed(reply));
+            }
+        }
+    }
+
     /// A person has done something about an alarm: its rule may have something to say.
     fn stir(&mut self, alarm: &AlarmId) {
         if let Some(known) = self.restored.state.alarms.get(alarm) {
@@ -779,6 +842,7 @@ impl Keeper {
             }
             Ask::Act { .. }
             | Ask::Release { .. }
+            | Ask::Sign { .. }
             | Ask::Traces { .. }
             | Ask::Home { .. }
             | Ask::Fault(_)
@@ -911,6 +975,9 @@ impl Keeper {
                 Answer::Traced(reply) => {
                     let _ = reply.send(Ok(()));
                 }
+                Answer::Signed(reply) => {
+                    let _ = reply.send(Ok(()));
+                }
             }
         }
         self.tell_follower();
@@ -1012,6 +1079,9 @@ impl Keeper {
                     let date = release.date;
                     let _ = reply.send(Err(format!("dose of {date}: the journal could not be written; try again")));
                 }
+                Answer::Signed(reply) => {
+                    let _ = reply.send(Err(NotSigned::Disk));
+                }
                 Answer::Traced(reply) => {
                     let _ = reply.send(Err("the journal could not be written; try again".to_owned()));
                 }
@@ -1048,7 +1118,7 @@ impl Keeper {
     fn start_anew(&mut self, unrepeatable: &[(Record, Lane)]) -> Result<(), restore::RestoreError> {
         restore::reopen(&mut self.restored)?;
         // What was decided is no longer: everybody is looked at anew.
-        self.agree(self.watch.agreed().clone());
+        self.agree(self.watch.whole().clone());
         self.tell_start();
         // Whoever was connected still is, though this is another opening of the journal: nobody would say so again.
         let devices = &self.restored.state.devices;

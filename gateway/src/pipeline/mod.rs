@@ -27,7 +27,6 @@ mod tests;
 pub mod view;
 pub mod visits;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -184,9 +183,11 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         shutdown: shutdown.clone(),
         counts: DoorCounts::default(),
     });
+    let (reload_sender, mut reloads) = tokio::sync::mpsc::channel(1);
     let (config_changes, config_in_force) = watch::channel(Arc::new(config.clone()));
     if let Some(settings) = config.board.clone() {
         let desk = board::desk::Desk::new(inbox.clone(), clock.clone(), config_in_force, changes);
+        let desk = desk.reload_with(reload_sender.clone());
         board::start(settings, Arc::new(desk), inbox.clone(), shutdown.clone());
     }
     let enrolment = Arc::new(enrol::Counts::default());
@@ -213,12 +214,14 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
 
     let mut keeper_ended = keeper.ended;
     loop {
+        let mut asked: Option<tokio::sync::oneshot::Sender<Result<(), String>>> = None;
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = &mut keeper_ended => return Err(RunError::KeeperDied),
             _ = hangup.recv() => {}
             () = own_renewed.notified() => {}
+            Some(reply) = reloads.recv() => asked = Some(reply),
             // Whoever invited it has sent SIGHUP; if that did not come through, the device must not stand before a closed door.
             Some(device) = enrolled.recv() => if hall.roster.borrow().devices.contains_key(&device) { continue },
         }
@@ -235,8 +238,12 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
                 tls_changes.send_replace(fresh.tls);
                 config_changes.send_replace(fresh.config);
                 info!("the config was read anew");
+                asked.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
             }
-            Err(e) => error!("reading the config anew: {e}; the old one stays in force"),
+            Err(e) => {
+                error!("reading the config anew: {e}; the old one stays in force");
+                asked.into_iter().for_each(|reply| drop(reply.send(Err(e.to_string()))));
+            }
         }
     }
     info!("stopping");
@@ -488,13 +495,7 @@ pub fn home(config: &Config) -> Home {
         },
         visit: visit_plan(config),
         hubs: vaka_protocol::Lane::ALL.iter().map(|lane| (*lane, hubs(config, *lane))).collect(),
-        planned: config.agreed.people.iter().flat_map(|person| &person.doses).fold(
-            BTreeMap::new(),
-            |mut planned: BTreeMap<_, BTreeSet<_>>, plan| {
-                planned.entry(plan.device.clone()).or_default().insert(plan.slot.clone());
-                planned
-            },
-        ),
+        planned: config.agreed.planned(),
     }
 }
 

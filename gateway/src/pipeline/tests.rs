@@ -3,6 +3,7 @@
 mod acts;
 mod doses;
 mod paths;
+mod rounds;
 mod visits;
 
 use std::path::Path;

@@ -35,11 +35,14 @@ pub fn clock(clock: &dyn Clock) -> Value {
 pub struct Label {
     pub room: Option<String>,
     pub resident: Option<String>,
+    pub unit: Option<String>,
 }
 
 #[derive(Debug, Clone)]
 pub struct Labels {
     pub devices: BTreeMap<DeviceId, Label>,
+    /// By resident, the group whose staff see them.
+    pub units: BTreeMap<String, String>,
     pub english: bool,
     /// In which times are told.
     pub time_zone: TimeZone,
@@ -47,19 +50,30 @@ pub struct Labels {
 
 impl Default for Labels {
     fn default() -> Self {
-        Labels { devices: BTreeMap::new(), english: false, time_zone: TimeZone::UTC }
+        Labels { devices: BTreeMap::new(), units: BTreeMap::new(), english: false, time_zone: TimeZone::UTC }
     }
 }
 
 impl Labels {
     pub fn from_config(config: &Config) -> Self {
-        let label =
-            |device: &crate::config::Device| Label { room: device.room.clone(), resident: device.resident.clone() };
+        let label = |device: &crate::config::Device| Label {
+            room: device.room.clone(),
+            resident: device.resident.clone(),
+            unit: device.unit.clone(),
+        };
+        let unit = |resident: &crate::config::Resident| Some((resident.id.clone(), resident.unit.clone()?));
         Self {
             devices: config.devices.values().map(|device| (device.id.clone(), label(device))).collect(),
+            units: config.residents.values().filter_map(unit).collect(),
             english: config.gateway.language == Language::En,
             time_zone: config.gateway.time_zone.clone(),
         }
+    }
+
+    /// Whose staff see what is of this resident and this device: the resident's, else the device's. `None`: everybody's.
+    pub fn unit(&self, resident: Option<&str>, device: Option<&DeviceId>) -> Option<String> {
+        let of_resident = resident.and_then(|resident| self.units.get(resident).cloned());
+        of_resident.or_else(|| self.devices.get(device?)?.unit.clone())
     }
 
     pub fn of(&self, device: &DeviceId) -> Label {

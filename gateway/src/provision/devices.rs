@@ -324,7 +324,7 @@ fn read(path: &Path) -> Result<String, ProvisionError> {
 }
 
 /// Keeps who may read the file as it was.
-fn write_config(path: &Path, text: &str) -> Result<(), ProvisionError> {
+pub(crate) fn write_config(path: &Path, text: &str) -> Result<(), ProvisionError> {
     use std::os::unix::fs::PermissionsExt;
     // Behind a link stands the file that is meant.
     let path = path.canonicalize().map_err(ProvisionError::file(path))?;
@@ -333,7 +333,7 @@ fn write_config(path: &Path, text: &str) -> Result<(), ProvisionError> {
 }
 
 /// Held until dropped.
-pub(super) fn lock_home(pki: &Path) -> Result<File, ProvisionError> {
+pub(crate) fn lock_home(pki: &Path) -> Result<File, ProvisionError> {
     let dir = File::open(pki).map_err(ProvisionError::file(pki))?;
     rustix::fs::flock(&dir, FlockOperation::LockExclusive).map_err(|error| ProvisionError::file(pki)(error.into()))?;
     Ok(dir)

@@ -41,6 +41,28 @@ pub struct Invited {
     pub cancelled: usize,
 }
 
+impl Invited {
+    /// HOST:PORT that the device is told to go to; `host`: this gateway's name or address as devices see it. `None`: nothing listens.
+    pub fn place(&self, host: Option<&str>) -> Option<String> {
+        let listen = self.listen?;
+        let uname = rustix::system::uname();
+        let host = match host {
+            Some(host) => host.to_owned(),
+            // Nobody can go to 0.0.0.0.
+            None if listen.ip().is_unspecified() => uname.nodename().to_string_lossy().into_owned(),
+            None => listen.ip().to_string(),
+        };
+        let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
+        Some(format!("{host}:{}", listen.port()))
+    }
+
+    /// What the code to scan says.
+    pub fn url(&self, host: Option<&str>) -> Option<String> {
+        let place = self.place(host)?;
+        Some(format!("vaka://{place}/?code={}&ca={}", self.code.text(), self.ca_sha256))
+    }
+}
+
 /// Puts the device into vaka.toml, if it is not there, and makes a code for it that lives `life_ms` milliseconds.
 ///
 /// # Errors

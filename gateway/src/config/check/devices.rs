@@ -29,7 +29,8 @@ pub(super) fn residents(c: &mut Check<'_>, file: &file::File) -> BTreeMap<String
             }
             fits.then(|| format!("tel:{digits}"))
         });
-        if residents.insert(id.to_string(), Resident { id: id.to_string(), phone }).is_some() {
+        let unit = r.unit.as_ref().and_then(|unit| c.device_id("unit", unit)).map(|unit| unit.to_string());
+        if residents.insert(id.to_string(), Resident { id: id.to_string(), phone, unit }).is_some() {
             c.wrong(&r.id, format!("there is already a resident `{id}`; give each its own id"));
         }
     }
@@ -102,7 +103,8 @@ pub(super) fn devices(
         }
         let exit = d.exit.as_ref().is_some_and(|exit| *exit.get_ref());
         let (room, resident, address) = (text(&d.room), text(&d.resident), text(&d.address));
-        devices.insert(id.clone(), Device { id, kind, room, resident, via, address, fixed, exit });
+        let unit = d.unit.as_ref().and_then(|unit| c.device_id("unit", unit)).map(|unit| unit.to_string());
+        devices.insert(id.clone(), Device { id, kind, room, resident, via, address, fixed, exit, unit });
     }
     let ids: Vec<&str> = devices.keys().map(AsRef::as_ref).collect();
     for d in file.device.iter().map(Spanned::get_ref) {

@@ -11,6 +11,7 @@ use crate::rules::care::agreed::{self, Person};
 use crate::rules::care::dose::Plan;
 use crate::rules::care::dose::rows::DoseRow;
 use crate::rules::care::reminder::Reminder;
+use crate::rules::care::term::Term;
 use crate::rules::care::when::{Days, local};
 
 const MIN_MS: u64 = 60_000;
@@ -30,6 +31,7 @@ fn bench() -> Bench {
         early_ms: 0,
         pauses: Vec::new(),
         stock_low_days: 3,
+        term: Term::default(),
     };
     let reminder = Reminder {
         device: device("disp"),
@@ -37,6 +39,7 @@ fn bench() -> Bench {
         at: time(75 * 60_000),
         text: "Dags för gymmet".into(),
         expiry_ms: 30 * 60_000,
+        term: Term::default(),
     };
     let person = Person {
         id: "r1".into(),

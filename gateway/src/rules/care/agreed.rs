@@ -1,10 +1,12 @@
 //! What has been agreed with the people who live here, as the rules need it. Made from the config; never part of the fold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use jiff::tz::TimeZone;
 use vaka_protocol::DeviceId;
 
+use super::term::Term;
 use super::{dose, night, place, power, presence, reminder, silence, vital};
 
 /// Everything agreed in this home.
@@ -50,7 +52,57 @@ impl Default for Agreed {
     }
 }
 
+impl Person {
+    /// The term of each agreement with this person.
+    pub fn terms(&self) -> impl Iterator<Item = &Term> {
+        let night = self.night.iter().map(|night| &night.term);
+        let presence = self.presence.iter().map(|presence| &presence.term);
+        let fences = self.fences.iter().map(|fence| &fence.term);
+        let doses = self.doses.iter().map(|plan| &plan.term);
+        let reminders = self.reminders.iter().map(|reminder| &reminder.term);
+        let vitals = self.vitals.iter().map(|threshold| &threshold.term);
+        night.chain(presence).chain(fences).chain(doses).chain(reminders).chain(vitals)
+    }
+
+    /// What is in force with this person at `at_ms`, UTC milliseconds.
+    fn at(&self, at_ms: i64) -> Person {
+        Person {
+            id: self.id.clone(),
+            devices: self.devices.clone(),
+            night: self.night.clone().filter(|night| night.term.holds(at_ms)),
+            presence: self.presence.clone().filter(|presence| presence.term.holds(at_ms)),
+            fences: self.fences.iter().filter(|fence| fence.term.holds(at_ms)).cloned().collect(),
+            doses: self.doses.iter().filter(|plan| plan.term.holds(at_ms)).cloned().collect(),
+            reminders: self.reminders.iter().filter(|reminder| reminder.term.holds(at_ms)).cloned().collect(),
+            vitals: self.vitals.iter().filter(|threshold| threshold.term.holds(at_ms)).cloned().collect(),
+        }
+    }
+}
+
 impl Agreed {
+    /// What is in force at `at_ms`, and the moments (UTC milliseconds) between which that is so.
+    pub fn at(&self, at_ms: i64) -> (Agreed, Range<i64>) {
+        let mut held = i64::MIN..i64::MAX;
+        for turn in self.people.iter().flat_map(Person::terms).flat_map(Term::turns) {
+            if turn <= at_ms {
+                held.start = held.start.max(turn);
+            } else {
+                held.end = held.end.min(turn);
+            }
+        }
+        let people = self.people.iter().map(|person| person.at(at_ms)).collect();
+        (Agreed { zone: self.zone.clone(), people, devices: self.devices.clone() }, held)
+    }
+
+    /// By dispenser the slots that have a plan.
+    pub fn planned(&self) -> BTreeMap<DeviceId, BTreeSet<String>> {
+        let mut planned: BTreeMap<DeviceId, BTreeSet<String>> = BTreeMap::new();
+        for plan in self.people.iter().flat_map(|person| &person.doses) {
+            planned.entry(plan.device.clone()).or_default().insert(plan.slot.clone());
+        }
+        planned
+    }
+
     /// Whose device it is.
     pub fn person_of(&self, device: &DeviceId) -> Option<usize> {
         self.devices.get(device)?.person

@@ -20,7 +20,9 @@ pub mod presence;
 pub mod rehearsal;
 pub mod reminder;
 mod settled;
+pub mod signed;
 pub mod silence;
+pub mod term;
 pub mod vital;
 pub mod watch;
 pub mod when;
@@ -30,7 +32,7 @@ use vaka_protocol::{DeviceId, Event};
 
 use super::Home;
 use super::alarms::Alarms;
-use crate::journal::record::Decision;
+use crate::journal::record::{Decision, Signed, SignedWhat};
 use crate::limits::{CATCH_UP_QUIET_MS, SET_BACK_MS};
 use agreed::{Agreed, Person};
 use clocks::Stamp;
@@ -86,6 +88,8 @@ pub struct Care {
     pub silence: silence::Silences,
     #[serde(default)]
     pub power: power::Powers,
+    #[serde(default)]
+    pub signed: signed::Signatures,
 }
 
 /// What a rule may look at.
@@ -149,6 +153,19 @@ impl Care {
         self.pass(recorded);
         self.silence.started(recorded);
         self.dose.begin(recorded);
+    }
+
+    /// Folds a person's signature in.
+    pub fn sign(&mut self, signed: &Signed, at: At) {
+        match &signed.what {
+            SignedWhat::Visit { settles: Some((key, upto)), .. } => self.settled.settle(key, *upto),
+            SignedWhat::Visit { settles: None, .. } => {}
+            SignedWhat::Dose { slot, date, given: true, .. } => {
+                self.dose.sign(&signed.resident, slot, date, &signed.by, &signed.note, at);
+            }
+            SignedWhat::Dose { given: false, .. } => {}
+        }
+        self.signed.apply(signed, at);
     }
 
     /// How long judging this person waits for what their devices still have to say, in milliseconds. None: it does not.

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use vaka_protocol::{Command, DeviceId, Event, Lane};
 
 use super::agreed::Person;
+use super::term::Term;
 use super::{Out, Sight, View, key};
 use crate::journal::record::Decision;
 use crate::limits::TRAILS_MAX;
@@ -54,6 +55,7 @@ pub struct Fence {
     pub watched: Vec<Watched>,
     /// Settings as they stand in the config, for the evidence.
     pub agreed: Vec<(String, String)>,
+    pub term: Term,
 }
 
 /// One device within a fence's care, with what its causes are called and settled by.

@@ -19,6 +19,7 @@ use vaka_protocol::{DeviceId, Lane};
 use super::agreed::Person;
 use super::moment::At;
 use super::out::Finding;
+use super::term::Term;
 use super::when::Daily;
 use super::{Out, Subject, View, alarm_of, key, seen_at, silence};
 use crate::rules::alarms::Alarm;
@@ -52,6 +53,7 @@ pub struct Presence {
     pub visit_before_ms: i64,
     /// A visit because nobody can know is due within this.
     pub visit_within_ms: i64,
+    pub term: Term,
 }
 
 /// A part of the day.

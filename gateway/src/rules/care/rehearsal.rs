@@ -10,6 +10,7 @@ use vaka_protocol::{AlarmId, DeviceId, Event};
 use super::agreed::Agreed;
 use super::clocks::Stamp;
 use super::moment::{At, Moment};
+use super::signed::{Refusal, Verdict};
 use super::{Care, Sight, View, Watch};
 use crate::journal::record::{Act, ActWhat, Decision, Release};
 use crate::limits::ASSIGNED_RESTART;
@@ -152,7 +153,7 @@ impl Rehearsal {
         let bytes = minicbor_serde::to_vec((&self.alarms, &self.care)).expect("a fold is written");
         (self.alarms, self.care) = minicbor_serde::from_slice(&bytes).expect("and read again");
         self.now.boot += 1;
-        self.watch = Watch::new(self.watch.agreed().clone());
+        self.watch = Watch::new(self.watch.whole().clone());
         self.started();
         self.decide();
     }
@@ -184,6 +185,23 @@ impl Rehearsal {
         self.care.dose.release(release, at);
         self.watch.stirred(device);
         self.decide();
+    }
+
+    /// A person signs for something.
+    ///
+    /// # Errors
+    /// As [`super::signed::judge`].
+    pub fn sign(&mut self, wish: super::signed::Wish, by: &str) -> Result<Verdict, Refusal> {
+        let (care, alarms, home, agreed) = (&self.care, &self.alarms, &self.home, self.watch.agreed());
+        let verdict = super::signed::judge(View { care, alarms, home, agreed, now: self.now }, wish, by)?;
+        if let Verdict::New(signed, asked) = &verdict {
+            let at = self.recorded();
+            self.care.sign(signed, at);
+            self.watch.look_at_all();
+            asked.iter().for_each(|alarm| self.close(alarm));
+            self.decide();
+        }
+        Ok(verdict)
     }
 
     /// As [`Rehearsal::restart`], but the machine is off until `at_ms` (UTC milliseconds): its running clock begins anew.

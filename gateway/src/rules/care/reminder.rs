@@ -12,6 +12,7 @@ use vaka_protocol::{Command, DeviceId, Event, Outcome};
 
 use super::agreed::Person;
 use super::moment::At;
+use super::term::Term;
 use super::when::{Days, instant, local};
 use super::{Finding, Out, Sight, Subject, View, key, seen_at};
 use crate::journal::record::Decision;
@@ -36,6 +37,7 @@ pub struct Reminder {
     /// In the resident's own words.
     pub text: String,
     pub expiry_ms: i64,
+    pub term: Term,
 }
 
 /// A reminder that its device has not answered.

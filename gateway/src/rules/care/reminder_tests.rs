@@ -21,7 +21,8 @@ fn utc(text: &str) -> i64 {
 
 fn agreed(zone: &str, days: Days, expiry_min: i64) -> Arc<Agreed> {
     let at = time(10, 0, 0, 0);
-    let reminder = Reminder { device: lamp(), days, at, text: "Dags för gymmet".into(), expiry_ms: expiry_min * MIN };
+    let (text, expiry_ms, term) = ("Dags för gymmet".into(), expiry_min * MIN, Term::default());
+    let reminder = Reminder { device: lamp(), days, at, text, expiry_ms, term };
     let person = Person { id: "r 1".into(), devices: vec![lamp()], reminders: vec![reminder], ..Person::default() };
     let device = Device { person: Some(0), kind: "feedback", ..Device::default() };
     let devices = BTreeMap::from([(lamp(), device)]);

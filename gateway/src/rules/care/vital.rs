@@ -12,6 +12,7 @@ use vaka_protocol::{DeviceId, Event, Lane};
 
 use super::agreed::Person;
 use super::moment::At;
+use super::term::Term;
 use super::{Finding, Out, Sight, Subject, View, key, seen_at};
 use crate::journal::record::Decision;
 use crate::limits::{ASSIGNED_RESTART, VITAL_FRESH_MS, VITAL_KINDS_MAX, VITALS_BEYOND_MAX};
@@ -44,6 +45,7 @@ pub struct Threshold {
     /// The professional who set it, by name.
     pub set_by: String,
     pub set_on: Date,
+    pub term: Term,
 }
 
 /// A decimal number of any length, as it was written.
@@ -314,7 +316,7 @@ impl Case<'_> {
     }
 
     fn raise(&self, lane: Lane, stc: u16, cause: &str, reading: &Reading, said: (String, String), out: &mut Out) {
-        let Threshold { kind, unit, below, above, set_by, set_on } = self.threshold;
+        let Threshold { kind, unit, below, above, set_by, set_on, .. } = self.threshold;
         let mut agreed = vec![("threshold.kind".to_owned(), kind.clone()), ("threshold.unit".to_owned(), unit.clone())];
         agreed.extend(below.iter().map(|limit| ("threshold.below".to_owned(), limit.to_string())));
         agreed.extend(above.iter().map(|limit| ("threshold.above".to_owned(), limit.to_string())));

@@ -28,6 +28,7 @@ fn threshold() -> Threshold {
         above: Some(decimal("120.0")),
         set_by: "Anna Ek, sjuksköterska".into(),
         set_on: date(2026, 11, 1),
+        term: Term::default(),
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use vaka_protocol::{DeviceId, Event};
@@ -26,7 +27,12 @@ const SET_MS: i64 = 1_000;
 /// Whom to look at when.
 #[derive(Debug)]
 pub struct Watch {
+    /// Everything agreed, whether or not it is in force.
+    whole: Arc<Agreed>,
+    /// What is in force.
     agreed: Arc<Agreed>,
+    /// Between which moments that is so, UTC milliseconds.
+    held: Range<i64>,
     /// What is looked at by itself: the home, then each rule of each person, then each device.
     units: Vec<Unit>,
     /// Each unit that is to be looked at by itself, by monotonic milliseconds.
@@ -90,7 +96,24 @@ impl Default for Watch {
 }
 
 impl Watch {
-    pub fn new(agreed: Arc<Agreed>) -> Self {
+    /// Of everything agreed; what of it is in force is known from the first [`Watch::turn`] on.
+    pub fn new(whole: Arc<Agreed>) -> Self {
+        let limited = whole.people.iter().flat_map(|person| person.terms()).any(|term| term.turns().next().is_some());
+        let held = if limited { 0..0 } else { i64::MIN..i64::MAX };
+        Watch::of(whole.clone(), whole, held)
+    }
+
+    /// Agreements begin and end by themselves: true where another is in force at `wall_ms`, and everybody is looked at anew.
+    pub fn turn(&mut self, wall_ms: i64) -> bool {
+        if self.held.contains(&wall_ms) {
+            return false;
+        }
+        let (agreed, held) = self.whole.at(wall_ms);
+        *self = Watch::of(self.whole.clone(), Arc::new(agreed), held);
+        true
+    }
+
+    fn of(whole: Arc<Agreed>, agreed: Arc<Agreed>, held: Range<i64>) -> Self {
         let first = 1 + agreed.people.len() * Rule::ALL.len();
         let known = |(index, (id, device)): (usize, (&DeviceId, &super::agreed::Device))| {
             let person = device.person.filter(|person| *person < agreed.people.len());
@@ -117,13 +140,20 @@ impl Watch {
         let nights = vec![night::Kept::default(); agreed.people.len()];
         let (timers, hurried) = (BTreeSet::new(), BinaryHeap::new());
         let (offset_ms, rounds) = (None, (0, 0));
-        let mut watch = Watch { agreed, units, timers, hurried, ids, devices, waits_since, nights, offset_ms, rounds };
+        let mut watch =
+            Watch { whole, agreed, held, units, timers, hurried, ids, devices, waits_since, nights, offset_ms, rounds };
         watch.look_at_all();
         watch
     }
 
+    /// What is in force, as of the last [`Watch::turn`].
     pub fn agreed(&self) -> &Arc<Agreed> {
         &self.agreed
+    }
+
+    /// Everything agreed, whether or not it is in force.
+    pub fn whole(&self) -> &Arc<Agreed> {
+        &self.whole
     }
 
     /// An event of this device was folded in: it, and the rules of whose it is that it concerns, are looked at with the next
@@ -198,6 +228,7 @@ impl Watch {
 
     /// What is due now of one of them. Empty: nothing more is. The caller folds the decisions in and asks again.
     pub fn due(&mut self, care: &Care, alarms: &Alarms, home: &Home, now: Moment) -> Vec<Decision> {
+        self.turn(now.wall_ms);
         let mono_ms = i64::try_from(now.mono_ms).unwrap_or(i64::MAX);
         let offset_ms = now.wall_ms - mono_ms;
         if self.offset_ms.is_none_or(|known| (known - offset_ms).abs() > SET_MS) {
@@ -273,7 +304,10 @@ impl Watch {
             return Some(0);
         }
         let now_ms = i64::try_from(mono_ms).unwrap_or(i64::MAX);
-        self.timers.first().map(|(next, _)| u64::try_from(next.saturating_sub(now_ms)).unwrap_or(0))
+        let timer = self.timers.first().map(|(next, _)| *next);
+        let turn = self.offset_ms.filter(|_| self.held.end < i64::MAX).map(|offset_ms| self.held.end - offset_ms);
+        let next = timer.into_iter().chain(turn).min();
+        next.map(|next| u64::try_from(next.saturating_sub(now_ms)).unwrap_or(0))
     }
 }
 

@@ -8,7 +8,7 @@ use vaka_protocol::limits::{LABEL_BYTES_MAX, STOCK_LOW_DAYS};
 use super::super::super::DeviceKind;
 use super::super::explain::shown;
 use super::super::routes::{DAYS, time};
-use super::{Check, People, Text};
+use super::{Check, People, Text, consent};
 use crate::limits::DOSE_SLOTS_MAX;
 use crate::rules::care::dose::{EARLY_MIN, GRACE_MIN, Pause, Plan, REMINDER_AFTER_MIN};
 use crate::rules::care::when::Days;
@@ -36,6 +36,7 @@ pub(in crate::config) struct Table {
     pub stock_low_days: Option<Spanned<i64>>,
     #[serde(default)]
     pub pause: Vec<PauseTable>,
+    pub consent: Option<Spanned<consent::Table>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +75,7 @@ pub(in crate::config) fn dose(c: &mut Check<'_>, people: &mut People, table: &Sp
     }
     let early = early(c, table);
     let stock = minutes(c, "stock_low_days", table.stock_low_days.as_ref(), i64::from(STOCK_LOW_DAYS), 0, 365);
+    let term = consent::term(c, &people.zone, table.consent.as_ref());
     let pauses = table.pause.iter().filter_map(|pause| self::pause(c, pause)).collect();
     let (Some(device), Some(slot), Some(days), Some(grace), Some(reminder), Some(early), Some(stock)) =
         (device, slot, days, grace, reminder, early, stock)
@@ -121,6 +123,7 @@ pub(in crate::config) fn dose(c: &mut Check<'_>, people: &mut People, table: &Sp
         early_ms: early * 60_000,
         pauses,
         stock_low_days: u16::try_from(stock).unwrap_or(STOCK_LOW_DAYS),
+        term,
     });
 }
 

@@ -3,6 +3,7 @@
 //!
 //! One file for each rule: the shape of its table, and what it means.
 
+pub(in crate::config) mod consent;
 pub(in crate::config) mod dose;
 pub(in crate::config) mod night;
 pub(in crate::config) mod place;
@@ -30,6 +31,7 @@ pub(in crate::config) struct People {
     pub devices: BTreeMap<DeviceId, DeviceKind>,
     /// Those that have no connection of their own.
     behind_bridge: BTreeSet<DeviceId>,
+    pub zone: jiff::tz::TimeZone,
 }
 
 impl People {
@@ -121,13 +123,16 @@ pub(super) fn agreed(
     for person in &mut people {
         let own = file.resident.iter().find(|resident| *resident.id.get_ref() == person.id);
         let whose = night::Whose { resident: &person.id, devices: &person.devices, known: devices };
-        person.night = night::night(c, file.night.as_ref(), own.and_then(|own| own.night.as_ref()), &whose);
-        person.presence = presence::presence(c, file.presence.as_ref(), own.and_then(|own| own.presence.as_ref()));
+        let zone = &gateway.time_zone;
+        person.night = night::night(c, zone, file.night.as_ref(), own.and_then(|own| own.night.as_ref()), &whose);
+        let presence = own.and_then(|own| own.presence.as_ref());
+        person.presence = presence::presence(c, zone, file.presence.as_ref(), presence);
     }
     let kinds = devices.values().map(|device| (device.id.clone(), device.kind)).collect();
     let behind_bridge =
         devices.values().filter(|device| device.via.is_some()).map(|device| device.id.clone()).collect();
-    let mut people = People { people, devices: kinds, behind_bridge };
+    let zone = gateway.time_zone.clone();
+    let mut people = People { people, devices: kinds, behind_bridge, zone };
     for table in &file.fence {
         place::fence(c, &mut people, table);
     }

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Time;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use toml::Spanned;
 use vaka_protocol::DeviceId;
 
 use super::super::routes::time;
-use super::{Check, Text};
+use super::{Check, Text, consent};
 use crate::config::{Device, DeviceKind};
 use crate::limits::{BED_HEARD_MS, NIGHT_ROUNDS_MAX, NIGHT_UPS_KEPT};
 use crate::rules::care::night::{Declined, Morning, Night, Round};
@@ -55,6 +56,7 @@ pub(in crate::config) struct Table {
     staff_visit_min: Option<Number>,
     bed_heard_min: Option<Number>,
     declined: Option<Text>,
+    consent: Option<Spanned<consent::Table>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,13 +82,14 @@ fn into(window: Daily, time: Time) -> i64 {
 /// The home's table, each key replaced by the resident's own. None: not agreed.
 pub(in crate::config) fn night(
     c: &mut Check<'_>,
+    zone: &TimeZone,
     home: Option<&Spanned<Table>>,
     own: Option<&Spanned<Table>>,
     whose: &Whose<'_>,
 ) -> Option<Night> {
     let whole = own.or(home)?;
     let (wrong, warnings) = (c.wrong.len(), c.warnings.len());
-    let night = meant(c, whole, home.map(Spanned::get_ref), own.map(Spanned::get_ref), whose);
+    let night = meant(c, zone, whole, home.map(Spanned::get_ref), own.map(Spanned::get_ref), whose);
     // The home's table is read for each resident: what is wrong with it is said once.
     for (said, before) in [(&mut c.wrong, wrong), (&mut c.warnings, warnings)] {
         for finding in said.split_off(before) {
@@ -100,6 +103,7 @@ pub(in crate::config) fn night(
 
 fn meant(
     c: &mut Check<'_>,
+    zone: &TimeZone,
     whole: &Spanned<Table>,
     home: Option<&Table>,
     own: Option<&Table>,
@@ -243,6 +247,7 @@ fn meant(
         declined: declined?,
         exits: if door? { exits } else { Vec::new() },
         beds,
+        term: consent::term(c, zone, key!(consent)),
     })
 }
 

@@ -7,7 +7,7 @@ use vaka_protocol::{DeviceId, Lane};
 
 use super::super::explain::shown;
 use super::super::routes::{DAYS, time};
-use super::{Check, DeviceKind, People, Text};
+use super::{Check, DeviceKind, People, Text, consent};
 use crate::limits::{FENCE_CORNERS_MAX, FENCE_RADIUS_M_MIN, FENCE_REACH_M_MAX, FENCES_MAX};
 use crate::rules::care::place::{Area, AreaError, BackBy, Fence, Hours, Watched};
 use crate::rules::care::when::{Daily, Days};
@@ -46,6 +46,7 @@ pub(in crate::config) struct Table {
     pub from: Option<Text>,
     pub until: Option<Text>,
     pub back_by: Option<Text>,
+    pub consent: Option<Spanned<consent::Table>>,
 }
 
 const ALARMS: &[(&str, (bool, bool))] = &[("leave", (true, false)), ("enter", (false, true)), ("both", (true, true))];
@@ -55,6 +56,7 @@ pub(in crate::config) fn fence(c: &mut Check<'_>, people: &mut People, table: &S
     let fence = table.get_ref();
     let named = fence.device.as_ref().map(|named| people.device(c, "device", named, &[DeviceKind::GpsAlarm]));
     let kinds = people.devices.clone();
+    let term = consent::term(c, &people.zone, fence.consent.as_ref());
     let Some(person) = people.find(c, fence.resident.as_ref(), table) else { return };
     let devices: Vec<DeviceId> = match named {
         Some(device) => device.into_iter().collect(),
@@ -112,6 +114,7 @@ pub(in crate::config) fn fence(c: &mut Check<'_>, people: &mut People, table: &S
         back_by,
         watched,
         agreed,
+        term,
     });
 }
 

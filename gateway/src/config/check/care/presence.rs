@@ -1,11 +1,12 @@
 //! [presence] and [resident.presence]: activity, as agreed.
 
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use toml::Spanned;
 use vaka_protocol::Lane;
 
 use super::super::routes::time;
-use super::{Check, Text};
+use super::{Check, Text, consent};
 use crate::rules::care::presence::{Check as LookIn, Part, Presence};
 use crate::rules::care::when::Daily;
 
@@ -35,6 +36,7 @@ pub(in crate::config) struct Table {
     pub proof_min: Option<Spanned<i64>>,
     pub visit_before_min: Option<Spanned<i64>>,
     pub visit_within_min: Option<Spanned<i64>>,
+    pub consent: Option<Spanned<consent::Table>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,6 +58,7 @@ pub(in crate::config) struct CheckTable {
 /// The home's table, each key replaced by the resident's own. None: not agreed.
 pub(in crate::config) fn presence(
     c: &mut Check<'_>,
+    zone: &TimeZone,
     home: Option<&Spanned<Table>>,
     own: Option<&Spanned<Table>>,
 ) -> Option<Presence> {
@@ -81,7 +84,8 @@ pub(in crate::config) fn presence(
     if parts.is_empty() && checks.is_empty() {
         c.warn(whole, "[presence] names neither `parts` nor `checks`: nobody is missed by it; add one".to_owned());
     }
-    Some(Presence { parts, lane, away_after_ms, away_max_ms, checks, proof_ms, visit_before_ms, visit_within_ms })
+    let term = consent::term(c, zone, first(&tables, |t| &t.consent));
+    Some(Presence { parts, lane, away_after_ms, away_max_ms, checks, proof_ms, visit_before_ms, visit_within_ms, term })
 }
 
 fn parts(c: &mut Check<'_>, list: &[Spanned<PartTable>]) -> Vec<Part> {

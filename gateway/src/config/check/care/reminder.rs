@@ -7,7 +7,7 @@ use vaka_protocol::limits::WORDS_BYTES_MAX;
 use super::super::super::DeviceKind;
 use super::super::routes::time;
 use super::dose::days;
-use super::{Check, People, Text};
+use super::{Check, People, Text, consent};
 use crate::rules::care::reminder::{EXPIRY_MIN, Reminder};
 
 /// Longest expiry, in minutes: a reminder half a day late is of something else.
@@ -22,6 +22,7 @@ pub(in crate::config) struct Table {
     pub at: Text,
     pub text: Text,
     pub expiry_min: Option<Spanned<i64>>,
+    pub consent: Option<Spanned<consent::Table>>,
 }
 
 pub(in crate::config) fn reminder(c: &mut Check<'_>, people: &mut People, table: &Spanned<Table>) {
@@ -34,6 +35,7 @@ pub(in crate::config) fn reminder(c: &mut Check<'_>, people: &mut People, table:
             "a device behind a bridge cannot be sent a reminder; name one with a connection of its own".to_owned(),
         );
     }
+    let term = consent::term(c, &people.zone, table.consent.as_ref());
     let days = days(c, table.days.as_deref(), whole, "reminder");
     let at = time(c, "at", &table.at);
     let text = table.text.get_ref();
@@ -51,5 +53,5 @@ pub(in crate::config) fn reminder(c: &mut Check<'_>, people: &mut People, table:
         );
         return;
     }
-    person.reminders.push(Reminder { device, days, at, text: text.clone(), expiry_ms: expiry * 60_000 });
+    person.reminders.push(Reminder { device, days, at, text: text.clone(), expiry_ms: expiry * 60_000, term });
 }

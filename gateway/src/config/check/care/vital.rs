@@ -8,7 +8,7 @@ use vaka_protocol::limits::LABEL_BYTES_MAX;
 
 use super::super::explain::shown;
 use super::dose::date;
-use super::{Check, People, Text};
+use super::{Check, People, Text, consent};
 use crate::clock::{Clock, Confidence, SystemClock};
 use crate::rules::care::vital::{Decimal, Threshold};
 use crate::rules::care::when::local;
@@ -26,6 +26,7 @@ pub(in crate::config) struct Table {
     pub above: Option<Text>,
     pub set_by: Text,
     pub set_on: Text,
+    pub consent: Option<Spanned<consent::Table>>,
 }
 
 pub(in crate::config) fn threshold(c: &mut Check<'_>, people: &mut People, table: &Spanned<Table>) {
@@ -34,6 +35,7 @@ pub(in crate::config) fn threshold(c: &mut Check<'_>, people: &mut People, table
     let kind = word(c, "kind", "heart_rate", &table.kind);
     let unit = word(c, "unit", "1/min", &table.unit);
     let set_by = word(c, "set_by", "Anna Ek, sjuksköterska", &table.set_by);
+    let term = consent::term(c, &people.zone, table.consent.as_ref());
     let set_on = date(c, "set_on", &table.set_on);
     if table.below.is_none() && table.above.is_none() {
         c.wrong(whole, "this [[threshold]] has no limit; give `below`, `above` or both".to_owned());
@@ -56,7 +58,7 @@ pub(in crate::config) fn threshold(c: &mut Check<'_>, people: &mut People, table
         c.wrong(&table.kind, format!("`{id}` has another [[threshold]] of `{kind}`; put `below` and `above` into one"));
         return;
     }
-    person.vitals.push(Threshold { kind, unit, below, above, set_by, set_on });
+    person.vitals.push(Threshold { kind, unit, below, above, set_by, set_on, term });
 }
 
 fn word(c: &mut Check<'_>, key: &str, example: &str, text: &Text) -> Option<String> {

@@ -226,7 +226,7 @@ impl<'a> Case<'a> {
         let stc = match outcome {
             Outcome::Missed | Outcome::NotTaken | Outcome::Refused => NOT_TAKEN,
             Outcome::Jammed => JAMMED,
-            Outcome::Taken | Outcome::Unknown => UNKNOWN,
+            Outcome::Taken | Outcome::Unknown | Outcome::Signed => UNKNOWN,
         };
         let subject = subject(self.person, self.slot.device);
         if out.raise(view, subject, Lane::Care, stc, finding.clone()) {
@@ -271,6 +271,15 @@ impl<'a> Case<'a> {
         let mut reports: Vec<Report> = self.reports.iter().filter(is_of).copied().collect();
         reports.sort_by_key(|report| (report.at.wall_ms, report.at.record));
         let is_out = reports.iter().any(|report| report.outcome == DoseOutcome::Dispensed);
+        if told.outcome == Outcome::Signed {
+            // Given by hand. That the dispenser misses it is as it should be; that it gives it out too a person has to know.
+            let given = |outcome| matches!(outcome, DoseOutcome::Dispensed | DoseOutcome::Taken);
+            let twice = reports.iter().rev().find(|report| given(report.outcome) && report.at.record > told.record);
+            if let Some(report) = twice {
+                self.twice(planned, report, &reports, out);
+            }
+            return;
+        }
         let Some(outcome) = said(&reports).or(is_out.then_some(Outcome::NotTaken)) else { return };
         let upto = reports.iter().map(|report| report.at.record).max().unwrap_or(0);
         let taken_ms = reports.iter().filter(|report| report.outcome == DoseOutcome::Taken).map(|r| r.at.wall_ms).max();
@@ -332,10 +341,31 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// A dose that was given by hand is given out by the dispenser as well.
+    fn twice(&self, planned: &Planned<'_>, report: &Report, reports: &[Report], out: &mut Out) {
+        let finding = Finding {
+            seen: self.seen(reports),
+            prevented: None,
+            ..self.finding(planned, words::twice(self.view, planned, report))
+        };
+        let noted = Finding {
+            cause: format!("corrected {}", self.slot.name),
+            upto: i64::try_from(report.at.record).unwrap_or(i64::MAX),
+            ..finding.clone()
+        };
+        if out.note(self.view, RULE, Some(&self.person.id), "dose-contradicted", &planned.name(), noted) {
+            self.tell((Outcome::Unknown, true), finding, out);
+        }
+    }
+
     /// A dose that a person has released and that nobody has taken since.
     fn released(&self, planned: &Planned<'_>, told: &Told, out: &mut Out) {
         let view = self.view;
-        let Some(released) = told.released.as_ref().filter(|_| told.outcome != Outcome::Taken) else { return };
+        let Some(released) =
+            told.released.as_ref().filter(|_| !matches!(told.outcome, Outcome::Taken | Outcome::Signed))
+        else {
+            return;
+        };
         let Some((_, until_ms)) = release_window(view, self.person, self.slot, planned, told) else { return };
         if out.has_come(view, until_ms) {
             let finding = Finding {

@@ -27,9 +27,12 @@ pub enum Outcome {
     Jammed,
     /// The dispenser could not tell, or says that it does not know.
     Unknown,
+    /// A person has signed that they gave it by hand.
+    Signed,
 }
 
 impl Outcome {
+    /// Those that a dispenser's words, or its silence, make.
     pub const ALL: [Outcome; 6] =
         [Outcome::Taken, Outcome::NotTaken, Outcome::Missed, Outcome::Refused, Outcome::Jammed, Outcome::Unknown];
 
@@ -41,6 +44,7 @@ impl Outcome {
             Outcome::Refused => "refused",
             Outcome::Jammed => "jammed",
             Outcome::Unknown => "unknown",
+            Outcome::Signed => "signed",
         }
     }
 
@@ -76,16 +80,19 @@ pub struct Told {
     pub record: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released: Option<Released>,
+    /// A person has given it by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Released>,
 }
 
 impl Told {
     /// A person has to release it.
     pub fn is_locked(&self) -> bool {
-        self.outcome != Outcome::Taken && self.released.is_none()
+        !matches!(self.outcome, Outcome::Taken | Outcome::Signed) && self.released.is_none()
     }
 }
 
-/// A person has released it.
+/// A person has released it, or signed for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Released {
     pub by: String,
@@ -223,13 +230,32 @@ impl Doses {
         }
     }
 
+    /// It was given by hand: the dispenser is not to give it out as well.
+    pub fn sign(&mut self, resident: &str, slot: &str, date: &str, by: &str, note: &str, at: At) {
+        let slots = self.told.entry(resident.to_owned()).or_default();
+        let dates = slots.entry(slot.to_owned()).or_default();
+        let signed = Some(Released { by: by.to_owned(), note: note.to_owned(), at });
+        let told = dates.entry(date.to_owned()).or_insert(Told {
+            outcome: Outcome::Signed,
+            record: 0,
+            released: None,
+            signed: None,
+        });
+        (told.outcome, told.signed) = (Outcome::Signed, signed);
+        told.record = told.record.max(at.record);
+        while dates.len() > DOSE_TOLD_MAX {
+            dates.pop_first();
+        }
+        forget(slots, |dates| dates.last_key_value().map(|(date, _)| date.clone()));
+    }
+
     fn note(&mut self, note: &Note) {
         let (Some(resident), Some(what)) = (&note.basis.resident, note.what.strip_prefix("dose-")) else { return };
         let Some((slot, date)) = note.slot.rsplit_once(' ') else { return };
         let record = note.basis.seen.iter().map(|seen| seen.record).max().unwrap_or(0);
         let dates = self.told.entry(resident.clone()).or_default().entry(slot.to_owned()).or_default();
         if let Some(outcome) = Outcome::from_word(what) {
-            dates.entry(date.to_owned()).or_insert(Told { outcome, record, released: None });
+            dates.entry(date.to_owned()).or_insert(Told { outcome, record, released: None, signed: None });
         } else if let Some(told) = dates.get_mut(date) {
             told.record = told.record.max(record);
             let corrected = what.strip_prefix("corrected-").and_then(Outcome::from_word);

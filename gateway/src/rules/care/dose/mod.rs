@@ -19,13 +19,14 @@ mod schedule;
 mod schedule_tests;
 mod stock;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod words;
 
 use jiff::civil::{Date, Time};
 use vaka_protocol::DeviceId;
 
 use super::agreed::Person;
+use super::term::Term;
 use super::when::Days;
 use super::{Out, Subject, View};
 pub use memory::{Doses, Outcome, Released, Told};
@@ -62,6 +63,7 @@ pub struct Plan {
     pub pauses: Vec<Pause>,
     /// The dispenser is to be refilled when it holds for so many days or fewer.
     pub stock_low_days: u16,
+    pub term: Term,
 }
 
 /// Days on which the dose is not given: travel, hospital.

@@ -22,13 +22,17 @@ pub struct Planned<'a> {
 }
 
 impl<'a> Planned<'a> {
-    /// None: the plan has no dose that day, or it is paused.
+    /// None: the plan has no dose that day, is paused, or is not agreed any more.
     pub fn on(plan: &'a Plan, zone: &TimeZone, date: Date) -> Option<Self> {
         let is_paused = plan.pauses.iter().any(|pause| (pause.from..=pause.until).contains(&date));
         if is_paused || !plan.days.contains(date.weekday()) {
             return None;
         }
         let due_ms = instant(zone, date, plan.at);
+        // A dispenser that cannot be reached on the day must not go on with what was agreed only until then.
+        if !plan.term.holds(due_ms) {
+            return None;
+        }
         Some(Planned { plan, date, due_ms, opens_ms: due_ms - plan.early_ms, closes_ms: due_ms + plan.grace_ms })
     }
 

@@ -32,20 +32,27 @@ pub struct DoseRow {
     pub released_by: Option<String>,
     pub released_at: Option<i64>,
     pub note: Option<String>,
+    /// Who has given it by hand, and when.
+    #[serde(default)]
+    pub signed_by: Option<String>,
+    #[serde(default)]
+    pub signed_at: Option<i64>,
 }
 
 /// The doses of the last days, of today and of tomorrow, in the order of time.
 pub fn rows(care: &Care, agreed: &Agreed, now_ms: i64) -> Vec<DoseRow> {
     let mut rows = Vec::new();
     for person in &agreed.people {
-        let slots = slots(person);
-        for slot in &slots {
-            rows.extend(of_slot(care, agreed, person, slot, now_ms));
-        }
+        rows.extend(of_person(care, agreed, person, now_ms));
     }
     let order = |row: &DoseRow| (row.date.clone(), row.due_at, row.resident.clone(), row.slot.clone());
     rows.sort_by_cached_key(order);
     rows
+}
+
+/// As [`rows`], of one person, slot by slot.
+pub fn of_person(care: &Care, agreed: &Agreed, person: &Person, now_ms: i64) -> Vec<DoseRow> {
+    slots(person).iter().flat_map(|slot| of_slot(care, agreed, person, slot, now_ms)).collect()
 }
 
 /// The date of the dose that a person may release now: the one named, else the newest that is locked.
@@ -79,6 +86,10 @@ fn locked(care: &Care, resident: &str, slot: &str, date: Option<&str>) -> Result
         }
         Some(told) if told.outcome == Outcome::Taken => {
             Err(format!("the dose of slot `{slot}` on {date} was taken: it is not locked"))
+        }
+        Some(Told { outcome: Outcome::Signed, signed, .. }) => {
+            let by = signed.as_ref().map_or("somebody", |signed| signed.by.as_str());
+            Err(format!("the dose of slot `{slot}` on {date} was given by hand by {by}: it is not locked"))
         }
         Some(_) => Ok(date.to_owned()),
     }
@@ -123,12 +134,14 @@ fn of_slot(care: &Care, agreed: &Agreed, person: &Person, slot: &Slot<'_>, now_m
 }
 
 fn told_row(person: &Person, slot: &Slot<'_>, date: &str, planned: Option<&Planned<'_>>, told: &Told) -> DoseRow {
-    let released = told.released.as_ref();
+    let (released, signed) = (told.released.as_ref(), told.signed.as_ref());
     DoseRow {
+        signed_by: signed.map(|signed| signed.by.clone()),
+        signed_at: signed.map(|signed| signed.at.wall_ms),
         locked: told.is_locked(),
         released_by: released.map(|released| released.by.clone()),
         released_at: released.map(|released| released.at.wall_ms),
-        note: released.map(|released| released.note.clone()).filter(|note| !note.is_empty()),
+        note: signed.or(released).map(|acted| acted.note.clone()).filter(|note| !note.is_empty()),
         ..row(person, slot, date, planned, told.outcome.as_str())
     }
 }
@@ -146,5 +159,7 @@ fn row(person: &Person, slot: &Slot<'_>, date: &str, planned: Option<&Planned<'_
         released_by: None,
         released_at: None,
         note: None,
+        signed_by: None,
+        signed_at: None,
     }
 }

@@ -37,6 +37,7 @@ pub fn plan(slot: &str, hour: i8) -> Plan {
         early_ms: 0,
         pauses: Vec::new(),
         stock_low_days: 3,
+        term: Term::default(),
     }
 }
 

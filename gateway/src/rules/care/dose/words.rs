@@ -78,6 +78,10 @@ pub fn ended(view: View<'_>, planned: &Planned<'_>, outcome: Outcome, shown: &[R
                 format!("Dose {at} is not taken. The dispenser did not give it out before {until}."),
             ),
         },
+        Outcome::Signed => {
+            let given = format!("Dosen {at} gavs för hand.");
+            return (given, format!("Dose {at} was given by hand."));
+        }
         Outcome::Refused => (format!("Dosen {at} avböjdes."), format!("Dose {at} was refused.")),
         Outcome::Jammed => (
             format!("Dosen {at}: fördelaren fastnade. Dosen kom inte ut som den skulle."),
@@ -103,6 +107,16 @@ pub fn ended(view: View<'_>, planned: &Planned<'_>, outcome: Outcome, shown: &[R
 
 pub fn corrected((sv, en): Said) -> Said {
     (format!("Rättelse: {sv}"), format!("Correction: {en}"))
+}
+
+/// Given by hand, and by the dispenser as well.
+pub fn twice(view: View<'_>, planned: &Planned<'_>, report: &Report) -> Said {
+    let (at, when) = (due(planned), clock(&view.agreed.zone, report.at.wall_ms));
+    let said = report.outcome.as_str();
+    (
+        format!("Dosen {at}: kanske dubbel. Signerad som given för hand, och fördelaren sade {when}: {said}."),
+        format!("Dose {at}: perhaps twice. Signed as given by hand, and the dispenser said at {when}: {said}."),
+    )
 }
 
 pub fn contradicted(view: View<'_>, planned: &Planned<'_>, report: &Report) -> Said {

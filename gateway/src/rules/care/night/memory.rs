@@ -173,13 +173,35 @@ impl Nights {
     }
 
     /// When this door was opened last, whether or not it is closed again.
-    pub(super) fn opened(&self, door: &DeviceId) -> Option<At> {
+    pub fn opened(&self, door: &DeviceId) -> Option<At> {
         self.doors.get(door)?.opened
     }
 
     /// The times nobody was in this bed, oldest first. `None`: the sensor has never said anything.
     pub(super) fn ups(&self, bed: &DeviceId) -> Option<&VecDeque<Up>> {
         self.beds.get(bed).map(|bed| &bed.ups)
+    }
+
+    /// When somebody was in this bed between two moments, oldest first: UTC milliseconds from and until, `None`: still. `None`: the sensor
+    /// has never been heard, or what was before is no longer remembered.
+    pub fn in_bed(&self, bed: &DeviceId, from_ms: i64, until_ms: i64) -> Option<Vec<(i64, Option<i64>)>> {
+        let known = self.beds.get(bed)?;
+        let is_whole = known.ups.len() < NIGHT_UPS_KEPT || known.ups.front().is_some_and(|up| up.left_ms <= from_ms);
+        if !is_whole {
+            return None;
+        }
+        let mut since_ms = known.ups.front().is_none_or(|up| up.left_ms > i64::MIN).then_some(i64::MIN);
+        let mut stretches = Vec::new();
+        for up in &known.ups {
+            stretches.extend(since_ms.map(|since| (since, Some(up.left_ms))));
+            since_ms = (up.back_ms < i64::MAX).then_some(up.back_ms);
+        }
+        stretches.extend(since_ms.map(|since| (since, None)));
+        let within = |(from, until): (i64, Option<i64>)| {
+            let ended = until.is_some_and(|until| until <= from_ms);
+            (from < until_ms && !ended).then_some((from.max(from_ms), until.filter(|until| *until < until_ms)))
+        };
+        Some(stretches.into_iter().filter_map(within).collect())
     }
 
     /// When look-ins were declined at this device: what it called them, and when.

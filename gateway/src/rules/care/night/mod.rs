@@ -13,7 +13,7 @@ mod memory;
 mod morning;
 mod rounds;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod visits;
 mod words;
 
@@ -26,6 +26,7 @@ use vaka_protocol::DeviceId;
 use super::agreed::Person;
 use super::moment::At;
 use super::out::key;
+use super::term::Term;
 use super::when::{Daily, Span};
 use super::{Finding, Out, Subject, View, seen_at};
 use crate::journal::record::{Decision, Evidence, Join, JoinWhat};
@@ -35,7 +36,7 @@ use bed::Beds;
 pub use kept::Kept;
 use kept::Made;
 pub use memory::Nights;
-pub use rounds::{RoundState, RoundView, rounds_of, tonights_rounds};
+pub use rounds::{CAUSE as ROUND, RoundState, RoundView, planned_round, rounds_of, tonights_rounds};
 
 pub const NAME: &str = "night";
 pub const VERSION: u16 = 1;
@@ -72,6 +73,7 @@ pub struct Night {
     /// A bed sensor without a connection of its own proves nothing when it was not heard for so long, milliseconds.
     pub bed_heard_ms: i64,
     pub declined: Declined,
+    pub term: Term,
 }
 
 /// A sign of life is expected between these, local time.
@@ -159,6 +161,9 @@ pub fn judge(view: View<'_>, person: &Person, kept: &mut Kept, out: &mut Out) {
         agree(view, person, night, kept.print, out);
         return;
     };
+    // Before its dates it was not in force, whatever was agreed earlier.
+    let from_ms = night.term.from_ms.unwrap_or(i64::MIN);
+    let held = memory::Held { first_ms: held.first_ms.max(from_ms), since_ms: held.since_ms.max(from_ms), ..held };
     let span = kept.calendar.span;
     let beds = Beds::read(view, night, held);
     let alarms = view.alarms.open_of(NAME, Some(&person.id)).filter(|alarm| !alarm.over).collect();
@@ -222,14 +227,16 @@ impl<'a> Tonight<'a> {
         self.night.beds.first().or(self.person.devices.first())
     }
 
-    /// Staff who are in the home, as far as is known: where their tag was read, and when. `own`: at this person's alone.
+    /// Staff who are in the home, as far as is known: where their tag was read, or what they signed for, and when. `own`: at this person's alone.
     fn staff(&self, own: bool) -> Option<(&'a DeviceId, At)> {
         let care = self.view.care;
         let tag = |id: &'a DeviceId| Some((id, care.facts.get(id)?.staff?));
         let here = |(_, at): &(&DeviceId, At)| self.view.now.age_ms(at) < self.night.staff_visit_ms;
         let at_persons = self.person.devices.iter().filter_map(tag);
         let shared = self.kept.shared.iter().filter(|_| !own);
-        at_persons.chain(shared.filter_map(tag)).filter(here).max_by_key(|(_, at)| at.wall_ms)
+        // Who signed that they were there was there.
+        let signed = care.signed.visited(&self.person.id).and_then(|at| Some((self.anchor()?, at)));
+        at_persons.chain(shared.filter_map(tag)).chain(signed).filter(here).max_by_key(|(_, at)| at.wall_ms)
     }
 
     /// The newest sign that a person is about: something changed, or moved. A sensor that repeats itself is none.

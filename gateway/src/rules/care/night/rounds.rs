@@ -21,7 +21,7 @@ use crate::limits::ROUND_MOVED_MS;
 pub(super) const DONE: &str = "round-done";
 pub(super) const DECLINED: &str = "round-declined";
 /// With the look-in's own time: the cause of its visit.
-pub(super) const CAUSE: &str = "round ";
+pub const CAUSE: &str = "round ";
 
 /// One look-in of one night.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,6 +215,18 @@ pub fn tonights_rounds(care: &Care, agreed: &Agreed, person: &Person, now_ms: i6
     let Some(night) = &person.night else { return Vec::new() };
     let span = night.window.around(&agreed.zone, now_ms);
     rounds_of(care, agreed, person, &span, now_ms)
+}
+
+/// The look-in of this person's that begins at `at_ms` (UTC milliseconds), and what it is settled by.
+pub fn planned_round(care: &Care, agreed: &Agreed, person: &Person, at_ms: i64) -> Option<(RoundView, String)> {
+    let window = person.night.as_ref()?.window;
+    let span = window.around(&agreed.zone, at_ms);
+    // One that clocks set forward cut short begins before its night does.
+    let before = window.on(&agreed.zone, span.date.yesterday().unwrap_or(span.date));
+    let of = |span: &Span| rounds_of(care, agreed, person, span, at_ms).into_iter().find(|round| round.at_ms == at_ms);
+    let round = of(&span).or_else(|| of(&before))?;
+    let settled_by = key(NAME, Some(&person.id), &format!("{CAUSE}{}", round.slot));
+    Some((round, settled_by))
 }
 
 /// As [`tonights_rounds`], of the night that began with `span`.

@@ -67,6 +67,7 @@ fn park() -> Fence {
         back_by: None,
         watched: vec![Watched::new("r1", "Parken", &gps())],
         agreed: Vec::new(),
+        term: Term::default(),
     }
 }
 

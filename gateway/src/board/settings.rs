@@ -1,0 +1,227 @@
+//! A form's change written back into vaka.toml: comments and order stay, and who changed what when stands beside it.
+//!
+//! Enters: the change, the file's text. Leaves: the new text, checked as a whole as vaka.toml is, before anything is written.
+//! Invariants: what cannot be used is not written; a file that somebody else has changed meanwhile is not overwritten.
+
+use std::path::Path;
+
+use jiff::civil::DateTime;
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+use vaka_board::gateway::{Refused, SettingsChange};
+
+use crate::config::Config;
+use crate::provision;
+
+/// Tables of which a resident has one of their own, within `[[resident]]`.
+const OWN: [&str; 2] = ["night", "presence"];
+/// Tables of which there may be several, and the keys by which one is known.
+const SEVERAL: [(&str, &[&str]); 4] =
+    [("fence", &["name"]), ("dose", &["slot", "at"]), ("reminder", &["device", "at"]), ("threshold", &["kind"])];
+/// Keys whose values look like numbers and are texts.
+const TEXTS: [&str; 3] = ["below", "above", "text"];
+/// What a form never sets: whose it is, and what the change itself writes.
+const NOT_SET: [&str; 3] = ["resident", "id", "consent"];
+
+/// Writes the change into the file of `config`.
+///
+/// # Errors
+/// [`Refused::Wrong`] with every complaint, [`Refused::Conflict`] where the file was changed meanwhile; then it is as it was.
+pub fn change(config: &Config, change: &SettingsChange, by: &str, now: DateTime) -> Result<(), Refused> {
+    let unavailable = |e: &dyn std::fmt::Display| Refused::Unavailable(e.to_string());
+    let _lock = provision::lock_home(config.pki().dir()).map_err(|e| unavailable(&e))?;
+    let read = || std::fs::read(&config.file).map_err(|e| unavailable(&format!("{}: {e}", config.file.display())));
+    let before = read()?;
+    let text = String::from_utf8(before.clone()).map_err(|e| unavailable(&e))?;
+    let only = config.agreed.people.len() == 1;
+    let new = edited(&text, only, change, by, now)?;
+    Config::parse(new.as_bytes(), &config.file).map_err(|e| Refused::Wrong(e.to_string()))?;
+    if read()? != before {
+        let file = config.file.display();
+        return Err(Refused::Conflict(format!("{file} was changed meanwhile; look at it, and change it again")));
+    }
+    provision::write_config(&config.file, &new).map_err(|e| unavailable(&e))
+}
+
+/// The settings of one of a resident's tables as text: key and value, in the order of the file. The resident's own before the home's.
+pub fn settings(text: &str, only: bool, resident: &str, table: &str) -> Vec<(String, String)> {
+    let Ok(document) = text.parse::<DocumentMut>() else { return Vec::new() };
+    let mut shown: Vec<(String, String)> = Vec::new();
+    let mut tables: Vec<&dyn TableLike> = Vec::new();
+    if OWN.contains(&table) {
+        let residents = document.get("resident").and_then(Item::as_array_of_tables);
+        let own = residents.into_iter().flatten().find(|known| text_of(*known, "id") == Some(resident));
+        tables.extend(own.and_then(|own| own.get(table)).and_then(Item::as_table_like));
+        tables.extend(document.get(table).and_then(Item::as_table_like));
+    } else if let Some((kind, index)) = index_of(&document, only, resident, table).ok() {
+        let several = document.get(kind).and_then(Item::as_array_of_tables);
+        tables.extend(several.and_then(|several| several.get(index)).map(|found| found as &dyn TableLike));
+    }
+    for (key, item) in tables.into_iter().flat_map(|table| table.iter()) {
+        let value = item.as_value().map(plain).filter(|_| !NOT_SET.contains(&key));
+        if let Some(value) = value.filter(|_| !shown.iter().any(|(known, _)| known == key)) {
+            shown.push((key.to_owned(), value));
+        }
+    }
+    shown
+}
+
+/// The file's text with the change in it.
+///
+/// # Errors
+/// [`Refused`], in words.
+pub fn edited(text: &str, only: bool, change: &SettingsChange, by: &str, now: DateTime) -> Result<String, Refused> {
+    let mut document: DocumentMut =
+        text.parse().map_err(|e: toml_edit::TomlError| Refused::Unavailable(format!("vaka.toml: {e}")))?;
+    let SettingsChange { resident, table, values, withdraw, consent_by, consent_on } = change;
+    let home = document.get(table.as_str()).and_then(Item::as_table_like);
+    let home_consent = home.and_then(|home| home.get("consent")).cloned();
+    let of_home = |key: &str| home.and_then(|home| home.get(key)).and_then(Item::as_value).map(Value::is_str);
+    let texts: Vec<bool> = values.iter().map(|(key, _)| of_home(key).unwrap_or(false)).collect();
+    let place: &mut dyn TableLike = if OWN.contains(&table.as_str()) {
+        let residents = document.get_mut("resident").and_then(Item::as_array_of_tables_mut);
+        let mut residents = residents.into_iter().flat_map(|residents| residents.iter_mut());
+        let own = residents.find(|known| text_of(*known, "id") == Some(resident));
+        let own = own.ok_or_else(|| {
+            Refused::NotFound(format!("vaka.toml has no [[resident]] `{resident}`; add it before its agreements"))
+        })?;
+        let made = own.entry(table).or_insert_with(|| Item::Table(Table::new()));
+        made.as_table_like_mut().ok_or_else(|| Refused::Wrong(format!("`{table}` of `{resident}` is no table")))?
+    } else {
+        let (kind, index) = index_of(&document, only, resident, table)?;
+        let several = document.get_mut(kind).and_then(Item::as_array_of_tables_mut);
+        several.and_then(|several| several.get_mut(index)).ok_or_else(|| unknown(resident, table))?
+    };
+    for ((key, value), is_text) in values.iter().zip(texts) {
+        if NOT_SET.contains(&key.as_str()) || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+            return Err(Refused::Wrong(format!("`{key}` is not changed by a form; change it in vaka.toml")));
+        }
+        set(place, key, value, is_text);
+    }
+    let mut consent = match place.get("consent").or(home_consent.as_ref()).and_then(Item::as_table_like) {
+        Some(known) => {
+            known.iter().filter_map(|(key, item)| Some((key.to_owned(), item.as_value()?.clone()))).collect()
+        }
+        None => InlineTable::new(),
+    };
+    let stamp = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    for (key, word) in [("by", consent_by), ("on", consent_on)] {
+        if let Some(word) = word.as_deref().filter(|word| !word.trim().is_empty()) {
+            consent.insert(key, Value::from(word.trim()));
+        }
+    }
+    if *withdraw {
+        consent.insert("withdrawn", Value::from(stamp.as_str()));
+    } else if consent_by.as_deref().is_some_and(|by| !by.trim().is_empty()) && consent.remove("withdrawn").is_some() {
+        // What happened while it was withdrawn is nobody's.
+        consent.insert("from", Value::from(now.date().to_string()));
+    }
+    consent.insert("changed_by", Value::from(by));
+    consent.insert("changed_at", Value::from(stamp.as_str()));
+    consent.fmt();
+    match place.get_mut("consent") {
+        // What stands behind it on the line stays there.
+        Some(item) => {
+            let suffix = item.as_value().and_then(|value| value.decor().suffix().cloned());
+            if let Some(suffix) = suffix {
+                consent.decor_mut().set_suffix(suffix);
+            }
+            *item = Item::Value(Value::InlineTable(consent));
+        }
+        None => {
+            place.insert("consent", Item::Value(Value::InlineTable(consent)));
+        }
+    }
+    Ok(document.to_string())
+}
+
+fn set(place: &mut dyn TableLike, key: &str, word: &str, is_text: bool) {
+    let known = place.get(key).and_then(Item::as_value);
+    let is_text = known.map_or(is_text || TEXTS.contains(&key), Value::is_str);
+    let mut value = if is_text { Value::from(word) } else { read(word) };
+    // An empty field of a number: as if it had not been written.
+    if word.is_empty() && known.is_some_and(|known| !known.is_str()) {
+        place.remove(key);
+        return;
+    }
+    if let Some(known) = known {
+        *value.decor_mut() = known.decor().clone();
+    }
+    match place.get_mut(key) {
+        Some(item) => *item = Item::Value(value),
+        None => {
+            place.insert(key, Item::Value(value));
+        }
+    }
+}
+
+/// A number, a list or a word of truth; everything else is text, a time too.
+fn read(word: &str) -> Value {
+    match word.trim().parse::<Value>() {
+        Ok(value @ (Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Array(_))) => value,
+        _ => Value::from(word),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.value().clone(),
+        Value::Array(array) => {
+            let mut array: Array = array.clone();
+            array.fmt();
+            array.decor_mut().clear();
+            array.to_string()
+        }
+        other => {
+            let mut other = other.clone();
+            other.decor_mut().clear();
+            other.to_string()
+        }
+    }
+}
+
+fn text_of<'t>(table: &'t dyn TableLike, key: &str) -> Option<&'t str> {
+    table.get(key).and_then(Item::as_str)
+}
+
+fn unknown(resident: &str, table: &str) -> Refused {
+    Refused::NotFound(format!(
+        "nothing called `{table}` is agreed with `{resident}`; it may have been changed meanwhile"
+    ))
+}
+
+/// What one of several tables is called: `dose morning 08:00`.
+pub fn name_of(kind: &str, words: &[&str]) -> String {
+    format!("{kind} {}", words.join(" "))
+}
+
+fn index_of(document: &DocumentMut, only: bool, resident: &str, table: &str) -> Result<(&'static str, usize), Refused> {
+    let kind = table.split(' ').next().unwrap_or_default();
+    let known = SEVERAL.into_iter().find(|(several, _)| *several == kind);
+    let (kind, keys) = known.ok_or_else(|| unknown(resident, table))?;
+    let several = document.get(kind).and_then(Item::as_array_of_tables);
+    let fits = |found: &Table| {
+        let is_theirs = text_of(found, "resident").map_or(only, |of| of == resident);
+        let words: Vec<&str> = keys.iter().filter_map(|key| text_of(found, key)).collect();
+        is_theirs && name_of(kind, &words) == table
+    };
+    let mut found = several.into_iter().flatten().enumerate().filter(|(_, found)| fits(found)).map(|(index, _)| index);
+    match (found.next(), found.next()) {
+        (Some(index), None) => Ok((kind, index)),
+        (Some(_), Some(_)) => Err(Refused::Conflict(format!("`{table}` stands twice in vaka.toml; change it there"))),
+        (None, _) => Err(unknown(resident, table)),
+    }
+}
+
+/// Local time, as the file is stamped.
+pub fn local_now(config: &Config, now_ms: i64) -> DateTime {
+    crate::rules::care::when::local(&config.gateway.time_zone, now_ms)
+}
+
+/// The text of the file of `config`; empty where it cannot be read.
+pub fn text_of_file(file: &Path) -> String {
+    std::fs::read_to_string(file).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

@@ -1,0 +1,129 @@
+use jiff::civil::datetime;
+
+use super::*;
+
+const TEXT: &str = r#"# The home at Ekvägen.
+[gateway]
+id = "gw-1"   # its own
+[ingest]
+listen = "127.0.0.1:0"
+
+[night]
+absence_care_min = 30         # as agreed in March
+consent = { by = "the resident", on = "2026-03-01" }
+
+[[resident]]
+id = "r1"
+# Karin wants nobody before six.
+[resident.night]
+until = "06:00"               # not before
+
+[[resident]]
+id = "r2"
+
+[[device]]
+id = "bed"
+kind = "bed-sensor"
+resident = "r1"
+[[device]]
+id = "mon"
+kind = "vital-monitor"
+resident = "r2"
+
+[[threshold]]                 # the nurse's
+resident = "r2"
+kind = "heart_rate"
+unit = "1/min"
+above = "120"
+set_by = "Anna Ek"
+set_on = "2026-11-01"
+"#;
+
+fn wish(resident: &str, table: &str, values: &[(&str, &str)]) -> SettingsChange {
+    SettingsChange {
+        resident: resident.into(),
+        table: table.into(),
+        values: values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        withdraw: false,
+        consent_by: None,
+        consent_on: None,
+    }
+}
+
+fn edit(change: &SettingsChange) -> Result<String, Refused> {
+    edited(TEXT, false, change, "anna", datetime(2026, 11, 22, 14, 5, 9, 0))
+}
+
+fn parse(text: &str) -> Config {
+    let parsed = Config::parse(text.as_bytes(), Path::new("vaka.toml"));
+    parsed.unwrap_or_else(|e| panic!("{e}\n{text}")).0
+}
+
+#[test]
+fn a_change_keeps_every_comment_and_says_who_and_when() {
+    let text = edit(&wish("r1", "night", &[("until", "06:30"), ("absence_care_min", "20")])).unwrap();
+    for line in TEXT.lines().filter(|line| line.contains('#')) {
+        let comment = line.split_once('#').map(|(_, comment)| comment).unwrap();
+        assert!(text.contains(comment), "{comment}\n{text}");
+    }
+    assert!(text.contains("changed_by = \"anna\", changed_at = \"2026-11-22T14:05:09\""), "{text}");
+    let config = parse(&text);
+    let night = config.agreed.people[0].night.as_ref().unwrap();
+    assert_eq!(night.absence_care_ms, Some(20 * 60_000));
+    assert_eq!(night.window.until, jiff::civil::time(6, 30, 0, 0));
+    assert_eq!(night.term.by.as_deref(), Some("the resident"), "the home's consent goes along");
+    let of = settings(&text, false, "r1", "night");
+    assert_eq!(of, [("until".into(), "06:30".into()), ("absence_care_min".into(), "20".into())]);
+}
+
+#[test]
+fn what_looks_like_a_number_and_is_a_text_stays_a_text() {
+    let text = edit(&wish("r2", "threshold heart_rate", &[("above", "130"), ("below", "45")])).unwrap();
+    assert!(text.contains("above = \"130\"") && text.contains("below = \"45\""), "{text}");
+    assert_eq!(parse(&text).agreed.people[1].vitals.len(), 1);
+}
+
+#[test]
+fn a_withdrawal_is_one_resident_s_and_a_new_consent_ends_it() {
+    let text = edit(&SettingsChange { withdraw: true, ..wish("r1", "night", &[]) }).unwrap();
+    let config = parse(&text);
+    let term = |config: &Config, index: usize| config.agreed.people[index].night.as_ref().unwrap().term.clone();
+    let now = |config: &Config| {
+        crate::rules::care::when::instant(
+            &config.gateway.time_zone,
+            jiff::civil::date(2026, 11, 22),
+            jiff::civil::time(14, 5, 9, 0),
+        )
+    };
+    assert!(!term(&config, 0).holds(now(&config)) && term(&config, 0).holds(now(&config) - 1), "{text}");
+    assert!(term(&config, 1).holds(now(&config)), "the other resident's is theirs");
+    let again = SettingsChange { consent_by: Some("Karin".into()), ..wish("r1", "night", &[]) };
+    let text = edited(&text, false, &again, "bo", datetime(2026, 12, 1, 9, 0, 0, 0)).unwrap();
+    let config = parse(&text);
+    assert_eq!((term(&config, 0).withdrawn, term(&config, 0).by.as_deref()), (None, Some("Karin")), "{text}");
+    assert_eq!(term(&config, 0).from, Some(jiff::civil::date(2026, 12, 1)));
+}
+
+#[test]
+fn what_a_form_may_not_change_and_what_is_not_there_is_refused() {
+    assert!(matches!(edit(&wish("r9", "night", &[])), Err(Refused::NotFound(_))));
+    assert!(matches!(edit(&wish("r1", "threshold heart_rate", &[])), Err(Refused::NotFound(_))));
+    assert!(matches!(edit(&wish("r1", "gateway", &[("id", "x")])), Err(Refused::NotFound(_))));
+    assert!(matches!(edit(&wish("r1", "night", &[("consent", "x")])), Err(Refused::Wrong(_))));
+    assert!(matches!(edit(&wish("r1", "night", &[("a\nb", "x")])), Err(Refused::Wrong(_))));
+}
+
+#[test]
+fn a_value_that_cannot_be_used_is_not_written_and_names_the_field() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("vaka.toml");
+    std::fs::create_dir(dir.path().join("pki")).unwrap();
+    std::fs::write(&file, TEXT).unwrap();
+    let (config, _) = Config::load(&file).unwrap();
+    let now = datetime(2026, 11, 22, 14, 5, 9, 0);
+    let refused = change(&config, &wish("r1", "night", &[("until", "25:00")]), "anna", now).unwrap_err();
+    assert!(matches!(&refused, Refused::Wrong(why) if why.contains("`until`")), "{refused}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), TEXT);
+    change(&config, &wish("r1", "night", &[("until", "07:00")]), "anna", now).unwrap();
+    assert!(std::fs::read_to_string(&file).unwrap().contains("until = \"07:00\""));
+}
