@@ -3,7 +3,7 @@ use vaka_protocol::{Command, DoseOutcome, Event};
 use super::*;
 use crate::journal::record::Decision;
 use crate::rules::care::dose::tests::{dispenser, plan, story, utc};
-use crate::rules::care::night::tests::{Story, agreed, device, local};
+use crate::rules::care::night::tests::{Story, agreed, local};
 use crate::rules::care::rehearsal::Rehearsal;
 
 const ROUND: &str = "rounds = [{ at = \"03:00\", latest = \"03:30\" }]";
