@@ -1,9 +1,10 @@
 // A press, two people, and a lost connection: what staff live with.
 "use strict";
-const { BOARD, enter, is, link, logIn, main, person, picture, press } = require("./lib.cjs");
+const { BOARD, enter, is, link, logIn, main, network, person, picture, press } = require("./lib.cjs");
 
 main(async () => {
-  const anna = await person(), bo = await person({ width: 390, height: 800, theme: "dark" });
+  const phone = await network();
+  const anna = await person(), bo = await person({ width: 390, height: 800, theme: "dark", proxy: phone.proxy });
   await enter(anna, await link("anna", "night"));
   await enter(bo, await link("bo", "staff"));
   const heading = (page) => page.locator("h1").first().innerText();
@@ -16,14 +17,16 @@ main(async () => {
   await picture(anna, "alarm-desk");
   await picture(bo, "alarm-phone");
   await press("p1");
-  await anna.waitForFunction(() => /2 gånger/.test(document.querySelector("article.alarm")?.innerText ?? ""));
+  await anna.waitForFunction(() => /2 gånger/.test(document.querySelector("article.alarm.life")?.innerText ?? ""));
   is("a second press is counted in the same row", (await anna.locator(row).count()) === 1);
 
+  const id = await bo.locator(row).first().getAttribute("data-alarm");
+  const shown = (page, pattern) => page.waitForFunction(
+    ([id, pattern]) => new RegExp(pattern).test(document.querySelector(`[data-alarm="${id}"]`)?.innerText ?? ""), [id, pattern]);
   await anna.locator(`${row} form[action$="/claim"] button`).click();
-  await bo.waitForFunction(() => /anna/.test(document.querySelector("article.alarm")?.innerText ?? ""));
+  await shown(bo, "anna");
   is("who has taken it is seen on the other screen", true);
   // Bo's finger was on the way: the board says who was first.
-  const id = await bo.locator("article.alarm").first().getAttribute("data-alarm");
   const late = await bo.evaluate(async (id) => {
     const answer = await fetch(`/alarms/${id}/claim`, { method: "POST", body: new URLSearchParams() });
     return { status: answer.status, text: await answer.text() };
@@ -46,14 +49,14 @@ main(async () => {
   await anna.waitForFunction(() => /Inga öppna larm/.test(document.querySelector("main").innerText));
   is("closed with an outcome, it is gone from every list", true);
 
-  await bo.context().setOffline(true);
+  phone.cut();
   await bo.waitForSelector("#stale:not([hidden])");
   is("a lost connection is said, before anybody takes silence for calm", /syns inte här/.test(await bo.locator("#stale").innerText()));
   await picture(bo, "stale-phone");
   await press("p1");
   await anna.waitForSelector(row);
   is("meanwhile the other sees the new press", (await bo.locator(row).count()) === 0);
-  await bo.context().setOffline(false);
+  phone.mend();
   await bo.waitForSelector(row);
   await bo.waitForSelector("#stale", { state: "hidden" });
   is("back again, it has caught up", true);

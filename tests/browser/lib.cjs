@@ -5,6 +5,7 @@
 "use strict";
 const { execFile } = require("node:child_process");
 const fs = require("node:fs");
+const net = require("node:net");
 const path = require("node:path");
 const { promisify } = require("node:util");
 const { chromium } = require("playwright-core");
@@ -46,11 +47,40 @@ async function tell(device, event) {
 
 const press = (device) => tell(device, { button: { press: "short" } });
 
+/** A network of one's own (an HTTP proxy) that can fall silent: nothing comes through, nothing is closed, as where a phone loses its signal. */
+async function network() {
+  const sockets = new Set();
+  let silent = false;
+  const server = require("node:http").createServer();
+  server.on("connect", (request, client) => {
+    const [host, port] = request.url.split(":");
+    const board = net.connect(Number(port), host === "localhost" ? "127.0.0.1" : host);
+    const both = [client, board];
+    board.on("connect", () => {
+      client.write("HTTP/1.1 200 OK\r\n\r\n");
+      for (const [from, to] of [[client, board], [board, client]]) from.on("data", (bytes) => { if (!silent) to.write(bytes); });
+    });
+    for (const socket of both) {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => both.forEach((one) => { sockets.delete(one); one.destroy(); }));
+    }
+  });
+  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  server.unref();
+  return {
+    proxy: { server: `http://127.0.0.1:${server.address().port}`, bypass: "<-loopback>" },
+    cut() { silent = true; },
+    // What was under way is lost: a phone comes back under another address.
+    mend() { silent = false; sockets.forEach((socket) => socket.destroy()); },
+  };
+}
+
 /** A person's own browser: cookies, an authenticator with user verification, nothing shared. */
-async function person({ lang = "sv-SE", width = 1280, height = 900, theme = "light", script = true, certificate } = {}) {
+async function person({ lang = "sv-SE", width = 1280, height = 900, theme = "light", script = true, certificate, proxy } = {}) {
   browser ??= await chromium.launch({ executablePath: process.env.VAKA_CHROMIUM ?? "/usr/bin/chromium", headless: true, args: QUIET });
   const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: lang, viewport: { width, height }, colorScheme: theme,
-    javaScriptEnabled: script, clientCertificates: certificate ? [certificate] : undefined });
+    javaScriptEnabled: script, proxy, clientCertificates: certificate ? [certificate] : undefined });
   const page = await context.newPage();
   page.troubles = [];
   page.on("console", (message) => { if (message.type() === "error") page.troubles.push(message.text()); });
@@ -107,4 +137,4 @@ async function main(body) {
   process.exit(wrong === 0 ? 0 : 1);
 }
 
-module.exports = { BOARD, HOME, enter, is, judge, link, logIn, main, person, picture, press, tell, vaka };
+module.exports = { BOARD, HOME, enter, is, judge, link, logIn, main, network, person, picture, press, tell, vaka };
