@@ -1,5 +1,6 @@
 //! Log-in by a card, over real TLS: who is let in, who no longer is, and that a second log-in costs a second card.
 
+#[allow(dead_code, reason = "shared with the tests of the other doors, which use the rest")]
 mod support;
 
 use std::net::SocketAddr;
