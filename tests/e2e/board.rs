@@ -105,8 +105,13 @@ fn cards(dir: PathBuf) -> PathBuf {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
     openssl(&dir, &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 30 -subj /CN=cards"));
     for card in ["card", "revoked"] {
-        openssl(&dir, &format!("req {key} -keyout {card}.key -out {card}.csr -subj /CN=Anna/serialNumber=SE2321000016-{card}"));
-        let sign = format!("x509 -req -in {card}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile client.ext -out {card}.pem");
+        openssl(
+            &dir,
+            &format!("req {key} -keyout {card}.key -out {card}.csr -subj /CN=Anna/serialNumber=SE2321000016-{card}"),
+        );
+        let sign = format!(
+            "x509 -req -in {card}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile client.ext -out {card}.pem"
+        );
         openssl(&dir, &sign);
     }
     openssl(&dir, "ca -config ca.cnf -keyfile ca.key -cert ca.pem -revoke revoked.pem");
@@ -130,7 +135,9 @@ fn a_card_lets_its_person_in_and_no_other_does() {
         card["crl"] = value("cards/crl.pem");
     });
     let person = |name: &str| {
-        format!("[[person]]\nid = \"{name}\"\nrole = \"night\"\nunits = [\"*\"]\ncard = \"SERIALNUMBER=SE2321000016-{name}\"\n")
+        format!(
+            "[[person]]\nid = \"{name}\"\nrole = \"night\"\nunits = [\"*\"]\ncard = \"SERIALNUMBER=SE2321000016-{name}\"\n"
+        )
     };
     std::fs::write(home.path("people.toml"), person("card") + &person("revoked")).expect("written");
     let _gateway = Gateway::start(&home);
@@ -164,8 +171,20 @@ fn the_api_is_as_its_document_says() {
             .args(["run", &format!("{url}/api/v1/openapi.json"), "--url", &url, "--tls-verify", "false"])
             .args(["--header", &format!("Authorization: Bearer {}", token.trim())])
             // Bounded, and the same in every run.
-            .args(["--max-examples", "15", "--seed", "1", "--exclude-path", "/api/v1/events", "--phases", "examples,coverage,fuzzing"])
-            .args(["--exclude-checks", "ignored_auth,unsupported_method,positive_data_acceptance,missing_required_header"])
+            .args([
+                "--max-examples",
+                "15",
+                "--seed",
+                "1",
+                "--exclude-path",
+                "/api/v1/events",
+                "--phases",
+                "examples,coverage,fuzzing",
+            ])
+            .args([
+                "--exclude-checks",
+                "ignored_auth,unsupported_method,positive_data_acceptance,missing_required_header",
+            ])
             .current_dir(home.dir())
             .output()
             .expect("schemathesis runs");
