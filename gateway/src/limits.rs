@@ -657,6 +657,11 @@ pub const VISIT_ARMED_MS: i64 = 5 * 60_000;
 /// Larger: a press just before it would be a test. Source: our choice; devices are told the time hourly and drift 0.4 s in between.
 pub const VISIT_CLOCK_MS: i64 = 2_000;
 
+/// A connection brings what its device had waiting within so long of its CONNECT, in milliseconds: of a device that tells no time a press
+/// is a test only if its connection is older than that when the test is armed. Shorter: a press that had waited is told as a test.
+/// Longer: who arms at once has to arm again. Source: our choice; our firmware sends what waits in its first second.
+pub const VISIT_SETTLED_MS: i64 = 3_000;
+
 /// A technician's visit that has not been finished for so long is told, in milliseconds. Source: our choice, a day.
 pub const VISIT_OPEN_MS: i64 = 24 * 3_600_000;
 
