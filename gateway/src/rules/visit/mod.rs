@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{AlarmId, DeviceId, Event, Lane, Rung};
 
-use super::alarms::Alarms;
 use super::Happening;
+use super::alarms::Alarms;
 use super::care::moment::{At, Moment};
 use crate::journal::record::{self, ActWhat, Fault, Raise, RungRecord, SendCommand, VisitStep};
 use crate::limits::{FACTS_DEVICES_MAX, VISIT_ARMED_MS, VISIT_OPEN_MS};
