@@ -352,6 +352,7 @@ async fn watch_parts(
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut known = parts::Parts::default();
+    let mut floor = Some(provision::Floor::new(pki.clone()));
     let mut looks = tokio::time::interval(Duration::from_millis(parts::LOOK_MS));
     for look in 0_u32.. {
         tokio::select! {
@@ -362,15 +363,17 @@ async fn watch_parts(
         let read_certificates = look % parts::CERTIFICATES_EVERY == 0;
         let now = clock.now();
         // Files are read beside the threads that serve devices.
+        let mut raised = floor.take().unwrap_or_else(|| provision::Floor::new(pki.clone()));
         let files = tokio::task::spawn_blocking(move || {
             let is_new = read_certificates && provision::renew_own(&pki, now.wall_ms);
             if read_certificates && now.confidence == Confidence::Synchronised {
-                provision::write_floor(&pki, now.wall_ms);
+                raised.raise(now);
             }
             let certificates = read_certificates.then(|| parts::certificates(&pki, roster.devices.keys()));
-            (certificates, is_new, parts::hottest(std::path::Path::new("/sys/class/thermal")))
+            (certificates, is_new, raised, parts::hottest(std::path::Path::new("/sys/class/thermal")))
         });
-        let Ok((certificates, is_new, milli_c)) = files.await else { return };
+        let Ok((certificates, is_new, raised, milli_c)) = files.await else { return };
+        floor = Some(raised);
         if is_new {
             own_renewed.notify_one();
         }

@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 pub use authority::Given;
 pub use devices::{AddDevice, Added, Expected, Listed, Removed, add, list, remove};
 pub(crate) use devices::{lock_home, write_config};
-pub use floor::{read_floor, write_floor};
+pub use floor::{Floor, read_floor};
 pub use home::{NewHome, create, create_under};
 pub(crate) use identity::ENROLMENT_URN;
 pub use identity::{IdentityError, PeerIdentity, identity};
