@@ -3,6 +3,7 @@
 //!
 //! Invariant: a stage imports `clock`, `limits` and what stands before it, never the next.
 
+mod base64;
 pub mod board;
 pub mod cli;
 pub mod clock;
