@@ -40,7 +40,7 @@ pub use home::{NewHome, create, create_under};
 pub(crate) use identity::ENROLMENT_URN;
 pub use identity::{IdentityError, PeerIdentity, identity};
 pub(crate) use invite::sha256;
-pub use invite::{Invited, Judged, NotEnrolled, invite, invites, judge, locators, server_ca};
+pub use invite::{Invited, Judged, NotEnrolled, invite, invites, judge, locators, never_came, server_ca};
 pub use invites::{Invitation, InvitationState};
 pub use issued::{Issued, IssuedRow};
 pub use own::renew_own;
