@@ -11,6 +11,7 @@ pub mod config;
 pub mod demo;
 pub mod dispatch;
 pub mod enrol;
+pub mod est;
 pub mod ingest;
 pub mod journal;
 pub mod limits;

@@ -181,6 +181,16 @@ impl Pki {
         self.key("client.key")
     }
 
+    /// Which authority outside the home `client.pem` comes from; absent: the home's own.
+    pub fn est(&self) -> PathBuf {
+        self.dir.join("est.json")
+    }
+
+    /// Whom that authority's server is known by, PEM.
+    pub fn est_anchors(&self) -> PathBuf {
+        self.dir.join("est-ca.pem")
+    }
+
     /// What a device was given and has not used yet, PEM.
     fn waiting(&self, device: &vaka_protocol::DeviceId, enrolment: u32) -> PathBuf {
         self.dir.join("renewed").join(format!("{device}-{enrolment}.pem"))
