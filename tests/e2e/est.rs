@@ -175,7 +175,7 @@ fn keys_come_as_credentials_and_the_doctor_says_where_each_is() {
     let folder = credentials(&home);
     let passed = [("CREDENTIALS_DIRECTORY", folder.to_str().expect("a plain path"))];
     let (light, found) = keys_line(&home.vaka(&["check", "--json"]));
-    assert!(light == "yellow" && found.contains("server.key is neither a credential nor in"), "{found}");
+    assert!(light == "yellow" && found.contains("device-ca.key: neither a credential nor in"), "{found}");
     let (light, found) = keys_line(&home.vaka_with(&passed, &["check", "--json"]));
     assert!(light == "green" && found.contains("device-ca.key passed by the service manager"), "{light} {found}");
     home.vaka_with(&passed, &["device", "add", "p1", "--kind", "pendant", "--out", "h/p1"]).ok();

@@ -191,19 +191,20 @@ fn certificates(config: &Config) -> Line {
 fn keys(config: &Config) -> Line {
     use provision::KeyState;
     let keys = config.pki().keys();
-    let (mut passed, mut filed, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut passed, mut filed, mut missing, mut wrong) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for key in &keys {
         match (key.state, key.is_credential) {
             (KeyState::Open, true) => wrong.push(format!("others can read the credential {}", key.path.display())),
             (KeyState::Open, false) => wrong.push(format!("others can read {0}: chmod 600 {0}", key.path.display())),
-            (KeyState::Missing, _) => wrong.push(format!(
-                "{} is neither a credential nor in {}: restore it from a backup, or pass it to this command too (systemd-run -p LoadCredential=...)",
-                key.name,
-                config.pki().dir().display()
-            )),
+            (KeyState::Missing, _) => missing.push(key.name),
             (KeyState::Private, true) => passed.push(key.name),
             (KeyState::Private, false) => filed.push(key.name),
         }
+    }
+    if !missing.is_empty() {
+        let (names, dir) = (missing.join(", "), config.pki().dir().display().to_string());
+        let fix = "restore it from a backup, or pass it to this command too (systemd-run -p LoadCredential=...)";
+        wrong.push(format!("{names}: neither a credential nor in {dir}; {fix}"));
     }
     let mut found = wrong.clone();
     if !passed.is_empty() {

@@ -235,15 +235,15 @@ fn chain(
     let is_ours = |one: &&CertificateDer<'static>| parse(one).is_ok_and(|x509| x509.public_key().raw == spki);
     let mut chain = vec![given.iter().find(is_ours).ok_or(EstError::OtherKey)?.clone()];
     let pool: Vec<&CertificateDer<'static>> = given.iter().chain(known).collect();
-    while let Some(above) = {
-        let last = parse(chain.last().ok_or(EstError::OtherKey)?)?;
-        let issuer = last.issuer().as_raw().to_vec();
-        let is_next = |one: &&&CertificateDer<'static>| {
+    while chain.len() <= pool.len() {
+        let Some(last) = chain.last() else { break };
+        let issuer = parse(last)?.issuer().as_raw().to_vec();
+        // Not the root: a peer has that.
+        let is_next = |one: &&CertificateDer<'static>| {
             parse(one).is_ok_and(|x509| x509.subject().as_raw() == issuer && x509.issuer().as_raw() != issuer)
         };
-        pool.iter().find(is_next).filter(|one| !chain.contains(one))
-    } {
-        chain.push((**above).clone());
+        let Some(above) = pool.iter().copied().find(is_next) else { break };
+        chain.push(above.clone());
     }
     judge(&chain, trusted, now_ms).map_err(EstError::Unfit)?;
     Ok(chain)
@@ -258,7 +258,8 @@ fn judge(chain: &[CertificateDer<'_>], trusted: &[CertificateDer<'static>], now_
     let judge = judge.map_err(|error| error.to_string())?;
     let [own, above @ ..] = chain else { return Err("there is none".to_owned()) };
     // It was made this moment, by a clock that may be ahead of ours.
-    let begins_ms = parse(own).map_err(|error| error.to_string())?.validity().not_before.timestamp().saturating_mul(1_000);
+    let begins_ms =
+        parse(own).map_err(|error| error.to_string())?.validity().not_before.timestamp().saturating_mul(1_000);
     let at_ms = if begins_ms <= now_ms.saturating_add(BACKDATE_MS) { now_ms.max(begins_ms) } else { now_ms };
     let now = UnixTime::since_unix_epoch(Duration::from_millis(at_ms.max(0).unsigned_abs()));
     judge.verify_client_cert(own, above, now).map(drop).map_err(|error| error.to_string())

@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn what_openssl_writes_is_read() {
-        let corpus = |name: &str| std::fs::read(format!("{}/../tests/fuzz/corpus/pkcs7/{name}", env!("CARGO_MANIFEST_DIR")));
+        let corpus =
+            |name: &str| std::fs::read(format!("{}/../tests/fuzz/corpus/pkcs7/{name}", env!("CARGO_MANIFEST_DIR")));
         let count = |name: &str| certificates(&corpus(name).unwrap()).map(|found| found.len());
         assert_eq!((count("one.der"), count("two.der"), count("signed-untold.ber")), (Ok(1), Ok(2), Ok(1)));
         assert_eq!((count("empty.der"), count("data.der")), (Err(Malformed::Empty), Err(Malformed::OtherContent)));
