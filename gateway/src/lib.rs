@@ -3,6 +3,7 @@
 //!
 //! Invariant: a stage imports `clock`, `limits` and what stands before it, never the next.
 
+mod base64;
 pub mod board;
 pub mod cli;
 pub mod clock;
@@ -10,6 +11,7 @@ pub mod config;
 pub mod demo;
 pub mod dispatch;
 pub mod enrol;
+pub mod est;
 pub mod ingest;
 pub mod journal;
 pub mod limits;

@@ -657,6 +657,11 @@ pub const VISIT_ARMED_MS: i64 = 5 * 60_000;
 /// Larger: a press just before it would be a test. Source: our choice; devices are told the time hourly and drift 0.4 s in between.
 pub const VISIT_CLOCK_MS: i64 = 2_000;
 
+/// A connection brings what its device had waiting within so long of its CONNECT, in milliseconds: of a device that tells no time a press
+/// is a test only if its connection is older than that when the test is armed. Shorter: a press that had waited is told as a test.
+/// Longer: who arms at once has to arm again. Source: our choice; our firmware sends what waits in its first second.
+pub const VISIT_SETTLED_MS: i64 = 3_000;
+
 /// A technician's visit that has not been finished for so long is told, in milliseconds. Source: our choice, a day.
 pub const VISIT_OPEN_MS: i64 = 24 * 3_600_000;
 
@@ -704,12 +709,19 @@ pub const ENROL_PLACES_MAX: usize = 64;
 /// A technician enrols one device after another.
 pub const ENROL_PLACES_PER_ADDRESS_MAX: usize = 16;
 
-/// Enrolments that one address (IPv6: one /64) may try at once. Beyond: its connection is closed before TLS, and counted.
+/// Enrolments that one address may try at once. Beyond: its connection is closed before TLS, and counted.
 /// A technician with a bag of twenty devices behind one router. Source: our choice.
 pub const ENROL_TRIES_BURST: u64 = 40;
 
 /// Enrolments an hour that one address may try after that: one every six seconds.
 pub const ENROL_TRIES_PER_HOUR: u64 = 600;
+
+/// Enrolments that all addresses of one IPv6 network (/64) may try at once: whoever has one of them can have them all. As many as ten
+/// machines, so that a phone with its eight addresses leaves a technician their turn. Beyond: as above.
+pub const ENROL_NETWORK_BURST: u64 = 400;
+
+/// As [`ENROL_NETWORK_BURST`], an hour after that: ten a second.
+pub const ENROL_NETWORK_PER_HOUR: u64 = 36_000;
 
 /// Enrolments that all addresses together may try at once. More than a /24 of strangers has after its burst; beyond: closed as above.
 pub const ENROL_ALL_BURST: u64 = 1_000;
@@ -717,8 +729,25 @@ pub const ENROL_ALL_BURST: u64 = 1_000;
 /// Enrolments an hour of all addresses together: 100 a second, a twentieth of a home box's processor for the handshakes.
 pub const ENROL_ALL_PER_HOUR: u64 = 360_000;
 
-/// Addresses whose tries are remembered, about 60 bytes each. Beyond: nobody new is let in until some of them may be forgotten, which is
-/// four minutes after their last try at the latest.
+/// Longest time for one request to an authority that speaks EST, connecting included, in milliseconds. Beyond: named, and asked again later.
+pub const EST_MS_MAX: u64 = 30_000;
+
+/// Longest answer of such an authority, in bytes: sixteen certificates of 4 KiB in base64, and as much again. Beyond: refused.
+pub const EST_ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// Certificates in one answer of it. Beyond: refused. A chain has four.
+pub const EST_CERTIFICATES_MAX: usize = 16;
+
+/// Shortest and longest time after which an authority that wants time (202, Retry-After) is asked again, in seconds. Below: it would be
+/// asked in a loop. Above: a month, after which a certificate of a year would be too late.
+pub const EST_RETRY_S_MIN: u64 = 10;
+pub const EST_RETRY_S_MAX: u64 = 30 * 24 * 60 * 60;
+
+/// Time between two tries to renew a certificate at such an authority, where the last one failed, in milliseconds of the running clock.
+pub const EST_TRY_MS: u64 = 6 * 60 * 60 * 1_000;
+
+/// Addresses whose tries are remembered, about 60 bytes each: those of tries that were let in, and all of them together are fewer. Beyond:
+/// nobody new is let in until some of them may be forgotten, which is four minutes after their last try at the latest.
 pub const ENROL_ADDRESSES_MAX: usize = 8_192;
 
 /// Longest time from TCP accept to the whole request, in milliseconds. Beyond: closed and counted. Source: our choice; a Cortex-M4

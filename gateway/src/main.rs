@@ -29,6 +29,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Init(args) => cli::init::run(args),
         Command::Device(command) => cli::device::run(command, &config),
+        Command::Identity(command) => cli::identity::run(command, &config),
         Command::CheckConfig(args) => cli::check_config::run(args, &config),
         Command::Run(_) => cli::run::run(&config),
         Command::Alarm(command) => cli::alarm::run(command, &config),

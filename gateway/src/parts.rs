@@ -44,7 +44,7 @@ pub struct Ends {
     pub device: Option<DeviceId>,
     /// UTC milliseconds.
     pub not_after: i64,
-    /// When a device should long have renewed it, UTC milliseconds. The gateway renews its own.
+    /// When it should long have been renewed, UTC milliseconds: by its device, or by the gateway itself. A short life is no fault before that.
     pub overdue_at: Option<i64>,
 }
 
@@ -126,7 +126,8 @@ impl Parts {
             let detail = format!("{} days left", left_ms.div_euclid(DAY_MS));
             for (days, name) in if device.is_some() { ENDS_DAYS } else { OWN_ENDS_DAYS } {
                 // Only a new certificate ends it: then it has months left.
-                self.turn(name, device.clone(), Some(left_ms < days * DAY_MS), &detail, faults);
+                let is_late = device.is_some() || ends.overdue_at.is_none_or(|at| now_ms >= at);
+                self.turn(name, device.clone(), Some(is_late && left_ms < days * DAY_MS), &detail, faults);
             }
             let overdue = ends.overdue_at.filter(|_| device.is_some()).map(|at| now_ms >= at);
             self.turn(NOT_RENEWED, device.clone(), overdue, &detail, faults);
@@ -158,8 +159,11 @@ pub fn certificates<'d>(pki: &Pki, devices: impl Iterator<Item = &'d DeviceId>) 
     let own = [pki.server_cert(), pki.client_cert()];
     let mut ends: Vec<Ends> = own
         .iter()
-        .filter_map(|path| end_of(path))
-        .map(|not_after| Ends { device: None, not_after, overdue_at: None })
+        .filter_map(|path| life_of(path))
+        .map(|(from, not_after)| {
+            let overdue_at = Some(not_after - not_after.saturating_sub(from) / 6);
+            Ends { device: None, not_after, overdue_at }
+        })
         .collect();
     let Ok((issued, _)) = Issued::load(&pki.issued()) else { return ends };
     for device in devices {
@@ -171,11 +175,13 @@ pub fn certificates<'d>(pki: &Pki, devices: impl Iterator<Item = &'d DeviceId>) 
     ends
 }
 
-fn end_of(path: &Path) -> Option<i64> {
+/// From when until when, UTC milliseconds.
+fn life_of(path: &Path) -> Option<(i64, i64)> {
     let pem = std::fs::read(path).ok()?;
     let certificate = CertificateDer::from_pem_slice(&pem).ok()?;
     let (_, x509) = x509_parser::parse_x509_certificate(&certificate).ok()?;
-    Some(x509.validity().not_after.timestamp().saturating_mul(1_000))
+    let ms = |time: &x509_parser::time::ASN1Time| time.timestamp().saturating_mul(1_000);
+    Some((ms(&x509.validity().not_before), ms(&x509.validity().not_after)))
 }
 
 /// The hottest of the machine's own sensors, in thousandths of a degree Celsius. `folder`: `/sys/class/thermal`.
@@ -266,6 +272,18 @@ mod tests {
         let mut floor = ends(6, 1, Some(1));
         floor.now.confidence = Confidence::Floor;
         assert_eq!(said(parts.judge(&floor)), ["+clock-lost"], "without a clock nothing is known to end");
+    }
+
+    #[test]
+    fn a_short_life_of_the_gateways_own_is_no_fault_before_it_should_have_been_renewed() {
+        let mut parts = Parts::default();
+        let day = |day: i64| {
+            let own = Ends { device: None, not_after: START + 12 * DAY_MS, overdue_at: Some(START + 10 * DAY_MS) };
+            Reading { certificates: Some(vec![own]), ..at(day * 24 * 60, 0) }
+        };
+        let _ = parts.judge(&day(0));
+        assert_eq!(said(parts.judge(&day(9))), [""; 0]);
+        assert_eq!(said(parts.judge(&day(10))), ["+own-certificate-ends-30d", "+own-certificate-ends-7d"]);
     }
 
     #[test]

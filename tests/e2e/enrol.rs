@@ -180,6 +180,35 @@ fn replayed_expired_wrong_kind_and_mistyped_codes_are_refused_alike_and_told_apa
 }
 
 #[test]
+fn who_was_invited_and_never_came_is_named_until_a_person_takes_them_out() {
+    let doorstep = Doorstep::new();
+    doorstep.invite("p1", &["--for", "1s"]);
+    doorstep.invite("p2", &[]);
+    eventually("p1's code to expire", String::new, || (doorstep.state("p1")["state"] == "expired").then_some(()));
+    let shown = || doorstep.home.vaka(&["device", "invites"]).ok().stdout;
+    assert!(
+        shown().contains("p1 never came and still stands in vaka.toml") && !shown().contains("p2 never came"),
+        "{}",
+        shown()
+    );
+    assert_eq!(
+        (&doorstep.state("p1")["never_came"], &doorstep.state("p2")["never_came"]),
+        (&json!(true), &json!(false))
+    );
+    let doctor = doorstep.home.vaka(&["check"]);
+    assert!(doctor.stdout.contains("never fetched a certificate: vaka device invite"), "{}", doctor.stdout);
+    let listed = || std::fs::read_to_string(doorstep.home.config()).expect("vaka.toml");
+    assert!(listed().contains("\"p1\""), "a person's file is a person's");
+    doorstep.home.vaka(&["device", "remove", "p1"]).ok();
+    assert!(!shown().contains("never came") && !listed().contains("\"p1\"") && listed().contains("\"p2\""));
+    // A code that is still open goes with its device.
+    let (code, _) = doorstep.invite("p3", &[]);
+    doorstep.home.vaka(&["device", "remove", "p3"]).ok();
+    let _gateway = Gateway::start(&doorstep.home);
+    assert_eq!((doorstep.enrol(&code, "p3").code, &doorstep.state("p3")["state"]), (1, &json!("cancelled")));
+}
+
+#[test]
 fn of_twenty_who_come_at_once_with_one_code_exactly_one_wins() {
     let doorstep = Doorstep::new();
     let gateway = Gateway::start(&doorstep.home);

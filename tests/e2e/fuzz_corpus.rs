@@ -197,6 +197,7 @@ fn words(name: &str) -> &'static [&'static str] {
             "1979-05-27",
             "\u{e5}",
         ],
+        "pkcs7" => &["\u{30}", "\u{30}\u{0}", "\u{0}\u{0}", "\u{6}\u{9}", "\u{31}\u{0}"],
         "enrol" => &["cproof", "gkind", "ccsr", "glocator", "7KQ2-", "0", "\u{5}", "grefused", "dbusy"],
         "topic" => &["/", "vaka/v1/", "+", "#", "event", "command", "\u{0}", "zigbee2mqtt/", "/set", "\u{e5}"],
         _ => &[],
@@ -273,6 +274,11 @@ fn any_message_of_a_bridge_is_read_or_refused() {
 #[test]
 fn any_enrolment_message_or_code_reads_the_same_when_written_or_is_refused() {
     fuzz("enrol", 1);
+}
+
+#[test]
+fn any_answer_of_an_authority_is_read_or_refused() {
+    fuzz("pkcs7", 1);
 }
 
 #[test]

@@ -237,3 +237,44 @@ fn a_client_that_says_nothing_is_let_go_and_holds_nobody_up() {
     client.send(&[0xc0, 0]);
     assert_eq!(client.read_exact(2), [0xd0, 0], "PINGRESP");
 }
+
+#[test]
+fn a_handshake_that_drips_in_byte_by_byte_is_let_go_at_both_doors_and_holds_nobody_up() {
+    use std::io::{ErrorKind, Read, Write};
+    let (home, enrol_port) = (home(), vaka_tests::free_port());
+    home.edit(|config| {
+        config["enrol"] = toml_edit::table();
+        config["enrol"]["listen"] = toml_edit::value(format!("127.0.0.1:{enrol_port}"));
+    });
+    let gateway = Gateway::start(&home);
+    // Begins as a ClientHello of 16 KiB would; every byte is one more than the last, and none of them the end.
+    let mut slow = [home.mqtt_port, enrol_port].map(|port| {
+        let stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connecting");
+        stream.set_read_timeout(Some(Duration::from_millis(100))).expect("a time");
+        (stream, false)
+    });
+    let hello = [0x16, 3, 1, 0x40, 0, 1, 0, 0x3f, 0xfc, 3, 3].into_iter().chain(std::iter::repeat(0x2a));
+    // limits.rs: 10 s at either door; four times as long here.
+    for byte in hello.take(200) {
+        for (stream, is_over) in slow.iter_mut().filter(|(_, is_over)| !*is_over) {
+            let _ = stream.write_all(&[byte]);
+            *is_over = match stream.read(&mut [0; 1]) {
+                Err(e) => !matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+                Ok(count) => count == 0,
+            };
+        }
+        if slow.iter().all(|(_, is_over)| *is_over) {
+            break;
+        }
+    }
+    assert!(slow.iter().all(|(_, is_over)| *is_over), "still open\n{}", gateway.tail());
+    let counted = || {
+        let stat = gateway.stat();
+        let counts = [&stat["connections"]["handshakes_failed"], &stat["enrolment"]["handshake_failed"]];
+        counts.iter().all(|count| count.as_u64() >= Some(1)).then_some(())
+    };
+    eventually("both to be counted", || gateway.tail(), counted);
+    let mut client = RawMqtt::connect(&home, "p1");
+    client.send(&[0xc0, 0]);
+    assert_eq!(client.read_exact(2), [0xd0, 0], "PINGRESP");
+}

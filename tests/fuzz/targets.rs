@@ -107,6 +107,15 @@ pub fn topic(bytes: &[u8]) {
     let _ = zigbee2mqtt::source(text);
 }
 
+/// What an authority that speaks EST answers with.
+pub fn pkcs7(bytes: &[u8]) {
+    let Ok(found) = vaka::est::certificates_of(bytes) else { return };
+    assert!(!found.is_empty() && found.len() <= vaka::limits::EST_CERTIFICATES_MAX);
+    for one in found {
+        assert!(bytes.windows(one.len()).any(|part| part == &*one), "a certificate that does not stand there");
+    }
+}
+
 /// What stands behind its length at the enrolment door, in either direction, and a code as somebody typed it.
 pub fn enrol(bytes: &[u8]) {
     let mut buffer = vec![0; 2 + ANSWER_BYTES_MAX];
@@ -291,7 +300,7 @@ pub fn zigbee2mqtt(bytes: &[u8]) {
 pub type Target = (&'static str, fn(&[u8]));
 
 #[allow(dead_code, reason = "cargo-fuzz names its targets itself")]
-pub const ALL: [Target; 12] = [
+pub const ALL: [Target; 13] = [
     ("mqtt", mqtt),
     ("cbor", cbor),
     ("json", json),
@@ -304,4 +313,5 @@ pub const ALL: [Target; 12] = [
     ("journal", journal),
     ("zigbee2mqtt", zigbee2mqtt),
     ("enrol", enrol),
+    ("pkcs7", pkcs7),
 ];

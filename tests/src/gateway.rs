@@ -30,6 +30,16 @@ impl<'h> Gateway<'h> {
         gateway
     }
 
+    /// The same with something in its environment.
+    #[track_caller]
+    pub fn start_with(home: &'h Home, environment: &[(&str, &str)]) -> Gateway<'h> {
+        let words: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let through: Vec<&str> = ["env"].into_iter().chain(words.iter().map(String::as_str)).collect();
+        let mut gateway = Gateway { home, process: spawn(home, &through) };
+        gateway.wait_ready();
+        gateway
+    }
+
     /// The same with at most so many descriptors, as on a small machine.
     #[track_caller]
     pub fn start_with_descriptors(home: &'h Home, descriptors: u64) -> Gateway<'h> {

@@ -41,8 +41,14 @@ impl Output {
 
 /// Runs `vaka` with these arguments in a directory, to its end.
 pub fn run_vaka(dir: &Path, args: &[&str]) -> Output {
+    run_vaka_with(dir, &[], args)
+}
+
+/// The same with something in its environment.
+fn run_vaka_with(dir: &Path, environment: &[(&str, &str)], args: &[&str]) -> Output {
     let output = Command::new(vaka_bin())
         .args(args)
+        .envs(environment.iter().copied())
         .current_dir(dir)
         .env_remove("VAKA_CONFIG")
         .stdin(Stdio::null())
@@ -188,6 +194,13 @@ impl Home {
         let mut all = args.to_vec();
         all.extend(["--config", "h/vaka.toml"]);
         run_vaka(self.dir(), &all)
+    }
+
+    /// The same with something in its environment.
+    pub fn vaka_with(&self, environment: &[(&str, &str)], args: &[&str]) -> Output {
+        let mut all = args.to_vec();
+        all.extend(["--config", "h/vaka.toml"]);
+        run_vaka_with(self.dir(), environment, &all)
     }
 
     /// Runs `vaka` in the temporary directory with these arguments only.

@@ -135,6 +135,7 @@ fn examine(path: &Path) -> Vec<Line> {
     }];
     lines.push(life_route(&config));
     lines.push(certificates(&config));
+    lines.push(keys(&config));
     let running = control::request(&config.journal.dir, &Request::Stat).and_then(Result::ok);
     lines.push(match &running {
         Some(_) => line("gateway", Light::Green, "running".into()),
@@ -184,6 +185,42 @@ fn certificates(config: &Config) -> Line {
         Err(error) => (Light::Red, error.to_string()),
     };
     Line { part: "certificates", light, found }
+}
+
+/// Where each private key is, and whether nobody else can read it.
+fn keys(config: &Config) -> Line {
+    use provision::KeyState;
+    let keys = config.pki().keys();
+    let (mut passed, mut filed, mut missing, mut wrong) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for key in &keys {
+        match (key.state, key.is_credential) {
+            (KeyState::Open, true) => wrong.push(format!("others can read the credential {}", key.path.display())),
+            (KeyState::Open, false) => wrong.push(format!("others can read {0}: chmod 600 {0}", key.path.display())),
+            (KeyState::Missing, _) => missing.push(key.name),
+            (KeyState::Private, true) => passed.push(key.name),
+            (KeyState::Private, false) => filed.push(key.name),
+        }
+    }
+    if !missing.is_empty() {
+        let (names, dir) = (missing.join(", "), config.pki().dir().display().to_string());
+        let fix = "restore it from a backup, or pass it to this command too (systemd-run -p LoadCredential=...)";
+        wrong.push(format!("{names}: neither a credential nor in {dir}; {fix}"));
+    }
+    let mut found = wrong.clone();
+    if !passed.is_empty() {
+        found.push(format!("{} passed by the service manager", passed.join(", ")));
+    }
+    if !filed.is_empty() {
+        found.push(format!("{} in {}", filed.join(", "), config.pki().dir().display()));
+    }
+    // Without server.key no device gets in, which the certificates' line says; the others may be another service's.
+    let is_open = keys.iter().any(|key| key.state == KeyState::Open);
+    let light = match (is_open, wrong.is_empty()) {
+        (true, _) => Light::Red,
+        (false, false) => Light::Yellow,
+        (false, true) => Light::Green,
+    };
+    Line { part: "keys", light, found: found.join("; ") }
 }
 
 fn journal(config: &Config) -> Line {

@@ -177,7 +177,10 @@ fn certificate(device: &Device, issued: Option<&Issued>, now_ms: i64, of: &mut F
     let Some(ends) = in_force.max() else {
         of.wrong(
             Light::Red,
-            "no certificate in force: vaka device add".into(),
+            match issued?.of(&device.id).is_empty() {
+                true => "never fetched a certificate: vaka device invite (or add), or vaka device remove".into(),
+                false => "no certificate in force: vaka device add".into(),
+            },
             "Är inte inkopplad. Ring tekniker.",
             "Is not enrolled. Call a technician.",
         );

@@ -26,6 +26,9 @@ pub fn part(part: &str, light: Light, language: Language) -> String {
             "Enheterna kan inte lita på gatewayen. Ring tekniker.",
             "The devices cannot trust the gateway. Call a technician.",
         ),
+        ("keys", Light::Red) => {
+            ("Gatewayens nycklar ligger öppet. Ring tekniker.", "The gateway's keys lie open. Call a technician.")
+        }
         ("gateway", _) => (
             "Gatewayen är inte igång. Inget larm går fram. Dra ur kontakten, vänta en minut, sätt i den igen.",
             "The gateway is not running. No alarm gets through. Unplug it, wait a minute, plug it in again.",
@@ -68,6 +71,7 @@ fn well(part: &str) -> (&'static str, &'static str) {
         "config" => ("Inställningarna är i ordning.", "The settings are in order."),
         "life alarms" => ("Larm går till mer än en mottagare.", "Alarms go to more than one receiver."),
         "certificates" => ("Enheterna kan lita på gatewayen.", "The devices can trust the gateway."),
+        "keys" => ("Gatewayens nycklar är skyddade.", "The gateway's keys are protected."),
         "gateway" => ("Gatewayen är igång.", "The gateway is running."),
         "journal" => ("Allt som sparats är helt.", "All that was kept is whole."),
         "disk" => ("Det finns plats.", "There is room."),
@@ -85,6 +89,7 @@ pub fn name(part: &'static str, language: Language) -> String {
         "config" | "home" => "Inställningar",
         "life alarms" => "Larm",
         "certificates" => "Certifikat",
+        "keys" => "Nycklar",
         "gateway" => "Gateway",
         "journal" => "Journal",
         "disk" => "Plats",
@@ -98,6 +103,7 @@ pub fn name(part: &'static str, language: Language) -> String {
         "home" | "config" => "Settings",
         "life alarms" => "Alarms",
         "certificates" => "Certificates",
+        "keys" => "Keys",
         "gateway" => "Gateway",
         "journal" => "Journal",
         "disk" => "Room",

@@ -120,6 +120,7 @@ pub fn invites(config_file: &Path, json: bool) -> Result<Exit, Failure> {
     let (rows, warnings) = provision::invites(&config).map_err(|error| failure("read the invitations", error))?;
     print_warnings(&warnings);
     let now = SystemClock::new().now();
+    let missing = provision::never_came(&config, now).map_err(|error| failure("read the invitations", error))?;
     if !json {
         print_line(&format!("{:<32} {:<16} {:<10} {:<16} {}", "ID", "KIND", "STATE", "UNTIL", "WRONG PROOFS"))?;
     }
@@ -128,12 +129,19 @@ pub fn invites(config_file: &Path, json: bool) -> Result<Exit, Failure> {
         if json {
             print_json(&json!({
                 "id": row.id, "kind": row.kind, "state": state, "invited_at": row.invited_at, "expires_at": row.expires_at,
-                "failed": row.failed, "used_at": row.used_at, "enrolment": row.enrolment,
+                "failed": row.failed, "used_at": row.used_at, "enrolment": row.enrolment, "never_came": missing.contains(&row.id),
             }))?;
         } else {
             let until = local_time(row.expires_at, &config.gateway.time_zone);
             let kind = row.kind.as_str();
             print_line(&format!("{:<32} {kind:<16} {:<10} {until:<16} {}", row.id, state.as_str(), row.failed))?;
+        }
+    }
+    if !json {
+        for id in &missing {
+            print_line(&format!(
+                "{id} never came and still stands in vaka.toml: a new code (vaka device invite {id} --kind KIND), or vaka device remove {id}"
+            ))?;
         }
     }
     Ok(Exit::Ok)

@@ -11,6 +11,7 @@ mod clock;
 pub mod device;
 pub mod dose;
 pub mod enrol;
+pub mod identity;
 pub mod init;
 pub mod journal;
 pub mod people;
@@ -65,6 +66,9 @@ pub enum Command {
     /// Add, list, show and remove devices
     #[command(subcommand)]
     Device(device::DeviceCommand),
+    /// The gateway's own certificate towards receivers and hubs
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// List alarms, take one, close one
     #[command(subcommand)]
     Alarm(AlarmCommand),

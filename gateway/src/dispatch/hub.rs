@@ -71,6 +71,7 @@ pub(crate) async fn run(context: LinkContext) {
         parcels_sent: PARCELS_FROM,
         shown: tls::Shown::default(),
         certificate_ended: None,
+        change: Change::default(),
     };
     link.run().await;
 }
@@ -137,6 +138,18 @@ struct Link {
     shown: tls::Shown,
     /// When the hub's certificate ended: UTC seconds.
     certificate_ended: Option<i64>,
+    change: Change,
+}
+
+/// From a connection with our old certificate to one with the new: the hub takes the new one in the old one's place, and nobody is gone.
+#[derive(Default)]
+struct Change {
+    /// What the newest connection shows.
+    worn: tls::Worn,
+    /// The file may be another: it is looked at when nothing is under way.
+    is_due: bool,
+    /// Opens beside the one that stands.
+    opening: Option<Box<Uplink>>,
 }
 
 impl Link {
@@ -150,11 +163,14 @@ impl Link {
                 },
                 Some(parcel) = self.context.parcels.recv() => self.carry(&parcel).await,
                 news = next_news(&mut self.line) => self.hear(news).await,
+                news = next_of(&mut self.change.opening) => self.hear_of_change(news).await,
+                Ok(()) = self.context.renewed.changed() => self.change.is_due = true,
                 // A path that is needed now is opened now; one that is not is left.
                 Ok(()) = self.context.regime.changed() => self.dial_by(Instant::now()),
                 () = tokio::time::sleep_until(due) => {}
             }
             self.keep_time(Instant::now()).await;
+            self.change_certificate();
             self.send_waiting();
         }
     }
@@ -203,19 +219,62 @@ impl Link {
 
     async fn dial(&mut self, now: Instant) {
         self.dialled_at = now;
-        match tls::client_showing(&self.context.config, self.shown.clone()) {
-            Ok(tls) => {
-                let door = Door {
-                    host: self.host.clone(),
-                    port: self.port,
-                    device: self.device.clone(),
-                    tls,
-                    interface: self.context.config.bind.interface.clone(),
-                    keep_alive_s: u16::try_from(self.context.config.heartbeat_interval_s).unwrap_or(u16::MAX),
-                };
-                self.line = Line::Opening(Box::new(Uplink::open(&door)));
-            }
+        match self.open() {
+            Ok(link) => self.line = Line::Opening(link),
             Err(error) => self.lost(&error.to_string()).await,
+        }
+    }
+
+    /// With our certificate as it is on the disk now.
+    fn open(&mut self) -> Result<Box<Uplink>, tls::TlsError> {
+        self.change.worn = tls::Worn::now(&self.context.config);
+        let tls = tls::client_showing(&self.context.config, self.shown.clone())?;
+        Ok(Box::new(Uplink::open(&Door {
+            host: self.host.clone(),
+            port: self.port,
+            device: self.device.clone(),
+            tls,
+            interface: self.context.config.bind.interface.clone(),
+            keep_alive_s: u16::try_from(self.context.config.heartbeat_interval_s).unwrap_or(u16::MAX),
+        })))
+    }
+
+    /// A renewed certificate is shown on a new connection, which is opened while nothing is under way on the old one.
+    fn change_certificate(&mut self) {
+        let is_idle = self.pending.values().all(|pending| pending.received) && self.parcels.is_empty();
+        if !self.change.is_due || !is_idle || !matches!(self.line, Line::Up { .. }) {
+            return;
+        }
+        self.change.is_due = false;
+        if !self.change.worn.is_renewed(&self.context.config) {
+            return;
+        }
+        match self.open() {
+            Ok(link) => self.change.opening = Some(link),
+            Err(error) => {
+                tracing::warn!(receiver = self.context.config.name, %error, "our renewed certificate cannot be shown")
+            }
+        }
+    }
+
+    async fn hear_of_change(&mut self, news: News) {
+        match news {
+            News::Connected => {
+                if let Some(link) = self.change.opening.take() {
+                    self.line = Line::Up { link, since: Instant::now() };
+                    tracing::info!(receiver = self.context.config.name, "our renewed certificate is in use");
+                }
+            }
+            News::Ended(why) => {
+                self.change.opening = None;
+                tracing::warn!(
+                    receiver = self.context.config.name,
+                    why,
+                    "the hub did not take our renewed certificate; the connection stays"
+                );
+            }
+            // Nothing else comes before it is connected.
+            News::Acked { .. } | News::Command(_) => {}
         }
     }
 
@@ -251,6 +310,7 @@ impl Link {
 
     /// The connection is not needed any more.
     async fn leave(&mut self, now: Instant) {
+        self.change.opening = None;
         let before = std::mem::replace(&mut self.line, Line::Down { dial_at: now + self.context.heartbeat(true) });
         if let Line::Up { link, .. } = before {
             // What was under way beside alarms goes over the other path.
@@ -300,7 +360,7 @@ impl Link {
     /// Something beside alarms. Where there is no connection it fails: whoever has more to tell opens one.
     async fn carry(&mut self, parcel: &Parcel) {
         let id = parcel.id;
-        let Line::Up { link, .. } = &mut self.line else {
+        let (Line::Up { link, .. }, None) = (&mut self.line, &self.change.opening) else {
             let taken = Err(Failure::NotConnected(self.refusal.clone()));
             return self.tell(LinkEvent::Parcel { id, taken }).await;
         };
@@ -332,7 +392,8 @@ impl Link {
 
     /// Hands over what the connection has room for, most urgent first, the newest of life before the others.
     fn send_waiting(&mut self) {
-        let Line::Up { link, .. } = &mut self.line else { return };
+        // What the old connection takes while the new one opens may be lost with it.
+        let (Line::Up { link, .. }, None) = (&mut self.line, &self.change.opening) else { return };
         self.unsent.retain(|attempt| self.pending.contains_key(attempt));
         if self.unsent.is_empty() {
             return;
@@ -387,7 +448,11 @@ impl Link {
                 }
             }
             News::Command(bytes) => self.obey(&bytes).await,
-            News::Ended(why) => self.lost(&why).await,
+            News::Ended(why) => match self.change.opening.take() {
+                // The hub has taken the new one in its place.
+                Some(link) => self.line = Line::Opening(link),
+                None => self.lost(&why).await,
+            },
         }
     }
 
@@ -457,6 +522,7 @@ impl Link {
 
     /// There is no connection: what the hub has not taken fails; what it has may still be accepted in time.
     async fn lost(&mut self, why: &str) {
+        self.change.opening = None;
         self.refusal = why.to_owned();
         let now = Instant::now();
         let was_stable = |since: &Instant| now.duration_since(*since) >= Duration::from_millis(PATH_STABLE_MS);
@@ -491,6 +557,13 @@ async fn next_news(line: &mut Line) -> News {
     match line {
         Line::Down { .. } => std::future::pending().await,
         Line::Opening(link) | Line::Up { link, .. } => link.next().await,
+    }
+}
+
+async fn next_of(link: &mut Option<Box<Uplink>>) -> News {
+    match link {
+        Some(link) => link.next().await,
+        None => std::future::pending().await,
     }
 }
 

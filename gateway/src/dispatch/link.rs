@@ -180,6 +180,8 @@ pub(crate) struct LinkContext {
     pub parcels: mpsc::UnboundedReceiver<Arc<Parcel>>,
     /// May change at any time.
     pub regime: watch::Receiver<Regime>,
+    /// Changes when our certificate on the disk may be another.
+    pub renewed: watch::Receiver<()>,
     pub telling: Telling,
 }
 

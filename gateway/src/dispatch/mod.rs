@@ -272,6 +272,7 @@ struct RunningLink {
     orders: mpsc::UnboundedSender<Order>,
     parcels: mpsc::UnboundedSender<Arc<Parcel>>,
     regime: watch::Sender<Regime>,
+    renewed: watch::Sender<()>,
     /// None: not judged yet.
     up: Option<bool>,
     task: AbortHandle,
@@ -524,8 +525,10 @@ impl Actor {
             self.parcels.link_stopped(&key.0, &key.1, self.now_ms());
         }
         for (key, over) in wanted {
-            if !self.links.contains_key(&key) {
-                self.start_link(key, over, Duration::ZERO);
+            match self.links.get(&key) {
+                // It looks at its files, and changes its connection when nothing is under way on it.
+                Some(link) => link.renewed.send_replace(()),
+                None => self.start_link(key, over, Duration::ZERO),
             }
         }
         let names: Vec<String> = self.config.receivers.iter().map(|r| r.name.clone()).collect();
@@ -568,6 +571,7 @@ impl Actor {
         let (orders, queue) = mpsc::unbounded_channel();
         let (parcels, parcel_queue) = mpsc::unbounded_channel();
         let (regime, regimes) = watch::channel(Regime::Active);
+        let (renewed, renewals) = watch::channel(());
         let telling =
             Telling { receiver: name.into(), path, generation: self.generations, events: self.events.clone() };
         let context = LinkContext {
@@ -582,6 +586,7 @@ impl Actor {
             orders: queue,
             parcels: parcel_queue,
             regime: regimes,
+            renewed: renewals,
             telling,
         };
         let task = self.running.spawn(async move {
@@ -590,7 +595,8 @@ impl Actor {
         });
         let sender = (self.config.controller_id.clone(), self.config.caller.clone(), self.config.time_zone.clone());
         let generation = self.generations;
-        let running = RunningLink { config: receiver, sender, generation, orders, parcels, regime, up: None, task };
+        let running =
+            RunningLink { config: receiver, sender, generation, orders, parcels, regime, renewed, up: None, task };
         self.links.insert(key, running);
     }
 

@@ -29,6 +29,7 @@ use super::link::{Failure, LinkContext, LinkEvent, Order};
 use super::sip::SipUri;
 use super::sip::digest::Credentials;
 use super::supervision::Supervision;
+use super::tls;
 
 /// Registered with IANA for SCAIP.
 pub const CONTENT_TYPE: &str = "application/scaip+xml";
@@ -76,6 +77,8 @@ pub(crate) async fn run(context: LinkContext) {
         heartbeat_due,
         heartbeats: VecDeque::new(),
         certificate_ended: None,
+        worn: tls::Worn::default(),
+        is_change_due: false,
     };
     link.run(events).await;
 }
@@ -148,6 +151,10 @@ struct Link {
     heartbeats: VecDeque<String>,
     /// What was told of the receiver's certificate: when it ended, UTC seconds.
     certificate_ended: Option<i64>,
+    /// Which certificate of ours the newest connection shows.
+    worn: tls::Worn,
+    /// It may be another by now: a connection that shows it is opened when nothing is under way.
+    is_change_due: bool,
 }
 
 impl Link {
@@ -165,6 +172,7 @@ impl Link {
                     std::panic::resume_unwind(error.into_panic());
                 },
                 // A second path that is needed now is proven now.
+                Ok(()) = self.context.renewed.changed() => self.is_change_due = true,
                 Ok(()) = self.context.regime.changed() => self.heartbeat_due = Instant::now(),
                 () = tokio::time::sleep_until(due) => {}
             }
@@ -203,6 +211,12 @@ impl Link {
             self.heartbeat_due = now + self.context.heartbeat(self.supervision.is_proven());
             self.beat(now);
         }
+        if self.is_change_due && self.main.is_some() && self.pending.is_empty() && self.transactions.is_empty() {
+            self.is_change_due = false;
+            if self.worn.is_renewed(&self.context.config) {
+                self.dial = Dial::After(now);
+            }
+        }
         if let Dial::After(at) = self.dial
             && now >= at
         {
@@ -210,6 +224,7 @@ impl Link {
             self.dialled_at = now;
             let (config, uri, wire) = (self.context.config.clone(), self.uri.clone(), self.wire.clone());
             let wall_ms = self.context.clock.now().wall_ms;
+            self.worn = tls::Worn::now(&config);
             self.helpers.spawn(async move {
                 let result = connection::dial(&config, &uri, wall_ms).await;
                 let _ = wire.send(Wire::Dialled(result)).await;

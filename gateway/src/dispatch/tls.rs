@@ -21,6 +21,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use super::config::ReceiverConfig;
+use crate::base64;
 
 /// Why TLS towards a receiver cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,11 @@ impl Pin {
         let wrong = || TlsError::Pin(text.to_owned());
         let bare = text.trim().strip_prefix("sha256//").unwrap_or(text.trim());
         let plain: String = bare.chars().filter(|c| *c != ':').collect();
-        let bytes = if plain.len() == 64 { from_hex(&plain) } else { from_base64(bare) };
+        let bytes = if plain.len() == 64 {
+            from_hex(&plain)
+        } else {
+            base64::decode(&bare.replace('-', "+").replace('_', "/"))
+        };
         bytes.and_then(|b| b.try_into().ok()).map(Self).ok_or_else(wrong)
     }
 
@@ -74,28 +79,6 @@ impl Pin {
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
     Some(digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
-}
-
-fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let text = text.strip_suffix('=').unwrap_or(text);
-    let (mut bits, mut held, mut bytes) = (0u32, 0, Vec::new());
-    for c in text.bytes() {
-        let six = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    Some(bytes)
 }
 
 /// When the peer's certificate ended, if that is before `wall_ms` (UTC milliseconds): its end in UTC seconds.
@@ -170,6 +153,25 @@ fn identity(config: &ReceiverConfig) -> Result<Option<Identity>, TlsError> {
         }
         (None, None) => Ok(None),
         _ => Err(TlsError::HalfIdentity),
+    }
+}
+
+/// Which certificate of ours a connection was opened with: another one is on the disk once it was renewed. `None`: none was shown, or it
+/// cannot be read (what stands with the one before it goes on).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Worn(Option<[u8; 32]>);
+
+impl Worn {
+    /// The one that the next connection will show.
+    pub fn now(config: &ReceiverConfig) -> Worn {
+        let pem = config.cert.as_ref().and_then(|cert| std::fs::read(cert).ok());
+        Worn(pem.and_then(|pem| digest(&SHA256, &pem).as_ref().try_into().ok()))
+    }
+
+    /// There is a newer one than this.
+    pub fn is_renewed(&self, config: &ReceiverConfig) -> bool {
+        let now = Worn::now(config);
+        now.0.is_some() && *self != now
     }
 }
 

@@ -172,7 +172,7 @@ pub fn enrol(ask: &Ask) -> Result<Enrolled, EnrolError> {
     Ok(Enrolled { id: granted.id.to_owned(), host: gateway.host.clone(), port: granted.port, out: ask.out.clone() })
 }
 
-fn pem_of(certificate: &[u8]) -> String {
+pub(crate) fn pem_of(certificate: &[u8]) -> String {
     let unix = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     pem::encode_config(&pem::Pem::new("CERTIFICATE", certificate), unix)
 }
@@ -231,11 +231,12 @@ fn connect(gateway: &Gateway, name: &str) -> Result<StreamOwned<ClientConnection
     Ok(StreamOwned::new(connection, stream))
 }
 
-/// Judges the gateway by the fingerprint of its authority, where one is known; else the proofs alone decide. Either way the handshake's
+/// Judges the gateway by the fingerprint of its authority, where one is known; else what comes after decides: the proofs of a code, or (`est`)
+/// the fingerprint of what it says. Either way the handshake's
 /// signature is checked: it ties the exporter to the certificate.
-struct ByCode {
-    provider: Arc<CryptoProvider>,
-    ca_sha256: Option<String>,
+pub(crate) struct ByCode {
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) ca_sha256: Option<String>,
 }
 
 impl fmt::Debug for ByCode {
@@ -272,11 +273,12 @@ impl ServerCertVerifier for ByCode {
 
     fn verify_tls12_signature(
         &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.3 alone".to_owned()))
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
     fn verify_tls13_signature(

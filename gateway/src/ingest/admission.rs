@@ -105,7 +105,8 @@ fn from_bridge(peer: &Peer, roster: &Roster, payload: Vec<u8>, via: Via) -> Admi
 
 fn stored(peer: &Peer, lane: Lane, what: What) -> Admitted {
     let (device, enrolment) = (peer.device.clone(), peer.enrolment);
-    let submission = Submission { device, enrolment, lane, what, has_ended: false, for_many: false, reply: None };
+    let submission =
+        Submission { device, enrolment, lane, what, has_ended: false, since_ms: None, for_many: false, reply: None };
     Admitted { submission, reason: PublishReason::Success }
 }
 

@@ -38,6 +38,8 @@ pub struct Submission {
     pub what: What,
     /// Its certificate has ended.
     pub has_ended: bool,
+    /// When the connection that it came over began, by the running clock; `None`: over none.
+    pub since_ms: Option<u64>,
     /// From a bridge or a gateway: these speak for many devices, and have the share of many.
     pub for_many: bool,
     /// Whom to answer, and the number by which the session knows this submission.

@@ -84,6 +84,8 @@ struct Session {
     batch: Vec<Submission>,
     replies: mpsc::UnboundedSender<ToSession>,
     will: Option<Will>,
+    /// When it sent its CONNECT, by the running clock.
+    since_ms: u64,
     /// It has said that it is here, and not that it is gone.
     is_here: bool,
     keep_alive: Option<Duration>,
@@ -132,6 +134,7 @@ pub async fn open<S: AsyncRead + AsyncWrite + Unpin>(
         batch: Vec::new(),
         replies,
         will: None,
+        since_ms: 0,
         is_here: false,
         keep_alive: None,
         subscribed: None,
@@ -265,6 +268,7 @@ impl Session {
         self.remembers = connect.session_expiry_s > 0;
         self.will = connect.will.clone();
         self.epoch = seat.epoch;
+        self.since_ms = self.hall.clock.now().mono_ms;
         if let Some(kept) = &seat.resumed {
             self.half_received.clone_from(&kept.half_received);
         }
@@ -439,6 +443,7 @@ impl Session {
         if let What::Alive { online } = admitted.submission.what {
             self.is_here = online;
         }
+        admitted.submission.since_ms = Some(self.since_ms);
         admitted.submission.reply = Some((self.replies.clone(), number));
         self.waiting.push_back(Waiting {
             id: publish.id,
@@ -639,6 +644,7 @@ impl Session {
             lane: Lane::Telemetry,
             what,
             has_ended: false,
+            since_ms: None,
             for_many: false,
             reply: Some((self.replies.clone(), number)),
         });
@@ -690,6 +696,7 @@ impl Session {
                 lane: Lane::Telemetry,
                 what: What::Alive { online: false },
                 has_ended: false,
+                since_ms: None,
                 for_many: false,
                 reply: None,
             });
@@ -772,6 +779,7 @@ mod tests {
             batch: Vec::new(),
             replies,
             will: will.map(|payload| Will { topic: "vaka/v1/p1/alive".into(), payload: payload.to_vec() }),
+            since_ms: 0,
             is_here: false,
             keep_alive: None,
             subscribed: None,

@@ -84,6 +84,7 @@ fn listening(replies: Replies) -> Input {
         lane: Lane::Telemetry,
         what,
         has_ended: false,
+        since_ms: None,
         for_many: false,
         reply: None,
     })
@@ -245,6 +246,7 @@ fn a_going_that_waited_for_room_is_looked_at_when_it_is_folded_in() {
             lane: vaka_protocol::Lane::Telemetry,
             what: crate::ingest::What::Alive { online },
             has_ended: false,
+            since_ms: None,
             for_many: false,
             reply: None,
         })

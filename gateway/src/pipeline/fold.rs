@@ -226,7 +226,7 @@ impl State {
             if parsed.of.is_some() {
                 continue;
             }
-            self.visits.see(&event.device, event.enrolment, event_read, recorded);
+            self.visits.see(&happening, event_read, recorded);
             let time = time_by(parsed.at, header.wall_ms, behind_ms);
             self.care.see(&Sight {
                 device: &event.device,
@@ -309,6 +309,8 @@ pub fn happening<'a>(event: &'a EventRecord, parsed: &'a Parsed, behind_ms: i64)
         restart: event.restart,
         seq: event.seq,
         at: parsed.at,
+        uptime_ms: parsed.uptime_ms,
+        since_ms: None,
         behind_ms,
         events: &parsed.events,
         unknown: &parsed.unknown,

@@ -81,7 +81,16 @@ impl Stage {
 
     fn note(&mut self, from: &str, what: What) {
         let (device, lane) = (device(from), Lane::Telemetry);
-        let submission = Submission { device, enrolment: 1, lane, what, has_ended: false, for_many: true, reply: None };
+        let submission = Submission {
+            device,
+            enrolment: 1,
+            lane,
+            what,
+            has_ended: false,
+            since_ms: None,
+            for_many: true,
+            reply: None,
+        };
         self.keeper.run_batch(&mut vec![Input::Submission(submission)]);
     }
 

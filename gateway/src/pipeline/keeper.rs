@@ -149,6 +149,8 @@ struct Came {
     via: Option<Via>,
     /// With a certificate that had ended.
     has_ended: bool,
+    /// Over a connection that began then, by the running clock.
+    since_ms: Option<u64>,
 }
 
 /// What is answered once the batch is on the disk.
@@ -453,7 +455,7 @@ impl Keeper {
 
     fn take_submission(&mut self, submission: Submission) {
         let why = self.refuses(&submission);
-        let Submission { device, enrolment, lane, what, has_ended, for_many: _, reply } = submission;
+        let Submission { device, enrolment, lane, what, has_ended, since_ms, for_many: _, reply } = submission;
         let mut reason = PublishReason::Success;
         match what {
             _ if why.is_some() => {
@@ -463,7 +465,7 @@ impl Keeper {
                 reason = PublishReason::QuotaExceeded;
             }
             What::Event { parsed, payload, via } => {
-                let came = Came { via, has_ended };
+                let came = Came { via, has_ended, since_ms };
                 self.store_event(device, enrolment, lane, &parsed, payload, came);
             }
             // The session has the reason for the device.
@@ -513,7 +515,7 @@ impl Keeper {
         lane: Lane,
         parsed: &Parsed,
         payload: Vec<u8>,
-        Came { via, has_ended }: Came,
+        Came { via, has_ended, since_ms }: Came,
     ) {
         let journal = &self.restored.journal;
         let (restart, seq, assigned) = match parsed.identity {
@@ -548,7 +550,9 @@ impl Keeper {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         let Record::Event(event) = &record else { return };
         self.restored.state.apply_event(&header, event, Some(parsed));
-        let happening = happening(event, parsed, self.restored.state.care.facts.behind_ms(&event.device));
+        let behind_ms = self.restored.state.care.facts.behind_ms(&event.device);
+        let since_ms = since_ms.and_then(|ms| i64::try_from(ms).ok());
+        let happening = Happening { since_ms, ..happening(event, parsed, behind_ms) };
         let is_told = self.judge(&header, rules::What::Event(happening));
         for read in &parsed.events {
             self.watch.heard(&event.device, read);
@@ -578,6 +582,8 @@ impl Keeper {
             restart,
             seq,
             at: parsed.at,
+            uptime_ms: parsed.uptime_ms,
+            since_ms: None,
             behind_ms: 0,
             events: &parsed.events,
             unknown: &parsed.unknown,

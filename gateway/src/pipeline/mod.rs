@@ -171,6 +171,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let keeper = spawn_keeper(keeper, inbox.clone())?;
     spawn_verify(config.journal.dir.clone(), inbox.clone());
     let own_renewed = Arc::new(tokio::sync::Notify::new());
+    tokio::spawn(renew_elsewhere(config.pki(), clock.clone(), own_renewed.clone(), shutdown.clone()));
     let watched = Watched { pki: config.pki(), clock: clock.clone(), own_renewed: own_renewed.clone() };
     tokio::spawn(watch_parts(watched, roster.clone(), inbox.clone(), shutdown.clone()));
 
@@ -352,6 +353,7 @@ async fn watch_parts(
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut known = parts::Parts::default();
+    let mut floor = Some(provision::Floor::new(pki.clone()));
     let mut looks = tokio::time::interval(Duration::from_millis(parts::LOOK_MS));
     for look in 0_u32.. {
         tokio::select! {
@@ -362,15 +364,17 @@ async fn watch_parts(
         let read_certificates = look % parts::CERTIFICATES_EVERY == 0;
         let now = clock.now();
         // Files are read beside the threads that serve devices.
+        let mut raised = floor.take().unwrap_or_else(|| provision::Floor::new(pki.clone()));
         let files = tokio::task::spawn_blocking(move || {
             let is_new = read_certificates && provision::renew_own(&pki, now.wall_ms);
             if read_certificates && now.confidence == Confidence::Synchronised {
-                provision::write_floor(&pki, now.wall_ms);
+                raised.raise(now);
             }
             let certificates = read_certificates.then(|| parts::certificates(&pki, roster.devices.keys()));
-            (certificates, is_new, parts::hottest(std::path::Path::new("/sys/class/thermal")))
+            (certificates, is_new, raised, parts::hottest(std::path::Path::new("/sys/class/thermal")))
         });
-        let Ok((certificates, is_new, milli_c)) = files.await else { return };
+        let Ok((certificates, is_new, raised, milli_c)) = files.await else { return };
+        floor = Some(raised);
         if is_new {
             own_renewed.notify_one();
         }
@@ -378,6 +382,45 @@ async fn watch_parts(
         if !faults.is_empty() {
             inbox.put(faults.into_iter().map(|fault| (false, Input::Ask(Ask::Part(fault)))));
         }
+    }
+}
+
+/// Has the gateway's certificate renewed where it comes from, if that is outside the home, until the gateway stops.
+async fn renew_elsewhere(
+    pki: provision::Pki,
+    clock: Arc<SystemClock>,
+    own_renewed: Arc<tokio::sync::Notify>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut looks = tokio::time::interval(Duration::from_millis(parts::LOOK_MS));
+    let mut not_before_ms = 0;
+    loop {
+        tokio::select! {
+            _ = looks.tick() => {}
+            _ = shutdown.changed() => return,
+        }
+        let now = clock.now();
+        // A clock that is lost knows nothing of a certificate's life.
+        if now.confidence == Confidence::Floor || now.mono_ms < not_before_ms {
+            continue;
+        }
+        let wait_ms = match crate::est::renew_if_due(&pki, now.wall_ms).await {
+            Ok(None) => 0,
+            Ok(Some(crate::est::Outcome::Enrolled(certificate))) => {
+                info!(issuer = certificate.issuer, "the gateway's certificate was renewed at its authority");
+                own_renewed.notify_one();
+                0
+            }
+            Ok(Some(crate::est::Outcome::Later(after))) => {
+                info!(seconds = after.as_secs(), "the authority wants time for the gateway's next certificate");
+                u64::try_from(after.as_millis()).unwrap_or(u64::MAX)
+            }
+            Err(error) => {
+                warn!("renewing the gateway's certificate: {error}");
+                limits::EST_TRY_MS
+            }
+        };
+        not_before_ms = clock.now().mono_ms.saturating_add(wait_ms);
     }
 }
 

@@ -36,6 +36,8 @@ struct Bench {
     roster: Roster,
     home: Home,
     agreed: Arc<Agreed>,
+    /// When the connections of all devices began, by the running clock.
+    since_ms: u64,
 }
 
 fn device(name: &str) -> DeviceId {
@@ -50,7 +52,7 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(ManualClock::new(1_795_000_000_000));
         let (home, agreed) = (Home::default(), Arc::default());
-        let mut bench = Self { dir, clock, keeper: None, roster, home, agreed };
+        let mut bench = Self { dir, clock, keeper: None, roster, home, agreed, since_ms: 0 };
         bench.start();
         bench
     }
@@ -88,6 +90,7 @@ impl Bench {
         let peer = Peer { device: device(from), enrolment: 1, serial: String::new(), not_after: i64::MAX };
         let mut admitted = admission::admit(&peer, &self.roster, topic, payload.as_bytes().to_vec(), false);
         let (replies, mut answers) = mpsc::unbounded_channel();
+        admitted.submission.since_ms = Some(self.since_ms);
         admitted.submission.reply = Some((replies, 7));
         self.keeper().run_batch(&mut vec![Input::Submission(admitted.submission)]);
         match answers.try_recv() {
@@ -492,6 +495,7 @@ fn a_will_and_a_subscription_change_no_alarm() {
         lane: Lane::Telemetry,
         what: What::Listening(replies),
         has_ended: false,
+        since_ms: None,
         for_many: false,
         reply: None,
     };

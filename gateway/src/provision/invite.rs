@@ -117,6 +117,20 @@ pub fn server_ca(pki: &Pki) -> Result<CertificateDer<'static>, ProvisionError> {
     CertificateDer::from_pem_file(&path).map_err(|error| ProvisionError::file(&path)(std::io::Error::other(error)))
 }
 
+/// Devices that were invited and have never had a certificate, whose code is no longer good. They stay in vaka.toml until a person takes them
+/// out: the config may name them elsewhere, and a code that ran out on the doorstep is made anew in a minute.
+///
+/// # Errors
+/// [`ProvisionError`] if a list cannot be read.
+pub fn never_came(config: &Config, now: Now) -> Result<BTreeSet<DeviceId>, ProvisionError> {
+    let pki = config.pki();
+    let (issued, (invites, _)) = (Issued::load(&pki.issued())?.0, Invites::load(&pki.invites())?);
+    let is_open =
+        |id: &DeviceId| invites.rows().iter().any(|row| row.id == *id && row.state(now) == InvitationState::Open);
+    let ids = invites.rows().iter().filter(|row| is_listed(config, &row.id, row.kind)).map(|row| &row.id);
+    Ok(ids.filter(|id| !is_open(id) && issued.of(id).is_empty()).cloned().collect())
+}
+
 /// Why somebody who asked for a certificate got none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NotEnrolled {

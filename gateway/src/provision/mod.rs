@@ -30,17 +30,18 @@ mod tests;
 pub mod tls;
 mod verifier;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 pub use authority::Given;
 pub use devices::{AddDevice, Added, Expected, Listed, Removed, add, list, remove};
 pub(crate) use devices::{lock_home, write_config};
-pub use floor::{read_floor, write_floor};
+pub use floor::{Floor, read_floor};
 pub use home::{NewHome, create, create_under};
 pub(crate) use identity::ENROLMENT_URN;
 pub use identity::{IdentityError, PeerIdentity, identity};
 pub(crate) use invite::sha256;
-pub use invite::{Invited, Judged, NotEnrolled, invite, invites, judge, locators, server_ca};
+pub use invite::{Invited, Judged, NotEnrolled, invite, invites, judge, locators, never_came, server_ca};
 pub use invites::{Invitation, InvitationState};
 pub use issued::{Issued, IssuedRow};
 pub use own::renew_own;
@@ -67,6 +68,29 @@ pub const BACKDATE_MS: i64 = 24 * 60 * 60 * 1_000;
 /// as a certificate made "in 1970" would have ended before its first use.
 pub const CLOCK_FLOOR_MS: i64 = 1_767_225_600_000;
 
+/// The folder in which the service manager passes credentials, where it does (`$CREDENTIALS_DIRECTORY`, systemd.exec(5)).
+pub fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|folder| folder.is_absolute())
+}
+
+/// Where one of the home's private keys is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPlace {
+    pub name: &'static str,
+    pub path: PathBuf,
+    /// Passed by the service manager, not a file in `pki/`.
+    pub is_credential: bool,
+    pub state: KeyState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    Private,
+    /// Users other than its owner may read it.
+    Open,
+    Missing,
+}
+
 /// The home's keys and certificates: `pki/` beside vaka.toml.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pki {
@@ -78,8 +102,7 @@ pub struct Pki {
 impl Pki {
     /// The folder `pki` in `home`; its keys may come as systemd credentials instead (`$CREDENTIALS_DIRECTORY`, systemd.exec(5)).
     pub fn beside(home: &Path) -> Pki {
-        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Pki { dir: home.join("pki"), credentials: credentials.filter(|folder| folder.is_absolute()) }
+        Pki { dir: home.join("pki"), credentials: credentials() }
     }
 
     /// With the keys in `folder`, those that are there.
@@ -93,6 +116,20 @@ impl Pki {
     fn key(&self, name: &str) -> PathBuf {
         let given = self.credentials.as_ref().map(|folder| folder.join(name)).filter(|file| file.is_file());
         given.unwrap_or_else(|| self.dir.join(name))
+    }
+
+    /// Every private key of the home, and where it is.
+    pub fn keys(&self) -> Vec<KeyPlace> {
+        let place = |name| {
+            let path = self.key(name);
+            let state = match std::fs::metadata(&path) {
+                Ok(found) if found.permissions().mode() & 0o077 == 0 => KeyState::Private,
+                Ok(_) => KeyState::Open,
+                Err(_) => KeyState::Missing,
+            };
+            KeyPlace { name, is_credential: !path.starts_with(&self.dir), path, state }
+        };
+        ["server.key", "client.key", "server-ca.key", "device-ca.key"].map(place).into()
     }
 
     pub fn dir(&self) -> &Path {
@@ -142,6 +179,16 @@ impl Pki {
 
     pub fn client_key(&self) -> PathBuf {
         self.key("client.key")
+    }
+
+    /// Which authority outside the home `client.pem` comes from; absent: the home's own.
+    pub fn est(&self) -> PathBuf {
+        self.dir.join("est.json")
+    }
+
+    /// Whom that authority's server is known by, PEM.
+    pub fn est_anchors(&self) -> PathBuf {
+        self.dir.join("est-ca.pem")
     }
 
     /// What a device was given and has not used yet, PEM.

@@ -24,8 +24,10 @@ pub fn renew_own(pki: &Pki, now_ms: i64) -> bool {
     let server = (pki.server_cert(), pki.server_key(), pki.server_ca(), pki.server_ca_key(), pki.server_ca_above());
     let client = (pki.client_cert(), pki.client_key(), pki.device_ca(), pki.device_ca_key(), pki.device_ca_above());
     let mut renewed = false;
-    for (files, usage) in [(server, ExtendedKeyUsagePurpose::ServerAuth), (client, ExtendedKeyUsagePurpose::ClientAuth)]
-    {
+    // One that comes from elsewhere is renewed there (`est`).
+    let is_elsewhere = pki.est().symlink_metadata().is_ok();
+    let client = (!is_elsewhere).then_some((client, ExtendedKeyUsagePurpose::ClientAuth));
+    for (files, usage) in [(server, ExtendedKeyUsagePurpose::ServerAuth)].into_iter().chain(client) {
         match renew_one(pki, &files, usage, now_ms) {
             Ok(true) => {
                 info!("{} was near its end and is made again", files.0.display());

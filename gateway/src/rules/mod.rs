@@ -100,6 +100,10 @@ pub struct Happening<'a> {
     pub seq: u64,
     /// By the device's clock.
     pub at: Option<i64>,
+    /// How long the device had run, milliseconds.
+    pub uptime_ms: Option<u64>,
+    /// When the connection that it came over began, on our running clock. `None`: not known, as after a restart.
+    pub since_ms: Option<i64>,
     /// So far is that clock known to be behind, in milliseconds.
     pub behind_ms: i64,
     pub events: &'a [Event],

@@ -98,8 +98,26 @@ impl Check<'_> {
     }
 
     /// A path that should exist; one that does not is a warning, as a gateway without it still does all its other work.
+    /// `credential:NAME` is what the service manager was told to pass under that name.
     fn path(&mut self, key: &str, word: &Text) -> PathBuf {
-        let path = self.home.join(word.get_ref());
+        let path = match word.get_ref().strip_prefix(CREDENTIAL) {
+            None => self.home.join(word.get_ref()),
+            Some(name) if name.is_empty() || name.contains('/') => {
+                self.wrong(
+                    word,
+                    format!("`{key}`: `{name}` is no credential's name; write {CREDENTIAL}NAME, without a folder"),
+                );
+                return PathBuf::from(name);
+            }
+            Some(name) => match crate::provision::credentials() {
+                Some(folder) => folder.join(name),
+                None => {
+                    let fix = format!("add LoadCredential={name}:FILE to the service's unit");
+                    self.warn(word, format!("`{key}`: no credentials were passed ($CREDENTIALS_DIRECTORY); {fix}"));
+                    return PathBuf::from(word.get_ref());
+                }
+            },
+        };
         if !path.is_file() {
             self.warn(
                 word,
@@ -109,6 +127,9 @@ impl Check<'_> {
         path
     }
 }
+
+/// Before the name of something that the service manager passes (systemd.exec(5), LoadCredential).
+const CREDENTIAL: &str = "credential:";
 
 pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config, Vec<Warning>), ConfigError> {
     let absolute =

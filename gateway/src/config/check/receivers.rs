@@ -164,7 +164,7 @@ fn trust(c: &mut Check<'_>, whole: &Spanned<file::Receiver>, made: &mut Receiver
     let r = whole.get_ref();
     match (&r.cert, &r.key) {
         (Some(cert), Some(key)) => {
-            (made.cert, made.key) = (Some(c.path("cert", cert)), Some(c.path("key", key)));
+            (made.cert, made.key) = (Some(c.path("cert", cert)), Some(secret(c, "key", key)));
         }
         (None, None) => {
             // The home's own identity, where it has one.

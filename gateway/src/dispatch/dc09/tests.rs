@@ -68,6 +68,7 @@ fn stage(name: &str, config: Dc09Config) -> Stage {
         orders: queue,
         parcels: mpsc::unbounded_channel().1,
         regime: regimes,
+        renewed: tokio::sync::watch::channel(()).1,
         telling: Telling { receiver: name.into(), path: "p".into(), generation: 1, events },
     };
     let refusing = refuses.clone();

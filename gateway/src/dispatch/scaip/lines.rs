@@ -16,6 +16,11 @@ impl Link {
     pub(super) async fn hear(&mut self, event: Wire) {
         match event {
             Wire::Dialled(Ok(opened)) => self.opened(opened).await,
+            // The one that stands goes on, with the certificate that we had.
+            Wire::Dialled(Err(error)) if self.main.is_some() => {
+                self.dial = Dial::Stands;
+                tracing::warn!(receiver = self.context.config.name, %error, "the receiver did not take our renewed certificate");
+            }
             Wire::Dialled(Err(error)) => {
                 self.refusal = error.to_string();
                 self.dial_later(Instant::now());
@@ -46,10 +51,16 @@ impl Link {
             self.tell(LinkEvent::Certificate { ended: opened.expired_at_s }).await;
         }
         let id = self.add(opened, false);
-        self.main = Some(id);
+        // One with our old certificate ends with what was sent on it meanwhile; else now.
+        if let Some(before) = self.main.replace(id)
+            && !self.transactions.values().any(|t| t.connection == before)
+        {
+            self.connections.remove(&before);
+        }
         self.dial = Dial::Stands;
-        let mut waiting: Vec<_> =
-            self.pending.iter().map(|(reference, p)| (p.notice.lane, p.attempt, reference.clone())).collect();
+        let unsent =
+            self.pending.iter().filter(|(_, p)| p.connection.is_none_or(|on| !self.connections.contains_key(&on)));
+        let mut waiting: Vec<_> = unsent.map(|(reference, p)| (p.notice.lane, p.attempt, reference.clone())).collect();
         waiting.sort();
         for (_, _, reference) in waiting {
             self.send(&reference).await;

@@ -117,6 +117,63 @@ async fn an_ended_certificate_with_the_pinned_key_is_used_and_told() {
     assert_eq!(stage.heard.iter().filter(told).count(), 1, "{:?}", stage.heard);
 }
 
+/// The serial number of what the peer showed.
+fn serial(stream: &tokio_rustls::server::TlsStream<tokio::net::TcpStream>) -> Vec<u8> {
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).expect("a certificate");
+    x509_parser::parse_x509_certificate(shown).expect("X.509").1.raw_serial().to_vec()
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_takes_the_old_ones_place_at_the_hub_and_nobody_is_gone_meanwhile() {
+    let house = house("127.0.0.1", false);
+    let acceptor = tokio_rustls::TlsAcceptor::from(crate::demo::centre::server_config(&house.centre).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (shown, serials) = std::sync::mpsc::channel();
+    let heard = Arc::new(Mutex::new(Vec::<Vec<u8>>::new()));
+    let hears = heard.clone();
+    tokio::spawn(async move {
+        let connack: &[u8] = &[0x20, 3, 0, 0, 0];
+        let mut bytes = [0; 2_048];
+        let mut accept = async || {
+            let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            shown.send(serial(&stream)).unwrap();
+            let _ = stream.read(&mut bytes).await;
+            stream.write_all(connack).await.unwrap();
+            stream
+        };
+        let mut first = accept().await;
+        let mut second = accept().await;
+        // As a hub does: the newer one takes the place, the older is told so and goes.
+        first.write_all(&[0xe0, 2, 0x8e, 0]).await.unwrap();
+        let mut rest = Vec::new();
+        let _ = first.read_to_end(&mut rest).await;
+        hears.lock().unwrap().push(rest);
+        let mut said = Vec::new();
+        while let Ok(length @ 1..) = second.read(&mut bytes).await {
+            said.extend_from_slice(&bytes[..length]);
+            hears.lock().unwrap().truncate(1);
+            hears.lock().unwrap().push(said.clone());
+        }
+    });
+    let patient = ReceiverConfig { received_deadline_ms: 20_000, accepted_deadline_ms: 40_000, ..hub(&house, address) };
+    let config = config(vec![patient]);
+    let mut stage = Stage::new(config.clone());
+    stage.path("hub", true).await;
+    house.renew();
+    stage.dispatcher.reconfigure(config);
+    super::tls::until(|| heard.lock().unwrap().len() == 1).await;
+    stage.dispatcher.owe(notice("a1", 1));
+    let is_told = |said: &[u8]| said.windows(5).any(|part| part == b"alarm");
+    super::tls::until(|| heard.lock().unwrap().get(1).is_some_and(|said| is_told(said))).await;
+    let heard = heard.lock().unwrap();
+    assert!(!is_told(&heard[0]), "nothing is told on the one that goes");
+    let serials: Vec<Vec<u8>> = serials.try_iter().collect();
+    assert_eq!(serials.len(), 2);
+    assert_eq!(serials[1], [super::tls::RENEWED_SERIAL as u8]);
+    assert!(!stage.heard.iter().any(|r| matches!(r, Report::Path { up: false, .. })), "{:?}", stage.heard);
+}
+
 #[tokio::test]
 async fn what_the_hub_says_it_has_stored_is_received_though_its_puback_waits() {
     let house = house("127.0.0.1", true);

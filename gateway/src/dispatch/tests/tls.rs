@@ -16,6 +16,26 @@ pub(in crate::dispatch) struct House {
     pub pin: String,
 }
 
+/// Serial number of the gateway's second certificate, gw-renewed.pem: of the same key.
+pub(in crate::dispatch) const RENEWED_SERIAL: u64 = 77;
+
+impl House {
+    /// Puts the renewed certificate of the gateway in the place of the first.
+    pub fn renew(&self) {
+        std::fs::rename(self.dir.path().join("gw-renewed.pem"), self.dir.path().join("gw.pem")).unwrap();
+    }
+}
+
+/// Waits until it is so; nothing asserts how long that took.
+pub(super) async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("in time");
+}
+
 pub(in crate::dispatch) fn house(name: &str, expired: bool) -> House {
     let dir = tempfile::tempdir().unwrap();
     let ca_key = KeyPair::generate().unwrap();
@@ -33,6 +53,12 @@ pub(in crate::dispatch) fn house(name: &str, expired: bool) -> House {
     };
     let (centre, centre_key) = make(name);
     let (gateway, gateway_key) = make("gateway");
+    let renewed = {
+        let mut params = CertificateParams::new(vec!["gateway".to_owned()]).unwrap();
+        params.serial_number = Some(rcgen::SerialNumber::from(RENEWED_SERIAL));
+        params.signed_by(&gateway_key, &issuer).unwrap()
+    };
+    std::fs::write(dir.path().join("gw-renewed.pem"), renewed.pem()).unwrap();
     std::fs::write(dir.path().join("ca.pem"), ca.pem()).unwrap();
     std::fs::write(dir.path().join("gw.pem"), gateway.pem()).unwrap();
     std::fs::write(dir.path().join("gw.key"), gateway_key.serialize_pem()).unwrap();
@@ -127,6 +153,28 @@ async fn a_centre_that_wants_a_certificate_gets_no_alarm_without_one() {
     stage.dispatcher.owe(notice("a1", 1));
     stage.path("c", false).await;
     assert_eq!(centre.count().alarms, 0);
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_of_ours_is_shown_without_a_restart_and_the_path_never_falls() {
+    let home = house("127.0.0.1", false);
+    let centre = Centre::start(Some(&home.centre)).await.unwrap();
+    let config = config(vec![ReceiverConfig { pins: vec![home.pin.clone()], ..known(&home, &centre.url()) }]);
+    let mut stage = Stage::new(config.clone());
+    stage.dispatcher.owe(notice("a1", 1));
+    stage.accepted("a1").await;
+    // Nothing is new: the connection stays.
+    stage.dispatcher.reconfigure(config.clone());
+    stage.dispatcher.owe(notice("a2", 1));
+    stage.accepted("a2").await;
+    assert_eq!(centre.count().connections, 1);
+    home.renew();
+    stage.dispatcher.reconfigure(config);
+    until(|| centre.count().connections == 2).await;
+    stage.dispatcher.owe(notice("a3", 1));
+    stage.accepted("a3").await;
+    assert_eq!((centre.count().connections, centre.count().alarms), (2, 3));
+    assert!(!stage.heard.iter().any(|r| matches!(r, Report::Path { up: false, .. })), "{:?}", stage.heard);
 }
 
 #[tokio::test]

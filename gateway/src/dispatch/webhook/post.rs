@@ -21,6 +21,7 @@ use super::super::asking::Progress;
 use super::super::config::ReceiverConfig;
 use super::super::link::Failure;
 use super::super::stream::{self, Stream};
+use super::super::tls::Worn;
 use super::config::Target;
 use crate::clock::Clock;
 use crate::limits::{
@@ -67,10 +68,12 @@ impl Answer {
 struct Line {
     sender: SendRequest<Full<Bytes>>,
     driver: AbortHandle,
+    /// Our certificate that it was opened with.
+    worn: Worn,
 }
 
 impl Line {
-    async fn over(stream: Box<dyn Stream>) -> Result<Self, Failure> {
+    async fn over(stream: Box<dyn Stream>, worn: Worn) -> Result<Self, Failure> {
         let mut builder = Builder::new();
         builder.max_headers(WEBHOOK_HEADERS_MAX).max_buf_size(WEBHOOK_HEAD_BYTES_MAX);
         let stands = builder.handshake(TokioIo::new(stream)).await;
@@ -79,7 +82,7 @@ impl Line {
             // Whoever waits for an answer hears of the error; nobody else needs to.
             let _ = driver.await;
         });
-        Ok(Self { sender, driver: driver.abort_handle() })
+        Ok(Self { sender, driver: driver.abort_handle(), worn })
     }
 }
 
@@ -157,10 +160,11 @@ impl Client {
 
     async fn open(&self, until: Instant, progress: &Progress) -> Result<Line, Failure> {
         let Target { tls, host, port, .. } = &self.target;
+        let worn = Worn::now(&self.config);
         let opening = stream::open(&self.config, host, *port, *tls, self.clock.now().wall_ms);
         let opened = timeout_at(until, opening).await.map_err(|_| self.silent())?;
         let opened = opened.map_err(|error| Failure::NotConnected(error.to_string()))?;
-        let line = Line::over(opened.stream).await?;
+        let line = Line::over(opened.stream, worn).await?;
         progress.opened(opened.expired_at_s);
         Ok(line)
     }
@@ -175,7 +179,7 @@ impl Client {
 
     fn take(&self) -> Option<Line> {
         let mut idle = self.idle();
-        idle.retain(|line| !line.sender.is_closed());
+        idle.retain(|line| !line.sender.is_closed() && !line.worn.is_renewed(&self.config));
         idle.pop()
     }
 
@@ -253,7 +257,7 @@ mod tests {
         let target = Target::parse(&config.url).unwrap();
         let client = Client::new(config, target, Arc::new(ManualClock::new(0)));
         let (ours, mut theirs) = tokio::io::duplex(4_096);
-        client.keep(Line::over(Box::new(ours)).await.unwrap());
+        client.keep(Line::over(Box::new(ours), Worn::default()).await.unwrap());
         let (progress, mut told) = watched(7);
         let message = Message { id: "x", timestamp_s: 0, signature: None, body: Bytes::from_static(b"{}") };
         let begun = Instant::now();

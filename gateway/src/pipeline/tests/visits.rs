@@ -37,6 +37,7 @@ impl Bench {
             bench.publish_as(id, &format!("vaka/v1/{id}/alive"), "1");
         }
         bench.path("arc", "sips:arc", true);
+        bench.clock.advance(crate::limits::VISIT_SETTLED_MS.unsigned_abs());
         bench
     }
 
@@ -195,6 +196,54 @@ fn a_press_that_was_made_before_is_real_whenever_it_comes() {
     bench.publish_as("p1", "vaka/v1/p1/alive", "1");
     let now = crate::clock::Clock::now(bench.clock.as_ref()).wall_ms;
     bench.publish("p1", &stamped(1, now));
+    assert_eq!(bench.lanes_of("p1"), [Lane::Test]);
+}
+
+#[test]
+fn what_had_waited_in_a_device_without_a_clock_is_real_also_where_its_connection_was_taken_over() {
+    // Taken over without a word: who is connected stays connected.
+    let settled_ms = crate::limits::VISIT_SETTLED_MS.unsigned_abs();
+    for (ago_ms, lane) in [(0, Lane::Life), (settled_ms - 1, Lane::Life), (settled_ms, Lane::Test)] {
+        let mut bench = Bench::visited();
+        bench.begin_visit();
+        bench.clock.advance(60_000);
+        bench.since_ms = crate::clock::Clock::now(bench.clock.as_ref()).mono_ms;
+        bench.clock.advance(ago_ms);
+        bench.arm("p1");
+        bench.press("p1", 1);
+        assert_eq!(bench.lanes_of("p1"), [lane], "connected {ago_ms} ms before it was armed");
+    }
+    let mut bench = Bench::visited();
+    bench.begin_visit();
+    bench.arm("p1");
+    bench.clock.advance(1_000);
+    bench.since_ms = crate::clock::Clock::now(bench.clock.as_ref()).mono_ms;
+    bench.press("p1", 1);
+    assert_eq!(bench.lanes_of("p1"), [Lane::Life], "connected after it was armed");
+}
+
+#[test]
+fn what_tcp_brings_late_is_real_where_the_device_says_how_long_it_had_run() {
+    let ran = |seq: u64, uptime_ms: u64, event: &str| {
+        format!(r#"{{"v":1,"restart":1,"seq":{seq},"uptime_ms":{uptime_ms},"event":{event}}}"#)
+    };
+    for (uptime_ms, lane) in [(19_999, Lane::Life), (20_000, Lane::Test), (24_000, Lane::Test)] {
+        let mut bench = Bench::visited();
+        bench.begin_visit();
+        bench.publish("p1", &ran(1, 10_000, r#"{"alive":{}}"#));
+        bench.clock.advance(10_000);
+        bench.arm("p1");
+        bench.clock.advance(4_000);
+        bench.publish("p1", &ran(2, uptime_ms, r#"{"button":{}}"#));
+        assert_eq!(bench.lanes_of("p1"), [lane], "made {uptime_ms} ms after its start, armed at 20000");
+    }
+    // What its uptime says of another boot of its is nothing.
+    let mut bench = Bench::visited();
+    bench.begin_visit();
+    bench.publish("p1", &ran(1, 10_000, r#"{"alive":{}}"#));
+    bench.arm("p1");
+    bench.clock.advance(4_000);
+    bench.publish("p1", &ran(1, 500, r#"{"button":{}}"#).replace(r#""restart":1"#, r#""restart":2"#));
     assert_eq!(bench.lanes_of("p1"), [Lane::Test]);
 }
 

@@ -105,6 +105,8 @@ impl Rehearsal {
             restart,
             seq,
             at,
+            uptime_ms,
+            since_ms: None,
             behind_ms,
             events,
             unknown: &[],

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{AlarmId, DeviceId, Event, Lane, Rung};
 
+use super::Happening;
 use super::alarms::Alarms;
 use super::care::moment::{At, Moment};
 use crate::journal::record::{self, ActWhat, Fault, Raise, RungRecord, SendCommand, VisitStep};
@@ -106,6 +107,9 @@ pub struct Trial {
     /// The newest event of it in this visit.
     #[serde(default)]
     pub heard: Option<At>,
+    /// When it started, as its uptime shows.
+    #[serde(default)]
+    started: Option<Started>,
     #[serde(default)]
     pub signal: Option<Signal>,
     /// It has no radio.
@@ -126,6 +130,16 @@ pub struct Trial {
     pub did: Option<At>,
     #[serde(default)]
     pub seen: Option<Seen>,
+}
+
+/// When a device started, by what came soonest of that boot of its in this visit: later than that it was not. Only within a visit: over
+/// weeks its crystal and ours are a minute apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Started {
+    restart: u32,
+    /// A boot of ours, and that boot's running clock.
+    boot: u32,
+    mono_ms: i64,
 }
 
 /// The worst of the probes.
@@ -242,7 +256,8 @@ impl Visits {
     }
 
     /// Folds an event of a device of this home in.
-    pub fn see(&mut self, device: &DeviceId, enrolment: u32, event: &Event, recorded: At) {
+    pub fn see(&mut self, happening: &Happening<'_>, event: &Event, recorded: At) {
+        let (device, enrolment) = (happening.device, happening.enrolment);
         if self.enrolments.len() < FACTS_DEVICES_MAX || self.enrolments.contains_key(device) {
             let known = self.enrolments.entry(device.clone()).or_default();
             // What was tried of the device before it says nothing of the one in its place.
@@ -260,6 +275,7 @@ impl Visits {
         }
         let trial = visit.trial(device);
         trial.heard = Some(recorded);
+        trial.started = Started::soonest(trial.started, happening, recorded);
         match event {
             Event::Signal { rssi_dbm } => trial.measured(*rssi_dbm, false, recorded),
             Event::Done { id, outcome: vaka_protocol::Outcome::Done }
@@ -367,7 +383,23 @@ impl Visits {
     }
 }
 
+impl Started {
+    fn soonest(known: Option<Started>, happening: &Happening<'_>, recorded: At) -> Option<Started> {
+        let Some(uptime_ms) = happening.uptime_ms else { return known };
+        let mono_ms = recorded.mono_ms.saturating_sub_unsigned(uptime_ms);
+        let now = Started { restart: happening.restart, boot: recorded.boot, mono_ms };
+        let same = known.filter(|known| (known.restart, known.boot) == (now.restart, now.boot));
+        Some(same.filter(|known| known.mono_ms <= now.mono_ms).unwrap_or(now))
+    }
+}
+
 impl Trial {
+    /// When an event of it was made at the latest, on our running clock, by its uptime.
+    fn made_ms(&self, happening: &Happening<'_>, recorded: At) -> Option<i64> {
+        let started = self.started.filter(|at| (at.restart, at.boot) == (happening.restart, recorded.boot))?;
+        Some(started.mono_ms.saturating_add_unsigned(happening.uptime_ms?))
+    }
+
     fn measured(&mut self, dbm: i16, by_hand: bool, at: At) {
         let known = self.signal;
         self.signal = Some(Signal {

@@ -2,13 +2,14 @@
 //! nothing: then the event is judged as any other.
 //!
 //! In doubt it is real: another device, another kind of event, a second press, a press after the time, one that its device says
-//! came before, one that may have waited in a device that was away, one while the resident's own alarm is open.
+//! came before (by its clock, or by how long it had run), one that may have waited in a device that was away or came again, one while
+//! the resident's own alarm is open.
 
 use vaka_protocol::{Event, Lane};
 
 use super::{NAME, Plan, TEST_CAUSE, VERSION, Visits};
 use crate::journal::record::{Basis, Decision, Evidence, Raise};
-use crate::limits::{VISIT_ARMED_MS, VISIT_CLOCK_MS};
+use crate::limits::{VISIT_ARMED_MS, VISIT_CLOCK_MS, VISIT_SETTLED_MS};
 use crate::rules::alarms::Alarms;
 use crate::rules::care::facts::Facts;
 use crate::rules::care::moment::At;
@@ -28,7 +29,8 @@ pub fn agreed(
     happening: &Happening<'_>,
     recorded: At,
 ) -> Option<(usize, Decision)> {
-    let armed = visits.open.as_deref()?.armed.as_ref().filter(|armed| armed.device == *happening.device)?;
+    let visit = visits.open.as_deref()?;
+    let armed = visit.armed.as_ref().filter(|armed| armed.device == *happening.device)?;
     let want = plan.devices.get(happening.device)?;
     let place = happening.events.iter().position(|event| want.is_trigger(event))?;
     let age_ms = recorded.mono_ms.saturating_sub(armed.at.mono_ms);
@@ -40,15 +42,20 @@ pub fn agreed(
     let time = time_by(happening.at, recorded.wall_ms, happening.behind_ms);
     let came_before = match happening.at.is_some() && !time.suspect {
         true => time.delayed || time.happened_at < armed.at.wall_ms.saturating_sub(VISIT_CLOCK_MS),
-        // No time of its own: only a connection that stood all the while shows that nothing had waited.
+        // No time of its own: only a connection that stood all the while, and long enough before to have brought what had waited,
+        // shows that nothing had. A newer one may have taken its place without a word.
         false => {
             let speaker = want.via.as_ref().unwrap_or(happening.device);
-            !facts.get(speaker).is_some_and(|known| {
-                known.online == Some(true) && known.came.is_some_and(|came| came.record < armed.at.record)
-            })
+            let settled_ms = happening.since_ms.map(|since_ms| since_ms.saturating_add(VISIT_SETTLED_MS));
+            !settled_ms.is_some_and(|settled_ms| settled_ms <= armed.at.mono_ms)
+                || facts.get(speaker).is_some_and(|known| {
+                    known.online == Some(false) || known.came.is_some_and(|came| came.record > armed.at.record)
+                })
         }
     };
-    if came_before {
+    // One that TCP brought late, over whatever connection.
+    let ran_before = visit.devices.get(happening.device).and_then(|trial| trial.made_ms(happening, recorded));
+    if came_before || ran_before.is_some_and(|made_ms| made_ms < armed.at.mono_ms) {
         return None;
     }
     let event = happening.events.get(place)?;
