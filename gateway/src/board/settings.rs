@@ -52,7 +52,7 @@ pub fn settings(text: &str, only: bool, resident: &str, table: &str) -> Vec<(Str
         let own = residents.into_iter().flatten().find(|known| text_of(*known, "id") == Some(resident));
         tables.extend(own.and_then(|own| own.get(table)).and_then(Item::as_table_like));
         tables.extend(document.get(table).and_then(Item::as_table_like));
-    } else if let Some((kind, index)) = index_of(&document, only, resident, table).ok() {
+    } else if let Ok((kind, index)) = index_of(&document, only, resident, table) {
         let several = document.get(kind).and_then(Item::as_array_of_tables);
         tables.extend(several.and_then(|several| several.get(index)).map(|found| found as &dyn TableLike));
     }

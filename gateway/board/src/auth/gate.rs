@@ -167,7 +167,8 @@ impl Asks {
     fn refuse(&self, status: StatusCode, what: &'static str) -> Box<Response> {
         debug!(path = %self.path, "refused: {what}");
         Box::new(if self.is_api {
-            (status, axum::Json(serde_json::json!({ "error": what }))).into_response()
+            let kind = if status == StatusCode::UNAUTHORIZED { "unauthorized" } else { "forbidden" };
+            (status, axum::Json(serde_json::json!({"error": {"kind": kind, "text": what}}))).into_response()
         } else {
             (status, what).into_response()
         })

@@ -47,7 +47,7 @@ pub fn agreed(
         false => {
             let speaker = want.via.as_ref().unwrap_or(happening.device);
             let settled_ms = happening.since_ms.map(|since_ms| since_ms.saturating_add(VISIT_SETTLED_MS));
-            !settled_ms.is_some_and(|settled_ms| settled_ms <= armed.at.mono_ms)
+            settled_ms.is_none_or(|settled_ms| settled_ms > armed.at.mono_ms)
                 || facts.get(speaker).is_some_and(|known| {
                     known.online == Some(false) || known.came.is_some_and(|came| came.record > armed.at.record)
                 })
