@@ -275,6 +275,7 @@ impl World {
                 lane: Lane::Telemetry,
                 what: gone,
                 has_ended: false,
+                since_ms: None,
                 for_many: false,
                 reply: None,
             });
@@ -297,6 +298,7 @@ impl World {
                 lane: Lane::Telemetry,
                 what,
                 has_ended: false,
+                since_ms: None,
                 for_many: false,
                 reply: None,
             });

@@ -28,6 +28,7 @@ pub fn told(decision: &Decision, rehearsal: &Rehearsal, zone: &TimeZone) -> Opti
                 JoinWhat::Cancel => "cancel",
                 JoinWhat::Over => "over",
                 JoinWhat::Where => "where",
+                JoinWhat::HandedOver | JoinWhat::Escalated => "a person's act",
             };
             format!("{what} {} {}", alarm.raise.rule, alarm.raise.cause)
         }
