@@ -26,6 +26,10 @@ id = "bed"
 kind = "bed-sensor"
 resident = "r1"
 [[device]]
+id = "bed2"
+kind = "bed-sensor"
+resident = "r2"
+[[device]]
 id = "mon"
 kind = "vital-monitor"
 resident = "r2"

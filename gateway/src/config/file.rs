@@ -193,7 +193,7 @@ pub(super) struct BoardOidc {
     pub client_id: Text,
     pub client_secret_file: Option<Text>,
     pub ca: Option<Text>,
-    pub acr: Vec<Text>,
+    pub acr: Spanned<Vec<Text>>,
     pub claim: Option<Text>,
 }
 

@@ -109,7 +109,8 @@ mod tests {
         assert_eq!(tries(&mut rates, 1, 20_000), limits::ENROL_NETWORK_PER_HOUR / 180);
         assert_eq!(tries(&mut rates, 2, 20_000), limits::ENROL_NETWORK_BURST, "another network");
         assert!(rates.take(v4(1), 20_000), "and IPv4");
-        assert!(rates.by_address.len() as u64 <= limits::ENROL_ALL_BURST, "refused ones are not remembered");
+        let made = 2 * limits::ENROL_NETWORK_BURST + limits::ENROL_NETWORK_PER_HOUR / 180 + 1;
+        assert_eq!(rates.by_address.len() as u64, made, "refused ones are not remembered");
     }
 
     #[test]

@@ -98,9 +98,9 @@ fn oidc(c: &mut Check<'_>, table: &file::BoardOidc) -> Oidc {
             format!("`issuer`: `{said}` is not an https:// address; the provider's word is worth no more than the way it comes"),
         );
     }
-    if table.acr.is_empty() {
+    if table.acr.get_ref().is_empty() {
         c.wrong(
-            &table.client_id,
+            &table.acr,
             "`acr` of [board.oidc] is empty; name how strongly people must have proven who they are, e.g. \"http://id.sambi.se/loa/loa3\"".to_owned(),
         );
     }
@@ -109,7 +109,7 @@ fn oidc(c: &mut Check<'_>, table: &file::BoardOidc) -> Oidc {
         client_id: table.client_id.get_ref().clone(),
         client_secret_file: table.client_secret_file.as_ref().map(|word| file(c, "client_secret_file", word)),
         ca: table.ca.as_ref().map(|word| file(c, "ca", word)),
-        acr: table.acr.iter().map(|word| word.get_ref().clone()).collect(),
+        acr: table.acr.get_ref().iter().map(|word| word.get_ref().clone()).collect(),
         claim: table.claim.as_ref().map_or("sub", |word| word.get_ref()).to_owned(),
     }
 }
