@@ -173,7 +173,7 @@ fn the_api_is_as_its_document_says() {
             // Bounded, and the same in every run.
             .args([
                 "--max-examples",
-                "15",
+                "10",
                 "--seed",
                 "1",
                 "--exclude-path",

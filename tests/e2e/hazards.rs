@@ -14,6 +14,7 @@ fn levels() -> BTreeMap<String, BTreeSet<&'static str>> {
         ("protocol", "part"),
         ("firmware/device", "part"),
         ("gateway/src", "part"),
+        ("gateway/board", "part"),
         ("tests/simulation", "simulation"),
         ("tests/traces", "trace"),
         ("tests/e2e", "program"),
@@ -32,7 +33,7 @@ fn collect(dir: &Path, level: &'static str, levels: &mut BTreeMap<String, BTreeS
             let text = std::fs::read_to_string(&path).expect("a source file");
             let level = if path.ends_with("fuzz_corpus.rs") { "fuzz" } else { level };
             // `#[test]`, and what proptest! makes of a function, which has it too.
-            for after in text.split("#[test]\n").skip(1) {
+            for after in text.split("test]\n").skip(1) {
                 let name = after.split_once("fn ").map(|(_, rest)| rest.split('(').next().unwrap_or_default());
                 levels.entry(name.unwrap_or_default().to_owned()).or_default().insert(level);
             }

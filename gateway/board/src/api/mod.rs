@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, body::Bytes};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Board;
 use crate::auth::Session;
@@ -110,6 +110,19 @@ fn text(word: &str) -> Result<(), Failure> {
     }
 }
 
+/// A body whose kind stands in its field `tag`. serde alone would take a number there for a kind's place in the list: `{"act":0}` would
+/// be a claim.
+fn tagged<T: serde::de::DeserializeOwned>(body: Result<Json<Value>, JsonRejection>, tag: &str) -> Result<T, Failure> {
+    let Json(body) = body?;
+    if !body[tag].is_string() {
+        return Err(Refused::Wrong(format!(
+            "`{tag}` is missing or is no text; /api/v1/openapi.json says which there are"
+        ))
+        .into());
+    }
+    serde_json::from_value(body).map_err(|e| Refused::Wrong(format!("reading the body: {e}")).into())
+}
+
 async fn openapi() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], Bytes::from_static(OPENAPI.as_bytes()))
 }
@@ -174,9 +187,9 @@ async fn act(
     State(board): Here,
     Extension(who): Who,
     Path(id): Path<String>,
-    acting: Result<Json<Acting>, JsonRejection>,
+    acting: Result<Json<Value>, JsonRejection>,
 ) -> Answer<impl Serialize> {
-    let Json(acting) = acting?;
+    let acting: Acting = tagged(acting, "act")?;
     text(&acting.note)?;
     let (name, act) = match acting.act {
         Act::Claim { from } => ("claim", AlarmAct::Claim { from }),
@@ -212,9 +225,9 @@ async fn night(
 async fn sign(
     State(board): Here,
     Extension(who): Who,
-    sign: Result<Json<Sign>, JsonRejection>,
+    sign: Result<Json<Value>, JsonRejection>,
 ) -> Answer<impl Serialize> {
-    let Json(sign) = sign?;
+    let sign: Sign = tagged(sign, "what")?;
     let (name, resident, note) = match &sign {
         Sign::Visit { resident, note, .. } => ("sign-visit", resident.clone(), note),
         Sign::Dose { resident, note, .. } => ("sign-dose", resident.clone(), note),
@@ -295,7 +308,10 @@ async fn log(
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::OPENAPI;
+    use axum::Json;
+    use serde_json::json;
+
+    use super::{Acting, OPENAPI, tagged};
     use crate::routes::ROUTES;
 
     /// What is written for programs is what there is.
@@ -313,5 +329,19 @@ mod tests {
         let there = ROUTES.iter().filter(|route| route.path.starts_with("/api/"));
         let there: BTreeSet<String> = there.map(|route| format!("{} {}", route.method, route.path)).collect();
         assert_eq!(told, there);
+    }
+
+    #[test]
+    fn a_number_is_no_act() {
+        for wrong in [
+            json!({"act": 0, "note": ""}),
+            json!({"note": ""}),
+            json!([]),
+            json!({"act": "clam"}),
+            json!({"act": "close"}),
+        ] {
+            assert!(tagged::<Acting>(Ok(Json(wrong.clone())), "act").is_err(), "{wrong}");
+        }
+        assert!(tagged::<Acting>(Ok(Json(json!({"act": "close", "outcome": "helped"}))), "act").is_ok());
     }
 }
