@@ -33,8 +33,14 @@ fn collect(dir: &Path, level: &'static str, levels: &mut BTreeMap<String, BTreeS
             let text = std::fs::read_to_string(&path).expect("a source file");
             let level = if path.ends_with("fuzz_corpus.rs") { "fuzz" } else { level };
             // `#[test]`, and what proptest! makes of a function, which has it too.
-            for after in text.split("test]\n").skip(1) {
-                let name = after.split_once("fn ").map(|(_, rest)| rest.split('(').next().unwrap_or_default());
+            let is_mark =
+                |line: &str| ["#[test]", "#[tokio::test"].iter().any(|mark| line.trim_start().starts_with(mark));
+            let mut lines = text.lines();
+            while lines.by_ref().any(is_mark) {
+                let name = lines
+                    .by_ref()
+                    .find_map(|line| line.split_once("fn "))
+                    .map(|(_, rest)| rest.split('(').next().unwrap_or_default());
                 levels.entry(name.unwrap_or_default().to_owned()).or_default().insert(level);
             }
         }
