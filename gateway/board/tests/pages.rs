@@ -246,6 +246,23 @@ async fn what_is_read_of_a_person_is_traced_once_a_view_and_a_name_each_time_wit
 }
 
 #[tokio::test]
+async fn a_full_disk_stops_no_help_and_everything_else_that_could_not_be_recorded() {
+    let staff = seat(Role::Night, &["*"]);
+    staff.house.full.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(staff.get("/").await.0, StatusCode::OK);
+    assert_eq!(staff.get("/alarms/01jd-press").await.0, StatusCode::OK);
+    assert_eq!(staff.post("/alarms/01jd-press/claim", "").await, StatusCode::SEE_OTHER);
+    assert_eq!(
+        staff.post("/residents/r17/name", "purpose=larm").await,
+        StatusCode::OK,
+        "where to go, and how to get in"
+    );
+    assert_eq!(staff.get("/residents/r32").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let admin = staff.other(Role::Admin, &["*"]);
+    assert_eq!(admin.post("/residents/r32/withdraw", "table=night").await, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
 async fn two_people_cannot_both_have_an_alarm_without_seeing_it() {
     let first = seat(Role::Night, &["*"]);
     let second = first.other(Role::Staff, &["*"]);

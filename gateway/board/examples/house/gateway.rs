@@ -30,6 +30,8 @@ pub struct House {
     changes: broadcast::Sender<Change>,
     /// Nothing is answered: as when the gateway has died.
     pub dead: AtomicBool,
+    /// Nothing can be written down.
+    pub full: AtomicBool,
 }
 
 fn none(what: &str, id: &str) -> Refused {
@@ -39,7 +41,13 @@ fn none(what: &str, id: &str) -> Refused {
 impl House {
     pub fn new() -> Self {
         let state = Mutex::new(rows::state(START_MS));
-        House { begun: Instant::now(), state, changes: broadcast::channel(64).0, dead: AtomicBool::new(false) }
+        House {
+            begun: Instant::now(),
+            state,
+            changes: broadcast::channel(64).0,
+            dead: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+        }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -254,6 +262,9 @@ impl Gateway for House {
     }
 
     fn trace(&self, trace: Trace) -> Later<'_, ()> {
+        if self.full.load(Ordering::Relaxed) {
+            return self.answer(Err(Refused::Unavailable("the disk is full".into())));
+        }
         let at = self.now_ms();
         let mut state = self.state();
         let seq = state.traces.len() as u64 + 1;

@@ -99,7 +99,7 @@ async fn trace(
         purpose: "api".to_owned(),
         resident,
     };
-    Ok(board.gateway.trace(trace).await?)
+    Ok(board.record(trace).await?)
 }
 
 fn text(word: &str) -> Result<(), Failure> {

@@ -152,7 +152,7 @@ impl Asked {
             purpose: purpose.into(),
             resident: resident.map(str::to_owned),
         };
-        self.board.gateway.trace(trace).await.map_err(|refused| self.trouble(refused))
+        self.board.record(trace).await.map_err(|refused| self.trouble(refused))
     }
 }
 
