@@ -1,4 +1,4 @@
-//! Runs one future for ever and sleeps in between (WFI). Enters: wake-ups, from interrupts or from the future itself.
+//! Runs one future and sleeps in between (WFI). Enters: wake-ups, from interrupts or from the future itself.
 //!
 //! Invariant: a wake-up that comes between looking and sleeping is not slept over. Absent: an executor with tasks; the
 //! image has three futures that are joined, and a task cannot be generic over the role.
@@ -17,14 +17,15 @@ pub fn wake() {
     WOKEN.store(true, Ordering::Release);
 }
 
-/// Looks at the future whenever something woke it. `passed` is called each time it has been looked at as a whole.
-pub fn run(mut future: Pin<&mut impl Future<Output = core::convert::Infallible>>, mut passed: impl FnMut()) -> ! {
+/// Looks at the future whenever something woke it, until it is done. `passed` is called each time it has been looked at as
+/// a whole.
+pub fn run<T>(mut future: Pin<&mut impl Future<Output = T>>, mut passed: impl FnMut()) -> T {
     let waker = waker();
     let mut context = Context::from_waker(&waker);
     loop {
         WOKEN.store(false, Ordering::Release);
-        if let core::task::Poll::Ready(never) = future.as_mut().poll(&mut context) {
-            match never {}
+        if let core::task::Poll::Ready(done) = future.as_mut().poll(&mut context) {
+            return done;
         }
         passed();
         // Interrupts are held back from here on, but end the sleep.

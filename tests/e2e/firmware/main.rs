@@ -1,9 +1,11 @@
 //! The firmware's own images, under QEMU, against the real gateway and SIPp as the alarm centre.
 
 mod cuts;
+mod enrol;
 mod faults;
 mod figures;
 mod press;
+mod renew;
 mod trust;
 
 use vaka_tests::{Board, Flash, Gateway, Home, Provisioning, firmware};

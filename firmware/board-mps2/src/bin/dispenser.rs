@@ -84,7 +84,7 @@ impl Parts for Hands {
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    board::run(|inputs, _| {
+    board::run("dispenser", |inputs, _| {
         let new = || (RefCell::new(Carousel::new()), RefCell::new(Chip::new()));
         // SAFETY: once; plain numbers, each of them good by itself.
         let (carousel, chip) = unsafe { board::model::place(new, powered_on) };

@@ -8,7 +8,7 @@ use vaka_device::pins::{Active, Input};
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    board::run(|inputs, _| {
+    board::run("pendant", |inputs, _| {
         let button = Input::new(inputs.button(), Active::Low);
         Pendant::new(button).with_cancel(Input::new(inputs.cancel(), Active::Low))
     })
