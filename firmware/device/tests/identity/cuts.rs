@@ -69,6 +69,18 @@ fn boot(flash: &mut Flash<Part>, gateway: &mut Gateway, seed: u8) -> Result<(), 
     }
 }
 
+/// The key that it would ask with next is of none of its certificates.
+#[track_caller]
+fn asks_with_a_new_key(flash: &mut Flash<Part>) {
+    let mut flash = Flash::open(flash.part().clone());
+    let next = next_key(&mut flash, &mut random(50)).expect("kept").public();
+    for which in [Which::Own, Which::Renewed] {
+        if let Some(certificate) = certificate(&mut flash, 0, which) {
+            assert_ne!(Facts::read(&certificate).expect("a certificate").public, next, "asked with again");
+        }
+    }
+}
+
 fn with_power(flash: Flash<Part>) -> Flash<Part> {
     let mut part = flash.into_part();
     part.power_on();
@@ -98,6 +110,7 @@ fn a_cut_leaves_a_device_enrolled_or_able_to_enrol_with_the_same_code() {
             let _ = boot(&mut flash, &mut gateway, 2);
             let mut flash = with_power(flash);
             assert!(is_enrolled(&mut flash) || offer(&mut flash) == Some(an_offer()), "neither, cut at {cut}");
+            asks_with_a_new_key(&mut flash);
             boot(&mut flash, &mut gateway, 3).expect("it has power");
             assert!(is_enrolled(&mut flash), "cut at {cut}: the code is lost");
             tidy(&mut flash);
@@ -167,6 +180,7 @@ fn a_cut_leaves_the_old_certificate_or_the_new_one_and_either_opens_the_door() {
             }
             was_cut = true;
             let mut flash = with_power(flash);
+            asks_with_a_new_key(&mut flash);
             for seed in 13..16 {
                 assert_eq!(connect(&mut flash, &mut gateway, seed), Ok(true), "turned away, cut at {cut}, {chance}");
             }
