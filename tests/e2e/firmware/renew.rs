@@ -105,12 +105,12 @@ fn a_device_comes_back_with_a_certificate_that_has_ended_calls_and_renews() {
         return;
     }
     let years = Years::new();
-    let mut gateway = years.start();
+    let gateway = years.start();
     let mut board = years.enrol("p1");
     board.kill();
-    gateway.kill();
+    drop(gateway);
     years.set_gateway(800);
-    gateway.restart();
+    let gateway = years.start();
     // A drawer's two years later, without a clock: somebody presses.
     board.power_on();
     board.wait("started");
@@ -128,7 +128,9 @@ fn a_device_comes_back_with_a_certificate_that_has_ended_calls_and_renews() {
     board.restart();
     board.wait("connected");
     wait_event(&years.home, &gateway, "its boot told", |record| {
-        record["event"].get("started").is_some() && record["certificate_ended"] != json!(true) && record["restart"] == 3
+        record["event"].get("started").is_some()
+            && record["certificate_ended"] != json!(true)
+            && record["restart"].as_u64() >= Some(3)
     });
     assert_eq!(years.certificates("p1"), (1, 2));
 }
