@@ -264,7 +264,8 @@ impl<K: Keep, R: Role, P: Panel> Link<'_, K, R, P> {
                 if due_ms == 0 && under_way.is_empty() {
                     // A gateway that renews nothing is one all the same.
                     if !is_asking {
-                        match with_timeout(PUBACK, self.subscribe(&mut connection, &topics.certificates, &topics)).await {
+                        match with_timeout(PUBACK, self.subscribe(&mut connection, &topics.certificates, &topics)).await
+                        {
                             Ok(Ok(()) | Err(Error::Peer(PeerError::Rejected(_)))) => is_asking = true,
                             Ok(Err(error)) => return Err(error.into()),
                             Err(_) => return Err(End::Late),
