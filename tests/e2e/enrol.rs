@@ -22,22 +22,15 @@ struct Doorstep {
 
 impl Doorstep {
     fn new() -> Doorstep {
-        let (home, port) = (Home::init(), free_port());
-        home.edit(|config| {
-            config["enrol"] = toml_edit::table();
-            config["enrol"]["listen"] = toml_edit::value(format!("127.0.0.1:{port}"));
-        });
+        let home = Home::init();
+        let port = home.door();
         Doorstep { home, port }
     }
 
     /// The code, and the QR code's text.
     #[track_caller]
     fn invite(&self, device: &str, more: &[&str]) -> (String, String) {
-        let mut args = vec!["device", "invite", device, "--kind", "pendant", "--json"];
-        args.extend(more);
-        let row = self.home.vaka(&args).ok().rows().remove(0);
-        let text = |key: &str| row[key].as_str().unwrap_or_else(|| panic!("no {key} in {row}")).to_owned();
-        (text("code"), text("url"))
+        self.home.invite(device, more)
     }
 
     fn enrol_at(&self, port: u16, code: &str, out: &str, more: &[&str]) -> Output {

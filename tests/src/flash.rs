@@ -84,11 +84,18 @@ impl Flash {
     /// A new device's: erased, and provisioned.
     #[track_caller]
     pub fn new(path: &Path, provisioning: &Provisioning) -> Flash {
+        let flash = Flash::blank(path);
+        flash.provision(provisioning);
+        flash
+    }
+
+    /// As it leaves its maker: erased, and nobody has written anything into it.
+    #[track_caller]
+    pub fn blank(path: &Path) -> Flash {
         let flash = Flash { path: path.to_owned() };
         let file = File::create(path).unwrap_or_else(|e| panic!("making {}: {e}", path.display()));
         file.set_len(BYTES).expect("a sparse file");
         flash.write(KEPT.0, &vec![0xff; KEPT.1]);
-        flash.provision(provisioning);
         flash
     }
 
@@ -99,6 +106,13 @@ impl Flash {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// True if these bytes stand anywhere in what the device keeps.
+    #[track_caller]
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        let all = std::fs::read(&self.path).expect("the flash's file");
+        all[KEPT.0 as usize..][..KEPT.1].windows(bytes.len()).any(|window| window == bytes)
     }
 
     fn write(&self, at: u64, bytes: &[u8]) {

@@ -121,6 +121,26 @@ impl Home {
         self.dir.path()
     }
 
+    /// Opens an enrolment door, on the port that this returns.
+    pub fn door(&self) -> u16 {
+        let port = free_port();
+        self.edit(|config| {
+            config["enrol"] = toml_edit::table();
+            config["enrol"]["listen"] = value(format!("127.0.0.1:{port}"));
+        });
+        port
+    }
+
+    /// Invites a pendant: the code, and the QR code's text.
+    #[track_caller]
+    pub fn invite(&self, device: &str, more: &[&str]) -> (String, String) {
+        let mut args = vec!["device", "invite", device, "--kind", "pendant", "--json"];
+        args.extend(more);
+        let row = self.vaka(&args).ok().rows().remove(0);
+        let text = |key: &str| row[key].as_str().unwrap_or_else(|| panic!("no {key} in {row}")).to_owned();
+        (text("code"), text("url"))
+    }
+
     /// A path in the home.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join("h").join(name)

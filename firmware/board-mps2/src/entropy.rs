@@ -37,6 +37,11 @@ pub fn chance() -> u32 {
     u32::from_le_bytes(bytes)
 }
 
+/// A random number for a key. Without a seed it stays nought, which is none.
+pub fn key(bytes: &mut [u8; 32]) {
+    fill(bytes);
+}
+
 /// The generator as other crates want it. It panics without a seed; [`start`] is asked first.
 #[derive(Debug)]
 pub struct Random;

@@ -1,5 +1,5 @@
-//! Runs the network and the rest of the image for ever and sleeps in between (WFI). Enters: wake-ups, from interrupts or from
-//! the futures themselves. Only what was woken is looked at.
+//! Runs the network and the rest of the image and sleeps in between (WFI). Enters: wake-ups, from interrupts or from the
+//! futures themselves. Leaves: what the rest ends with. Only what was woken is looked at.
 //!
 //! Invariants: a wake-up that comes between looking and sleeping is not slept over; the rest that wakes the network is not
 //! woken by that. embassy-net wakes its runner whenever a socket was looked at, also one that only waits: with one waker for
@@ -23,16 +23,22 @@ pub fn wake() {
     REST.store(true, Ordering::Release);
 }
 
-/// Looks at the network, and at the rest, whenever something woke it. `passed` is called each time that what was woken has
-/// been looked at.
-pub fn run(
+/// Looks at the network, and at the rest, whenever something woke it, until the rest is done. `passed` is called each time
+/// that what was woken has been looked at.
+pub fn run<T>(
     mut network: Pin<&mut impl Future<Output = Infallible>>,
-    mut rest: Pin<&mut impl Future<Output = Infallible>>,
+    mut rest: Pin<&mut impl Future<Output = T>>,
     mut passed: impl FnMut(),
-) -> ! {
+) -> T {
+    // Nobody has looked at these two yet.
+    wake();
     loop {
-        look(&NETWORK, network.as_mut());
-        look(&REST, rest.as_mut());
+        if let Some(never) = look(&NETWORK, network.as_mut()) {
+            match never {}
+        }
+        if let Some(done) = look(&REST, rest.as_mut()) {
+            return done;
+        }
         passed();
         // Interrupts are held back from here on, but end the sleep.
         cortex_m::interrupt::disable();
@@ -46,14 +52,14 @@ pub fn run(
     }
 }
 
-/// Looks at it if it was woken.
-fn look(woken: &'static AtomicBool, future: Pin<&mut impl Future<Output = Infallible>>) {
+/// Looks at it if it was woken. What it ends with, if it is done.
+fn look<T>(woken: &'static AtomicBool, future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     if !woken.swap(false, Ordering::AcqRel) {
-        return;
+        return None;
     }
-    let waker = waker(woken);
-    if let Poll::Ready(never) = future.poll(&mut Context::from_waker(&waker)) {
-        match never {}
+    match future.poll(&mut Context::from_waker(&waker(woken))) {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `time MS` | the device has a clock, which shows this, UTC milliseconds; then `time MS` |
 //! | `skip MS` | so much time passes at once for the device and its parts, not for the network; then `skipped` |
 //! | `measure` | from here on the device says what work takes: [`crate::work`] |
+//! | `enrol TEXT` | a technician gives a new device its code: `vaka://A.B.C.D:PORT/?code=…&ca=…`, or `A.B.C.D:PORT CODE` |
 //! | `panic` | the program panics |
 //! | `hang` | the program stands still |
 //! | `reset` | the board is reset |
@@ -169,6 +170,8 @@ impl Inputs {
             "time" => self.time = rest.parse().ok(),
             "skip" => self.skip_ms = rest.parse().ok(),
             "measure" => work::ask(),
+            // Not repeated: there is a code in it.
+            "enrol" => say!("enrolled already"),
             "panic" => panic!("asked for"),
             "hang" => loop {
                 core::hint::spin_loop();

@@ -18,7 +18,12 @@
 //! | `light …`, `sound …`, `text …`, `volume …` | what the resident sees and hears |
 //! | `work WHAT CYCLES PASSES` | what a `press` or a `handshake` took, once asked for ([`work`]) |
 //! | `panic FILE:LINE` | the program failed; a reset follows |
-//! | `unprovisioned` | the flash names no device, or no role that the image has: nothing more happens |
+//! | `unprovisioned` | the flash names no role that the image has: nothing more happens |
+//! | `unenrolled` | the device has no certificate, and waits for a technician's code (`enrol …`) |
+//! | `offered`, `no offer WHY` | the code is kept; or `address`, `code`, `authority`, `flash`: what is wrong with it |
+//! | `enrol HOW` | a try has ended: `enrolled`, `refused`, `impostor`, `useless`, `unreachable` ([`enrol`]) |
+//! | `enrolled ID` | the device has its certificate, and goes on as that device |
+//! | `renewing`, `renewed`, `renewal used` | the next certificate was asked for, is kept, has opened a connection |
 #![no_std]
 #![warn(missing_docs)]
 
@@ -27,6 +32,7 @@ extern crate alloc;
 pub mod bell;
 pub mod clock;
 pub mod edge;
+pub mod enrol;
 pub mod entropy;
 pub mod fault;
 pub mod flash;
@@ -47,6 +53,7 @@ pub mod time_driver;
 pub mod tls;
 pub mod uart;
 pub mod watchdog;
+pub mod who;
 pub mod work;
 
 use core::cell::{Cell, RefCell};
@@ -63,12 +70,14 @@ use embassy_net::StackResources;
 use embassy_time::Timer;
 use static_cell::{ConstStaticCell, StaticCell};
 use vaka_device::flash::Flash;
+use vaka_device::identity::{Which, tidy};
 use vaka_device::pins::NoPin;
 use vaka_device::{Boot, Device, EVENTS_MAX, Identity, Keep, Panel, PinPanel, Role};
 use vaka_protocol::Lane;
 
 use crate::bell::Bell;
 use crate::clock::Clock;
+use crate::enrol::Enrolment;
 use crate::flash::Psram;
 use crate::inputs::Inputs;
 use crate::lan9118::Lan9118;
@@ -83,8 +92,8 @@ const QEMU_TICK_MS: u64 = 5;
 /// Between two wake-ups, milliseconds, should nothing else be due: the watchdog is to be fed.
 const TICK_MS: u64 = if cfg!(feature = "qemu") { QEMU_TICK_MS } else { watchdog::PATIENCE_S as u64 * 500 };
 
-/// Runs a device for ever. `make`: its role, on these inputs.
-pub fn run<R: Role>(make: impl FnOnce(&mut Inputs, &Provisioning) -> R) -> ! {
+/// Runs a device for ever. `make`: its role on these inputs, and what it is, as vaka.toml says it.
+pub fn run<R: Role>(make: impl FnOnce(&mut Inputs, &Provisioning) -> (&'static str, R)) -> ! {
     memory::start();
     uart::start();
     time_driver::start();
@@ -92,7 +101,10 @@ pub fn run<R: Role>(make: impl FnOnce(&mut Inputs, &Provisioning) -> R) -> ! {
     let cause = fault::take();
     say!("started {cause}");
     unmask(&[uart::IRQ, edge::IRQ, time_driver::COUNTER_IRQ, time_driver::ALARM_IRQ]);
-    let Some(provisioning) = Provisioning::read() else { unprovisioned() };
+    let provisioning = Provisioning::read();
+    let mut inputs = Inputs::new();
+    // First of all: a device whose role this image does not have is not to enrol either.
+    let (kind, role) = make(&mut inputs, &provisioning);
     assert!(entropy::start(), "no random numbers");
 
     static NETWORK: ConstStaticCell<Lan9118> = ConstStaticCell::new(Lan9118::new());
@@ -106,14 +118,27 @@ pub fn run<R: Role>(make: impl FnOnce(&mut Inputs, &Provisioning) -> R) -> ! {
     let (stack, mut network) = embassy_net::new(controller, dhcp, RESOURCES.init(StackResources::new()), seed);
 
     let clock = Clock::new();
-    let mut inputs = Inputs::new();
-    let role = make(&mut inputs, &provisioning);
-    let boot =
-        Boot { room: EVENTS_MAX, chance: entropy::chance(), cause: cause.told(), version: env!("CARGO_PKG_VERSION") };
+    let memory = link::MEMORY.take();
     // SAFETY: this function is called once, and takes each of them once.
     let (psram, (light, sounder)) = unsafe { (Psram::new(), leds::both()) };
-    let panel = Written(PinPanel::new(light, sounder, NoPin));
-    let device = RefCell::new(Device::boot(Flash::open(psram), role, panel, boot, clock.now()));
+    let mut panel = Written(PinPanel::new(light, sounder, NoPin));
+    let mut keep = Flash::open(psram);
+    tidy(&mut keep);
+    if !who::is_known(&mut keep, &provisioning) {
+        say!("unenrolled");
+        let enrolment = Enrolment {
+            keep: RefCell::new(&mut keep),
+            panel: RefCell::new(&mut panel),
+            clock: &clock,
+            stack,
+            kind,
+            offered: Bell::new(),
+        };
+        enrol_first(&enrolment, &mut network, &mut inputs, memory);
+    }
+    let boot =
+        Boot { room: EVENTS_MAX, chance: entropy::chance(), cause: cause.told(), version: env!("CARGO_PKG_VERSION") };
+    let device = RefCell::new(Device::boot(keep, role, panel, boot, clock.now()));
     let (news, urgent, touched) = (Bell::new(), Bell::new(), Bell::new());
     let link = Link {
         device: &device,
@@ -124,18 +149,35 @@ pub fn run<R: Role>(make: impl FnOnce(&mut Inputs, &Provisioning) -> R) -> ! {
         urgent: &urgent,
         touched: &touched,
         is_heard: Cell::new(false),
+        which: Cell::new(Which::Renewed),
+        asked_ms: Cell::new(None),
+        is_renewed: Cell::new(false),
     };
     let rest = async {
         let watching = watch(&device, inputs, &clock, &news, &urgent, &touched);
-        join3(link.run(), watching, tick()).await.0
+        join3(link.run(memory), watching, tick()).await.0
     };
-    idle::run(pin!(async { network.run().await }), pin!(rest), watchdog::feed)
+    match idle::run(pin!(async { network.run().await }), pin!(rest), watchdog::feed) {}
 }
 
 /// What was provisioned is not enough to protect anybody: it says so and does nothing, rather than give signs of life.
 fn unprovisioned() -> ! {
     say!("unprovisioned");
-    idle::run(pin!(core::future::pending()), pin!(tick()), watchdog::feed)
+    match idle::run(pin!(core::future::pending()), pin!(tick()), watchdog::feed) {}
+}
+
+/// Returns when the device has an identity. A function of its own: its memory is free again for all that comes after.
+#[inline(never)]
+fn enrol_first<K: Keep, P: Panel>(
+    enrolment: &Enrolment<'_, K, P>,
+    network: &mut embassy_net::Runner<'_, &mut Lan9118>,
+    inputs: &mut Inputs,
+    memory: &mut link::Memory,
+) {
+    let rest = select3(enrolment.run(memory), enrolment.watch(inputs), tick());
+    idle::run(pin!(async { network.run().await }), pin!(rest), watchdog::feed);
+    // Whatever was pressed until now called nobody, and does not begin to.
+    edge::take();
 }
 
 /// Looks at the device whenever it is due, a line came or the link touched it.
@@ -163,15 +205,16 @@ async fn watch<K: Keep, R: Role, P: Panel>(
         if let Some(at) = inputs.take_time() {
             clock.set(at);
             say!("time {at}");
+            // A certificate may be due.
+            news.ring();
         }
         if let Some(ms) = inputs.skip(rest_ms) {
             clock.skip(ms);
             yield_now().await;
             continue;
         }
-        let line = poll_fn(|_| if uart::has_line() { Poll::Ready(()) } else { Poll::Pending });
         // A day is as good as for ever, and no calculation overflows.
-        select3(Timer::after_millis(rest_ms.min(86_400_000)), line, touched.rung()).await;
+        select3(Timer::after_millis(rest_ms.min(86_400_000)), has_line(), touched.rung()).await;
     }
 }
 
@@ -193,6 +236,11 @@ fn tell_news<K: Keep, R: Role, P: Panel>(
         }
     }
     newest
+}
+
+/// Waits for a line.
+async fn has_line() {
+    poll_fn(|_| if uart::has_line() { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// See [`TICK_MS`].

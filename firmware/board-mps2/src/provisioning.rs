@@ -1,5 +1,6 @@
-//! What a technician gives a device: its name, its key, whom it trusts. Enters: one area of the flash, which no program
-//! of the device ever writes. Leaves: the parts, in place.
+//! What a technician's tool writes into a device: what its role wants to know, and, for a device that is not to enrol
+//! itself, its name, its key and whom it trusts. Enters: one area of the flash, which no program of the device ever
+//! writes. Leaves: the parts, in place.
 //!
 //! Layout: `VAKA` and version 1 (`u32` each), the length of what follows (`u32`), then entries of tag (`u16`), length
 //! (`u16`) and bytes, then the CRC-32 (IEEE 802.3) of the entries. Numbers are little-endian. An unknown tag is skipped.
@@ -36,8 +37,12 @@ pub struct Provisioning {
 }
 
 impl Provisioning {
-    /// Looks at the area. `None`: nobody has provisioned this device, or what stands there is damaged.
-    pub fn read() -> Option<Self> {
+    /// Looks at the area. Where nobody has written it, or what stands there is damaged, nothing is in it.
+    pub fn read() -> Self {
+        Self::whole().unwrap_or(Self { entries: &[] })
+    }
+
+    fn whole() -> Option<Self> {
         // SAFETY: the area lies within the flash's memory, and nothing in this image writes to it.
         let area = unsafe { core::slice::from_raw_parts(PROVISIONING as *const u8, BYTES_MAX) };
         let rest = area.strip_prefix(b"VAKA\x01\0\0\0")?;
@@ -59,6 +64,14 @@ impl Provisioning {
             rest = more;
         }
         &[]
+    }
+
+    /// Tells a certificate of this area from any other, and from none, which is 0.
+    pub fn mark(&self) -> u32 {
+        match self.bytes(tag::CERTIFICATE) {
+            [] => 0,
+            certificate => crc32(certificate).max(1),
+        }
     }
 
     /// The entry as text; empty if it is none.

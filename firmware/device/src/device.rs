@@ -192,6 +192,11 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
         &self.settings
     }
 
+    /// Where it keeps what must not be lost: for what is not the device's own, such as who it is.
+    pub fn keep(&mut self) -> &mut K {
+        &mut self.keep
+    }
+
     /// Gives the flash back, as a power cut leaves it.
     pub fn into_keep(self) -> K {
         self.keep

@@ -25,6 +25,8 @@ pub const LOST: Key = 3;
 pub const SETTINGS: Key = 4;
 /// What an update keeps about its slots.
 pub const UPDATE: Range<Key> = 0x10..0x20;
+/// Who the device is: [`crate::identity`].
+pub const IDENTITY: Range<Key> = 0x20..0x30;
 /// What belongs to the role alone.
 pub const ROLE: Range<Key> = 0x100..0x1000;
 /// Events that are not acknowledged yet, in the order in which they were taken in.

@@ -18,6 +18,7 @@ pub mod contact;
 pub mod dispenser;
 pub mod fall;
 pub mod flash;
+pub mod identity;
 pub mod motion;
 pub mod part;
 pub mod pendant;
@@ -50,5 +51,4 @@ pub use role::{Carried, Cx, Role};
 pub use settings::{ALIVE_INTERVAL_S, Settings};
 pub use told::TELL_AGAIN_MS;
 pub use trouble::TROUBLE_MS;
-#[cfg(feature = "enrol")]
 pub use vaka_protocol::enrol;

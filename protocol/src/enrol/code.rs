@@ -4,8 +4,7 @@ use core::fmt;
 
 use heapless::String;
 
-use super::Secret;
-use super::proof::stretched;
+use super::{Secret, Stretching};
 
 /// The characters of a code. No 0, O, 1 and I: on a sticker or read aloud they are taken for each other.
 const ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
@@ -89,7 +88,17 @@ impl Code {
 
     /// The key that both sides make of the code. Takes [`ROUNDS`](super::ROUNDS) rounds: before the connection, not in it.
     pub fn secret(&self) -> Secret {
-        stretched(&self.0.map(|value| ALPHABET[usize::from(value % 32)]))
+        let mut stretching = self.stretching();
+        loop {
+            if let Some(secret) = stretching.step(super::ROUNDS) {
+                return secret;
+            }
+        }
+    }
+
+    /// The same in pieces.
+    pub fn stretching(&self) -> Stretching {
+        Stretching::of(&self.0.map(|value| ALPHABET[usize::from(value % 32)]))
     }
 }
 

@@ -17,7 +17,7 @@ mod proof;
 mod wire;
 
 pub use code::{Code, CodeError, CodeText};
-pub use proof::{LOCATOR_BYTES, Locator, Proof, ROUNDS, Secret};
+pub use proof::{LOCATOR_BYTES, Locator, Proof, ROUNDS, Secret, Stretching};
 pub use wire::{Answer, Granted, Malformed, Refused, Request, length};
 
 /// What both sides name in TLS (ALPN). A server that does not choose it is no enrolment door.

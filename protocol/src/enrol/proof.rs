@@ -99,35 +99,64 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new(&block.into())
 }
 
-/// The key and the locator of a code's characters.
-pub(super) fn stretched(code: &[u8]) -> Secret {
-    let root = pbkdf2(code, SALT, ROUNDS);
+/// [`Code::secret`](super::Code::secret) in pieces, for a device that has to look after others meanwhile.
+pub struct Stretching {
+    /// Keyed once: each round is two hashes.
+    mac: Hmac<Sha256>,
+    last: [u8; 32],
+    block: [u8; 32],
+    left: u32,
+}
+
+impl fmt::Debug for Stretching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stretching(..)")
+    }
+}
+
+impl Stretching {
+    /// Of a code's characters.
+    pub(super) fn of(code: &[u8]) -> Stretching {
+        Stretching::new(code, SALT, ROUNDS)
+    }
+
+    /// The first block of PBKDF2-HMAC-SHA256 (RFC 8018 §5.2).
+    fn new(password: &[u8], salt: &[u8], rounds: u32) -> Stretching {
+        let mac = keyed(password);
+        let mut first = mac.clone();
+        first.update(salt);
+        first.update(&1_u32.to_be_bytes());
+        let last: [u8; 32] = first.finalize().into_bytes().into();
+        Stretching { mac, last, block: last, left: rounds.saturating_sub(1) }
+    }
+
+    /// Goes so many rounds on. `Some`: the last one is done.
+    pub fn step(&mut self, rounds: u32) -> Option<Secret> {
+        self.go(rounds);
+        (self.left == 0).then(|| secret(&self.block))
+    }
+
+    fn go(&mut self, rounds: u32) {
+        for _ in 0..rounds.min(self.left) {
+            let mut next = self.mac.clone();
+            next.update(&self.last);
+            self.last = next.finalize().into_bytes().into();
+            self.block.iter_mut().zip(self.last).for_each(|(sum, byte)| *sum ^= byte);
+            self.left -= 1;
+        }
+    }
+}
+
+/// The key and the locator of what a code was stretched to.
+fn secret(root: &[u8; 32]) -> Secret {
     let derive = |what: &[u8]| -> [u8; 32] {
-        let mut mac = keyed(&root);
+        let mut mac = keyed(root);
         mac.update(what);
         mac.finalize().into_bytes().into()
     };
     let mut locator = [0; LOCATOR_BYTES];
     locator.copy_from_slice(&derive(b"vaka-enrol/1 locator")[..LOCATOR_BYTES]);
     Secret { key: derive(b"vaka-enrol/1 key"), locator }
-}
-
-/// The first block of PBKDF2-HMAC-SHA256 (RFC 8018 §5.2).
-fn pbkdf2(password: &[u8], salt: &[u8], rounds: u32) -> [u8; 32] {
-    // Keyed once: each round is two hashes.
-    let mac = keyed(password);
-    let mut first = mac.clone();
-    first.update(salt);
-    first.update(&1_u32.to_be_bytes());
-    let mut last: [u8; 32] = first.finalize().into_bytes().into();
-    let mut block = last;
-    for _ in 1..rounds {
-        let mut next = mac.clone();
-        next.update(&last);
-        last = next.finalize().into_bytes().into();
-        block.iter_mut().zip(last).for_each(|(sum, byte)| *sum ^= byte);
-    }
-    block
 }
 
 #[cfg(test)]
@@ -137,6 +166,12 @@ mod tests {
 
     fn hex(bytes: &[u8]) -> std::string::String {
         bytes.iter().map(|byte| std::format!("{byte:02x}")).collect()
+    }
+
+    fn pbkdf2(password: &[u8], salt: &[u8], rounds: u32) -> [u8; 32] {
+        let mut stretching = Stretching::new(password, salt, rounds);
+        stretching.go(rounds);
+        stretching.block
     }
 
     #[test]
@@ -154,6 +189,9 @@ mod tests {
         let secret = Code::from_random([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]).secret();
         assert_eq!(hex(&secret.key), "78f19c3be454a92d0a237384ca1d62ccbcf9560d10b70a518740621bd7f9926c");
         assert_eq!(hex(&secret.locator), "86e57f7a55130df3");
+        let mut pieces = Code::from_random([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]).stretching();
+        let piece = (1..).find_map(|piece| Some((piece, pieces.step(999)?)));
+        assert!(piece == Some((11, secret)), "10,000 rounds, the first of them at once");
     }
 
     #[test]

@@ -3,9 +3,11 @@
 mod access;
 mod carried;
 mod cuts;
+mod enrol;
 mod faults;
 mod figures;
 mod press;
+mod renew;
 mod roles;
 #[path = "../../../firmware/device/tests/traces/mod.rs"]
 mod traces;

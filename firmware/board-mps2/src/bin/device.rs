@@ -7,5 +7,8 @@ use vaka_device::signal::Signal;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    board::run(|inputs, provisioning| (Signal::new(inputs.radio()), board::roles::chosen(inputs, provisioning)))
+    board::run(|inputs, provisioning| {
+        let (kind, role) = board::roles::chosen(inputs, provisioning);
+        (kind, (Signal::new(inputs.radio()), role))
+    })
 }

@@ -108,7 +108,7 @@ fn main() -> ! {
             give: pin(Line::Give),
             refuse: pin(Line::Refuse),
         };
-        Dispenser::new(lines, Pcf8563::new(Bus(chip)), Setup::default())
+        ("dispenser", Dispenser::new(lines, Pcf8563::new(Bus(chip)), Setup::default()))
     })
 }
 

@@ -12,6 +12,6 @@ fn main() -> ! {
     board::run(|inputs, _| {
         let button = Input::new(inputs.button(), Active::Low);
         let pendant = Pendant::new(button).with_cancel(Input::new(inputs.cancel(), Active::Low));
-        (Signal::new(inputs.radio()), pendant)
+        ("pendant", (Signal::new(inputs.radio()), pendant))
     })
 }

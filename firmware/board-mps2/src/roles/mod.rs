@@ -45,10 +45,15 @@ const TEMPERATURE_INTERVAL_S: u32 = 900;
 /// A role that stays where it is for as long as the device runs.
 pub type Chosen = &'static mut dyn Role;
 
-/// The role of this device.
-pub fn chosen(inputs: &mut Inputs, provisioning: &Provisioning) -> Chosen {
+/// What this device is, and its role.
+pub fn chosen(inputs: &mut Inputs, provisioning: &Provisioning) -> (&'static str, Chosen) {
     let mut words = provisioning.text(tag::ROLE).split(' ');
-    match words.next().unwrap_or_default() {
+    let kind = words.next().unwrap_or_default();
+    (kind, made(kind, words, inputs))
+}
+
+fn made(kind: &str, words: Split<'_, char>, inputs: &mut Inputs) -> Chosen {
+    match kind {
         "door-sensor" => kept(Door::new(wired::wire(inputs, 0))),
         "motion-sensor" => kept(Pir::new(wired::wire(inputs, 0))),
         "bed-sensor" => kept(Seat::new(Place::Bed, wired::wire(inputs, EMPTY_MV))),

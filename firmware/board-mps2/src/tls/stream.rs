@@ -123,6 +123,11 @@ impl<'a, S: Read + Write> Stream<'a, S> {
         }
     }
 
+    /// What both sides have named as their protocol.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.tls.alpn_protocol()
+    }
+
     /// Lets TLS do what it can with what came, and puts `plain` into a record if there is anything in it.
     fn turn(&mut self, plain: &[u8]) -> Result<Turn, Trouble> {
         loop {

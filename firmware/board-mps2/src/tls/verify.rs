@@ -46,22 +46,28 @@ impl ExtendedKeyUsageValidator for ServesOnly {
     }
 }
 
-impl Verifier {
-    fn judge(&self, certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), webpki::Error> {
-        let authority = [anchor_from_trusted_cert(&self.authority)?];
-        let certificate = EndEntityCert::try_from(certificate)?;
-        let chain = |at| {
-            let path = certificate.verify_for_usage(SIGNATURES.all, &authority, &[], at, ServesOnly, None, None);
-            path.map(drop)
-        };
-        match (self.at, chain(self.at.unwrap_or(UnixTime::since_unix_epoch(core::time::Duration::ZERO)))) {
-            (Some(_), judged) => judged?,
-            // Judged as of a time when it was valid, everything else must hold.
-            (None, Err(webpki::Error::CertNotValidYet { not_before, .. })) => chain(not_before)?,
-            (None, judged) => judged?,
-        }
-        certificate.verify_is_valid_for_subject_name(name)
+/// A certificate that this authority has signed itself, for a server and nothing else, within its dates if there is a time.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn signed_by<'c>(
+    authority: &CertificateDer<'_>,
+    certificate: &'c CertificateDer<'_>,
+    at: Option<UnixTime>,
+) -> Result<EndEntityCert<'c>, webpki::Error> {
+    let authority = [anchor_from_trusted_cert(authority)?];
+    let certificate = EndEntityCert::try_from(certificate)?;
+    let chain = |at| {
+        let path = certificate.verify_for_usage(SIGNATURES.all, &authority, &[], at, ServesOnly, None, None);
+        path.map(drop)
+    };
+    match (at, chain(at.unwrap_or(UnixTime::since_unix_epoch(core::time::Duration::ZERO)))) {
+        (Some(_), judged) => judged?,
+        // Judged as of a time when it was valid, everything else must hold.
+        (None, Err(webpki::Error::CertNotValidYet { not_before, .. })) => chain(not_before)?,
+        (None, judged) => judged?,
     }
+    Ok(certificate)
 }
 
 impl ServerCertVerifier for Verifier {
@@ -73,7 +79,9 @@ impl ServerCertVerifier for Verifier {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.judge(certificate, name).map(|()| ServerCertVerified::assertion()).map_err(|error| {
+        let judged = signed_by(&self.authority, certificate, self.at)
+            .and_then(|certificate| certificate.verify_is_valid_for_subject_name(name));
+        judged.map(|()| ServerCertVerified::assertion()).map_err(|error| {
             Error::InvalidCertificate(match error {
                 webpki::Error::CertNotValidForName(_) => CertificateError::NotValidForName,
                 webpki::Error::CertExpired { .. } => CertificateError::Expired,

@@ -135,7 +135,7 @@ fn is_leap(year: i64) -> bool {
     year % 4 == 0
 }
 
-fn days_of(year: i64, month: i64) -> i64 {
+pub(crate) fn days_of(year: i64, month: i64) -> i64 {
     match month {
         4 | 6 | 9 | 11 => 30,
         2 if is_leap(year) => 29,
@@ -145,7 +145,7 @@ fn days_of(year: i64, month: i64) -> i64 {
 }
 
 /// Days from 1 January 1970. `year`: 1970 to [`YEAR_MAX`].
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let years = year - 1970;
     let months: i64 = (1..month).map(|month| days_of(year, month)).sum();
     years * 365 + (years + 1) / 4 + months + day - 1
