@@ -152,6 +152,31 @@ fn a_card_lets_its_person_in_and_no_other_does() {
     browse(&home, "card", &more.each_ref().map(|(name, text)| (*name, text.as_str())));
 }
 
+/// A push service and a phone that nobody here wrote: http-ece opens what was sealed, PyJWT judges who sent it.
+#[test]
+fn a_phone_is_told_that_somebody_waits_and_nothing_more() {
+    if lacks(&BROWSER) || lacks(&["sipp", "paho"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = home(&centre);
+    home.edit(|config| {
+        config["board"]["push_services"] = value(Array::from_iter(["localhost"]));
+        config["board"]["push_ca"] = value("pki/server-ca.pem");
+    });
+    let file = |name: &str| home.path("pki").join(name).display().to_string();
+    let service = vaka_tests::Script::start("push_service.py", &[&file("server.pem"), &file("server.key")]);
+    let phone: serde_json::Value = serde_json::from_str(&service.line()).expect("the phone's subscription");
+    let _gateway = Gateway::start(&home);
+    browse(&home, "push", &[("VAKA_PHONE", &phone.to_string())]);
+    let told: serde_json::Value = serde_json::from_str(&service.line()).expect("what the phone was told");
+    assert_eq!(told["signed_for"], format!("https://localhost:{}", phone["port"]), "{told}");
+    assert_eq!(told["urgency"], "high");
+    let message = told["message"].as_object().expect("a message");
+    assert_eq!(message.keys().collect::<Vec<_>>(), ["at", "lane"], "somebody waits, and nothing more");
+    assert_eq!(message["lane"], "life");
+}
+
 /// The API against its own document, judged by schemathesis: no answer that the document does not know.
 #[test]
 fn the_api_is_as_its_document_says() {

@@ -50,7 +50,7 @@ pub use kamailio::Kamailio;
 pub use loop_disk::LoopDisk;
 pub use mosquitto::{MqttVersion, mosquitto_pub};
 pub use needs::{lacks, skip};
-pub use paho::{Load, Paho};
+pub use paho::{Load, Paho, Script};
 pub use ports::{free_port, is_listening};
 pub use process::Process;
 pub use raw::{RawMqtt, connect_packet, publish_packet, tls, tls_anonymous};

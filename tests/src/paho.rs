@@ -14,14 +14,14 @@ use crate::{Home, MqttVersion, eventually_within, python, root};
 const ANSWER: Duration = Duration::from_secs(90);
 
 /// A Python child that answers line by line.
-pub(crate) struct Script {
+pub struct Script {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
 impl Script {
-    pub(crate) fn start(script: &str, args: &[&str]) -> Script {
+    pub fn start(script: &str, args: &[&str]) -> Script {
         let mut child = Command::new(python())
             .arg("-u")
             .arg(root().join("tests/peers").join(script))
@@ -40,7 +40,7 @@ impl Script {
     }
 
     #[track_caller]
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         self.lines.recv_timeout(ANSWER).expect("an answer from the Python peer")
     }
 

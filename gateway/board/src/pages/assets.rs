@@ -29,6 +29,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         asset_of("board.css", "text/css; charset=utf-8", include_bytes!("../../assets/board.css")),
         asset_of("live.js", "text/javascript; charset=utf-8", include_bytes!("../../assets/live.js")),
         asset_of("passkey.js", "text/javascript; charset=utf-8", include_bytes!("../../assets/passkey.js")),
+        asset_of("push.js", "text/javascript; charset=utf-8", include_bytes!("../../assets/push.js")),
         asset_of("icon.svg", "image/svg+xml", include_bytes!("../../assets/icon.svg")),
         asset_of("icon-192.png", "image/png", include_bytes!("../../assets/icon-192.png")),
         asset_of("icon-512.png", "image/png", include_bytes!("../../assets/icon-512.png")),

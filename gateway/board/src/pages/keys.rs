@@ -18,7 +18,7 @@ use super::frame::Frame;
 use super::login::{no_script, words};
 use super::view::View;
 use crate::Board;
-use crate::auth::Session;
+use crate::auth::{Right, Session};
 use crate::auth::credentials::Record;
 use crate::auth::doors::Browser;
 use crate::auth::passkeys::{self, By, KeyError};
@@ -37,6 +37,24 @@ pub fn router() -> Router<Arc<Board>> {
 
 async fn show(State(board): State<Arc<Board>>, session: Session, headers: HeaderMap) -> Markup {
     render(&board, &session, &View::of(&board, Some(&session), &headers), None)
+}
+
+/// Whether this phone is told when somebody waits.
+fn this_phone(view: &View) -> Markup {
+    let words = [
+        ("on", view.t("Den här telefonen säger till när någon väntar.", "This phone tells you when somebody waits.")),
+        ("off", view.t("Den här telefonen säger inte till längre.", "This phone tells you no longer.")),
+        ("denied", view.t("Webbläsaren tillåter inte notiser här.", "The browser allows no notifications here.")),
+        ("unable", view.t("Webbläsaren kan inte ta emot notiser här.", "The browser cannot take notifications here.")),
+    ];
+    html! {
+        h2 { (view.t("Den här telefonen", "This phone")) }
+        p.note { (view.t("Notisen säger att någon väntar, inte vem. Lita inte på den: håll sidan öppen när du har jour.", "The notification says that somebody waits, not who. Do not rely on it: keep the page open when you are on duty.")) }
+        p.said role="status" data-push-said {}
+        button type="button" hidden data-push="off" data-on=(view.t("Säg till mig här", "Tell me here")) data-off=(view.t("Säg inte till mig här", "Do not tell me here")) {}
+        div hidden { @for (name, text) in words { span data-push-word=(name) { (text) } } }
+        script src=(assets::path("push.js")) defer {}
+    }
 }
 
 fn render(board: &Board, session: &Session, view: &View, said: Option<&Said>) -> Markup {
@@ -69,6 +87,7 @@ fn render(board: &Board, session: &Session, view: &View, said: Option<&Said>) ->
         p { label { (view.t("Vad ska den nya nyckeln heta?", "What shall the new key be called?")) " " input name="label" maxlength="40" data-label; } }
         button.main type="button" data-passkey="create" data-ask="/keys/ask" data-answer="/keys/add" data-to="/keys" { (view.t("Lägg till en nyckel", "Add a key")) }
         (no_script(view))
+        @if session.person.role.may(Right::SeeAlarms) { (this_phone(view)) }
         h2 { (view.t("Här är du inloggad", "Where you are logged in")) }
         ul.rows {
             @for seen in board.sessions.of(&session.person.id, gateway.now_ms()) {
