@@ -89,8 +89,13 @@
   let held = false;
   const waits = [];
   const flush = () => { while (waits.length) list(waits.shift()); };
-  addEventListener("pointerdown", () => { held = true; });
-  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { held = false; flush(); }, 80));
+  // Some ends of a touch are never told: after a second nothing is held.
+  let holding;
+  const free = () => { held = false; flush(); };
+  const soon = (ms) => { clearTimeout(holding); holding = setTimeout(free, ms); };
+  addEventListener("pointerdown", () => { held = true; soon(1000); });
+  for (const end of ["pointerup", "pointercancel", "contextmenu", "blur"]) addEventListener(end, () => soon(80));
+  document.addEventListener("visibilitychange", free);
 
   // Sound and vibration for a life alarm, until somebody has taken it.
   let audio, ringing = new Set(), known = null;

@@ -168,16 +168,11 @@ pub struct Position {
 #[serde(rename_all = "kebab-case", tag = "act")]
 pub enum AlarmAct {
     /// "I take it." Refused as [`Refused::Conflict`], naming who, where somebody else has it, save with `from`: who had it.
-    Claim {
-        from: Option<String>,
-    },
-    Close {
-        outcome: Outcome,
-    },
+    Claim { from: Option<String> },
+    /// `seen`: how often it had come on the page that it was closed from; refused where it has come again since.
+    Close { outcome: Outcome, seen: Option<u32> },
     /// Given back to everybody, or to a person or group: it is open again, and said to be so.
-    HandOver {
-        to: String,
-    },
+    HandOver { to: String },
     /// Told to the next receivers at once, without waiting for a deadline.
     Escalate,
     /// A note on it, and nothing else.

@@ -19,6 +19,10 @@ pub const SESSION_H_MAX: i64 = 12;
 pub const FRESH_MS: i64 = 120_000;
 /// Requests at once over one HTTP/2 connection. A page, its style, its script and its events are four. Beyond: the browser waits. Source: our choice.
 pub const STREAMS_MAX: u32 = 32;
+/// A connection over which nothing comes for so long is asked whether it is there, and closed after as long again, in milliseconds. Source: our choice.
+pub const QUIET_MS_MAX: u64 = 20_000;
+/// Messages to phones under way at once: each may take half a minute. Beyond: a phone is not told of this call; the board has it. Source: our choice.
+pub const PUSHES_MAX: usize = 128;
 /// Time between two looks at the certificate's files, in milliseconds. Source: our choice; a renewal leaves days, a look costs two calls.
 pub const CERTIFICATE_LOOK_MS: u64 = 10_000;
 /// Pause after an accept that failed, in milliseconds. Source: our choice, the same as for devices.

@@ -188,6 +188,9 @@ async fn talk(
     let head = Duration::from_millis(limits::HEADER_MS_MAX);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(head);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(limits::STREAMS_MAX);
+    // A phone that has gone without a word keeps no place.
+    let quiet = Duration::from_millis(limits::QUIET_MS_MAX);
+    builder.http2().keep_alive_interval(quiet).keep_alive_timeout(quiet);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         ended = connection => ended.map_err(io::Error::other),

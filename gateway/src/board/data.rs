@@ -145,15 +145,20 @@ impl Desk {
     pub(super) async fn invited(&self, wish: InviteWish) -> Result<Invited, Refused> {
         let id = device_id(&wish.id)?;
         let kind: DeviceKind = wish.kind.parse().map_err(|e| Refused::Wrong(format!("{e}")))?;
+        let deaf = || {
+            let fix = "put [enrol] with listen = \"ADDRESS:8884\" into vaka.toml and start the gateway anew";
+            Refused::Conflict(format!("nothing listens for new devices; {fix}"))
+        };
+        // Before anything is written: a code that nobody can use is none.
+        if self.config.borrow().enrol.is_none() {
+            return Err(deaf());
+        }
         let (file, now) = (self.file(), self.clock.now());
         let InviteWish { room, resident, .. } = wish;
         on_disk(move || {
             let wish = AddDevice { id, kind, room, resident, via: None, out: None };
             let invited = provision::invite(&file, &wish, INVITATION_MS, now).map_err(provisioned)?;
-            let url = invited.url(None).ok_or_else(|| {
-                let fix = "put [enrol] with listen = \"ADDRESS:8884\" into vaka.toml and start the gateway anew";
-                Refused::Unavailable(format!("nothing listens for new devices; {fix}"))
-            })?;
+            let url = invited.url(None).ok_or_else(deaf)?;
             Ok(Invited { code: invited.code.text().to_string(), url, until: invited.invitation.expires_at })
         })
         .await

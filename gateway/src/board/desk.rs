@@ -178,9 +178,18 @@ impl Gateway for Desk {
         let (id, by, note) = (alarm_id(alarm), by.to_owned(), note.to_owned());
         later(async move {
             let id = id?;
+            if let AlarmAct::Close { seen: Some(seen), .. } = act {
+                let now = self.row(id.clone()).await?;
+                if now.count > seen {
+                    return Err(Refused::Conflict(format!(
+                        "alarm {id} has come again since: {} times, {seen} were seen; look once more",
+                        now.count
+                    )));
+                }
+            }
             let (what, outcome, other) = match act {
                 AlarmAct::Claim { from } => (ActWhat::Claim, None, from),
-                AlarmAct::Close { outcome } => (ActWhat::Close, Some(rows::close_outcome(outcome)), None),
+                AlarmAct::Close { outcome, .. } => (ActWhat::Close, Some(rows::close_outcome(outcome)), None),
                 AlarmAct::HandOver { to } => (ActWhat::HandOver, None, Some(to).filter(|to| !to.is_empty())),
                 AlarmAct::Escalate => (ActWhat::Escalate, None, None),
                 AlarmAct::Note => (ActWhat::Note, None, None),

@@ -15,7 +15,10 @@ pub fn alarm(alarm: &Alarm, labels: &Labels, agreed: &Agreed) -> shown::Alarm {
     let raise = &alarm.raise;
     let (home, label) = (raise.home.as_deref(), labels.of(&raise.device));
     let of_basis = raise.basis.as_deref().and_then(|basis| basis.resident.clone());
-    let resident = home.and_then(|home| home.resident.clone()).or(of_basis).or(label.resident);
+    // A home names its residents itself: another home's r1, or the hub's own, is somebody else.
+    let of_home = home.and_then(|home| home.resident.as_ref()).map(|id| format!("{}/{id}", raise.device));
+    let own = home.is_none().then(|| of_basis.or(label.resident)).flatten();
+    let resident = of_home.or(own);
     let told = home.and_then(|home| home.device.as_ref()).unwrap_or(&raise.device);
     let ((what_sv, why_sv), (what_en, why_en)) = (in_two(&raise.sv), in_two(&raise.en));
     shown::Alarm {

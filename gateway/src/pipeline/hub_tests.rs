@@ -336,6 +336,30 @@ fn what_people_in_a_home_do_settles_that_alarm_at_the_hub_and_no_other() {
 }
 
 #[test]
+fn what_people_in_a_home_give_back_waits_at_the_hub_again() {
+    let mut hub = Stage::new();
+    hub.publish("gw-1", &told(1, "a1", 0, "raise", 1));
+    hub.publish("gw-1", &acted(90, "a1", 0, "claimed", "anna"));
+    assert_eq!(hub.keeper.state().alarms.owed().count(), 0);
+    // Old news, then the telling by which anna gave it back.
+    hub.publish("gw-1", &told(2, "a1", 0, "again", 1));
+    assert_eq!(hub.alarms()[0].claimed_by.as_deref(), Some("gw-1: anna"));
+    hub.publish("gw-1", &told(3, "a1", 1, "again", 1));
+    for _ in 0..2 {
+        let alarms = hub.alarms();
+        assert_eq!((alarms.len(), alarms[0].claimed_by.as_deref(), alarms[0].rung()), (1, None, Rung::Stored));
+        let owed: Vec<u32> = hub.keeper.state().alarms.owed().map(|(_, notice)| notice.number).collect();
+        assert_eq!(owed, [1], "told again, once");
+        hub = hub.restart();
+    }
+    // What the hub's own people have stays theirs.
+    let alarm = hub.alarms()[0].id().clone();
+    hub.report(Report::Person { alarm, notice: 9, act: ActWhat::Claim, by: "bo".into() });
+    hub.publish("gw-1", &told(4, "a1", 2, "again", 2));
+    assert_eq!(hub.alarms()[0].claimed_by.as_deref(), Some("bo"));
+}
+
+#[test]
 fn a_close_that_comes_before_its_alarm_settles_that_alarm_alone() {
     let mut hub = Stage::new();
     hub.listen("gw-1");

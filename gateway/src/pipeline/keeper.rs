@@ -745,6 +745,8 @@ impl Keeper {
                 self.agree(agreed);
                 self.forget_receivers();
                 self.begin_streams();
+                // Rooms and groups may be others.
+                self.touched = Touched::anew();
             }
             Ask::Window(window) => self.take_window(window),
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),

@@ -340,7 +340,12 @@ impl Alarms {
                 alarm.count = alarm.count.saturating_add(u32::from(join.home.is_none()));
                 alarm.over = false;
             }
-            JoinWhat::Where | JoinWhat::HandedOver | JoinWhat::Escalated => {}
+            JoinWhat::Where | JoinWhat::Escalated => {}
+            // At a hub: the home's people have given it back.
+            JoinWhat::HandedOver => {
+                alarm.claimed_by = None;
+                alarm.notices.iter_mut().for_each(|notice| notice.handed_over = true);
+            }
             JoinWhat::Cancel => alarm.cancelled = true,
             JoinWhat::Over => alarm.over = true,
         }

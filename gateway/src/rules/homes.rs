@@ -175,9 +175,13 @@ fn join(
     stc: u16,
     (happened_at, delayed): (i64, bool),
 ) -> Join {
+    // A home tells nothing more of what its own people have: told again, it was given back there.
+    let has_it = known.claimed_by.as_deref().is_some_and(|by| by.starts_with(&format!("{}: ", happening.device)));
+    let given_back = has_it && known.closed_by.is_none() && what == Telling::Again && number > known.told_up_to;
     Join {
         alarm: known.id().clone(),
         what: match what {
+            Telling::Raise | Telling::Again if given_back => JoinWhat::HandedOver,
             Telling::Raise | Telling::Again => JoinWhat::Again,
             Telling::Cancel => JoinWhat::Cancel,
             Telling::Over => JoinWhat::Over,
@@ -187,7 +191,7 @@ fn join(
         stc,
         happened_at,
         delayed,
-        notify: !known.is_claimed(),
+        notify: given_back || !known.is_claimed(),
         home: Some((number, count)),
         words: None,
         whereabouts: None,

@@ -174,6 +174,7 @@ enum Act {
     },
     Close {
         outcome: Outcome,
+        seen: Option<u32>,
     },
     HandOver {
         #[serde(default)]
@@ -193,7 +194,7 @@ async fn act(
     text(&acting.note)?;
     let (name, act) = match acting.act {
         Act::Claim { from } => ("claim", AlarmAct::Claim { from }),
-        Act::Close { outcome } => ("close", AlarmAct::Close { outcome }),
+        Act::Close { outcome, seen } => ("close", AlarmAct::Close { outcome, seen }),
         Act::HandOver { to } => {
             text(&to)?;
             ("hand-over", AlarmAct::HandOver { to })
@@ -299,7 +300,13 @@ async fn log(
 ) -> Answer<impl Serialize> {
     let Query(LogWish { from, until, person, resident, most }) = wish?;
     trace(&board, &who, "read-log", "log".to_owned(), resident.clone()).await?;
-    let most = most.unwrap_or(TRACES_SHOWN_MAX).min(TRACES_EXPORTED_MAX);
+    let most = most.unwrap_or(TRACES_SHOWN_MAX);
+    if most > TRACES_EXPORTED_MAX {
+        return Err(Refused::Wrong(format!(
+            "`most` is {most}; at most {TRACES_EXPORTED_MAX}, and older ones by `until`"
+        ))
+        .into());
+    }
     let query = TraceQuery { from, until, person, resident, most };
     Ok(Json(Sight::new(board.gateway.as_ref(), &who).traces(query).await?))
 }

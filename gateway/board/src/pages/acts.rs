@@ -20,6 +20,7 @@ pub(super) struct Said {
     to: String,
     from: Option<String>,
     outcome: Option<Outcome>,
+    seen: Option<u32>,
 }
 
 /// A word for the journal: on one line, trimmed, not longer than it may be.
@@ -40,7 +41,7 @@ pub(super) async fn close(asked: Asked, path: Path<String>, Form(said): Form<Sai
     let Some(outcome) = said.outcome else {
         return Err(asked.trouble(Refused::Wrong("an alarm is closed with an outcome; none came".into())));
     };
-    act(asked, path, "close", AlarmAct::Close { outcome }, &said).await
+    act(asked, path, "close", AlarmAct::Close { outcome, seen: said.seen }, &said).await
 }
 
 pub(super) async fn hand_over(asked: Asked, path: Path<String>, Form(said): Form<Said>) -> Result<Redirect, Trouble> {

@@ -120,6 +120,7 @@ pub fn close_form(view: &View, alarm: &Alarm, open: bool) -> Markup {
         details.act-form data-keep={ "close-" (alarm.id) } open[open] {
             summary.button { (view.t("Avsluta …", "Close …")) span.sr { (place(view, alarm)) } }
             form method="post" action={ "/alarms/" (alarm.id) "/close" } {
+                input type="hidden" name="seen" value=(alarm.count);
                 label { (view.t("Vad hände? (frivilligt)", "What happened? (optional)")) textarea name="note" rows="2" maxlength="500" {} }
                 p.soft { (view.t("Så slutade det:", "How it ended:")) }
                 div.act {

@@ -18,11 +18,11 @@ use super::frame::Frame;
 use super::login::{no_script, words};
 use super::view::View;
 use crate::Board;
-use crate::auth::{Right, Session};
 use crate::auth::credentials::Record;
 use crate::auth::doors::Browser;
 use crate::auth::passkeys::{self, By, KeyError};
 use crate::auth::people::PeopleError;
+use crate::auth::{Right, Session};
 use crate::gateway::{Gateway, Lang, Said};
 use crate::limits::BODY_BYTES_MAX;
 

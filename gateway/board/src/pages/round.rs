@@ -114,7 +114,7 @@ fn sign(view: &View, item: &RoundItem) -> Markup {
                 input type="hidden" name="resident" value=(item.resident);
                 input type="hidden" name="planned_at" value=(item.planned_at);
                 @let spoken = html! { span.sr { ": " (item.resident) " " (view.times.minute(item.planned_at)) } };
-                @match &item.slot {
+                @match item.slot.as_ref().filter(|_| item.form == "dose") {
                     Some(slot) => {
                         input type="hidden" name="slot" value=(slot);
                         button.main name="what" value="given" { (view.t("Given", "Given")) (spoken) }

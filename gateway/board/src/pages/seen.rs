@@ -8,7 +8,8 @@ use crate::gateway::{Alarm, Device, Gateway, Night, Refused, Resident, RoundItem
 
 /// Whether these units see an alarm.
 pub fn sees_alarm(units: &Units, alarm: &Alarm) -> bool {
-    alarm.unit.is_none() || units.cover(alarm.unit.as_deref())
+    // What nobody has accepted is everybody's.
+    alarm.unit.is_none() || alarm.nobody || units.cover(alarm.unit.as_deref())
 }
 
 /// Whether these units see a line of the round.

@@ -19,16 +19,19 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, http};
+use rustls::ClientConfig;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
 use tracing::{info, warn};
 use vaka_protocol::Lane;
 
 use crate::Board;
+use crate::auth::people::Person;
 use crate::auth::{Right, Session, fetch};
 use crate::gateway::{Alarm, Change};
-use crate::limits::{PUSH_TRIES_MS, PUSHED_KEPT_MAX};
+use crate::limits::{PUSH_TRIES_MS, PUSHED_KEPT_MAX, PUSHES_MAX};
 use crate::pages::seen::sees_alarm;
 pub use store::{Store, StoreError, Subscription};
 
@@ -156,40 +159,68 @@ impl Pushed {
 
 /// Tells phones of new calls, for as long as the gateway runs.
 pub async fn keep(board: Arc<Board>) {
+    let tls = match fetch::tls(board.settings.push_ca.as_deref()) {
+        Ok(tls) => tls,
+        Err(e) => return warn!("phones cannot be told: {e}"),
+    };
     let mut changes = board.gateway.follow();
     let mut pushed = Pushed::default();
+    let way = Way { board, tls, places: Arc::new(Semaphore::new(PUSHES_MAX)) };
+    // What waits already at the start is news to a phone.
+    let mut missed = true;
     loop {
-        let alarm = match changes.recv().await {
-            Ok(Change::Alarm(alarm)) => alarm,
-            Ok(Change::Other | Change::Anew) => continue,
-            // What was missed is on every screen; the next call is pushed again.
-            Err(RecvError::Lagged(missed)) => {
-                warn!(missed, "phones are told late");
-                continue;
-            }
+        if std::mem::take(&mut missed) {
+            let open = way.board.gateway.alarms(false).await.unwrap_or_default();
+            open.iter().filter(|alarm| pushed.is_news(alarm)).for_each(|alarm| way.send(alarm));
+        }
+        match changes.recv().await {
+            Ok(Change::Alarm(alarm)) if pushed.is_news(&alarm) => way.send(&alarm),
+            Ok(Change::Alarm(_) | Change::Other) => {}
+            Ok(Change::Anew) | Err(RecvError::Lagged(_)) => missed = true,
             Err(RecvError::Closed) => return,
-        };
-        if !pushed.is_news(&alarm) {
-            continue;
-        }
-        for subscription in board.push.all() {
-            let person = board.people.in_force(&subscription.person);
-            if person.is_some_and(|person| person.role.may(Right::SeeAlarms) && sees_alarm(&person.units, &alarm)) {
-                tokio::spawn(tell(board.clone(), subscription, alarm.lane));
-            }
-        }
-        if board.settings.ntfy.is_some() {
-            tokio::spawn(tell_ntfy(board.clone(), alarm.lane));
         }
     }
 }
 
+/// What every message goes by.
+struct Way {
+    board: Arc<Board>,
+    tls: Arc<ClientConfig>,
+    places: Arc<Semaphore>,
+}
+
+impl Way {
+    /// To each phone whose person may see it, as far as there are places.
+    fn send(&self, alarm: &Alarm) {
+        let may = |person: &Person| person.role.may(Right::SeeAlarms) && sees_alarm(&person.units, alarm);
+        let theirs =
+            |phone: &Subscription| self.board.people.in_force(&phone.person).is_some_and(|person| may(&person));
+        for phone in self.board.push.all().into_iter().filter(theirs) {
+            let (board, tls, lane) = (self.board.clone(), self.tls.clone(), alarm.lane);
+            self.in_a_place(tell(board, tls, phone, lane));
+        }
+        if self.board.settings.ntfy.is_some() {
+            self.in_a_place(tell_ntfy(self.board.clone(), self.tls.clone(), alarm.lane));
+        }
+    }
+
+    fn in_a_place(&self, message: impl Future<Output = ()> + Send + 'static) {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            return warn!("too many messages to phones are under way: one is not told of this call");
+        };
+        tokio::spawn(async move {
+            message.await;
+            drop(place);
+        });
+    }
+}
+
 /// One message to one phone: tried again where the service could not be asked, forgotten where it knows the phone no more.
-async fn tell(board: Arc<Board>, to: Subscription, lane: Lane) {
+async fn tell(board: Arc<Board>, tls: Arc<ClientConfig>, to: Subscription, lane: Lane) {
     let message = json!({"lane": lane, "at": board.gateway.now_ms()}).to_string();
     for wait_ms in PUSH_TRIES_MS {
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-        match send(&board, &to, message.as_bytes()).await {
+        match send(&board, tls.clone(), &to, message.as_bytes()).await {
             Ok(status) if status.is_success() => return,
             Ok(StatusCode::NOT_FOUND | StatusCode::GONE) => {
                 info!(person = %to.person, "a phone is no longer there: it is not told any more");
@@ -204,7 +235,7 @@ async fn tell(board: Arc<Board>, to: Subscription, lane: Lane) {
     }
 }
 
-async fn send(board: &Board, to: &Subscription, message: &[u8]) -> Result<StatusCode, String> {
+async fn send(board: &Board, tls: Arc<ClientConfig>, to: &Subscription, message: &[u8]) -> Result<StatusCode, String> {
     let uri: http::Uri = to.endpoint.parse().map_err(|_| "its address is none".to_owned())?;
     let audience = format!("https://{}", uri.authority().map(http::uri::Authority::as_str).unwrap_or_default());
     let subject = format!("https://{}", board.settings.host);
@@ -218,12 +249,11 @@ async fn send(board: &Board, to: &Subscription, message: &[u8]) -> Result<Status
         .header("urgency", "high")
         .body(body)
         .map_err(|e| e.to_string())?;
-    let tls = fetch::tls(board.settings.push_ca.as_deref())?;
     fetch::fetch(tls, request).await.map(|answer| answer.status()).map_err(|e| e.to_string())
 }
 
 /// The same to the site's own channel. ntfy: the body is the text, headers say how loud it is and where a tap leads.
-async fn tell_ntfy(board: Arc<Board>, lane: Lane) {
+async fn tell_ntfy(board: Arc<Board>, tls: Arc<ClientConfig>, lane: Lane) {
     let Some(url) = &board.settings.ntfy else { return };
     let text = match lane {
         Lane::Life => "Nödlarm väntar / An emergency waits",
@@ -236,10 +266,9 @@ async fn tell_ntfy(board: Arc<Board>, lane: Lane) {
             .header("priority", if lane == Lane::Life { "urgent" } else { "high" })
             .header("click", crate::auth::origin(&board.settings))
             .body(text.as_bytes().to_vec());
-        let told = match (request, fetch::tls(board.settings.push_ca.as_deref())) {
-            (Ok(request), Ok(tls)) => fetch::fetch(tls, request).await.map_err(|e| e.to_string()),
-            (Err(e), _) => Err(e.to_string()),
-            (_, Err(e)) => Err(e),
+        let told = match request {
+            Ok(request) => fetch::fetch(tls.clone(), request).await.map_err(|e| e.to_string()),
+            Err(e) => Err(e.to_string()),
         };
         match told {
             Ok(answer) if answer.status().is_success() => return,

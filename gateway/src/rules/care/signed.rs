@@ -85,9 +85,12 @@ impl Signatures {
         self.0.get(resident).into_iter().flatten()
     }
 
-    /// When somebody signed last that they were there.
+    /// When somebody signed last that they are there. Who signs afterwards for a look-in says nothing of where they are now.
     pub fn visited(&self, resident: &str) -> Option<At> {
-        self.of(resident).rev().find(|known| matches!(known.what, SignedWhat::Visit { .. })).map(|known| known.at)
+        self.of(resident)
+            .rev()
+            .find(|known| matches!(known.what, SignedWhat::Visit { planned_at: None, .. }))
+            .map(|known| known.at)
     }
 
     /// Who signed for what was planned at this moment, UTC milliseconds.
@@ -206,6 +209,10 @@ fn dose(
             (false, true) => {}
             (true, true) | (false, false) => return again(known, by, &named),
         }
+    }
+    // Its time was changed since.
+    if given && row.state == "signed" {
+        return Err(Refusal::Conflict(format!("{named} was signed as given already; `vaka round` shows by whom")));
     }
     // Twice is worse than late: what the dispenser has given out, or may have, is not given by hand on one person's word.
     if given && matches!(row.state.as_str(), "taken" | "dispensed" | "not-taken") {

@@ -53,6 +53,16 @@ fn a_look_in_that_a_person_signs_for_is_made_and_nobody_is_asked_to_visit() {
 }
 
 #[test]
+fn a_look_in_signed_for_in_arrears_says_nothing_of_the_next_one() {
+    let rounds = "rounds = [{ at = \"01:00\", latest = \"01:30\" }, { at = \"03:00\", latest = \"03:30\" }]";
+    let mut story = Story::of("Europe/Stockholm", "2026-11-20", agreed(rounds));
+    story.at("03:05");
+    story.home.sign(visit(Some(local("2026-11-21 01:00"))), "anna").unwrap();
+    story.at("06:00");
+    assert_eq!(visits_asked_for(&story.home), 1, "anna was there at one; nobody has been at three");
+}
+
+#[test]
 fn a_visit_that_was_asked_for_is_closed_by_who_signs_for_it_and_another_alarm_is_not() {
     let planned_at = local("2026-11-21 03:00");
     let mut story = up_all_night();
