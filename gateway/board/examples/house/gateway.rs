@@ -90,7 +90,7 @@ impl House {
                 alarm.rung = Rung::Claimed;
                 alarm.steps.push(step(Rung::Claimed));
             }
-            AlarmAct::Close { outcome } => {
+            AlarmAct::Close { outcome, .. } => {
                 alarm.closed_by = Some(by.to_owned());
                 alarm.outcome = Some(outcome);
                 alarm.rung = Rung::Closed;
