@@ -327,6 +327,13 @@ async fn a_program_uses_the_api_by_its_token_until_it_ends_and_does_nothing_sens
     let mut browser = house.browser();
     let headers = [("authorization", "Bearer x"), ("sec-fetch-dest", "document")];
     assert_eq!(browser.send(Method::GET, "/keys", &headers, String::new()).await.status, StatusCode::SEE_OTHER);
+    // A program with a token that has ended asks again and again: nobody at its address has to wait for that.
+    for _ in 0..20 {
+        let got = browser.send(Method::GET, "/api/v1/alarms", &[("authorization", "Bearer x")], String::new()).await;
+        assert_eq!(got.status, StatusCode::UNAUTHORIZED);
+    }
+    let got = house.browser().post("/login/passkey", &json!({})).await;
+    assert_ne!(got.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
 /// Every row of the table with a handler that says yes.

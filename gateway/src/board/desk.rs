@@ -178,6 +178,13 @@ impl Gateway for Desk {
         let (id, by, note) = (alarm_id(alarm), by.to_owned(), note.to_owned());
         later(async move {
             let id = id?;
+            if let AlarmAct::Claim { .. } = act {
+                // A second tap of the same finger changes nothing.
+                let now = self.row(id.clone()).await?;
+                if now.claimed_by.as_ref() == Some(&by) && now.closed_by.is_none() {
+                    return Ok(now);
+                }
+            }
             if let AlarmAct::Close { seen: Some(seen), .. } = act {
                 let now = self.row(id.clone()).await?;
                 if now.count > seen {

@@ -1,7 +1,7 @@
 //! The staff board, as the gateway runs it: on threads and a runtime of its own, below everything else in priority.
 //!
-//! Enters: `[board]` of the config, the inbox. Leaves: nothing but questions in the inbox. A board that cannot listen, or panics,
-//! is a technical alarm; the gateway goes on without it.
+//! Enters: `[board]` of the config, the inbox. Leaves: nothing but questions in the inbox. A board that cannot listen, or a part of
+//! which panics, is a technical alarm, and opened anew; the gateway goes on without it. A panic in one answer ends its connection alone.
 
 pub mod data;
 pub mod desk;
@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 use vaka_board::Board;
 use vaka_board::auth::card;
@@ -70,12 +71,16 @@ async fn run(
         inbox.put([(Rank::Usual, Input::Ask(Ask::Part(fault)))]);
     };
     loop {
-        match open(&settings, &gateway).await {
+        let served = match open(&settings, &gateway).await {
             Ok(opened) => {
                 tell(false, String::new());
                 info!(host = %settings.host, listen = %settings.listen, "the board is open");
-                return serve(opened, shutdown).await;
+                serve(opened, shutdown.clone()).await
             }
+            Err(e) => Err(e),
+        };
+        match served {
+            Ok(()) => return,
             Err(e) => {
                 error!("{e}; alarms go on without the board, trying again in {RETRY_MS} ms");
                 tell(true, e);
@@ -117,12 +122,48 @@ async fn listen(address: std::net::SocketAddr, key: &str) -> Result<TcpListener,
     })
 }
 
-async fn serve(Opened { board, shown, listener, card }: Opened, shutdown: watch::Receiver<bool>) {
-    tokio::spawn(server::keep_certificate(shown.clone(), shutdown.clone()));
-    tokio::spawn(vaka_board::push::keep(board.clone()));
+/// Until the gateway stops, or a part has failed: then in words, and with the ports let go.
+async fn serve(
+    Opened { board, shown, listener, card }: Opened,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), String> {
+    let mut parts = JoinSet::new();
+    parts.spawn(server::keep_certificate(shown.clone(), shutdown.clone()));
+    parts.spawn(vaka_board::push::keep(board.clone()));
     if let Some((listener, tls)) = card {
         let router = card::router(board.clone());
-        tokio::spawn(server::serve(listener, Arc::new(tls), router, shutdown.clone()));
+        parts.spawn(server::serve(listener, Arc::new(tls), router, shutdown.clone()));
     }
-    server::serve(listener, Arc::new(server::tls(shown)), vaka_board::router(board), shutdown).await;
+    parts.spawn(server::serve(listener, Arc::new(server::tls(shown)), vaka_board::router(board), shutdown.clone()));
+    tokio::select! {
+        why = failure(&mut parts) => Err(why),
+        _ = shutdown.changed() => Ok(()),
+    }
+}
+
+/// The first part that panics; one that ends well is waited for no more.
+async fn failure(parts: &mut JoinSet<()>) -> String {
+    loop {
+        match parts.join_next().await {
+            Some(Err(e)) => return format!("a part of the board has failed: {e}"),
+            Some(Ok(())) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_panics_is_told_and_one_that_ends_well_is_not() {
+        let mut parts = JoinSet::new();
+        parts.spawn(async {});
+        parts.spawn(async {
+            tokio::task::yield_now().await;
+            panic!("a part of a test");
+        });
+        assert!(failure(&mut parts).await.contains("a part of the board has failed"));
+    }
 }

@@ -104,6 +104,17 @@ pub fn edited(text: &str, only: bool, change: &SettingsChange, by: &str, now: Da
         None => InlineTable::new(),
     };
     let stamp = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    let names_consent = consent_by.as_deref().is_some_and(|by| !by.trim().is_empty());
+    let withdrawn = consent.get("withdrawn").map(plain);
+    if let Some(withdrawn) = withdrawn.filter(|_| names_consent && !*withdraw) {
+        // A form that was opened before the no still carries the yes from before it. Days compare as text.
+        let on = consent_on.as_deref().unwrap_or_default().trim();
+        if on.len() != 10 || Some(on) < withdrawn.get(..10) {
+            return Err(Refused::Conflict(format!(
+                "`{table}` of `{resident}` was withdrawn {withdrawn}; it is agreed anew by a consent given then or later"
+            )));
+        }
+    }
     for (key, word) in [("by", consent_by), ("on", consent_on)] {
         if let Some(word) = word.as_deref().filter(|word| !word.trim().is_empty()) {
             consent.insert(key, Value::from(word.trim()));
@@ -111,7 +122,7 @@ pub fn edited(text: &str, only: bool, change: &SettingsChange, by: &str, now: Da
     }
     if *withdraw {
         consent.insert("withdrawn", Value::from(stamp.as_str()));
-    } else if consent_by.as_deref().is_some_and(|by| !by.trim().is_empty()) && consent.remove("withdrawn").is_some() {
+    } else if names_consent && consent.remove("withdrawn").is_some() {
         // What happened while it was withdrawn is nobody's.
         consent.insert("from", Value::from(now.date().to_string()));
     }

@@ -101,8 +101,21 @@ fn a_withdrawal_is_one_resident_s_and_a_new_consent_ends_it() {
     };
     assert!(!term(&config, 0).holds(now(&config)) && term(&config, 0).holds(now(&config) - 1), "{text}");
     assert!(term(&config, 1).holds(now(&config)), "the other resident's is theirs");
-    let again = SettingsChange { consent_by: Some("Karin".into()), ..wish("r1", "night", &[]) };
-    let text = edited(&text, false, &again, "bo", datetime(2026, 12, 1, 9, 0, 0, 0)).unwrap();
+    // A form from before the no carries the yes from before it: nothing of it is written.
+    let anew = |on: Option<&str>| SettingsChange {
+        consent_by: Some("Karin".into()),
+        consent_on: on.map(str::to_owned),
+        ..wish("r1", "night", &[("until", "07:00")])
+    };
+    let edit = |on| edited(&text, false, &anew(on), "bo", datetime(2026, 12, 1, 9, 0, 0, 0));
+    for stale in [Some("2026-03-01"), Some("2026-11-21"), Some(""), None] {
+        let refused = edit(stale).unwrap_err();
+        assert!(
+            matches!(&refused, Refused::Conflict(why) if why.contains("withdrawn 2026-11-22T14:05:09")),
+            "{refused}"
+        );
+    }
+    let text = edit(Some("2026-12-01")).unwrap();
     let config = parse(&text);
     assert_eq!((term(&config, 0).withdrawn, term(&config, 0).by.as_deref()), (None, Some("Karin")), "{text}");
     assert_eq!(term(&config, 0).from, Some(jiff::civil::date(2026, 12, 1)));

@@ -193,7 +193,10 @@ async fn act(
     let acting: Acting = tagged(acting, "act")?;
     text(&acting.note)?;
     let (name, act) = match acting.act {
-        Act::Claim { from } => ("claim", AlarmAct::Claim { from }),
+        Act::Claim { from } => {
+            from.as_deref().map_or(Ok(()), text)?;
+            ("claim", AlarmAct::Claim { from })
+        }
         Act::Close { outcome, seen } => ("close", AlarmAct::Close { outcome, seen }),
         Act::HandOver { to } => {
             text(&to)?;

@@ -160,12 +160,13 @@ pub async fn welcome(
 
 /// A log-in failed. `object`: which key or way, never a secret; `purpose`: why, in a few words.
 pub async fn failed(board: &Board, browser: &Browser, person: &str, object: &str, purpose: &str) {
-    let now_ms = board.gateway.now_ms();
-    let untold = {
-        let mut inner = board.doors.inner();
-        inner.throttle.failed(browser.place, now_ms);
-        inner.throttle.trace(now_ms)
-    };
+    board.doors.inner().throttle.failed(browser.place, board.gateway.now_ms());
+    told(board, person, object, purpose).await;
+}
+
+/// The same of what nobody can guess (a program's token): told, and it makes no person at that address wait.
+pub async fn told(board: &Board, person: &str, object: &str, purpose: &str) {
+    let untold = board.doors.inner().throttle.trace(board.gateway.now_ms());
     let Some(untold) = untold else { return };
     let more = if untold > 0 { format!("; {untold} more before it") } else { String::new() };
     let trace = Trace {

@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use tracing::{debug, error};
 
-use super::doors::{Browser, DEVICE, SID, cookie, failed};
+use super::doors::{DEVICE, SID, cookie, told};
 use super::sessions::NoSession;
 use super::{Right, Session, origin, tokens};
 use crate::Board;
@@ -60,10 +60,8 @@ async fn admit(board: &Board, request: &mut Request) -> Result<(), Box<Response>
     let is_program = asks.is_api && request.headers().contains_key(header::AUTHORIZATION);
     let session = if is_program {
         let session = tokens::session(board, request.headers());
-        if session.is_none()
-            && let Ok(browser) = Browser::at(board, request.headers(), request.extensions())
-        {
-            failed(board, &browser, "", "token", "unknown or expired").await;
+        if session.is_none() {
+            told(board, "", "token", "unknown or expired").await;
         }
         session
     } else {

@@ -51,6 +51,10 @@ impl Throttle {
     }
 
     pub fn failed(&mut self, place: Place, now_ms: i64) {
+        // What waits is not looked at: it makes nobody there wait longer.
+        if self.wait_ms(place, now_ms).is_some() {
+            return;
+        }
         if self.failed.len() >= PLACES_MAX && !self.failed.contains_key(&place) {
             // An address, as long as there is one: known browsers stand before them.
             self.failed.pop_last();
@@ -100,7 +104,8 @@ mod tests {
         assert_eq!(throttle.wait_ms(here, 0), Some(LOCK_MS));
         assert_eq!(throttle.wait_ms(device, 0), None, "a known browser at the same address");
         assert_eq!(throttle.wait_ms(address("192.0.2.2"), 0), None);
-        assert_eq!(throttle.wait_ms(here, LOCK_MS), None);
+        throttle.failed(here, LOCK_MS - 1);
+        assert_eq!(throttle.wait_ms(here, LOCK_MS), None, "who tries while it waits makes nobody wait longer");
         throttle.failed(here, LOCK_MS);
         assert_eq!(throttle.wait_ms(here, LOCK_MS), None, "the wait is over and counting begins anew");
     }

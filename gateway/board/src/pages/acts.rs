@@ -33,7 +33,7 @@ pub(super) fn word(asked: &Asked, word: &str) -> Result<String, Trouble> {
 }
 
 pub(super) async fn claim(asked: Asked, path: Path<String>, Form(said): Form<Said>) -> Result<Redirect, Trouble> {
-    let from = said.from.clone();
+    let from = said.from.as_deref().map(|from| word(&asked, from)).transpose()?;
     act(asked, path, "claim", AlarmAct::Claim { from }, &said).await
 }
 

@@ -51,7 +51,9 @@ pub(super) async fn events(asked: Asked, headers: HeaderMap, Query(wish): Query<
     let watched = board.live.follow(&board.gateway).await.map_err(|refused| asked.trouble(refused))?;
     let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let lists = wish.on == "alarms";
-    if lists && seen.is_none() {
+    // Only a page that was told by this very start goes on; any other reads the list.
+    let started = format!("{}-", watched.borrow().started_ms);
+    if lists && !seen.as_deref().is_some_and(|seen| seen.starts_with(&started)) {
         asked.trace("follow-alarms", "alarms", "list", None).await?;
     }
     let (sender, receiver) = mpsc::channel(EVENTS_WAITING_MAX);
