@@ -152,6 +152,23 @@ fn a_card_lets_its_person_in_and_no_other_does() {
     browse(&home, "card", &more.each_ref().map(|(name, text)| (*name, text.as_str())));
 }
 
+#[test]
+fn a_visit_by_the_board_alone_cannot_end_red_and_ends_with_a_signed_protocol() {
+    if lacks(&BROWSER) || lacks(&["sipp"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = home(&centre);
+    home.vaka(&["device", "remove", "bed"]).ok();
+    let door = free_port();
+    home.edit(|config| {
+        config["enrol"]["listen"] = value(format!("127.0.0.1:{door}"));
+        config["receiver"][0]["heartbeat_interval_s"] = value(1);
+    });
+    let _gateway = Gateway::start(&home);
+    browse(&home, "visit", &[("VAKA_ENROL", &door.to_string())]);
+}
+
 /// A push service and a phone that nobody here wrote: http-ece opens what was sealed, PyJWT judges who sent it.
 #[test]
 fn a_phone_is_told_that_somebody_waits_and_nothing_more() {

@@ -432,6 +432,15 @@ pub struct Invited {
     pub until: i64,
 }
 
+/// What a finished visit leaves: a page to print, and the same signed by the gateway, as `vaka visit finish` writes them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Protocol {
+    /// The files' name without ending.
+    pub name: String,
+    pub page: String,
+    pub signed: String,
+}
+
 /// The gateway, as the board needs it. `by` is a person's id.
 pub trait Gateway: Send + Sync + 'static {
     /// UTC milliseconds by the gateway's clock.
@@ -464,6 +473,8 @@ pub trait Gateway: Send + Sync + 'static {
     fn revoke(&self, device: &str, by: &str) -> Later<'_, ()>;
     /// One step of a technician's visit, as on the command line; answers how the visit stands.
     fn visit(&self, wish: serde_json::Value) -> Later<'_, serde_json::Value>;
+    /// The last finished visit's page and the same signed.
+    fn protocol(&self, lang: Lang) -> Later<'_, Protocol>;
     /// The doctor's findings, as `vaka check --json` prints them.
     fn check(&self) -> Later<'_, serde_json::Value>;
 

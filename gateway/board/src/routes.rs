@@ -103,6 +103,7 @@ pub const ROUTES: &[Route] = &[
     post("/theme", Right::Open),
     get("/visit", Right::ChangeDevices),
     post("/visit", Right::ChangeDevices),
+    get("/visit/protocol/{form}", Right::ChangeDevices),
 ];
 
 /// Who may use what axum has matched. HEAD counts as GET.

@@ -277,6 +277,10 @@ impl Gateway for Desk {
         later(self.visited(wish))
     }
 
+    fn protocol(&self, lang: Lang) -> Later<'_, shown::Protocol> {
+        later(self.protocol_in(lang))
+    }
+
     fn check(&self) -> Later<'_, serde_json::Value> {
         later(self.checked())
     }

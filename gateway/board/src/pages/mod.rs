@@ -78,6 +78,7 @@ pub fn router() -> Router<Arc<Board>> {
         .route("/sw.js", get(assets::worker))
         .route("/theme", post(theme))
         .route("/visit", get(visit::visit).post(visit::step))
+        .route("/visit/protocol/{form}", get(visit::protocol))
 }
 
 #[derive(Debug, Deserialize)]

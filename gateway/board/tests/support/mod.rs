@@ -103,6 +103,9 @@ impl Gateway for Told {
     fn visit(&self, _: Value) -> Later<'_, Value> {
         absent()
     }
+    fn protocol(&self, _: Lang) -> Later<'_, Protocol> {
+        absent()
+    }
     fn check(&self) -> Later<'_, Value> {
         absent()
     }
