@@ -9,21 +9,22 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use vaka_board::gateway::{
-    Device, Health, InviteWish, Invited, Lang, Name, Night, Protocol, Refused, Resident, SettingsChange, Sign,
+    Device, Health, InviteWish, Invited, Lang, Name, Night, OrderWish, Protocol, Refused, Resident, Said, SettingsChange, Sign,
 };
 use vaka_protocol::DeviceId;
 
-use super::desk::Desk;
+use super::desk::{Desk, alarm_id};
 use super::names::{NameError, Names};
 use super::{people, round, settings, things};
 use crate::cli::check;
 use crate::config::{Config, DeviceKind, Language};
 use crate::ingest::inbox::Rank;
 use crate::limits::{INVITATION_MS, SIGN_NOTE_BYTES_MAX};
-use crate::pipeline::keeper::{Ask, Keeper, NotSigned};
+use crate::pipeline::keeper::{Ask, Keeper, NotOrdered, NotSigned};
 use crate::pipeline::visits;
 use crate::provision::{self, AddDevice, ProvisionError};
 use crate::rules::care::signed::{Refusal, Wish};
+use crate::rules::orders;
 use crate::visit;
 
 /// Asks the gateway to read its config anew; hears how that went.
@@ -171,6 +172,21 @@ impl Desk {
         let id = device_id(&device)?;
         let (file, now_ms) = (self.file(), self.clock.now().wall_ms);
         on_disk(move || provision::remove(&file, &id, None, now_ms).map(|_| ()).map_err(provisioned)).await
+    }
+
+    pub(super) async fn ordered(&self, wish: OrderWish, by: String) -> Result<Result<(), Said>, Refused> {
+        let OrderWish { alarm, device, what, purpose, role } = wish;
+        let alarm = alarm.map(|id| alarm_id(&id)).transpose()?;
+        let device = device.map(|id| device_id(&id)).transpose()?;
+        let wish = orders::Wish { alarm, device, what, by, role, purpose };
+        match self.ask(Rank::Urgent, |reply| Ask::Order { wish, reply }).await? {
+            Ok(_) => Ok(Ok(())),
+            Err(NotOrdered::Refused(why)) => {
+                let (sv, en) = why.said();
+                Ok(Err(Said::new(sv, en)))
+            }
+            Err(full @ NotOrdered::Disk) => Err(unavailable(full)),
+        }
     }
 
     pub(super) async fn visited(&self, wish: Value) -> Result<Value, Refused> {

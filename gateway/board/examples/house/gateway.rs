@@ -172,6 +172,16 @@ impl Gateway for House {
         self.answer(self.do_act(alarm, act, by, note))
     }
 
+    /// Here nothing is agreed of any lock; words are heard.
+    fn order(&self, wish: OrderWish, _: &str) -> Later<'_, Result<(), Said>> {
+        self.answer(Ok(match wish.what {
+            Ordered::Unlock { .. } | Ordered::Lock {} => {
+                Err(Said::new("ingen har kommit överens om det", "nobody has agreed to it"))
+            }
+            Ordered::Feedback { .. } | Ordered::Settings { .. } => Ok(()),
+        }))
+    }
+
     fn devices(&self) -> Later<'_, Vec<Device>> {
         self.answer(Ok(self.state().devices.clone()))
     }
