@@ -223,14 +223,7 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         any::<bool>().prop_map(|open| Command::Shutter { open }),
         (option::of(alarm_id()), option::of(device()), label(), words(), ordered()).prop_map(
-            |(alarm, device, by, purpose, what)| Command::Order {
-                alarm,
-                device,
-                role: by.clone(),
-                by,
-                purpose,
-                what
-            }
+            |(alarm, device, by, purpose, what)| Command::Order { alarm, device, role: by.clone(), by, purpose, what }
         ),
         (option::of(any::<u32>()), option::of(any::<u32>()), option::of(0..=100u8), option::of(label())).prop_map(
             |(heartbeat_interval_s, position_interval_s, volume_percent, language)| Command::Settings {

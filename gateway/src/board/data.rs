@@ -9,7 +9,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use vaka_board::gateway::{
-    Device, Health, InviteWish, Invited, Lang, Name, Night, OrderWish, Protocol, Refused, Resident, Said, SettingsChange, Sign,
+    Device, Health, InviteWish, Invited, Lang, Name, Night, OrderWish, Protocol, Refused, Resident, Said,
+    SettingsChange, Sign,
 };
 use vaka_protocol::DeviceId;
 

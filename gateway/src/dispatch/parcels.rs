@@ -51,7 +51,10 @@ pub enum ParcelWhat {
     /// What a hub was told of an alarm that is still open, said again: it answers with how the alarm stands there.
     Known(Box<Notice>),
     /// What became of the hub's order.
-    Done { id: u64, outcome: Outcome },
+    Done {
+        id: u64,
+        outcome: Outcome,
+    },
     Health(HealthWord),
     Telemetry(Box<TelemetryWord>),
 }

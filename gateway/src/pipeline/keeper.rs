@@ -39,7 +39,7 @@ use crate::rules::care::agreed::Agreed;
 use crate::rules::care::dose::rows::{self, DoseRow};
 use crate::rules::care::moment::Moment;
 use crate::rules::care::{View, Watch, place, signed};
-use crate::rules::{self, orders, Happening, Home, Input as Judged};
+use crate::rules::{self, Happening, Home, Input as Judged, orders};
 
 /// The fault that says that something is refused because the disk is short.
 const DISK_FULL: &str = "disk-full";
@@ -680,7 +680,9 @@ impl Keeper {
                 self.append_unrepeatable(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
             }
             Report::Parcel { receiver, id } => self.parcel_taken(receiver, id),
-            Report::Order { receiver, id, expires_at, command } => self.take_hubs_order(receiver, id, expires_at, *command),
+            Report::Order { receiver, id, expires_at, command } => {
+                self.take_hubs_order(receiver, id, expires_at, *command)
+            }
             Report::Room { lane } => self.owe_lane(lane),
             Report::Nobody { alarm, notice, lane } => {
                 let record = Record::Nobody(Nobody { alarm, notice });

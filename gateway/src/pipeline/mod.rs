@@ -55,8 +55,8 @@ use crate::journal::record::Fault;
 use crate::limits;
 use crate::parts;
 use crate::provision;
-use crate::rules::orders::{Orderable, Target};
 use crate::rules::care::agreed::Agreed;
+use crate::rules::orders::{Orderable, Target};
 use crate::rules::{DeviceFacts, Home, visit};
 use keeper::{Ask, Input, Keeper};
 use restore::RestoreError;
@@ -555,12 +555,16 @@ fn orderable(config: &Config) -> Orderable {
     };
     let target = |device: &crate::config::Device| {
         let is_lock = matches!(device.kind, DeviceKind::Lock | DeviceKind::Cabinet);
-        (device.id.clone(), Target { resident: device.resident.clone(), is_lock, unlock: config.orders.unlock.get(&device.id).cloned() })
+        (
+            device.id.clone(),
+            Target {
+                resident: device.resident.clone(),
+                is_lock,
+                unlock: config.orders.unlock.get(&device.id).cloned(),
+            },
+        )
     };
-    Orderable {
-        devices: config.devices.values().filter(hears).map(target).collect(),
-        hubs: config.orders.hubs.clone(),
-    }
+    Orderable { devices: config.devices.values().filter(hears).map(target).collect(), hubs: config.orders.hubs.clone() }
 }
 
 /// What a technician's visit has to find.

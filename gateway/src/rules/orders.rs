@@ -13,7 +13,7 @@ use super::Home;
 use super::alarms::{Alarm, Alarms};
 use super::care::term::Term;
 use crate::journal::record::{OfHome, OnTheWire, Order};
-use crate::limits::{ORDERS_KEPT_MAX, ORDER_FEEDBACK_MS, ORDER_SETTINGS_MS, ORDER_UNLOCK_MS};
+use crate::limits::{ORDER_FEEDBACK_MS, ORDER_SETTINGS_MS, ORDER_UNLOCK_MS, ORDERS_KEPT_MAX};
 
 /// What may be ordered here, and by whom.
 #[derive(Debug, Default, Clone)]
@@ -347,9 +347,8 @@ impl Orders {
 
     /// What a hub has ordered under this id.
     pub fn of_hub(&self, receiver: &str, id: u64) -> Option<&Kept> {
-        let is_it = |kept: &&Kept| {
-            kept.order.from.as_ref().is_some_and(|(from, known)| from == receiver && *known == id)
-        };
+        let is_it =
+            |kept: &&Kept| kept.order.from.as_ref().is_some_and(|(from, known)| from == receiver && *known == id);
         self.0.values().rev().find(is_it)
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 use vaka_board::gateway::*;
-use vaka_protocol::Rung;
+use vaka_protocol::{Ordered, Rung};
 
 use super::rows;
 

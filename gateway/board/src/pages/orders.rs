@@ -117,12 +117,13 @@ pub(super) async fn settings(
     Form(wish): Form<Wish>,
 ) -> Result<Redirect, Trouble> {
     asked.sight().device(&device).await.map_err(|refused| asked.trouble(refused))?;
-    let volume_percent = match wish.volume_percent.trim() {
-        "" => None,
-        text => Some(text.parse().ok().filter(|percent| *percent <= 100).ok_or_else(|| {
-            asked.trouble(Refused::Wrong(format!("the loudness is 0 to 100 percent, not {text:?}")))
-        })?),
-    };
+    let volume_percent =
+        match wish.volume_percent.trim() {
+            "" => None,
+            text => Some(text.parse().ok().filter(|percent| *percent <= 100).ok_or_else(|| {
+                asked.trouble(Refused::Wrong(format!("the loudness is 0 to 100 percent, not {text:?}")))
+            })?),
+        };
     let language = Some(wish.language.as_str()).filter(|word| matches!(*word, "sv" | "en")).map(Into::into);
     if volume_percent.is_none() && language.is_none() {
         return Err(asked.trouble(Refused::Wrong("nothing was chosen: give a loudness or a language".into())));
@@ -146,5 +147,7 @@ fn refusal(asked: &Asked, why: &Said, back: &str) -> Trouble {
         p { (view.t("Inget är gjort: ", "Nothing was done: ")) (why.in_(view.lang)) "." }
         p { a.button href=(back) { (view.t("Tillbaka", "Back")) } }
     };
-    asked.trouble(Refused::Conflict(why.en.clone())).saying(view.t("Det gick inte", "It could not be done").to_owned(), body)
+    asked
+        .trouble(Refused::Conflict(why.en.clone()))
+        .saying(view.t("Det gick inte", "It could not be done").to_owned(), body)
 }
