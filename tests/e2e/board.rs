@@ -5,7 +5,7 @@ use std::process::Command;
 
 use toml_edit::{Array, value};
 use vaka_tests::browser::browse;
-use vaka_tests::{Centre, Gateway, Home, free_port, lacks, root};
+use vaka_tests::{Centre, Gateway, Home, MqttVersion, Paho, free_port, lacks, root};
 
 const BROWSER: [&str; 4] = ["chromium", "node", "mosquitto_pub", "playwright"];
 
@@ -167,6 +167,29 @@ fn a_visit_by_the_board_alone_cannot_end_red_and_ends_with_a_signed_protocol() {
     });
     let _gateway = Gateway::start(&home);
     browse(&home, "visit", &[("VAKA_ENROL", &door.to_string())]);
+}
+
+#[test]
+fn help_on_its_way_is_said_and_the_door_opens_where_it_is_agreed() {
+    if lacks(&BROWSER) || lacks(&["sipp", "paho"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = home(&centre);
+    home.device("door", "lock");
+    home.edit(|config| {
+        let devices = config["device"].as_array_of_tables_mut().expect("devices");
+        let door = devices.iter_mut().find(|device| device["id"].as_str() == Some("door")).expect("the door");
+        door["resident"] = value("r1");
+        door["unlock"]["roles"] = value(Array::from_iter(["night"]));
+    });
+    let _gateway = Gateway::start(&home);
+    let mut door = Paho::new(&home, "door", MqttVersion::V5).connect();
+    door.subscribe("vaka/v1/door/command");
+    browse(&home, "order", &[]);
+    let heard = door.take_until("\"lock\"");
+    let opened: Vec<&str> = heard.iter().filter_map(|message| message["payload"].as_str()).collect();
+    assert!(matches!(opened[..], [once] if once.contains("\"open\":true") && once.contains("anna")), "{opened:?}");
 }
 
 /// A push service and a phone that nobody here wrote: http-ece opens what was sealed, PyJWT judges who sent it.
