@@ -16,7 +16,7 @@ main(async () => {
   await anna.locator('form[action$="/say"] button').click();
   await anna.waitForURL(/\/alarms\//);
   const story = (page) => page.locator(".story").last().innerText();
-  is("what was said stands in the story", /anna, night: säg till den boende: Vi kommer\./.test(await story(anna)), await story(anna));
+  is("what was said stands in the story", /anna: säg till den boende: ”Vi kommer\.”/.test(await story(anna)), await story(anna));
 
   const unlock = async (page) => {
     await page.locator("details.act-form:has(form[action$='/unlock']) summary").click();
@@ -28,6 +28,6 @@ main(async () => {
   is("a role that it is not agreed with is told so", /inte en roll/.test(await bo.locator("main").innerText()), await bo.locator("main").innerText());
   await picture(bo, "order-refused");
   await unlock(anna);
-  is("the door is ordered open, with why", /anna, night: lås upp dörren \(ligger på golvet\)\./.test(await story(anna)), await story(anna));
+  is("the door is ordered open, with why", /anna: lås upp dörren \(ligger på golvet\)\./.test(await story(anna)), await story(anna));
   await picture(anna, "order-story");
 });

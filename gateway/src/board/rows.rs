@@ -102,20 +102,20 @@ pub fn story(alarm: &Alarm, orders: &Orders, labels: &Labels, agreed: &Agreed, n
 
 /// What was ordered, and what became of it.
 fn order_lines(kept: &Kept, now_ms: i64) -> Vec<StoryLine> {
-    let Order { by, role, purpose, what, expires_at, .. } = &kept.order;
+    let Order { by, purpose, what, expires_at, .. } = &kept.order;
     let (sv, en) = match what {
         Ordered::Unlock { .. } => ("lås upp dörren".to_owned(), "unlock the door".to_owned()),
         Ordered::Lock {} => ("lås dörren".to_owned(), "lock the door".to_owned()),
         Ordered::Feedback { text, .. } => {
             let text = text.as_deref().unwrap_or_default();
-            (format!("säg till den boende: {text}"), format!("say to the resident: {text}"))
+            (format!("säg till den boende: ”{text}”"), format!("say to the resident: “{text}”"))
         }
         Ordered::Settings { .. } => ("ställ in enheten".to_owned(), "set the device".to_owned()),
     };
     let is_said = matches!(what, Ordered::Feedback { .. }) || purpose.is_empty();
     let why = if is_said { String::new() } else { format!(" ({purpose})") };
-    let sv = format!("{by}, {role}: {sv}{why}.");
-    let en = format!("{by}, {role}: {en}{why}.");
+    let sv = format!("{by}: {sv}{why}.");
+    let en = format!("{by}: {en}{why}.");
     let mut lines = vec![StoryLine { at: kept.at, said: Said::new(sv, en) }];
     match &kept.outcome {
         Some((outcome, at)) => {

@@ -41,7 +41,7 @@ pub fn in_the_home(view: &View, alarm: &Alarm) -> Markup {
                     }
                 }
                 @if view.may(Right::Unlock) {
-                    details.act-form {
+                    details.act-form.apart {
                         summary.button { (view.t("Dörren …", "The door …")) }
                         form.form method="post" action={ "/alarms/" (alarm.id) "/unlock" } {
                             label { (view.t("Varför?", "Why?")) input name="purpose" required maxlength="120" autocomplete="off"; }
