@@ -773,3 +773,17 @@ pub const ORDERS_KEPT_MAX: usize = 256;
 /// an ambulance's crew with a stretcher.
 pub const UNLOCK_S_MAX: u16 = 900;
 pub const UNLOCK_S: u16 = 120;
+
+/// So far may the clocks of a home and its hub differ before an order is taken for a late one, in milliseconds. Source: our choice; a
+/// gateway without NTP is a minute off after some weeks, and its device has the time of [`ORDER_UNLOCK_MS`] from here on.
+pub const ORDER_CLOCKS_MS: i64 = 120_000;
+
+/// Orders of one hub that are taken up in a minute. Beyond: not heard, and not answered; the hub says them again. More than people give
+/// by hand; a hub in wrong hands fills no home's disk.
+pub const HUB_ORDERS_PER_MINUTE: u32 = 20;
+
+/// Commands that may wait for a device when somebody orders something of it. Beyond: refused, so that a schedule of doses finds room.
+pub const ORDER_OWED_MAX: usize = COMMANDS_PER_DEVICE_MAX / 2;
+
+/// So long a hub that was not there is told at every start what became of its orders, in milliseconds.
+pub const ORDER_ANSWERS_MS: i64 = 24 * 60 * 60_000;

@@ -180,7 +180,7 @@ impl Desk {
         let alarm = alarm.map(|id| alarm_id(&id)).transpose()?;
         let device = device.map(|id| device_id(&id)).transpose()?;
         let wish = orders::Wish { alarm, device, what, by, role, purpose };
-        match self.ask(Rank::Urgent, |reply| Ask::Order { wish, reply }).await? {
+        match self.ask(Rank::Urgent, |reply| Ask::Order { wish, traced: true, reply }).await? {
             Ok(_) => Ok(Ok(())),
             Err(NotOrdered::Refused(why)) => {
                 let (sv, en) = why.said();

@@ -168,8 +168,7 @@ impl Gateway for Desk {
             let asked = id.clone();
             let story = move |keeper: &Keeper| {
                 let known = keeper.state().alarms.get(&asked)?;
-                let now_ms = keeper.moment().wall_ms;
-                Some(rows::story(known, &keeper.state().orders, keeper.labels(), keeper.agreed(), now_ms))
+                Some(rows::story(known, keeper))
             };
             self.see(story).await?.ok_or_else(|| Refused::NotFound(format!("there is no alarm {id}")))
         })

@@ -17,6 +17,7 @@ use super::fold::{Outcome, State, happening};
 use super::follow::{Follower, Touched};
 use super::health::Health;
 use super::homes::Homes;
+use super::orders::HubOrders;
 use super::restore::{self, Restored};
 use super::shortage::{Room, Shortage, Why};
 use super::streams::{Desk, Window};
@@ -106,6 +107,8 @@ pub enum Ask {
     /// A person has a device do something.
     Order {
         wish: orders::Wish,
+        /// Who asked has written it down already.
+        traced: bool,
         reply: OrderReply,
     },
     /// A person signs for something on the round.
@@ -232,6 +235,7 @@ pub struct Keeper {
     pub(super) streams: Desk,
     follower: Option<Follower>,
     touched: Touched,
+    pub(super) hub_orders: HubOrders,
 }
 
 impl Keeper {
@@ -269,6 +273,7 @@ impl Keeper {
             streams: Desk::default(),
             follower: None,
             touched: Touched::default(),
+            hub_orders: HubOrders::default(),
         }
     }
 
@@ -720,7 +725,7 @@ impl Keeper {
             }
             Ask::Visit { wish, reply } => self.take_wish(wish, reply),
             Ask::Sign { wish, by, reply } => self.take_signature(wish, &by, reply),
-            Ask::Order { wish, reply } => self.take_order(wish, reply),
+            Ask::Order { wish, traced, reply } => self.take_order(wish, traced, reply),
             Ask::Traces { traces, reply } => {
                 if self.room.refused.contains(&Lane::Technical) {
                     let _ = reply.send(Err("the disk is full: what is read cannot be recorded".to_owned()));
@@ -921,6 +926,10 @@ impl Keeper {
         self.dispatcher.as_ref()
     }
 
+    pub(super) fn is_short_for(&self, lane: Lane) -> bool {
+        self.room.refused.contains(&lane)
+    }
+
     /// Pages that show it are told.
     pub(super) fn touch(&mut self, alarm: Option<AlarmId>) {
         match alarm {
@@ -1102,6 +1111,7 @@ impl Keeper {
 
     fn owe_everything(&self) {
         self.pass_on_everything();
+        self.answer_hubs_again();
         self.ask_hubs();
         Lane::ALL.iter().for_each(|lane| self.owe_lane(*lane));
     }

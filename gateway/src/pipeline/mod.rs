@@ -555,16 +555,16 @@ fn orderable(config: &Config) -> Orderable {
     };
     let target = |device: &crate::config::Device| {
         let is_lock = matches!(device.kind, DeviceKind::Lock | DeviceKind::Cabinet);
-        (
-            device.id.clone(),
-            Target {
-                resident: device.resident.clone(),
-                is_lock,
-                unlock: config.orders.unlock.get(&device.id).cloned(),
-            },
-        )
+        let (is_door, speaks) = (device.kind == DeviceKind::Lock, device.kind == DeviceKind::Feedback);
+        let (resident, unlock) = (device.resident.clone(), config.orders.unlock.get(&device.id).cloned());
+        (device.id.clone(), Target { resident, is_lock, is_door, speaks, unlock })
     };
-    Orderable { devices: config.devices.values().filter(hears).map(target).collect(), hubs: config.orders.hubs.clone() }
+    let of = |device: &crate::config::Device| Some((device.id.clone(), device.resident.clone()?));
+    Orderable {
+        devices: config.devices.values().filter(hears).map(target).collect(),
+        residents: config.devices.values().filter_map(of).collect(),
+        hubs: config.orders.hubs.clone(),
+    }
 }
 
 /// What a technician's visit has to find.

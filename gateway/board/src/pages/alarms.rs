@@ -11,7 +11,7 @@ use super::trouble::Trouble;
 use super::view::{Asked, View};
 use super::{orders, round, words};
 use crate::auth::Right;
-use crate::gateway::{Alarm, Story, StoryLine};
+use crate::gateway::{Alarm, Lang, Story, StoryLine};
 use crate::limits::ROWS_SHOWN_MAX;
 
 /// The board: is somebody waiting for me?
@@ -103,10 +103,10 @@ pub(super) async fn one(asked: Asked, Path(id): Path<String>) -> Result<Markup, 
     let view = &asked.view;
     let alarm = &story.alarm;
     let title = format!("{}, {}", place(view, alarm), words::lane(view.lang, alarm.lane));
-    Ok(Frame::new(view, title).tab("/").page(page(view, &story)))
+    Ok(Frame::new(view, title).tab("/").page(page(view, &story, asked.board.gateway.lang())))
 }
 
-fn page(view: &View, story: &Story) -> Markup {
+fn page(view: &View, story: &Story, spoken: Lang) -> Markup {
     let alarm = &story.alarm;
     let open = if alarm.claimed_by.is_none() && alarm.closed_by.is_none() { "open" } else { "" };
     let (mark, class, word) = state(view, alarm);
@@ -130,7 +130,7 @@ fn page(view: &View, story: &Story) -> Markup {
                     (rungs(view, alarm))
                     (acts(view, alarm, true))
                 }
-                (orders::in_the_home(view, alarm))
+                (orders::in_the_home(view, alarm, spoken))
                 (whereto(view, story))
             }
             section aria-label=(view.t("Förklaring", "Explanation")) { (explained(view, story)) }
