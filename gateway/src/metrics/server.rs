@@ -16,7 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore, watch};
-use tracing::{error, info};
+use tracing::{info, warn};
 
 use super::page;
 use crate::limits::{METRICS_CONNECTIONS_MAX, METRICS_REQUEST_MS_MAX, METRICS_RETRY_MS};
@@ -37,7 +37,7 @@ where
 {
     let shared = Arc::new((look, Mutex::new(())));
     let places = Arc::new(Semaphore::new(METRICS_CONNECTIONS_MAX));
-    let mut listener = None;
+    let (mut listener, mut is_told) = (None, false);
     loop {
         let Some(open) = &listener else {
             match TcpListener::bind(address).await {
@@ -46,9 +46,11 @@ where
                     listener = Some(bound);
                     continue;
                 }
-                Err(e) => error!(
-                    "listening on {address} for Prometheus: {e}; another program has the port ([metrics] listen); alarms go on, trying again in {METRICS_RETRY_MS} ms"
+                // Said once: Prometheus sees by itself that nobody answers.
+                Err(e) if !std::mem::replace(&mut is_told, true) => warn!(
+                    "listening on {address} for Prometheus: {e}; another program has the port ([metrics] listen); alarms go on, trying again every {METRICS_RETRY_MS} ms"
                 ),
+                Err(_) => {}
             }
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(METRICS_RETRY_MS)) => continue,
@@ -59,10 +61,13 @@ where
             accepted = open.accept() => accepted,
             _ = shutdown.changed() => return,
         };
+        let Ok((stream, _)) = accepted else {
+            // No descriptors are left: whoever carries alarms needs them first.
+            tokio::time::sleep(Duration::from_millis(METRICS_RETRY_MS)).await;
+            continue;
+        };
         // Whoever finds every place taken is closed at once; Prometheus asks again by itself.
-        if let Ok((stream, _)) = accepted
-            && let Ok(place) = places.clone().try_acquire_owned()
-        {
+        if let Ok(place) = places.clone().try_acquire_owned() {
             let shared = shared.clone();
             tokio::spawn(async move {
                 let _place = place;
