@@ -118,6 +118,22 @@ fn every_chapter_is_tried_and_every_alert_points_to_one() {
     }
 }
 
+/// SECURITY.md says which tests hold what it claims: they are there.
+#[test]
+fn every_test_that_the_security_page_names_is_there() {
+    let page = fs::read_to_string(root().join("deploy/SECURITY.md")).expect("deploy/SECURITY.md");
+    let ours = fs::read_to_string(root().join("tests/Cargo.toml")).expect("tests/Cargo.toml");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("|---"));
+    let held = rows.filter_map(|row| row.trim_end_matches(" |").rsplit_once("| ").map(|(_, last)| last));
+    let names: Vec<&str> = held.flat_map(|last| last.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        let is_module = root().join(format!("gateway/src/{}.rs", name.replace("::", "/"))).is_file();
+        let of_board = root().join(format!("gateway/board/tests/{name}.rs")).is_file();
+        assert!(is_module || of_board || ours.contains(&format!("name = \"{name}\"")), "{name}");
+    }
+}
+
 #[test]
 fn a_gateway_that_is_well_or_down_or_told_nonsense() {
     if lacks(&["sipp", "mosquitto_pub", "curl"]) {
