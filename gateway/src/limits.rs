@@ -787,3 +787,19 @@ pub const ORDER_OWED_MAX: usize = COMMANDS_PER_DEVICE_MAX / 2;
 
 /// So long a hub that was not there is told at every start what became of its orders, in milliseconds.
 pub const ORDER_ANSWERS_MS: i64 = 24 * 60 * 60_000;
+/// Connections to `[metrics]` at once. Prometheus needs one. Beyond: closed, and it asks again.
+pub const METRICS_CONNECTIONS_MAX: usize = 8;
+
+/// Longest time for the head of a request there, in milliseconds. Beyond: closed, so that nobody holds a place by saying nothing.
+pub const METRICS_REQUEST_MS_MAX: u64 = 5_000;
+
+/// Time between two tries to listen there, in milliseconds: whoever has the port may let it go. Source: our choice, as the board's.
+pub const METRICS_RETRY_MS: u64 = 10_000;
+
+/// Longest wait of a scrape for the journal's thread, in milliseconds. Beyond: what it would have told is left out, and
+/// `vaka_journal_answers` is 0. Shorter: a slow SD card looks dead. Longer: Prometheus, which gives up after 10 s, sees nothing at all.
+pub const METRICS_ANSWER_MS_MAX: u64 = 2_000;
+
+/// Looks at the journal's thread within the time after which a service manager holds the gateway for dead. With four, one that is late
+/// by half of that time kills nothing.
+pub const WATCHDOG_LOOKS: u32 = 4;
