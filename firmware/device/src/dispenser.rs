@@ -49,7 +49,8 @@ pub const GONE_MS: u64 = 100;
 /// Between two looks while the motor runs, in milliseconds: 2 % of a step.
 const RUNNING_REST_MS: u64 = 5;
 
-/// Between two looks while a contact bounces or a button is held, in milliseconds.
+/// Between two looks while a contact bounces, a button is held or the lid is open, in milliseconds: by hand a compartment
+/// passes the window in 100.
 const HAND_REST_MS: u64 = 10;
 
 const PLAN: u16 = 0;
@@ -321,7 +322,7 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             return Outcome::Failed;
         }
         let before = core::mem::replace(&mut self.plan, plan);
-        self.mark(cx, &before, at);
+        self.mark(cx, &before, slots);
         if !self.keep(cx, PLAN) {
             self.plan = before;
             return Outcome::Failed;
@@ -349,7 +350,8 @@ impl<I: InputPin, O: OutputPin, B: I2c> Role for Dispenser<I, O, B> {
         let levels = self.lines.levels();
         self.sight = self.lines.sight();
         let is_in_hands = self.hands(cx, levels);
-        if !is_in_hands {
+        // Nothing turns in hands; but hands can turn it.
+        if !is_in_hands || self.wheel.is_at_rest() && !self.wheel.must_count() {
             self.turn(cx);
         }
         self.doses(cx, at, is_in_hands, levels);
@@ -378,13 +380,22 @@ impl<I: InputPin, O: OutputPin, B: I2c> Role for Dispenser<I, O, B> {
         !self.wheel.is_at_rest() || self.ledger.current().is_some()
     }
 
+    fn at(&self, now: Now) -> Option<i64> {
+        self.clock.held(now).filter(|_| self.clock.is_trusted())
+    }
+
+    fn is_moving(&self) -> bool {
+        self.drive != Drive::Still || !self.wheel.is_at_rest()
+    }
+
     fn rest_ms(&self, _now: Now) -> u64 {
         let is_to_count = self.wheel.must_count() && !self.lid.is_high() && !self.key.is_high();
         if self.drive != Drive::Still || !self.wheel.is_at_rest() || is_to_count {
             return RUNNING_REST_MS;
         }
         let contacts = [&self.lid, &self.key, &self.give, &self.refuse];
-        if contacts.iter().any(|contact| contact.is_changing()) || self.refuse.is_high() || self.gone_ms.is_some() {
+        let is_watched = self.refuse.is_high() || self.lid.is_high() || self.gone_ms.is_some();
+        if is_watched || contacts.iter().any(|contact| contact.is_changing()) {
             return HAND_REST_MS;
         }
         self.due_ms.clamp(1, LOOK_MS)

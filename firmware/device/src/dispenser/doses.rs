@@ -5,11 +5,8 @@
 //! the boot, and only if it is not in the outbox already: nothing leaves the outbox before the pass is over.
 
 use super::ledger::Telling;
+use super::plan::NOWHERE;
 use super::*;
-
-/// A dose released by a person opens at the moment of the release, and so before its schedule arrives; the gateway's clock
-/// and this one differ by less, in milliseconds.
-const RELEASE_MS: i64 = 60_000;
 
 /// So long after the gateway has heard that a dose was given, it has taken back what it asked for before, in milliseconds.
 const SETTLED_MS: u64 = 60_000;
@@ -179,6 +176,7 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             let compartment = match entry.compartment {
                 0 if self.wheel.is_stuck() || self.ledger.order_lost => 0,
                 0 => self.ledger.next_compartment(),
+                NOWHERE => 0,
                 released => released,
             };
             let dose = Dose {
@@ -261,6 +259,7 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
 
     /// After a boot: what happened without power nobody saw.
     pub(super) fn after_cut(&mut self, cx: &mut Cx<'_>) {
+        self.after_cut_in_passing(cx);
         let Some(place) = self.ledger.current() else { return };
         let Dose { state, compartment, .. } = self.ledger.doses[place];
         let is_still_there = self.wheel.open() == Some(compartment) && self.sight.content && !self.wheel.must_count();
@@ -270,6 +269,15 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             State::Due => self.show(cx, words::due()),
             State::Out => self.show(cx, words::out()),
             _ => {}
+        }
+    }
+
+    /// On its way to another compartment the wheel passes locked doses: cut there, one lay open, and is not there any more.
+    fn after_cut_in_passing(&mut self, cx: &mut Cx<'_>) {
+        let Some(open) = self.wheel.open().filter(|_| !self.sight.content && !self.wheel.must_count()) else { return };
+        let doses = &self.ledger.doses;
+        if let Some(place) = doses.iter().rposition(|dose| dose.compartment == open && dose.is_locked()) {
+            self.end(cx, place, DoseOutcome::Unknown);
         }
     }
 
@@ -294,7 +302,7 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
     }
 
     /// The new schedule: which doses are releases, and which the gateway asked for before it knew what was given.
-    pub(super) fn mark(&mut self, cx: &mut Cx<'_>, before: &Plan, at: i64) {
+    pub(super) fn mark(&mut self, cx: &mut Cx<'_>, before: &Plan, slots: &[vaka_protocol::Slot]) {
         let Self { plan, ledger, .. } = self;
         for entry in &mut plan.entries {
             if let Some(known) = before.entries.iter().find(|known| known.is(&entry.slot, entry.opens_at)) {
@@ -303,11 +311,14 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             }
             let of_slot = || ledger.doses.iter().filter(|dose| dose.slot == entry.slot);
             entry.is_doubtful = of_slot().any(|dose| is_untold(cx, dose));
-            let newest = of_slot().filter(|dose| dose.state != State::Withdrawn).max_by_key(|dose| dose.opens_at);
-            let is_release = entry.opens_at <= at + RELEASE_MS;
-            if let Some(locked) = newest.filter(|dose| is_release && dose.is_locked() && entry.opens_at > dose.opens_at)
-            {
-                entry.compartment = locked.compartment;
+            let asked = slots.iter().find(|slot| entry.is(&slot.slot, slot.opens_at));
+            if let Some(opened_at) = asked.and_then(|slot| slot.releases) {
+                entry.compartment = match ledger.find(&entry.slot, opened_at) {
+                    Some(dose) if dose.is_locked() => dose.compartment,
+                    // Filled anew since: it is among the doses to come.
+                    Some(dose) if dose.compartment == 0 => 0,
+                    _ => NOWHERE,
+                };
             }
         }
     }

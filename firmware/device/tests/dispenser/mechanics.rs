@@ -98,6 +98,45 @@ fn turned_by_hand_it_knows_that_it_does_not_know() {
 }
 
 #[test]
+fn turned_by_a_whole_compartment_through_the_open_lid_it_knows_that_it_does_not_know() {
+    let mut home = filled();
+    home.schedule(&[slot("morning", 8), slot("noon", 12)]);
+    home.carousel.borrow_mut().lid = true;
+    home.run(S);
+    for _ in 0..20 {
+        home.carousel.borrow_mut().push(PITCH / 20);
+        home.run(20);
+    }
+    home.carousel.borrow_mut().lid = false;
+    home.run(S);
+    assert_eq!(home.has(&fault("carousel", true)), 1);
+    home.until(START + 8 * HOUR as i64 + 1);
+    home.ask();
+    assert_eq!((home.of("morning"), home.taken.len()), ("jammed".into(), 0));
+    home.refill(28);
+    home.until(START + 12 * HOUR as i64 + 1);
+    home.ask();
+    assert_eq!(home.take(), Some(1), "counted, it knows again");
+}
+
+#[test]
+fn an_open_lid_alone_is_no_fault_of_the_carousel() {
+    let mut home = filled();
+    home.schedule(&[slot("morning", 8)]);
+    home.until(START + 8 * HOUR as i64 + 1);
+    for ms in (0..1_200).step_by(50) {
+        home.press(Line::Give, 50);
+        home.run(ms);
+        home.carousel.borrow_mut().lid = true;
+        home.run(S);
+        home.carousel.borrow_mut().lid = false;
+        home.run(50);
+    }
+    home.run(4 * S);
+    assert_eq!((home.has(&fault("carousel", true)), home.of("morning").as_str()), (0, "reminded dispensed"));
+}
+
+#[test]
 fn a_content_sensor_that_sees_ghosts_is_told_and_never_says_missed_of_what_lay_there() {
     let mut home = filled();
     home.schedule(&[slot("morning", 8)]);
