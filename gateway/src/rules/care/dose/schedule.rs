@@ -77,7 +77,9 @@ fn wanted(view: View<'_>, person: &Person, slots: &[&Slot<'_>], known: Option<&D
                 None => Some(own.clone()),
             };
             let is_release = window.as_ref().is_some_and(|window| window.releases_ms.is_some());
-            if window.is_none() || is_release {
+            // What was given by hand the dispenser does not know of itself.
+            let is_by_hand = told.is_some_and(|told| told.outcome == Outcome::Signed);
+            if (window.is_none() || is_release) && !is_by_hand {
                 wanted.done.push(own);
             }
             let Some(window) = window.filter(|window| window.closes_ms > now_ms) else { continue };
