@@ -2,14 +2,16 @@
 //!
 //! Enters: the schedule, the time, the carousel's sensors, what hands do. Leaves: `dose`, `stock`, `tamper`, `fault`; the
 //! motor. Invariants: before the motor turns for a dose it is kept that it may have been given, and such a dose is never
-//! given again; every dose of the schedule gets one outcome, whatever happens to the power; no dose opens without a trusted
-//! clock; what the device did not see without power is `unknown`, never `missed`. Absent: what lies in a compartment and
-//! who may take it; a dose brought forward, for which the protocol has no command.
+//! given again; every dose of the schedule gets one outcome, whatever happens to the power, and a second, `unknown`, only
+//! where it was told to be locked inside and is gone; no dose opens without a trusted clock; what lay open without power and
+//! is gone is `unknown`, never `missed`. Absent: what lies in a compartment and who may take it; a dose brought forward, for
+//! which the protocol has no command.
 //!
 //! The way of a dose: its time comes ([`State::Due`]: light, sound, `reminded`); the resident presses ([`State::Turning`],
 //! kept, then the motor); it lies open ([`State::Out`], `dispensed`); the content sensor sees it go (`taken`). It is not
 //! turned out by itself: nothing lies open where nobody is, and a dose that nobody asked for is provably still inside.
 
+mod asked;
 mod bytes;
 mod clock;
 mod doses;
@@ -45,6 +47,10 @@ pub const REMIND_MS: u64 = 5 * 60 * 1_000;
 /// What lay at the window counts as gone when it is not seen for so long, in milliseconds. Longer: it would still be seen
 /// as it is closed away, which takes 250 ms to the wall.
 pub const GONE_MS: u64 = 100;
+
+/// What it was filled with is of the doses from then on; a schedule that first comes later may leave out some of them, in
+/// milliseconds. Longer: one of them may have opened and closed. Shorter: whoever fills it first and then pairs it fills it twice.
+const FILLED_MS: i64 = 10 * 60 * 1_000;
 
 /// Between two looks while the motor runs, in milliseconds: 2 % of a step.
 const RUNNING_REST_MS: u64 = 5;
@@ -124,8 +130,8 @@ pub struct Dispenser<I, O, B> {
     told: (u8, u16),
     /// When it was reminded of last, milliseconds since boot.
     reminded_ms: u64,
-    /// The window is empty since then.
-    gone_ms: Option<u64>,
+    /// What lay in that compartment (from 1) at the window is not seen since then.
+    gone: Option<(u64, u8)>,
     /// Nothing that was given out is unknown to the gateway since then.
     settled_ms: Option<u64>,
     /// The content sensor shows something where nothing can be.
@@ -152,7 +158,7 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             refuse: Contact::default(),
             told: (0, u16::MAX),
             reminded_ms: 0,
-            gone_ms: None,
+            gone: None,
             settled_ms: None,
             is_blind: false,
             due_ms: 0,
@@ -276,6 +282,9 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
                 // First what it holds, then that it was counted: cut in between, it is counted again.
                 self.ledger.fill(full);
                 self.plan.entries.iter_mut().for_each(|entry| entry.compartment = 0);
+                if let Some(at) = self.clock.held(cx.now).filter(|_| full != 0) {
+                    self.plan.covers_until = self.plan.covers_until.max(at.saturating_add(FILLED_MS));
+                }
                 let is_kept = self.keep(cx, LEDGER) && self.keep(cx, PLAN) && self.keep(cx, WHEEL);
                 if !is_kept {
                     self.wheel.hands();
@@ -311,24 +320,6 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             cx.tell(Event::Stock { days_left });
             self.keep(cx, TOLD);
         }
-    }
-
-    fn schedule(&mut self, slots: &[vaka_protocol::Slot], cx: &mut Cx<'_>) -> Outcome {
-        let Some(at) = cx.now.at else { return Outcome::Refused };
-        let Some(plan) = Plan::of(slots, at) else { return Outcome::Refused };
-        let is_gap = self.plan.covers_until != 0 && at > self.plan.covers_until && self.ledger.full != 0;
-        self.ledger.order_lost |= is_gap;
-        if !self.keep(cx, LEDGER) {
-            return Outcome::Failed;
-        }
-        let before = core::mem::replace(&mut self.plan, plan);
-        self.mark(cx, &before, slots);
-        if !self.keep(cx, PLAN) {
-            self.plan = before;
-            return Outcome::Failed;
-        }
-        self.withdraw(cx);
-        Outcome::Done
     }
 }
 
@@ -394,7 +385,7 @@ impl<I: InputPin, O: OutputPin, B: I2c> Role for Dispenser<I, O, B> {
             return RUNNING_REST_MS;
         }
         let contacts = [&self.lid, &self.key, &self.give, &self.refuse];
-        let is_watched = self.refuse.is_high() || self.lid.is_high() || self.gone_ms.is_some();
+        let is_watched = self.refuse.is_high() || self.lid.is_high() || self.gone.is_some();
         if is_watched || contacts.iter().any(|contact| contact.is_changing()) {
             return HAND_REST_MS;
         }

@@ -145,6 +145,7 @@ impl Home {
     }
 
     fn boot(&mut self) {
+        self.carousel.borrow_mut().cut_after(Some(0));
         self.carousel.borrow_mut().cut_after(None);
         let pin = |line| Pin(self.carousel, line);
         let lines = Lines {

@@ -1,4 +1,4 @@
-//! What the gateway asks for anew: a locked dose that a person has released, a time that was moved.
+//! What the gateway asks for anew: a locked dose that a person has released, a time that was moved; and what it leaves out.
 
 use vaka_protocol::Slot;
 
@@ -175,4 +175,150 @@ fn what_was_asked_for_anew_stays_asked_for_over_a_power_cut() {
     home.run(S);
     home.ask();
     assert_eq!(home.of("morning"), "reminded missed reminded dispensed taken");
+}
+
+#[test]
+fn what_is_over_as_a_new_schedule_leaves_it_out_is_missed_and_keeps_its_compartment() {
+    let evening = slot("evening", 20);
+    // Offered, and by the gateway's clock its time is over some seconds sooner.
+    let mut home = filled();
+    home.schedule(&[slot("morning", 8), evening.clone()]);
+    home.until(START + 9 * HOUR as i64 - 3 * S as i64);
+    assert_eq!(home.of("morning"), "reminded");
+    home.schedule(core::slice::from_ref(&evening));
+    assert_eq!(home.of("morning"), "reminded missed");
+    home.until(START + 20 * HOUR as i64 + MIN as i64);
+    home.ask();
+    assert_eq!(home.take(), Some(2));
+    assert_eq!(home.of("morning"), "reminded missed");
+
+    // Without power over the whole of it; the schedule is the first that it hears.
+    let mut home = filled();
+    home.schedule(&[slot("morning", 8), slot("noon", 12), evening.clone()]);
+    home.until(START + 7 * HOUR as i64);
+    home.dark(7 * HOUR);
+    home.schedule(&[evening]);
+    assert_eq!((home.of("morning"), home.of("noon")), ("missed".into(), "missed".into()));
+    home.until(START + 20 * HOUR as i64 + MIN as i64);
+    home.ask();
+    assert_eq!(home.take(), Some(3));
+}
+
+#[test]
+fn a_first_schedule_long_after_it_was_filled_does_not_say_which_compartment_is_whose() {
+    let mut home = filled();
+    home.online = false;
+    home.run(20 * MIN);
+    home.online = true;
+    home.run(S);
+    assert_eq!(home.has(&fault("schedule", true)), 1, "filled, and nobody has said for what");
+    home.until(START + 12 * HOUR as i64);
+    home.schedule(&[slot("noon", 13), slot("evening", 20)]);
+    home.until(START + 13 * HOUR as i64 + MIN as i64);
+    home.ask();
+    assert_eq!((home.of("noon").as_str(), home.taken.len()), ("missed", 0));
+    home.refill(28);
+    home.until(START + 20 * HOUR as i64 + MIN as i64);
+    home.ask();
+    assert_eq!(home.take(), Some(1));
+    assert_eq!(home.has(&fault("schedule", false)), 1);
+}
+
+#[test]
+fn a_dose_that_is_given_by_hand_leaves_the_next_one_its_own_compartment() {
+    for minutes in [-40, 10] {
+        let mut home = filled();
+        home.schedule(&[slot("morning", 8), slot("noon", 12), slot("evening", 20)]);
+        home.until(START + 8 * HOUR as i64 + minutes * MIN as i64);
+        assert_eq!(home.of("morning"), if minutes < 0 { "" } else { "reminded" });
+        // Signed for: the gateway takes it off.
+        home.schedule(&[slot("noon", 12), slot("evening", 20)]);
+        home.ask();
+        assert_eq!(home.carousel.borrow().open(), None);
+        home.dark(MIN);
+        home.until(START + 12 * HOUR as i64 + MIN as i64);
+        home.ask();
+        assert_eq!(home.take(), Some(2), "what lies in the first is the morning's");
+        home.until(START + 20 * HOUR as i64 + MIN as i64);
+        home.ask();
+        assert_eq!(home.take(), Some(3));
+    }
+}
+
+#[test]
+fn a_dose_that_was_taken_off_by_mistake_comes_from_where_it_lies() {
+    let mut home = filled();
+    home.schedule(&[slot("morning", 8), slot("noon", 12)]);
+    home.until(START + 8 * HOUR as i64 + 10 * MIN as i64);
+    home.schedule(&[slot("noon", 12)]);
+    home.schedule(&[slot("morning", 8), slot("noon", 12)]);
+    home.run(S);
+    home.ask();
+    assert_eq!(home.take(), Some(1));
+    home.until(START + 12 * HOUR as i64 + MIN as i64);
+    home.ask();
+    assert_eq!(home.take(), Some(2));
+}
+
+#[test]
+fn a_dose_that_is_moved_behind_the_next_one_twice_comes_from_where_it_lies() {
+    for minutes in [-40, 10] {
+        let mut home = filled();
+        let tomorrow = slot("morning", 32);
+        home.schedule(&[slot("morning", 8), slot("noon", 12), tomorrow.clone()]);
+        home.until(START + 8 * HOUR as i64 + minutes * MIN as i64);
+        home.schedule(&[slot("noon", 12), slot("morning", 14), tomorrow.clone()]);
+        home.dark(MIN);
+        home.schedule(&[slot("noon", 12), slot("morning", 16), tomorrow]);
+        for (hours, compartment) in [(12, 2), (16, 1), (32, 3)] {
+            home.until(START + hours * HOUR as i64 + MIN as i64);
+            home.ask();
+            assert_eq!(home.take(), Some(compartment), "at {hours}");
+        }
+    }
+}
+
+#[test]
+fn a_dose_given_by_hand_is_not_tomorrows() {
+    let mut home = filled();
+    home.schedule(&[slot("morning", 8), slot("noon", 12)]);
+    home.until(START + 8 * HOUR as i64 + 10 * MIN as i64);
+    // It makes room for the one that comes next of its slot.
+    home.schedule(&[slot("noon", 12), slot("morning", 32)]);
+    for (hours, compartment) in [(12, 2), (32, 3)] {
+        home.until(START + hours * HOUR as i64 + MIN as i64);
+        home.ask();
+        assert_eq!(home.take(), Some(compartment), "at {hours}");
+    }
+}
+
+#[test]
+fn the_key_turned_while_a_dose_is_due_nobody_knows_who_has_it_and_the_next_is_the_first_in_the_wheel() {
+    let mut home = filled();
+    home.schedule(&[slot("morning", 8), slot("noon", 12)]);
+    home.until(START + 8 * HOUR as i64 + 10 * MIN as i64);
+    home.refill(28);
+    assert_eq!(home.of("morning"), "reminded unknown");
+    home.ask();
+    assert_eq!((home.carousel.borrow().open(), home.taken.len()), (None, 0));
+    home.until(START + 12 * HOUR as i64 + MIN as i64);
+    home.ask();
+    assert_eq!(home.take(), Some(1));
+}
+
+#[test]
+fn a_dose_that_was_given_and_then_moved_by_a_gateway_that_never_heard_of_it_uses_up_no_compartment() {
+    let mut home = filled();
+    home.schedule(&[slot("morning", 8), slot("evening", 20)]);
+    home.until(START + 8 * HOUR as i64 + MIN as i64);
+    home.online = false;
+    home.ask();
+    assert_eq!(home.take(), Some(1));
+    home.send(Command::Schedule { slots: [slot("morning", 11), slot("evening", 20)].into_iter().collect() });
+    home.until(START + 20 * HOUR as i64 + MIN as i64);
+    home.ask();
+    assert_eq!(home.take(), Some(2));
+    home.online = true;
+    home.run(S);
+    assert_eq!(home.of("morning"), "reminded dispensed taken", "one outcome");
 }
