@@ -58,7 +58,7 @@ impl Desk {
 
     pub(super) async fn health_now(&self) -> Result<Health, Refused> {
         let (config, now) = (self.config_now(), self.clock.now());
-        self.see(move |keeper| things::health(&config, keeper.state(), &things::known(keeper.state()), now)).await
+        self.see(move |keeper| things::health(&config, keeper.state(), now)).await
     }
 
     pub(super) async fn devices_now(&self) -> Result<Vec<Device>, Refused> {

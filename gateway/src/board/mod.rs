@@ -5,6 +5,7 @@
 
 pub mod data;
 pub mod desk;
+pub mod kept;
 mod names;
 mod people;
 pub mod round;

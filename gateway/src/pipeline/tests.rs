@@ -2,6 +2,7 @@
 
 mod acts;
 mod doses;
+mod kept;
 mod paths;
 mod rounds;
 mod visits;

@@ -21,7 +21,7 @@ pub(super) async fn home(asked: Asked) -> Result<Markup, Trouble> {
     let watched = board.live.follow(&board.gateway).await.map_err(|refused| asked.trouble(refused))?;
     let now = watched.borrow().clone();
     let view = &asked.view;
-    let list = List::of(&now, view);
+    let list = List::of(&now, &asked.session.person.units);
     let body = html! {
         (list::wrong(view, &now))
         div.columns {
@@ -43,7 +43,7 @@ pub(super) async fn all(asked: Asked, Query(wish): Query<From>) -> Result<Markup
     asked.trace("read-alarms", "alarms", "all", None).await?;
     let alarms = asked.sight().alarms().await.map_err(|refused| asked.trouble(refused))?;
     let view = &asked.view;
-    let rows: Vec<&Alarm> = alarms.iter().skip(wish.from).take(ROWS_SHOWN_MAX).collect();
+    let rows: Vec<&Alarm> = alarms.iter().skip(wish.from).take(ROWS_SHOWN_MAX).map(|alarm| &**alarm).collect();
     let body = html! {
         div.narrow {
             h1 { (view.t("Alla larm", "All alarms")) ": " (alarms.len()) }
