@@ -161,9 +161,9 @@ fn installed_started_killed_hung_misconfigured_upgraded_and_purged() {
     let pem = |name: &str| system.path(&format!("/var/lib/vaka/home/p1/{name}")).display().to_string();
     let send = |seq| {
         let (ca, cert, key) = (pem("ca.pem"), pem("cert.pem"), pem("key.pem"));
-        let broker = program("mosquitto_pub").display().to_string();
+        let (broker, payload) = (program("mosquitto_pub").display().to_string(), press(1, seq));
         let words = [&broker[..], "-h", "127.0.0.1", "-p", "8883", "--cafile", &ca, "--cert", &cert, "--key", &key];
-        let words = [&words[..], &["-q", "1", "-V", "mqttv5", "-t", "vaka/v1/p1/event", "-m", &press(1, seq)]].concat();
+        let words = [&words[..], &["-q", "1", "-V", "mqttv5", "-t", "vaka/v1/p1/event", "-m", &payload]].concat();
         assert_eq!(system.beside(&words).code, 0, "{}", log());
     };
     let stored =
