@@ -55,6 +55,7 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Release(body) => ("release", plain(body)),
         Record::Signed(body) => ("signed", plain(body)),
         Record::Visit(body) => ("visit", plain(body)),
+        Record::Look(body) => ("look", plain(body)),
         Record::Trace(body) => {
             let mut fields = plain(body);
             fields["before"] = hex(&body.before).into();

@@ -177,6 +177,7 @@ impl State {
             Record::Fault(fault) => self.visits.told(fault),
             Record::Release(release) => self.care.dose.release(release, recorded(header)),
             Record::Signed(signed) => self.care.sign(signed, recorded(header)),
+            Record::Look(look) => self.care.looked(look, recorded(header)),
             Record::Event(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
         }
         self.tell_devices(header, changes, outcomes);
