@@ -1,0 +1,204 @@
+//! A camera as a technician set it up, judged before anything is sent.
+//!
+//! Enters: addresses as camera manuals write them (`rtsp://192.168.90.4/stream2`, `https://192.168.90.4/snap.jpg`). Leaves: a
+//! [`Camera`], or why it is unfit.
+//! Invariant: a [`Camera`] has one address, an IP literal in an allowed network; TLS always has a pin; the password is never shown.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::{Net, Pin, View, limits, net};
+
+/// A password: zeroed when dropped, never shown.
+#[derive(Clone, Default)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub fn new(password: String) -> Self {
+        Secret(Zeroizing::new(password))
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What a technician sets up.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Stands in faults.
+    pub id: String,
+    /// Where a look goes: `rtsp://`, `rtsps://` (H.264), `http://` or `https://` (MJPEG or a still picture: the answer tells which).
+    /// The host is an IP address.
+    pub look: String,
+    /// Where a still picture is had, if not by `look`: for checks, for the veil and for viewers without H.264. The same host.
+    pub snapshot: Option<String>,
+    pub user: String,
+    pub password: Secret,
+    /// The camera's key: needed where an address says `https` or `rtsps`.
+    pub pin: Option<Pin>,
+    /// How long the camera may need to wake, in milliseconds: until then it may refuse without a fault.
+    pub wake_ms: u32,
+    /// Networks in which a camera may stand; [`Net::private`] where nothing else was agreed.
+    pub allowed: Vec<Net>,
+    pub waits: Waits,
+}
+
+/// How long to wait for a camera at most, in milliseconds. The defaults are [`limits`]' own; tests take shorter ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    pub connect_ms: u64,
+    pub silence_ms: u64,
+    pub still_pause_ms: u64,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Waits {
+            connect_ms: limits::CONNECT_MS_MAX,
+            silence_ms: limits::SILENCE_MS_MAX,
+            still_pause_ms: limits::STILL_PAUSE_MS,
+        }
+    }
+}
+
+/// Why a set-up is no camera.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error("reading {key} of camera {camera}: {reason}; write it as {example}")]
+    Address { camera: String, key: &'static str, reason: String, example: &'static str },
+    #[error("placing camera {camera} at {address}: {reason}; give it an address in one of {allowed}")]
+    Place { camera: String, address: IpAddr, reason: &'static str, allowed: String },
+    #[error("pairing look and snapshot of camera {camera}: they name two hosts; a camera has one")]
+    TwoHosts { camera: String },
+    #[error("using TLS with camera {camera}: there is no pin; accept its certificate first, or write http or rtsp")]
+    NoPin { camera: String },
+    #[error("waking camera {camera}: wake_ms is {wake_ms}, the most is {}", limits::WAKE_MS_MAX)]
+    Wake { camera: String, wake_ms: u32 },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Rtsp,
+}
+
+/// One address of a camera: where to connect, and what to ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub scheme: Scheme,
+    pub tls: bool,
+    pub address: SocketAddr,
+    /// Path and query, beginning with `/`.
+    pub path: String,
+}
+
+/// A camera that may be looked through.
+#[derive(Debug, Clone)]
+pub struct Camera {
+    id: String,
+    pub(crate) look: Spot,
+    pub(crate) snapshot: Option<Spot>,
+    pub(crate) user: String,
+    pub(crate) password: Secret,
+    pub(crate) pin: Option<Pin>,
+    pub(crate) wake_ms: u32,
+    pub(crate) waits: Waits,
+}
+
+impl Camera {
+    /// Judges a set-up; nothing is sent.
+    pub fn new(setup: Setup) -> Result<Camera, Unfit> {
+        let Setup { id, look, snapshot, user, password, pin, wake_ms, allowed, waits } = setup;
+        let look = spot(&id, "look", &look, &allowed)?;
+        let snapshot = snapshot.map(|text| spot(&id, "snapshot", &text, &allowed)).transpose()?;
+        if let Some(snapshot) = &snapshot {
+            if snapshot.scheme == Scheme::Rtsp {
+                let reason = "a still picture is had by HTTP".to_owned();
+                return Err(Unfit::Address { camera: id, key: "snapshot", reason, example: HTTP_EXAMPLE });
+            }
+            if snapshot.address.ip() != look.address.ip() {
+                return Err(Unfit::TwoHosts { camera: id });
+            }
+        }
+        let tls = look.tls || snapshot.as_ref().is_some_and(|spot| spot.tls);
+        if tls && pin.is_none() {
+            return Err(Unfit::NoPin { camera: id });
+        }
+        if wake_ms > limits::WAKE_MS_MAX {
+            return Err(Unfit::Wake { camera: id, wake_ms });
+        }
+        Ok(Camera { id, look, snapshot, user, password, pin, wake_ms, waits })
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether a look of this kind is possible.
+    pub fn can(&self, view: View) -> bool {
+        match view {
+            View::Veiled | View::Clear => self.pictures().is_some(),
+            View::Video => self.look.scheme == Scheme::Rtsp,
+        }
+    }
+
+    /// Where pictures are had one by one.
+    pub(crate) fn pictures(&self) -> Option<&Spot> {
+        match self.look.scheme {
+            Scheme::Http => Some(&self.look),
+            Scheme::Rtsp => self.snapshot.as_ref(),
+        }
+    }
+}
+
+const HTTP_EXAMPLE: &str = "http://192.168.90.4/snap.jpg";
+const RTSP_EXAMPLE: &str = "rtsp://192.168.90.4:554/stream2";
+
+fn spot(camera: &str, key: &'static str, text: &str, allowed: &[Net]) -> Result<Spot, Unfit> {
+    let example = if key == "look" { RTSP_EXAMPLE } else { HTTP_EXAMPLE };
+    let bad = |reason: &str| Unfit::Address { camera: camera.to_owned(), key, reason: reason.to_owned(), example };
+    let url = Url::parse(text).map_err(|e| bad(&e.to_string()))?;
+    let (scheme, tls, port) = match url.scheme() {
+        "http" => (Scheme::Http, false, 80),
+        "https" => (Scheme::Http, true, 443),
+        "rtsp" => (Scheme::Rtsp, false, 554),
+        "rtsps" => (Scheme::Rtsp, true, 322),
+        _ => return Err(bad("its scheme is none of rtsp, rtsps, http, https")),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("user and password stand in keys of their own"));
+    }
+    let host = url.host_str().unwrap_or_default();
+    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    let ip: IpAddr = host.parse().map_err(|_| bad("its host is no IP address"))?;
+    if let Some(reason) = net::refusal(ip, allowed) {
+        let allowed = allowed.iter().map(Net::to_string).collect::<Vec<_>>().join(", ");
+        return Err(Unfit::Place { camera: camera.to_owned(), address: ip, reason, allowed });
+    }
+    let address = SocketAddr::new(ip, url.port().unwrap_or(port));
+    if address.port() == 0 {
+        return Err(bad("its port is 0"));
+    }
+    let mut path = url.path().to_owned();
+    if let Some(query) = url.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    if !path.starts_with('/') {
+        path.insert(0, '/');
+    }
+    if path.len() > limits::PATH_BYTES_MAX || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(bad("its path is too long, or has characters that a path has not"));
+    }
+    Ok(Spot { scheme, tls, address, path })
+}
