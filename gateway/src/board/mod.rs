@@ -5,6 +5,7 @@
 
 pub mod data;
 pub mod desk;
+mod look;
 mod names;
 mod people;
 pub mod round;

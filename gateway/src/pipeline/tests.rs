@@ -2,6 +2,7 @@
 
 mod acts;
 mod doses;
+mod looks;
 mod paths;
 mod rounds;
 mod visits;

@@ -4,7 +4,9 @@
 //! unit; an alarm without one by everybody who may see alarms: an alarm that nobody sees is worse than one too many.
 
 use crate::auth::{Session, Units};
-use crate::gateway::{Alarm, Device, Gateway, Night, Refused, Resident, RoundItem, Story, TraceQuery, Traced};
+use crate::gateway::{
+    Alarm, Device, Gateway, LookAt, LookIn, Night, Refused, Resident, RoundItem, Story, TraceQuery, Traced,
+};
 
 /// Whether these units see an alarm.
 pub fn sees_alarm(units: &Units, alarm: &Alarm) -> bool {
@@ -74,6 +76,15 @@ impl<'b> Sight<'b> {
         night.round.retain(|item| sees_round(self.units, item));
         night.people.retain(|of| self.units.cover(of.unit.as_deref()));
         Ok(night)
+    }
+
+    /// A look-in by camera, before anybody looks.
+    pub async fn look_in(&self, at: LookAt) -> Result<LookIn, Refused> {
+        let look = self.gateway.look_in(at).await?;
+        match self.units.cover(look.unit.as_deref()) {
+            true => Ok(look),
+            false => Err(none("resident", &look.resident)),
+        }
     }
 
     /// What was done and read: of residents these units cover, and what is of no resident.

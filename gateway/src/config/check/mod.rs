@@ -3,6 +3,7 @@
 //! Invariant: goes on after a complaint, so that one run names everything that is wrong.
 
 mod board;
+mod cameras;
 pub(super) mod care;
 mod dc09;
 mod devices;
@@ -152,7 +153,8 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
     let routes = routes::routes(&mut c, &file, &receivers);
     let residents = devices::residents(&mut c, &file);
     let devices = devices::devices(&mut c, &file, gateway.as_ref(), &residents);
-    let agreed = gateway.as_ref().map(|gateway| care::agreed(&mut c, &file, gateway, &devices, &residents));
+    let cameras = cameras::cameras(&mut c, &file, &devices);
+    let agreed = gateway.as_ref().map(|gateway| care::agreed(&mut c, &file, gateway, &devices, &residents, &cameras));
     let visit = visit(&mut c, &file);
     let enrol = file.enrol.as_ref().map(|e| c.listen(&e.listen));
     if let (Some(Some(enrol)), Some(listen), Some(table)) = (enrol, listen, &file.enrol)
@@ -183,6 +185,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
                 routes,
                 devices,
                 residents,
+                cameras,
                 agreed,
                 visit,
                 board,

@@ -11,8 +11,8 @@ use super::super::agreed::Person;
 use super::super::moment::At;
 use super::super::when::{instant, local, next};
 use super::super::{Care, seen_at};
-use super::slots::Slot;
 use super::Look;
+use super::slots::Slot;
 use crate::journal::record::Evidence;
 use crate::limits::LOOK_NO_MS;
 
@@ -32,7 +32,9 @@ impl No {
         match self {
             No::Declined(device, at) => vec![seen_at(device, at, "decline")],
             No::Private(device, at) => vec![seen_at(device, at, "privacy on")],
-            No::Withdrawn => vec![Evidence { record: 0, device: camera.clone(), at: 0, what: "consent withdrawn".into() }],
+            No::Withdrawn => {
+                vec![Evidence { record: 0, device: camera.clone(), at: 0, what: "consent withdrawn".into() }]
+            }
         }
     }
 }

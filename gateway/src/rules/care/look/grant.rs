@@ -24,12 +24,31 @@ use crate::rules::alarms::Alarm;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Wish {
     /// To look, for a slot (UTC milliseconds of its beginning) or an alarm.
-    Open { resident: String, slot_at: Option<i64>, alarm: Option<AlarmId>, purpose: String, clear: bool },
+    Open {
+        resident: String,
+        slot_at: Option<i64>,
+        alarm: Option<AlarmId>,
+        purpose: String,
+        clear: bool,
+    },
     /// To check the camera ahead of this slot.
-    Check { resident: String, slot_at: i64 },
-    Checked { look: u64, found: String },
-    End { look: u64, shown_ms: u64, why: String },
-    Outcome { look: u64, outcome: LookOutcome },
+    Check {
+        resident: String,
+        slot_at: i64,
+    },
+    Checked {
+        look: u64,
+        found: String,
+    },
+    End {
+        look: u64,
+        shown_ms: u64,
+        why: String,
+    },
+    Outcome {
+        look: u64,
+        outcome: LookOutcome,
+    },
 }
 
 /// A check of a camera that is due now.
@@ -38,6 +57,30 @@ pub struct Due {
     pub resident: String,
     pub camera: vaka_protocol::DeviceId,
     pub slot_at: i64,
+}
+
+/// Whether this wish may be opened now, without opening it.
+///
+/// # Errors
+/// As [`judge`].
+pub fn may_ask(view: View<'_>, resident: &str, slot_at: Option<i64>, alarm: Option<&AlarmId>) -> Result<(), Refusal> {
+    let (person, look) = agreed_with(view, resident)?;
+    match (slot_at, alarm) {
+        (Some(at), _) => may_for_slot(view, person, look, at).map(|_| ()),
+        (None, Some(alarm)) => may_for_alarm(view, person, look, alarm),
+        (None, None) => Ok(()),
+    }
+}
+
+/// The look that is open must end now: the resident has said no since, or nothing is agreed any more.
+pub fn must_end(view: View<'_>, look: u64) -> bool {
+    let Some(seen) = view.care.look.get(look) else { return true };
+    let Ok((person, agreed)) = agreed_with(view, &seen.resident) else { return true };
+    let slot = slots::around(agreed, &view.agreed.zone, view.now.wall_ms).into_iter().find(|slot| seen.is_of(slot));
+    match slot {
+        Some(slot) => said_no(view.care, &view.agreed.zone, person, agreed, &slot, view.now.wall_ms).is_some(),
+        None => seen.asked.slot.is_some() || declined::private(view.care, person).is_some(),
+    }
 }
 
 /// The record that `wish` becomes. `None`: it is so already, by the same person.
@@ -77,7 +120,9 @@ pub fn judge(view: View<'_>, wish: Wish, by: &str) -> Result<Option<Step>, Refus
             };
             Ok(Some(step(person, look, LookStep::Asked(Box::new(asked)))))
         }
-        Wish::Checked { look, found } => known(view, look).map(|seen| Some(of(seen, LookStep::Checked { look, found }))),
+        Wish::Checked { look, found } => {
+            known(view, look).map(|seen| Some(of(seen, LookStep::Checked { look, found })))
+        }
         Wish::End { look, shown_ms, why } => {
             let seen = known(view, look)?;
             Ok(seen.ended.is_none().then(|| of(seen, LookStep::Ended { look, shown_ms, why })))
@@ -89,12 +134,11 @@ pub fn judge(view: View<'_>, wish: Wish, by: &str) -> Result<Option<Step>, Refus
                 let text = format!("only {} looked, and can say what they saw", whose.unwrap_or("the gateway"));
                 return Err(Refusal::Conflict(text));
             }
-            if seen.ended.is_none() {
-                return Err(Refusal::Conflict("the look is not over; end it, then say what you saw".into()));
-            }
             match &seen.outcome {
                 Some((known, ..)) if *known == outcome => Ok(None),
-                Some(_) => Err(Refusal::Conflict("something else was said of this look already; go there if in doubt".into())),
+                Some(_) => {
+                    Err(Refusal::Conflict("something else was said of this look already; go there if in doubt".into()))
+                }
                 None => Ok(Some(of(seen, LookStep::Outcome { look, outcome, by: by.to_owned() }))),
             }
         }
@@ -135,7 +179,10 @@ fn checked_purpose(purpose: String) -> Result<String, Refusal> {
 }
 
 fn known(view: View<'_>, look: u64) -> Result<&Seen, Refusal> {
-    view.care.look.get(look).ok_or_else(|| Refusal::NotFound(format!("there is no look {look}; look anew, or go there")))
+    view.care
+        .look
+        .get(look)
+        .ok_or_else(|| Refusal::NotFound(format!("there is no look {look}; look anew, or go there")))
 }
 
 /// The agreement, where its consent and its dates hold now.
@@ -165,7 +212,10 @@ fn slot_of(view: View<'_>, look: &Look, at_ms: i64) -> Result<Slot, Refusal> {
 /// Nobody has said no, and nobody looks.
 fn stands_free(view: View<'_>, person: &Person, look: &Look, slot: &Slot) -> Result<(), Refusal> {
     if said_no(view.care, &view.agreed.zone, person, look, slot, view.now.wall_ms).is_some() {
-        return Err(Refusal::Conflict(format!("`{}` does not want to be looked at now; do what is agreed instead", person.id)));
+        return Err(Refusal::Conflict(format!(
+            "`{}` does not want to be looked at now; do what is agreed instead",
+            person.id
+        )));
     }
     is_free(view, look)
 }
@@ -185,14 +235,20 @@ fn may_for_slot(view: View<'_>, person: &Person, look: &Look, at_ms: i64) -> Res
     let slot = slot_of(view, look, at_ms)?;
     let now_ms = view.now.wall_ms;
     if now_ms < slot.at_ms {
-        return Err(Refusal::Conflict(format!("the look-in of {} has not come yet; look from its time on", slot.name())));
+        return Err(Refusal::Conflict(format!(
+            "the look-in of {} has not come yet; look from its time on",
+            slot.name()
+        )));
     }
     if now_ms >= slot.latest_ms {
         return Err(Refusal::Conflict(format!("the look-in of {} is over; go there", slot.name())));
     }
     stands_free(view, person, look, &slot)?;
     if view.care.signed.visit(&person.id, slot.at_ms).is_some() {
-        return Err(Refusal::Conflict(format!("somebody has been there for the look-in of {}; nobody need look", slot.name())));
+        return Err(Refusal::Conflict(format!(
+            "somebody has been there for the look-in of {}; nobody need look",
+            slot.name()
+        )));
     }
     let of_slot = view.care.look.of(&person.id).map(|(_, seen)| seen).filter(|seen| seen.is_of(&slot));
     may_again(view, look, of_slot)?;
@@ -202,7 +258,10 @@ fn may_for_slot(view: View<'_>, person: &Person, look: &Look, at_ms: i64) -> Res
 fn may_for_alarm(view: View<'_>, person: &Person, look: &Look, alarm: &AlarmId) -> Result<(), Refusal> {
     let known = view.alarms.get(alarm).filter(|known| opens(person, look, known));
     let known = known.ok_or_else(|| {
-        Refusal::Conflict(format!("alarm {alarm} may not open the camera of `{}`: it is not agreed; go there", person.id))
+        Refusal::Conflict(format!(
+            "alarm {alarm} may not open the camera of `{}`: it is not agreed; go there",
+            person.id
+        ))
     })?;
     if view.now.wall_ms.saturating_sub(known.raised_at) > LOOK_ALARM_MS {
         return Err(Refusal::Conflict(format!("alarm {alarm} is too old to open the camera; go there")));
@@ -236,9 +295,12 @@ fn may_again<'a>(view: View<'_>, look: &Look, looks: impl Iterator<Item = &'a Se
     let shown: Vec<&&Seen> = by_people.iter().filter(|seen| seen.shown(view.now)).collect();
     let Some(last) = shown.last() else { return Ok(()) };
     let outcome = last.outcome.as_ref().map(|(outcome, ..)| *outcome);
-    let Some(after_ms) = look.second_after_ms.filter(|_| shown.len() == 1 && outcome == Some(LookOutcome::CouldNotTell))
+    let Some(after_ms) =
+        look.second_after_ms.filter(|_| shown.len() == 1 && outcome == Some(LookOutcome::CouldNotTell))
     else {
-        return Err(Refusal::Conflict("it was looked at already, and a look is agreed once; go there if in doubt".into()));
+        return Err(Refusal::Conflict(
+            "it was looked at already, and a look is agreed once; go there if in doubt".into(),
+        ));
     };
     let lasted_ms = last.over_at(view.now).map_or(0, |over_at| view.now.age_ms(&over_at));
     if lasted_ms < after_ms {

@@ -92,6 +92,8 @@ pub struct OpenLook {
     /// It answered that it will not.
     pub is_refused: bool,
     pub is_ended: bool,
+    /// The resident has said no, or the agreement is over.
+    pub must_end: bool,
 }
 
 /// A check that found nothing wrong.
@@ -272,7 +274,7 @@ impl Looks {
     pub fn state(&self, look: u64) -> OpenLook {
         let Some(seen) = self.looks.get(&look) else { return OpenLook { is_ended: true, ..OpenLook::default() } };
         let is_lit = seen.light.is_some_and(|(_, at)| at.is_some());
-        OpenLook { is_lit, is_refused: seen.is_refused, is_ended: seen.ended.is_some() }
+        OpenLook { is_lit, is_refused: seen.is_refused, is_ended: seen.ended.is_some(), must_end: false }
     }
 
     /// Those whose light is still to be lit, or to be put out.

@@ -25,7 +25,7 @@ use super::{Finding, Out, Subject, View, seen_at};
 use crate::journal::record::{Evidence, LookOutcome};
 use crate::limits::{LOOK_ASK_AGAIN_MS, LOOK_LIGHT_OFF_MS, LOOK_OUTCOME_MS};
 pub use declined::{No, said_no};
-pub use grant::{Due, Wish, checks_due, judge as grant};
+pub use grant::{Due, Wish, checks_due, judge as grant, may_ask, must_end, opens};
 pub use memory::{Looks, OpenLook, Seen};
 pub use shown::{LookState, LookView, looks_of, planned_look};
 pub use slots::Slot;
@@ -188,6 +188,11 @@ impl<'a> Now<'a> {
     /// One slot that has begun and is not settled.
     fn one(&self, slot: &Slot, out: &mut Out) {
         let (view, zone) = (self.view, self.zone());
+        if let Some(signed) = view.care.signed.visit(&self.person.id, slot.at_ms) {
+            let said = words::visited(slot, &signed.by, signed.at.wall_ms, zone);
+            out.note(view, RULE, Some(&self.person.id), DONE, &slot.name(), self.finding(slot, said, Vec::new()));
+            return;
+        }
         let counts = |(_, seen): &(u64, &Seen)| seen.shown(view.now) || !seen.is_over(view.now);
         if let Some((id, seen)) = self.looks(slot).filter(counts).last() {
             return self.after_look(slot, id, seen, out);
@@ -269,8 +274,9 @@ impl<'a> Now<'a> {
 
     /// A visit was asked for because nobody had looked; then somebody did, and all was calm.
     fn over(&self, slot: &Slot, out: &mut Out) {
-        let last = self.looks(slot).last();
-        let Some((_, seen)) = last.filter(|(_, seen)| seen.outcome.as_ref().is_some_and(|(o, ..)| *o == LookOutcome::Calm))
+        let last = self.looks(slot).filter(|(_, seen)| seen.shown(self.view.now)).last();
+        let Some((_, seen)) =
+            last.filter(|(_, seen)| seen.outcome.as_ref().is_some_and(|(o, ..)| *o == LookOutcome::Calm))
         else {
             return;
         };
@@ -282,13 +288,21 @@ impl<'a> Now<'a> {
 
     /// Whoever has looked and said nothing is asked again.
     fn ask_again(&self, out: &mut Out) {
-        for (id, seen) in self.view.care.look.of(&self.person.id).filter(|(_, seen)| seen.waits_for_outcome(self.view.now)) {
+        for (id, seen) in
+            self.view.care.look.of(&self.person.id).filter(|(_, seen)| seen.waits_for_outcome(self.view.now))
+        {
             let Some(over_at) = seen.over_at(self.view.now) else { continue };
             let upto = i64::try_from(*id).unwrap_or(i64::MAX);
             if out.has_lasted(self.view, &over_at, LOOK_ASK_AGAIN_MS) {
                 let by = seen.asked.by.as_deref().unwrap_or_default();
                 let evidence = vec![self.evidence(*id, seen, "look ended")];
-                let finding = Finding { cause: ASK_AGAIN.to_owned(), upto, said: words::ask_again(by), seen: evidence, ..Finding::default() };
+                let finding = Finding {
+                    cause: ASK_AGAIN.to_owned(),
+                    upto,
+                    said: words::ask_again(by),
+                    seen: evidence,
+                    ..Finding::default()
+                };
                 out.note(self.view, RULE, Some(&self.person.id), ASK_AGAIN, "", finding);
             }
         }

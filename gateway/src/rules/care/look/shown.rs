@@ -20,14 +20,24 @@ pub enum LookState {
     /// Somebody is to look, now.
     Open,
     /// Somebody looks.
-    Looking { by: String },
+    Looking {
+        by: String,
+    },
     /// Somebody has looked and has not said what they saw.
-    Unsaid { by: String },
+    Unsaid {
+        by: String,
+    },
     /// Somebody could not tell; the second look is due at this moment, UTC milliseconds.
-    Again { at_ms: i64 },
+    Again {
+        at_ms: i64,
+    },
     /// Seen calm; (Swedish, English).
-    Done { said: (String, String) },
-    Visit { alarm: AlarmId },
+    Done {
+        said: (String, String),
+    },
+    Visit {
+        alarm: AlarmId,
+    },
     /// The resident does not want it; nobody comes.
     Declined,
 }
@@ -59,7 +69,13 @@ pub fn looks_of(care: &Care, agreed: &Agreed, person: &Person, span: &Span, now:
 }
 
 /// The look-in of this person's that begins at `at_ms` (UTC milliseconds), and what it is settled by.
-pub fn planned_look(care: &Care, agreed: &Agreed, person: &Person, at_ms: i64, now: Moment) -> Option<(LookView, String)> {
+pub fn planned_look(
+    care: &Care,
+    agreed: &Agreed,
+    person: &Person,
+    at_ms: i64,
+    now: Moment,
+) -> Option<(LookView, String)> {
     let look = person.look.as_ref()?;
     let slot = slots::around(look, &agreed.zone, at_ms).into_iter().find(|slot| slot.at_ms == at_ms)?;
     Some((of_slot(care, agreed, person, &slot, now), key(NAME, Some(&person.id), &slot.cause())))

@@ -2,6 +2,7 @@
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
+use vaka_camera::State;
 
 use super::super::when::local;
 use super::declined::No;
@@ -76,6 +77,11 @@ pub(super) fn calm(slot: &Slot, by: &str, at_ms: i64, zone: &TimeZone) -> Said {
     (format!("{sv} allt lugnt {at}, sade {by} som tittade."), format!("{en} all calm at {at}, said {by} who looked."))
 }
 
+pub(super) fn visited(slot: &Slot, by: &str, at_ms: i64, zone: &TimeZone) -> Said {
+    let ((sv, en), at) = (look_in(slot), clock(zone, at_ms));
+    (format!("{sv} {by} var där {at}."), format!("{en} {by} was there at {at}."))
+}
+
 fn no(no: &No, zone: &TimeZone) -> Said {
     match no {
         No::Declined(_, at) => {
@@ -92,7 +98,10 @@ fn no(no: &No, zone: &TimeZone) -> Said {
 
 pub(super) fn declined(slot: &Slot, said: &No, zone: &TimeZone) -> Said {
     let ((sv, en), (no_sv, no_en)) = (look_in(slot), no(said, zone));
-    (format!("{sv} avböjd. {no_sv} Ingen kommer, som avtalat."), format!("{en} declined. {no_en} Nobody comes, as agreed."))
+    (
+        format!("{sv} avböjd. {no_sv} Ingen kommer, som avtalat."),
+        format!("{en} declined. {no_en} Nobody comes, as agreed."),
+    )
 }
 
 pub(super) fn instead(slot: &Slot, said: &No, instead: Instead, zone: &TimeZone) -> Said {
@@ -108,29 +117,35 @@ pub(super) fn instead(slot: &Slot, said: &No, instead: Instead, zone: &TimeZone)
 
 pub(super) fn visit(slot: &Slot, (why_sv, why_en): Said, zone: &TimeZone) -> Said {
     let latest = clock(zone, slot.latest_ms);
-    let sv = format!("Besök före {latest}. Tillsynen {} med kamera: {why_sv}", slot.name());
-    let en = format!("Visit by {latest}. The {} look-in by camera: {why_en}", slot.name());
+    let sv = format!("Besök före {latest}. Tillsynen {} skulle göras med kamera. {why_sv}", slot.name());
+    let en = format!("Visit by {latest}. The {} look-in was to be made by camera. {why_en}", slot.name());
     (sv, en)
 }
 
 pub(super) fn nobody_looked() -> Said {
-    both("ingen har tittat.", "nobody has looked.")
+    both("Ingen har tittat.", "Nobody has looked.")
 }
 
 pub(super) fn needs_visit(by: &str) -> Said {
-    (format!("{by} tittade och ser att någon behöver komma."), format!("{by} looked and sees that somebody is needed."))
+    (format!("Någon behöver komma, såg {by}."), format!("Somebody is needed, saw {by}."))
 }
 
 pub(super) fn could_not_tell(by: &str) -> Said {
-    (format!("{by} tittade och kunde inte avgöra."), format!("{by} looked and could not tell."))
+    (
+        format!("Det gick inte att avgöra, sade {by} som tittade."),
+        format!("It could not be told, said {by} who looked."),
+    )
 }
 
 pub(super) fn no_outcome(by: &str) -> Said {
-    (format!("{by} tittade och har inte sagt hur det var."), format!("{by} looked and has not said how it was."))
+    (format!("Hur det var sade inte {by} som tittade."), format!("How it was {by} who looked has not said."))
 }
 
 pub(super) fn ask_again(by: &str) -> Said {
-    (format!("Hur var det? {by} har tittat och inte svarat."), format!("How was it? {by} has looked and not answered."))
+    (
+        format!("Hur var det? Den som tittade, {by}, har inte svarat."),
+        format!("How was it? {by}, who looked, has not answered."),
+    )
 }
 
 pub(super) fn prevented() -> Said {
@@ -143,19 +158,16 @@ pub(super) fn prevented() -> Said {
 /// What stood in the way, by its stable word.
 pub fn why(word: &str) -> Said {
     let (sv, en) = match word {
-        "dark" => ("bilden är för mörk.", "the picture is too dark."),
-        "covered" => ("kameran är täckt.", "the camera is covered."),
-        "frozen" => ("bilden står still.", "the picture is frozen."),
-        "moved" => ("kameran är flyttad.", "the camera has been moved."),
-        "no_light" => ("den boendes lampa svarar inte.", "the resident's light does not answer."),
-        "no_camera" => ("kameran är inte inlagd.", "the camera is not set up."),
-        "path_down" => ("kameran nås inte.", "the camera cannot be reached."),
-        "silent" => ("kameran svarar inte.", "the camera does not answer."),
-        "refused" => ("kameran tar inte emot lösenordet.", "the camera refuses the password."),
-        "changed_certificate" => ("kameran har ett annat certifikat.", "the camera shows another certificate."),
-        "restart" => ("gatewayen startade om.", "the gateway started anew."),
-        "viewer" | "unused" => ("ingen såg någon bild.", "nobody saw a picture."),
-        _ => ("kameran fungerar inte som den ska.", "the camera does not work as it should."),
+        "no_light" => ("Den boendes lampa svarar inte.", "The resident's light does not answer."),
+        "no_camera" => ("Kameran är inte inlagd.", "The camera is not set up."),
+        "restart" => ("Gatewayen startade om.", "The gateway started anew."),
+        "viewer" | "unused" | "said_no" => ("Ingen såg någon bild.", "Nobody saw a picture."),
+        _ => match STATES.into_iter().find(|state| state.word() == word) {
+            Some(state) => (state.sv(), state.en()),
+            None => vaka_camera::sentences(word),
+        },
     };
     both(sv, en)
 }
+
+const STATES: [State; 5] = [State::Dark, State::Covered, State::Frozen, State::Moved, State::Unjudged];
