@@ -21,6 +21,7 @@
 mod camera;
 mod check;
 mod fault;
+mod fmp4;
 mod frame;
 mod head;
 mod http;
@@ -32,6 +33,7 @@ mod net;
 mod pictures;
 mod pin;
 mod reference;
+mod rtsp;
 mod still;
 mod veil;
 mod wiping;

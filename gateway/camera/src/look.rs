@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::pictures::Pictures;
-use crate::{Camera, Fault, Frame, FrameSink, Wiped, limits, still, veil};
+use crate::{Camera, Fault, Frame, FrameSink, Wiped, limits, rtsp, still, veil};
 
 /// How a picture is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub struct Ended {
 pub async fn look(camera: &Camera, view: View, until: Instant, sink: &FrameSink) -> Result<Ended, Fault> {
     let start = Instant::now();
     let until = until.min(start + Duration::from_secs(limits::LOOK_S_MAX));
-    let mut shown = Shown { sink, start, first_ms: None };
+    let mut shown = Shown::new(sink);
     let why = tokio::select! {
         biased;
         () = sink.left() => Why::Left,
@@ -72,6 +72,14 @@ pub(crate) struct Shown<'a> {
 }
 
 impl Shown<'_> {
+    pub fn new(sink: &FrameSink) -> Shown<'_> {
+        Shown { sink, start: Instant::now(), first_ms: None }
+    }
+
+    pub fn first_ms(&self) -> Option<u64> {
+        self.first_ms
+    }
+
     pub fn put(&mut self, frame: Frame) {
         self.first_ms.get_or_insert_with(|| ms(self.start));
         // Whether the viewer has gone is heard by `left`.
@@ -85,7 +93,10 @@ fn ms(since: Instant) -> u64 {
 
 async fn show(camera: &Camera, view: View, shown: &mut Shown<'_>) -> Result<Infallible, Fault> {
     if view == View::Video {
-        return Err(Fault::NoVideo { camera: camera.id().to_owned() });
+        if !camera.can(View::Video) {
+            return Err(Fault::NoVideo { camera: camera.id().to_owned() });
+        }
+        return rtsp::show(camera, shown).await;
     }
     let mut pictures = Pictures::new(camera)?;
     let pause_ms = camera.waits.picture_pause_ms;
