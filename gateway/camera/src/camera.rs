@@ -44,7 +44,7 @@ pub struct Setup {
     pub snapshot: Option<String>,
     pub user: String,
     pub password: Secret,
-    /// The camera's key: needed where an address says `https` or `rtsps`.
+    /// The camera's key: needed where an address says `https` or `rtsps`. [`crate::pin_of`] tells it.
     pub pin: Option<Pin>,
     /// How long the camera may need to wake, in milliseconds: until then it may refuse without a fault.
     pub wake_ms: u32,
@@ -58,7 +58,10 @@ pub struct Setup {
 pub struct Waits {
     pub connect_ms: u64,
     pub silence_ms: u64,
+    /// Between two stills.
     pub still_pause_ms: u64,
+    /// Least time between two pictures of a stream.
+    pub picture_pause_ms: u64,
 }
 
 impl Default for Waits {
@@ -67,6 +70,7 @@ impl Default for Waits {
             connect_ms: limits::CONNECT_MS_MAX,
             silence_ms: limits::SILENCE_MS_MAX,
             still_pause_ms: limits::STILL_PAUSE_MS,
+            picture_pause_ms: limits::PICTURE_PAUSE_MS,
         }
     }
 }

@@ -21,18 +21,28 @@
 mod camera;
 mod check;
 mod fault;
+mod fmp4;
 mod frame;
+mod head;
+mod http;
 pub mod limits;
+mod line;
 mod look;
+mod mjpeg;
 mod net;
+mod pictures;
 mod pin;
 mod reference;
+mod rtsp;
+mod still;
+mod veil;
 mod wiping;
 
 pub use camera::{Camera, Secret, Setup, Unfit, Waits};
 pub use check::{Checked, State, check};
 pub use fault::{Fault, sentences};
 pub use frame::{Frame, FrameSink, Frames, Wiped, frames};
+pub use line::pin_of;
 pub use look::{Ended, View, Why, look};
 pub use net::Net;
 pub use pin::Pin;

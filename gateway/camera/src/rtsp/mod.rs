@@ -1,0 +1,109 @@
+//! Video of one camera: H.264 by RTSP over TCP, passed on as it is.
+//!
+//! Enters: a camera that speaks RTSP. Leaves: fragmented MP4, beginning with a key picture.
+//! The library (retina) describes, sets up and plays; it stands behind [`front::Front`], which alone knows the camera's password and key.
+//! Absent: UDP, sound, decoding.
+
+mod front;
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use futures::StreamExt;
+use retina::client::{PlayOptions, Session, SessionOptions, SetupOptions, TcpTransportOptions, TeardownPolicy, Transport};
+use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoFrame};
+use tokio::time::{Instant, sleep_until};
+use url::Url;
+
+use self::front::Front;
+use crate::fmp4::Track;
+use crate::limits::{PICTURE_HEIGHT_PX_MAX, PICTURE_WIDTH_PX_MAX, VIDEO_PICTURE_BYTES_MAX, WAKE_PAUSE_MS};
+use crate::look::Shown;
+use crate::{Camera, Fault, Frame, Wiped};
+
+/// Shows video until the camera fails; tried again while it may be waking and has shown nothing.
+pub(crate) async fn show(camera: &Camera, shown: &mut Shown<'_>) -> Result<Infallible, Fault> {
+    let awake_at = Instant::now() + Duration::from_millis(camera.wake_ms.into());
+    loop {
+        let Err(fault) = once(camera, shown).await;
+        let is_waking = Instant::now() < awake_at && shown.first_ms().is_none();
+        match fault {
+            Fault::PathDown { .. } | Fault::Answered { status: 500.., .. } | Fault::Ended { .. } if is_waking => {
+                sleep_until(Instant::now() + Duration::from_millis(WAKE_PAUSE_MS)).await;
+            }
+            fault => return Err(fault),
+        }
+    }
+}
+
+async fn once(camera: &Camera, shown: &mut Shown<'_>) -> Result<Infallible, Fault> {
+    let front = Front::open(camera).await?;
+    let url = front.url().clone();
+    tokio::select! {
+        // What the front says is wrong is the reason for whatever the library then says.
+        biased;
+        fault = front.serve(camera) => Err(fault),
+        result = play(camera, url, shown) => result,
+    }
+}
+
+async fn play(camera: &Camera, url: Url, shown: &mut Shown<'_>) -> Result<Infallible, Fault> {
+    let id = || camera.id().to_owned();
+    let malformed = |what| move |_| Fault::Malformed { camera: id(), what };
+    let options = SessionOptions::default().user_agent("vaka".to_owned()).teardown(TeardownPolicy::Never);
+    let mut session = Session::describe(url, options).await.map_err(malformed("the description of its video"))?;
+    let is_h264 = |stream: &retina::client::Stream| stream.media() == "video" && stream.encoding_name() == "h264";
+    let at = session.streams().iter().position(is_h264).ok_or_else(|| Fault::NoVideo { camera: id() })?;
+    let tcp = Transport::Tcp(TcpTransportOptions::default());
+    let setup = SetupOptions::default().transport(tcp).frame_format(FrameFormat::MP4);
+    session.setup(at, setup).await.map_err(malformed("its answer about video"))?;
+    let playing = session.play(PlayOptions::default()).await.map_err(malformed("its answer about video"))?;
+    let mut pictures = playing.demuxed().map_err(malformed("the description of its video"))?;
+    let mut track: Option<Track> = None;
+    let mut needs_key = true;
+    loop {
+        let picture = match pictures.next().await {
+            Some(Ok(CodecItem::VideoFrame(picture))) => picture,
+            Some(Ok(_)) => continue,
+            Some(Err(_)) => return Err(Fault::Malformed { camera: id(), what: "its video" }),
+            None => return Err(Fault::Ended { camera: id() }),
+        };
+        let is_key = picture.is_random_access_point();
+        // What was lost is missing in every picture up to the next key picture.
+        needs_key = (needs_key || picture.loss() > 0) && !is_key;
+        if needs_key {
+            continue;
+        }
+        if track.is_none() || picture.has_new_parameters() {
+            let parameters = pictures.streams().get(at).and_then(|stream| stream.parameters());
+            let Some(ParametersRef::Video(parameters)) = parameters else { continue };
+            let size = parameters.pixel_dimensions();
+            if size.0 as usize > PICTURE_WIDTH_PX_MAX || size.1 as usize > PICTURE_HEIGHT_PX_MAX {
+                return Err(Fault::TooLarge { camera: id(), what: "a picture in pixels", max: PICTURE_WIDTH_PX_MAX });
+            }
+            let entry = parameters.mp4_sample_entry().build().map_err(malformed("the description of its video"))?;
+            let mime = format!("video/mp4; codecs=\"{}\"", parameters.rfc6381_codec());
+            let new = Track::new(picture.timestamp().clock_rate().get(), size, entry);
+            let segment = Wiped::new(new.init());
+            track = Some(new);
+            // The beginning is never left out, so it waits for the viewer, as long as the look lasts.
+            shown.sink.taken().await;
+            shown.put(Frame::Mp4Init { mime, segment });
+            shown.sink.taken().await;
+        }
+        if let Some(track) = &mut track {
+            let segment = part(camera, track, picture)?;
+            shown.put(Frame::Mp4Part { segment, is_key });
+        }
+    }
+}
+
+fn part(camera: &Camera, track: &mut Track, picture: VideoFrame) -> Result<Wiped, Fault> {
+    let (at, is_key) = (picture.timestamp().timestamp(), picture.is_random_access_point());
+    let data = Wiped::new(picture.into_data());
+    if data.len() > VIDEO_PICTURE_BYTES_MAX {
+        let max = VIDEO_PICTURE_BYTES_MAX;
+        return Err(Fault::TooLarge { camera: camera.id().to_owned(), what: "a picture of its video", max });
+    }
+    Ok(Wiped::new(track.part(&data, at, is_key)))
+}
