@@ -355,7 +355,7 @@ fn may(right: Right) -> &'static [Role] {
         Right::ChangeDevices => &[Technician, Admin],
         Right::ChangeAgreements | Right::SeePeople | Right::ChangePeople => &[Admin],
         Right::SeeLog => &[Admin, Auditor],
-        Right::LookIn => &[Night],
+        Right::LookIn | Right::SayLook => &[Night],
     }
 }
 

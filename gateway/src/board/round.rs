@@ -21,6 +21,9 @@ use crate::rules::lasting;
 /// The night where none is agreed: the hours of a night patrol. Source: as `[night]`'s own.
 const USUAL: Daily = Daily { from: jiff::civil::time(22, 0, 0, 0), until: jiff::civil::time(6, 0, 0, 0) };
 
+/// Look-ins by camera that began so long ago are still shown by day, milliseconds. Source: our choice; a shift.
+const DAY_SHOWN_MS: i64 = 8 * 3_600_000;
+
 /// `2026-11-22`.
 ///
 /// # Errors
@@ -39,7 +42,9 @@ pub fn night(keeper: &Keeper, date: Option<Date>) -> Night {
         Some(date) => window.on(&agreed.zone, date),
         None => window.around(&agreed.zone, now_ms),
     };
-    let shown = Shown { keeper, zone: &agreed.zone, span, now_ms };
+    // By day the coming night is shown, and with it the look-ins of this day.
+    let since_ms = if date.is_none() { span.start_ms.min(now_ms - DAY_SHOWN_MS) } else { span.start_ms };
+    let shown = Shown { keeper, zone: &agreed.zone, span, looks: Span { start_ms: since_ms, ..span }, now_ms };
     let mut round: Vec<RoundItem> = agreed.people.iter().flat_map(|person| shown.of_person(person)).collect();
     round.sort_by(|a, b| (a.planned_at, &a.resident, &a.form).cmp(&(b.planned_at, &b.resident, &b.form)));
     // What is next is so for everybody: one patrol goes the round.
@@ -64,6 +69,8 @@ struct Shown<'a> {
     keeper: &'a Keeper,
     zone: &'a TimeZone,
     span: Span,
+    /// In which look-ins by camera are shown.
+    looks: Span,
     now_ms: i64,
 }
 
@@ -139,7 +146,7 @@ impl Shown<'_> {
     /// Look-ins by camera.
     fn looks(&self, person: &Person) -> Vec<RoundItem> {
         let (state, agreed) = (self.keeper.state(), self.keeper.agreed());
-        let looks = looks_of(&state.care, agreed, person, &self.span, self.keeper.view().now);
+        let looks = looks_of(&state.care, agreed, person, &self.looks, self.keeper.view().now);
         looks.into_iter().map(|look| self.look(person, look)).collect()
     }
 
@@ -268,7 +275,7 @@ impl Shown<'_> {
             let waits =
                 alarm.closed_by.is_none() && alarm.raised_at < self.span.end_ms && self.span.contains(self.now_ms);
             let is_round = alarm.raise.rule == night::NAME && alarm.raise.cause.starts_with(night::ROUND);
-            let is_look = alarm.raise.rule == look::NAME && alarm.raise.cause.starts_with(look::CAUSE);
+            let is_look = alarm.raise.rule == look::NAME && due_at.is_some_and(|at| self.looks.contains(at));
             (tonight || waits) && !is_round && !is_look
         };
         let item = |alarm: &Alarm| {

@@ -542,7 +542,7 @@ impl Trace {
     }
 }
 
-/// A look through a camera, or a check of one. No picture, nor anything made from one but [`LookStep::Checked`]'s word.
+/// A look through a camera, or a check of one. No picture is in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Look {
     /// Whose home it is: an id, never a name.
@@ -569,6 +569,9 @@ pub enum LookStep {
         look: u64,
         /// A short stable word: `well`, `dark`, `frozen`, `path_down`, …
         found: String,
+        /// Where edges run, in coarse cells, 96 hexadecimal digits: for `references` of the camera, if a person accepts what it sees.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
     },
     /// What whoever looked makes of it.
     Outcome { look: u64, outcome: LookOutcome, by: String },

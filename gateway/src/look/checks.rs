@@ -56,28 +56,29 @@ async fn check(looks: &Looks, due: &Due) -> Result<(), LookError> {
             let lit = super::until(&mut state, |state| state.is_lit || state.is_refused || state.must_end);
             let lit = tokio::time::timeout(Duration::from_millis(LOOK_SETUP_MS as u64), lit).await;
             if !matches!(lit, Ok(Some(state)) if state.is_lit && !state.must_end) {
-                return Some("no_light");
+                return Some(("no_light", None));
             }
             let (camera, opened) = match looks.camera(&due.camera) {
                 Ok(opened) => opened,
                 Err(e) => {
                     error!(camera = %due.camera, "a check is due and there is no camera: {e}");
-                    return Some("no_camera");
+                    return Some(("no_camera", None));
                 }
             };
             tokio::select! {
                 checked = vaka_camera::check(&opened, &camera.references) => Some(match checked {
-                    Ok(checked) => checked.state.word(),
-                    Err(fault) => fault.word(),
+                    Ok(checked) => (checked.state.word(), checked.reference),
+                    Err(fault) => (fault.word(), None),
                 }),
                 _ = super::until(&mut state, |state| state.must_end) => None,
             }
         };
         ended.await
     };
-    if let Some(found) = found {
-        looks.wish(Wish::Checked { look, found: found.to_owned() }, BY).await?;
+    if let Some((word, reference)) = found {
+        let (found, reference) = (word.to_owned(), reference.map(|reference| reference.to_string()));
+        looks.wish(Wish::Checked { look, found, reference }, BY).await?;
     }
-    looks.end(look, if found.is_some() { "checked" } else { "said_no" }.to_owned(), 0).await;
+    looks.end(look, if found.is_some() { "checked" } else { "gave_way" }.to_owned(), 0).await;
     Ok(())
 }

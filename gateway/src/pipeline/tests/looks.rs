@@ -39,15 +39,15 @@ fn bench() -> Bench {
 }
 
 impl Bench {
-    fn wish(&mut self, wish: Wish, by: &str) -> Result<u64, NotSigned> {
+    fn look_wish(&mut self, wish: Wish, by: &str) -> Result<u64, NotSigned> {
         let (reply, mut answer) = oneshot::channel();
         self.keeper().run_batch(&mut vec![Input::Ask(Ask::Look { wish, by: by.into(), reply })]);
         answer.try_recv().expect("an answer")
     }
 
-    fn open(&mut self, slot_at: i64) -> Result<u64, NotSigned> {
+    fn open_look(&mut self, slot_at: i64) -> Result<u64, NotSigned> {
         let purpose = "the round".to_owned();
-        self.wish(
+        self.look_wish(
             Wish::Open { resident: "r1".into(), slot_at: Some(slot_at), alarm: None, purpose, clear: false },
             "anna",
         )
@@ -80,11 +80,11 @@ fn a_look_is_on_the_disk_before_it_is_granted_lit_by_its_lamp_and_ended_by_a_kil
     let mut bench = bench();
     let item = bench.camera_item();
     assert_eq!((item.state, item.look.as_deref()), (RoundState::Next, None), "{item:?}");
-    assert!(bench.open(item.planned_at).is_err(), "its time has not come");
+    assert!(bench.open_look(item.planned_at).is_err(), "its time has not come");
     bench.pass_min(61);
     let item = bench.camera_item();
     assert_eq!((item.state, item.look), (RoundState::Due, Some(format!("r1.{}", item.planned_at))));
-    let look = bench.open(item.planned_at).unwrap();
+    let look = bench.open_look(item.planned_at).unwrap();
     assert_eq!(bench.records(LOOK), 1, "before anybody hears of it");
     let (to, state) = watch::channel(OpenLook::default());
     bench.keeper().run_batch(&mut vec![Input::Ask(Ask::LookWatch { look, to })]);
@@ -106,7 +106,7 @@ fn a_look_is_on_the_disk_before_it_is_granted_lit_by_its_lamp_and_ended_by_a_kil
     assert!(state.has_changed().is_err(), "whoever carried it out has gone with the process");
     let item = bench.camera_item();
     assert_eq!(item.unsaid, Some(look), "somebody may have seen something: {item:?}");
-    bench.wish(Wish::Outcome { look, outcome: crate::journal::record::LookOutcome::Calm }, "anna").unwrap();
+    bench.look_wish(Wish::Outcome { look, outcome: crate::journal::record::LookOutcome::Calm }, "anna").unwrap();
     assert_eq!(bench.camera_item().state, RoundState::Done);
     bench.kill_and_start();
     let item = bench.camera_item();

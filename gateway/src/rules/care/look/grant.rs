@@ -4,7 +4,7 @@
 //! why not. Invariants: no look without a consent that holds, without its slot or an alarm that the agreement names, against a no, without
 //! a known time, beside another look through the same camera, or once more than agreed. Absent: roles and keys, which the board asks for.
 
-use vaka_protocol::AlarmId;
+use vaka_protocol::{AlarmId, DeviceId};
 
 use super::super::View;
 use super::super::agreed::Person;
@@ -39,6 +39,7 @@ pub enum Wish {
     Checked {
         look: u64,
         found: String,
+        reference: Option<String>,
     },
     End {
         look: u64,
@@ -55,7 +56,7 @@ pub enum Wish {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
     pub resident: String,
-    pub camera: vaka_protocol::DeviceId,
+    pub camera: DeviceId,
     pub slot_at: i64,
 }
 
@@ -72,9 +73,12 @@ pub fn may_ask(view: View<'_>, resident: &str, slot_at: Option<i64>, alarm: Opti
     }
 }
 
-/// The look that is open must end now: the resident has said no since, or nothing is agreed any more.
+/// The look that is open must end now: the resident has said no since, nothing is agreed any more, or it is a check and somebody looks.
 pub fn must_end(view: View<'_>, look: u64) -> bool {
     let Some(seen) = view.care.look.get(look) else { return true };
+    if seen.asked.by.is_none() && looking(view, &seen.camera).is_some() {
+        return true;
+    }
     let Ok((person, agreed)) = agreed_with(view, &seen.resident) else { return true };
     let slot = slots::around(agreed, &view.agreed.zone, view.now.wall_ms).into_iter().find(|slot| seen.is_of(slot));
     match slot {
@@ -114,14 +118,17 @@ pub fn judge(view: View<'_>, wish: Wish, by: &str) -> Result<Option<Step>, Refus
             let (person, look) = agreed_with(view, &resident)?;
             let slot = slot_of(view, look, slot_at)?;
             stands_free(view, person, look, &slot)?;
+            if view.care.look.open().any(|(_, seen)| seen.camera == look.camera && !seen.is_over(view.now)) {
+                return Err(Refusal::Conflict(format!("camera `{}` is being checked", look.camera)));
+            }
             let asked = LookAsked {
                 slot: Some((slot.at_ms, slot.latest_ms)),
                 ..asked(view, look, None, format!("check before {}", slot.name()), false)
             };
             Ok(Some(step(person, look, LookStep::Asked(Box::new(asked)))))
         }
-        Wish::Checked { look, found } => {
-            known(view, look).map(|seen| Some(of(seen, LookStep::Checked { look, found })))
+        Wish::Checked { look, found, reference } => {
+            Ok(Some(of(known(view, look)?, LookStep::Checked { look, found, reference })))
         }
         Wish::End { look, shown_ms, why } => {
             let seen = known(view, look)?;
@@ -220,15 +227,21 @@ fn stands_free(view: View<'_>, person: &Person, look: &Look, slot: &Slot) -> Res
     is_free(view, look)
 }
 
+/// Nobody looks through this camera. A check gives way to a person.
 fn is_free(view: View<'_>, look: &Look) -> Result<(), Refusal> {
-    let open = view.care.look.open().find(|(_, seen)| seen.camera == look.camera && !seen.is_over(view.now));
-    match open {
-        Some((_, seen)) => {
-            let by = seen.asked.by.as_deref().unwrap_or("the gateway, which checks it");
-            Err(Refusal::Conflict(format!("camera `{}` is open for {by}; wait until that is over", look.camera)))
+    match looking(view, &look.camera) {
+        Some(by) => {
+            let text = format!("camera `{}` is open for {by}; wait until that is over", look.camera);
+            Err(Refusal::Conflict(text))
         }
         None => Ok(()),
     }
+}
+
+/// Who looks through this camera now.
+fn looking<'a>(view: View<'a>, camera: &DeviceId) -> Option<&'a str> {
+    let mut open = view.care.look.open().filter(|(_, seen)| seen.camera == *camera && !seen.is_over(view.now));
+    open.find_map(|(_, seen)| seen.asked.by.as_deref())
 }
 
 fn may_for_slot(view: View<'_>, person: &Person, look: &Look, at_ms: i64) -> Result<(i64, i64), Refusal> {

@@ -136,7 +136,8 @@ impl Seen {
         let ended = self.ended.as_ref()?;
         match &self.found {
             Some(found) => Some(found.as_str()).filter(|found| *found != WELL),
-            None => (ended.shown_ms == 0).then_some(ended.why.as_str()),
+            // A check that gave way has found nothing.
+            None => (ended.shown_ms == 0 && self.asked.by.is_some()).then_some(ended.why.as_str()),
         }
     }
 }
@@ -193,7 +194,7 @@ impl Looks {
                     seen.ended = Some(Ended { at, shown_ms: *shown_ms, why: why.clone() });
                 }
             }
-            LookStep::Checked { look, found } => {
+            LookStep::Checked { look, found, .. } => {
                 if let Some(seen) = self.looks.get_mut(look) {
                     seen.found = Some(found.clone());
                 }

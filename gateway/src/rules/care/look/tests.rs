@@ -137,7 +137,7 @@ impl Story {
     pub fn check(&mut self, slot: &str, found: &str) {
         let slot_at = Story::slot_at(slot);
         let look = self.wish(Wish::Check { resident: "r1".into(), slot_at }, "gateway").unwrap();
-        self.wish(Wish::Checked { look, found: found.into() }, "gateway").unwrap();
+        self.wish(Wish::Checked { look, found: found.into(), reference: None }, "gateway").unwrap();
         self.wish(Wish::End { look, shown_ms: 0, why: "checked".into() }, "gateway").unwrap();
     }
 

@@ -79,7 +79,7 @@ fn play(trace: &[(i64, Scene)], every: usize) -> Story {
                     let wish = Wish::Check { resident: due.resident, slot_at: due.slot_at };
                     let look = story.wish(wish, "gateway").unwrap();
                     let found = if *well { "well" } else { "dark" };
-                    story.wish(Wish::Checked { look, found: found.into() }, "gateway").unwrap();
+                    story.wish(Wish::Checked { look, found: found.into(), reference: None }, "gateway").unwrap();
                     story.wish(Wish::End { look, shown_ms: 0, why: "checked".into() }, "gateway").unwrap();
                 }
             }
@@ -142,8 +142,9 @@ proptest! {
     #[test]
     fn the_light_is_out_whenever_nobody_looks(trace in trace()) {
         let story = play(&trace, usize::MAX);
-        prop_assert_ne!(story.lights().last(), Some(&Light::Steady));
-        let on = story.lights().iter().filter(|light| **light == Light::Steady).count();
+        let lights = story.lights();
+        prop_assert_ne!(lights.last(), Some(&Light::Steady));
+        let on = lights.iter().filter(|light| **light == Light::Steady).count();
         let looks = story.home.care.look.of("r1").count();
         prop_assert_eq!(on, looks, "each look and each check has its light");
     }
