@@ -5,6 +5,8 @@
   if (!look) return;
   const words = { ...look.dataset };
   delete look.dataset.token;
+  // Who comes back here, or reads the page again, is on the round, and sends no form again.
+  history.replaceState(null, '', words.back);
   const canvas = document.getElementById('look-picture');
   const said = document.getElementById('look-said');
   const left = document.getElementById('look-left');

@@ -436,7 +436,11 @@ async fn a_look_has_a_purpose_opens_once_and_ends_with_one_tap() {
     assert_eq!(opened.status(), StatusCode::OK);
     let page = text(opened).await;
     let traced = night.house.state().traces.last().expect("a trace").trace.clone();
-    assert_eq!((traced.act.as_str(), traced.purpose.as_str()), ("look", "ronden"), "in the log before anything is seen");
+    assert_eq!(
+        (traced.act.as_str(), traced.purpose.as_str()),
+        ("look", "ronden"),
+        "in the log before anything is seen"
+    );
     assert_eq!(traced.resident.as_deref(), Some("r17"));
     let token = page.split("data-token=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a grant").to_owned();
 
@@ -448,12 +452,16 @@ async fn a_look_has_a_purpose_opens_once_and_ends_with_one_tap() {
     assert_eq!(parts.iter().map(|(kind, _)| *kind as char).collect::<String>(), "LBP");
     assert_eq!(parts[1].1, b"30000");
     assert!(parts[2].1.starts_with(&[0xff, 0xd8]), "a JPEG picture");
-    for (path, form) in [("/look/stream", token.as_str()), ("/look/stream", "guessed"), (path.as_str(), "purpose=igen")] {
+    for (path, form) in [("/look/stream", token.as_str()), ("/look/stream", "guessed"), (path.as_str(), "purpose=igen")]
+    {
         assert_eq!(night.post(path, form).await, StatusCode::CONFLICT, "{path} opens once");
     }
     assert_eq!(night.post("/look/stream", &"a".repeat(200)).await, StatusCode::UNPROCESSABLE_ENTITY);
     let said = night.ask(Method::POST, "/look/said", "look=1&outcome=calm&back=https%3A%2F%2Fevil.example").await;
-    assert_eq!((said.status(), &said.headers()[header::LOCATION]), (StatusCode::SEE_OTHER, &"/".parse().expect("a path")));
+    assert_eq!(
+        (said.status(), &said.headers()[header::LOCATION]),
+        (StatusCode::SEE_OTHER, &"/".parse().expect("a path"))
+    );
     let (_, round) = night.get("/night").await;
     assert!(!round.contains("/look/r17"), "it is made");
 }

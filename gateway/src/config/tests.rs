@@ -34,7 +34,7 @@ fn errors_name_line_key_and_fix() {
         (format!("{HEAD}[journal]\nsize = 5"), "v.toml:7: unknown key `size` in [journal]; did you mean `size_max_mib`?".into()),
         (format!("{HEAD}[journal]\ncolour = 5"), "v.toml:7: unknown key `colour` in [journal]; known: dir, size_max_mib".into()),
         (format!("{HEAD}[[devise]]\nid = \"p1\""), "v.toml:6: unknown table `devise`; did you mean `device`?".into()),
-        (format!("{HEAD}[[camera]]\nid = \"c1\""), "v.toml:6: `camera` is not yet supported by this version of vaka; remove it".into()),
+        (format!("{HEAD}[[camera]]\nid = \"c1\""), "v.toml:6: the key `look` is missing in [[camera]]".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\nhost = \"x.se\""), "v.toml:8: `host`: phones and passkeys trust `x.se` only with its own certificate: give [board] `cert` and `key`, or leave `host` out for localhost".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\nhost = \"https://x.se\""), "v.toml:8: `host`: `https://x.se` is not a host name; write it as people type it, without https:// and port".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\ncert = \"c.pem\""), "v.toml:8: `cert` and `key` go together; give both or none".into()),

@@ -72,7 +72,7 @@ async fn page(asked: &Asked, way: &Way) -> Result<Markup, Trouble> {
         div.narrow {
             (heading(view, &look))
             @match (&look.unsaid, &look.refused) {
-                (Some(unsaid), _) => (outcome(view, *unsaid, &way.back, false)),
+                (Some(unsaid), _) => (outcome(view, *unsaid, &way.back, true)),
                 (None, Some(why)) => {
                     p.strong { (view.t("Nu kan ingen titta. Gå dit om du är osäker.", "Nobody can look now. Go there if you are in doubt.")) }
                     p.soft lang="en" { (why) }
@@ -166,7 +166,7 @@ async fn open(asked: &Asked, way: &Way, wish: &Wish) -> Result<Markup, Trouble> 
 
 fn picture(view: &View, granted: &Granted, way: &Way) -> Markup {
     html! {
-        section #look.look data-token=(granted.token)
+        section #look.look data-token=(granted.token) data-back=(way.back)
             data-waits=(view.t("Lampan tänds hos den boende …", "The light goes on at the resident's …"))
             data-lit=(view.t("Lampan lyser. Kameran öppnas …", "The light is on. The camera is opened …"))
             data-over=(view.t("Det är slut. Bilden är borta.", "It is over. The picture is gone."))

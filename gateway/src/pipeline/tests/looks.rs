@@ -66,7 +66,8 @@ impl Bench {
     /// What the lamp still has to hear: the id and the light of each.
     fn lamp(&mut self) -> Vec<(u64, Option<Light>)> {
         let now_ms = self.clock.now().wall_ms;
-        let owed = self.keeper().state().commands.owed(&device("p1"), now_ms);
+        let lamp = device("p1");
+        let owed = self.keeper().state().commands.owed(&lamp, now_ms);
         let light = |message: &vaka_protocol::CommandMessage| match &message.command {
             Command::Feedback { light, .. } => Some((message.id, light.clone())),
             _ => None,
