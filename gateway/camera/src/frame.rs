@@ -2,7 +2,8 @@
 //!
 //! Enters: frames as the camera gives them. Leaves: the newest, whenever the viewer comes for it.
 //! Invariant: at most one frame waits. A picture that is still waiting gives way to a newer one; of a video, parts are left out up to
-//! the next key picture, because a part without those before it shows rubbish.
+//! the next key picture, because a part without those before it shows rubbish. After such a gap a MediaSource has to be moved on: to the
+//! start of its last buffered range.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -30,6 +30,7 @@ mod line;
 mod look;
 mod mjpeg;
 mod net;
+pub mod onvif;
 mod pictures;
 mod pin;
 mod reference;
