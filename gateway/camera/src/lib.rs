@@ -33,6 +33,8 @@ mod net;
 pub mod onvif;
 mod pictures;
 mod pin;
+#[cfg(test)]
+mod properties;
 mod reference;
 mod rtsp;
 mod still;

@@ -7,7 +7,7 @@
 
 mod discovery;
 mod soap;
-mod xml;
+pub(crate) mod xml;
 
 use std::net::IpAddr;
 use std::time::Duration;
