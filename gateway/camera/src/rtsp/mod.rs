@@ -77,8 +77,8 @@ async fn play(camera: &Camera, url: Url, shown: &mut Shown<'_>) -> Result<Infall
         // What was lost is missing in every picture up to the next key picture.
         needs_key = (needs_key || picture.loss() > 0) && !is_key;
         // Pictures that come too late for a live view have waited for a slow viewer, in places that are not ours to bound.
-        let is_late = late.get_or_insert_with(|| Late::new(&picture)).is_late(&picture);
-        needs_key |= is_late;
+        let (time, rate) = (picture.timestamp().timestamp(), picture.timestamp().clock_rate().get());
+        needs_key |= late.get_or_insert_with(|| Late::new(time, rate)).is_late(time);
         if needs_key {
             continue;
         }
@@ -112,18 +112,21 @@ async fn play(camera: &Camera, url: Url, shown: &mut Shown<'_>) -> Result<Infall
 /// How late pictures come, against the least late of them: by the camera's clock and ours.
 struct Late {
     start: Instant,
+    /// RTP time of the first picture, in ticks.
     first: i64,
+    /// Ticks per second.
+    rate: u32,
     least_ms: i64,
 }
 
 impl Late {
-    fn new(picture: &VideoFrame) -> Self {
-        Late { start: Instant::now(), first: picture.timestamp().timestamp(), least_ms: 0 }
+    fn new(first: i64, rate: u32) -> Self {
+        Late { start: Instant::now(), first, rate, least_ms: 0 }
     }
 
-    fn is_late(&mut self, picture: &VideoFrame) -> bool {
-        let at = picture.timestamp();
-        let theirs_ms = (at.timestamp() - self.first).saturating_mul(1_000) / i64::from(at.clock_rate().get());
+    /// Whether a picture of RTP time `at` that has come now is too late to be shown.
+    fn is_late(&mut self, at: i64) -> bool {
+        let theirs_ms = at.saturating_sub(self.first).saturating_mul(1_000) / i64::from(self.rate);
         let late_ms = i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX).saturating_sub(theirs_ms);
         self.least_ms = self.least_ms.min(late_ms);
         late_ms - self.least_ms > LATE_MS_MAX
@@ -138,4 +141,34 @@ fn part(camera: &Camera, track: &mut Track, picture: VideoFrame) -> Result<Wiped
         return Err(Fault::TooLarge { camera: camera.id().to_owned(), what: "a picture of its video", max });
     }
     Ok(Wiped::new(track.part(&data, at, is_key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// Milliseconds, in RTP ticks.
+    fn ticks(ms: i64) -> i64 {
+        ms * 90
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_picture_that_waited_is_late_and_a_camera_that_starts_slowly_is_not() {
+        let mut late = Late::new(ticks(500), 90_000);
+        // The first had waited half a second itself: what comes in time then is no sign of anything.
+        assert!(!late.is_late(ticks(1_000)));
+        for step in 0..20 {
+            advance(Duration::from_millis(100)).await;
+            assert!(!late.is_late(ticks(1_100 + step * 100)));
+        }
+        // Now it stands in a queue: time passes here, and hardly there.
+        advance(Duration::from_millis(900)).await;
+        assert!(!late.is_late(ticks(3_000)));
+        advance(Duration::from_millis(200)).await;
+        assert!(late.is_late(ticks(3_000)));
+        // Back in time.
+        assert!(!late.is_late(ticks(4_000)));
+    }
 }
