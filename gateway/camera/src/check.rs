@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use crate::limits::{CHECK_MS_MAX, CHECK_STILLS};
 use crate::frame::frames;
+use crate::limits::{CHECK_MS_MAX, CHECK_STILLS};
 use crate::look::Shown;
 use crate::pictures::Pictures;
 use crate::{Camera, Fault, Reference, reference, rtsp, still};
@@ -153,9 +153,10 @@ async fn pictures_checked(camera: &Camera, references: &[Reference]) -> Result<C
             all.push(seen.unwrap_or(Err(still::Bad::Malformed)).map_err(|bad| bad.fault(camera.id()))?);
         }
         match judge(&all, references) {
-            // Before a camera is awake, its light may be off and its shutter shut.
-            Some(checked) if checked.state == State::Well || !pictures.is_waking() => return Ok(checked),
-            _ => (),
+            // Before a camera is awake, its light may be off, its shutter shut, and its picture the one it fell asleep with.
+            Some(Checked { state: State::Dark | State::Covered | State::Frozen, .. }) if pictures.is_waking() => (),
+            Some(checked) => return Ok(checked),
+            None => (),
         }
     }
 }

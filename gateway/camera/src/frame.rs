@@ -2,7 +2,8 @@
 //!
 //! Enters: frames as the camera gives them. Leaves: the newest, whenever the viewer comes for it.
 //! Invariant: at most one frame waits. A picture that is still waiting gives way to a newer one; of a video, parts are left out up to
-//! the next key picture, because a part without those before it shows rubbish.
+//! the next key picture, because a part without those before it shows rubbish. After such a gap a MediaSource has to be moved on: to the
+//! start of its last buffered range.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -184,5 +185,59 @@ impl Drop for Frames {
         let frame = self.0.slot().frame.take();
         drop(frame);
         self.0.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(byte: u8, is_key: bool) -> Frame {
+        Frame::Mp4Part { segment: Wiped::new(vec![byte]), is_key }
+    }
+
+    fn byte(frame: Option<Frame>) -> Option<u8> {
+        match frame? {
+            Frame::Jpeg(bytes) | Frame::Mp4Part { segment: bytes, .. } | Frame::Mp4Init { segment: bytes, .. } => {
+                bytes.first().copied()
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn of_pictures_the_newest_waits() {
+        let (sink, mut viewer) = frames();
+        for byte in 1..=3 {
+            assert!(sink.put(Frame::Jpeg(Wiped::new(vec![byte]))));
+        }
+        assert_eq!(byte(viewer.next().await), Some(3));
+        assert_eq!(sink.counts(), (1, 2));
+        drop(sink);
+        assert_eq!(byte(viewer.next().await), None);
+    }
+
+    #[tokio::test]
+    async fn of_a_video_nothing_comes_between_a_gap_and_the_next_key_picture() {
+        let (sink, mut viewer) = frames();
+        sink.put(Frame::Mp4Init { mime: String::new(), segment: Wiped::new(vec![0]) });
+        // The beginning is still waiting: what comes now is lost, and so is what builds on it.
+        sink.put(part(1, true));
+        assert_eq!(byte(viewer.next().await), Some(0));
+        sink.put(part(2, false));
+        sink.put(part(3, true));
+        assert_eq!(byte(viewer.next().await), Some(3));
+        sink.put(part(4, false));
+        assert_eq!(byte(viewer.next().await), Some(4));
+        assert_eq!(sink.counts(), (3, 2));
+    }
+
+    #[tokio::test]
+    async fn a_viewer_who_goes_is_heard_and_leaves_nothing() {
+        let (sink, viewer) = frames();
+        sink.put(Frame::Jpeg(Wiped::new(vec![1])));
+        let (_, taken, ()) = tokio::join!(sink.left(), sink.taken(), async move { drop(viewer) });
+        assert!(!taken);
+        assert!(!sink.put(Frame::Jpeg(Wiped::new(vec![2]))));
+        assert!(sink.0.slot().frame.is_none());
     }
 }

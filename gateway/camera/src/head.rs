@@ -131,6 +131,8 @@ pub(crate) mod login {
         match clients.into_iter().next() {
             Some((_, client)) => Ok(client),
             None if wants_clear => Err(Fault::PasswordInClear { camera: id() }),
+            // No way to log in is offered at all: an ONVIF service that does not take the token in its message.
+            None if head.get("www-authenticate").is_none() => Err(Fault::Refused { camera: id() }),
             None => Err(Fault::Malformed { camera: id(), what: "its demand for a password" }),
         }
     }

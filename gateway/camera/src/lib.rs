@@ -30,8 +30,11 @@ mod line;
 mod look;
 mod mjpeg;
 mod net;
+pub mod onvif;
 mod pictures;
 mod pin;
+#[cfg(test)]
+mod properties;
 mod reference;
 mod rtsp;
 mod still;

@@ -43,6 +43,14 @@ pub const PICTURE_HEIGHT_PX_MAX: usize = 2_160;
 /// Largest H.264 picture, in bytes. Beyond: the fault `too_large`.
 pub const VIDEO_PICTURE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// Longest that a picture of a video waits for the viewer to take the one before, in milliseconds. Beyond: it is left out, and all after it
+/// up to the next key picture. Shorter: a viewer loses two seconds whenever two pictures come in one packet.
+pub const VIEWER_MS_MAX: u64 = 300;
+
+/// Latest that a picture of a video may come for a live view, in milliseconds against the least late one. Beyond: it is left out, and all
+/// after it up to a key picture that is in time. Larger: a slow viewer sees the past. Source: our choice.
+pub const LATE_MS_MAX: i64 = 1_000;
+
 /// Largest head of an HTTP or RTSP answer, or of a part of MJPEG, in bytes. Beyond: the fault `malformed`.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 
@@ -64,3 +72,12 @@ pub const PATH_BYTES_MAX: usize = 1_024;
 /// Cells of the veil: 40 wide, 30 high. A person is then five to ten cells: in bed, on the floor or gone is seen, a face or bareness
 /// is not. Finer: more than whether all is well is seen. Source: our choice.
 pub const VEIL_CELLS: (usize, usize) = (40, 30);
+
+/// Profiles read of one camera. Beyond: the rest is left out. Cameras have two to four.
+pub const PROFILES_MAX: usize = 8;
+
+/// Longest that asking a camera for its profiles may take, in milliseconds. Beyond: the fault `silent`.
+pub const SETUP_MS_MAX: u64 = 30_000;
+
+/// Longest that a discovery listens, in milliseconds. Cameras answer within a second, spread at random.
+pub const DISCOVERY_MS_MAX: u64 = 10_000;

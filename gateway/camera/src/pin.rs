@@ -62,10 +62,13 @@ enum Judge {
     Shown,
 }
 
+/// The key that the other end has shown, once it has.
+pub(crate) type ShownPin = Arc<Mutex<Option<Pin>>>;
+
 #[derive(Debug)]
 struct Verifier {
     judge: Judge,
-    shown: Arc<Mutex<Option<Pin>>>,
+    shown: ShownPin,
     provider: CryptoProvider,
 }
 
@@ -113,8 +116,8 @@ impl ServerCertVerifier for Verifier {
 }
 
 /// A connector that accepts `pin`'s key alone; none: any key, which is then found in the second value.
-pub(crate) fn connector(pin: Option<Pin>) -> Result<(TlsConnector, Arc<Mutex<Option<Pin>>>), rustls::Error> {
-    let shown = Arc::default();
+pub(crate) fn connector(pin: Option<Pin>) -> Result<(TlsConnector, ShownPin), rustls::Error> {
+    let shown = ShownPin::default();
     let provider = rustls::crypto::ring::default_provider();
     let judge = pin.map_or(Judge::Shown, Judge::Pinned);
     let verifier = Arc::new(Verifier { judge, shown: Arc::clone(&shown), provider: provider.clone() });

@@ -66,7 +66,10 @@ async fn a_look_is_over_at_its_moment_whatever_the_camera_does() {
     let ended = result.expect("a look");
     assert_eq!(ended.why, Why::Expired);
     assert!(Instant::now() >= until);
-    assert!(first.is_some() && ended.passed == 1 && ended.lost > 0, "one was taken, one waits, the rest is left out: {ended:?}");
+    assert!(
+        first.is_some() && ended.passed == 1 && ended.lost > 0,
+        "one was taken, one waits, the rest is left out: {ended:?}"
+    );
     assert!(ended.first_ms.is_some());
     // What still waits is the newest; then it is over.
     drop(sink);
@@ -93,7 +96,10 @@ async fn broken_cameras_are_faults_with_their_own_words() {
         large[at + 5..at + 9].copy_from_slice(&[0x10, 0xe0, 0x1e, 0x00]);
         large
     };
-    let too_long = format!("HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", limits::PICTURE_BYTES_MAX + 1);
+    let too_long = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
+        limits::PICTURE_BYTES_MAX + 1
+    );
     let long_part = format!("{MJPEG}--frame\r\nContent-Length: {}\r\n\r\n", limits::PICTURE_BYTES_MAX + 1);
     let shorter = String::from_utf8_lossy(&jpeg(b"")).replace("Length: 0", "Length: 100").into_bytes();
     let two_lengths = "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n";
@@ -141,7 +147,11 @@ async fn silence_is_a_fault_at_every_step() {
         ("in a part", [MJPEG.as_bytes(), &part(ROOM)[..600]].concat()),
     ] {
         let peer = scripted(move |_, _| Reply::Hang(bytes.clone())).await;
-        assert_eq!(fault(&camera(peer.address)).await, Fault::Silent { camera: "c1".to_owned(), silent_ms: 300 }, "{what}");
+        assert_eq!(
+            fault(&camera(peer.address)).await,
+            Fault::Silent { camera: "c1".to_owned(), silent_ms: 300 },
+            "{what}"
+        );
     }
 }
 
@@ -184,7 +194,9 @@ async fn a_password_is_given_by_digest_alone() {
         let hears = Arc::clone(&heard);
         let peer = scripted(move |request, _| {
             hears.lock().expect("a lock").push_str(request);
-            Reply::Keep(format!("HTTP/1.1 401 No\r\nWWW-Authenticate: {demand}\r\nContent-Length: 0\r\n\r\n").into_bytes())
+            Reply::Keep(
+                format!("HTTP/1.1 401 No\r\nWWW-Authenticate: {demand}\r\nContent-Length: 0\r\n\r\n").into_bytes(),
+            )
         })
         .await;
         let camera = with_user(setup(format!("http://{}/", peer.address)), "vaka", "geheim");
@@ -223,7 +235,8 @@ async fn a_pinned_key_is_accepted_and_any_other_refused() {
     assert!(of_pin(None).is_err(), "no TLS without a pin");
     // A plain camera where TLS is wanted.
     let plain = scripted(|_, _| Reply::Keep(jpeg(ROOM))).await;
-    let camera = Camera::new(Setup { pin: Some(pin), ..setup(format!("https://{}/", plain.address)) }).expect("a camera");
+    let camera =
+        Camera::new(Setup { pin: Some(pin), ..setup(format!("https://{}/", plain.address)) }).expect("a camera");
     assert!(matches!(fault(&camera).await.word(), "tls" | "path_down"));
 }
 

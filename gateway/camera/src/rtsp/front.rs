@@ -34,7 +34,8 @@ struct Request {
 
 impl Front {
     pub async fn open(camera: &Camera) -> Result<Front, Fault> {
-        let failed = || Fault::PathDown { camera: camera.id().to_owned(), reason: "no way inside this machine".to_owned() };
+        let failed =
+            || Fault::PathDown { camera: camera.id().to_owned(), reason: "no way inside this machine".to_owned() };
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|_| failed())?;
         let port = listener.local_addr().map_err(|_| failed())?.port();
         let mut secret = [0; 16];

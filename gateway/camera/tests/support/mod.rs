@@ -3,11 +3,12 @@
 #![allow(dead_code, reason = "each test file uses its own share")]
 
 use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use vaka_camera::{Camera, Ended, Fault, Frame, Pin, Secret, Setup, View, Waits, frames, look};
@@ -108,6 +109,25 @@ async fn serve(
     }
 }
 
+/// A camera that answers whole messages, each on a connection of its own.
+pub async fn scripted_bodies(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Scripted {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(b"Envelope>") {
+                if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+            let _ = stream.write_all(&answer(&String::from_utf8_lossy(&request))).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    Scripted { address, requests: Arc::default() }
+}
+
 pub fn ok(kind: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
@@ -193,4 +213,50 @@ pub fn identity() -> (tokio_rustls::TlsAcceptor, Pin) {
         .with_single_cert(vec![made.cert.der().clone()], key)
         .expect("an identity");
     (tokio_rustls::TlsAcceptor::from(Arc::new(config)), pin)
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// For lighttpd's list of users, which keeps what MD5 made of a password.
+pub fn md5(bytes: &[u8]) -> Vec<u8> {
+    use md5::Digest;
+    md5::Md5::digest(bytes).to_vec()
+}
+
+/// A program that serves until this is dropped.
+pub struct Peer {
+    pub child: Child,
+    pub stdin: Option<ChildStdin>,
+    pub port: u16,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The port that a program says on its first line.
+pub async fn started(mut command: Command) -> Peer {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the peer");
+    let stdout = tokio::process::ChildStdout::from_std(child.stdout.take().expect("its output")).expect("its output");
+    let line = tokio::time::timeout(Duration::from_secs(60), BufReader::new(stdout).lines().next_line()).await;
+    let stdin = child.stdin.take();
+    let mut peer = Peer { child, stdin, port: 0 };
+    let line = line.expect("the peer starts").expect("its output").expect("its port");
+    peer.port = line.trim().parse().expect("a port");
+    peer
+}
+
+/// Waits as a real camera needs them, on a machine that may be busy.
+pub fn patient(look: String) -> Setup {
+    Setup { waits: Waits::default(), wake_ms: 30_000, ..setup(look) }
+}
+
+pub fn setup_slow(look: String) -> Setup {
+    Setup { wake_ms: 0, ..patient(look) }
 }
