@@ -41,7 +41,7 @@ use crate::rules::care::dose::rows::{self, DoseRow};
 use crate::rules::care::look::{self, OpenLook};
 use crate::rules::care::moment::Moment;
 use crate::rules::care::{View, Watch, place, signed};
-use crate::rules::{self, Happening, Home, Input as Judged};
+use crate::rules::{self, Happening, Home, Input as Judged, orders};
 
 /// The fault that says that something is refused because the disk is short.
 const DISK_FULL: &str = "disk-full";
@@ -105,6 +105,11 @@ pub enum Ask {
         note: String,
         reply: oneshot::Sender<Result<Release, String>>,
     },
+    /// A person has a device do something.
+    Order {
+        wish: orders::Wish,
+        reply: OrderReply,
+    },
     /// A person signs for something on the round.
     Sign {
         wish: signed::Wish,
@@ -167,7 +172,7 @@ struct Came {
 }
 
 /// What is answered once the batch is on the disk.
-enum Answer {
+pub(super) enum Answer {
     /// Neighbours of one session, as [`ToSession::Answers`].
     Device {
         to: Replies,
@@ -179,6 +184,19 @@ enum Answer {
     Released(Release, oneshot::Sender<Result<Release, String>>),
     Traced(oneshot::Sender<Result<(), String>>),
     Signed(SignReply),
+    Ordered(u64, OrderReply),
+}
+
+/// The number of the order's record, or why it is not done.
+pub type OrderReply = oneshot::Sender<Result<u64, NotOrdered>>;
+
+/// Why an order is not on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOrdered {
+    #[error("not ordered: {}", .0.said().1)]
+    Refused(orders::Why),
+    #[error("ordering: the journal could not be written; try again")]
+    Disk,
 }
 
 /// `Err`: why it cannot be signed, or that the disk did not take it.
@@ -332,7 +350,7 @@ impl Keeper {
     }
 
     /// Now, as the care rules are told.
-    pub(super) fn moment(&self) -> Moment {
+    pub fn moment(&self) -> Moment {
         let at = self.clock.now();
         let sure = at.confidence != Confidence::Floor;
         Moment { wall_ms: at.wall_ms, mono_ms: at.mono_ms, boot: self.restored.boot(), sure }
@@ -579,6 +597,7 @@ impl Keeper {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         let Record::Event(event) = &record else { return };
         self.restored.state.apply_event(&header, event, Some(parsed));
+        self.answer_orders(&event.device, parsed);
         let behind_ms = self.restored.state.care.facts.behind_ms(&event.device);
         let since_ms = since_ms.and_then(|ms| i64::try_from(ms).ok());
         let happening = Happening { since_ms, ..happening(event, parsed, behind_ms) };
@@ -690,6 +709,9 @@ impl Keeper {
                 self.append_unrepeatable(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
             }
             Report::Parcel { receiver, id } => self.parcel_taken(receiver, id),
+            Report::Order { receiver, id, expires_at, command } => {
+                self.take_hubs_order(receiver, id, expires_at, *command)
+            }
             Report::Room { lane } => self.owe_lane(lane),
             Report::Nobody { alarm, notice, lane } => {
                 let record = Record::Nobody(Nobody { alarm, notice });
@@ -727,6 +749,7 @@ impl Keeper {
             }
             Ask::Visit { wish, reply } => self.take_wish(wish, reply),
             Ask::Sign { wish, by, reply } => self.take_signature(wish, &by, reply),
+            Ask::Order { wish, reply } => self.take_order(wish, reply),
             Ask::Look { wish, by, reply } => self.take_look(wish, &by, reply),
             Ask::LookWatch { look, to } => self.lookers.watch(look, to),
             Ask::Traces { traces, reply } => {
@@ -882,6 +905,7 @@ impl Keeper {
             Ask::Act { .. }
             | Ask::Release { .. }
             | Ask::Sign { .. }
+            | Ask::Order { .. }
             | Ask::Look { .. }
             | Ask::LookWatch { .. }
             | Ask::Traces { .. }
@@ -915,6 +939,27 @@ impl Keeper {
             self.touched.by(&record);
         }
         header
+    }
+
+    /// To be released once the batch is on the disk.
+    pub(super) fn put_out(&mut self, outcome: Outcome) {
+        self.outcomes.push(outcome);
+    }
+
+    pub(super) fn answer_later(&mut self, answer: Answer) {
+        self.answers.push(answer);
+    }
+
+    pub(super) fn dispatcher(&self) -> Option<&Dispatcher> {
+        self.dispatcher.as_ref()
+    }
+
+    /// Pages that show it are told.
+    pub(super) fn touch(&mut self, alarm: Option<AlarmId>) {
+        match alarm {
+            Some(alarm) => drop(self.touched.alarms.insert(alarm)),
+            None => self.touched.others = true,
+        }
     }
 
     fn judge_record(&mut self, header: &Header, record: &Record) {
@@ -1019,6 +1064,9 @@ impl Keeper {
                 Answer::Signed(reply) => {
                     let _ = reply.send(Ok(()));
                 }
+                Answer::Ordered(record, reply) => {
+                    let _ = reply.send(Ok(record));
+                }
             }
         }
         self.tell_follower();
@@ -1063,6 +1111,7 @@ impl Keeper {
             }
             Outcome::Change(Change::Receipt { .. } | Change::Feedback { .. } | Change::Command { .. }) => {}
             Outcome::Pass(act) => self.pass_on(act),
+            Outcome::Answer { receiver, id, outcome } => self.answer_hub(receiver, id, &outcome),
             Outcome::Command { device, message } => {
                 if let Some(to) = self.listening.get(&device) {
                     let seen = self.restored.state.devices.get(&device);
@@ -1124,6 +1173,9 @@ impl Keeper {
                 }
                 Answer::Signed(reply) => {
                     let _ = reply.send(Err(NotSigned::Disk));
+                }
+                Answer::Ordered(_, reply) => {
+                    let _ = reply.send(Err(NotOrdered::Disk));
                 }
                 Answer::Traced(reply) => {
                     let _ = reply.send(Err("the journal could not be written; try again".to_owned()));

@@ -9,7 +9,7 @@ use super::frame::Frame;
 use super::list::{self, List};
 use super::trouble::Trouble;
 use super::view::{Asked, View};
-use super::{round, words};
+use super::{orders, round, words};
 use crate::auth::Right;
 use crate::gateway::{Alarm, LookAt, Story, StoryLine};
 use crate::limits::ROWS_SHOWN_MAX;
@@ -138,6 +138,7 @@ fn page(view: &View, story: &Story, looks: bool) -> Markup {
                     (acts(view, alarm, true))
                     @if looks { p.act { a.button href={ "/look/alarm/" (alarm.id) } { (view.t("Titta genom kameran", "Look through the camera")) } } }
                 }
+                (orders::in_the_home(view, alarm))
                 (whereto(view, story))
             }
             section aria-label=(view.t("Förklaring", "Explanation")) { (explained(view, story)) }

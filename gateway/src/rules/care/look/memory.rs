@@ -148,11 +148,11 @@ impl Looks {
             Event::Privacy { on: true } => {
                 self.private.entry(sight.device.clone()).or_insert(sight.at);
             }
-            Event::Privacy { on: false } => {
-                // One that was late says nothing of now.
-                if self.private.get(sight.device).is_some_and(|since| !sight.at.is_before(since)) {
-                    self.private.remove(sight.device);
-                }
+            // One that was late says nothing of now.
+            Event::Privacy { on: false }
+                if self.private.get(sight.device).is_some_and(|since| !sight.at.is_before(since)) =>
+            {
+                self.private.remove(sight.device);
             }
             Event::Done { id, outcome } => {
                 let of_light = |seen: &&mut Seen| {
