@@ -42,7 +42,7 @@ fn errors_name_line_key_and_fix() {
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\n[board.card]\nlisten = \"127.0.0.1:1\"\nca = \"ca.pem\""), "v.toml:9: `listen`: [board] has this address already; give [board.card] a port of its own".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\n[board.oidc]\nissuer = \"http://idp.se\"\nclient_id = \"v\"\nacr = [\"loa3\"]"), "v.toml:9: `issuer`: `http://idp.se` is not an https:// address; the provider's word is worth no more than the way it comes".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\n[board.oidc]\nissuer = \"https://idp.se\"\nclient_id = \"v\"\nacr = []"), "v.toml:11: `acr` of [board.oidc] is empty; name how strongly people must have proven who they are, e.g. \"http://id.sambi.se/loa/loa3\"".into()),
-        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, enrol, journal, receiver, route, device, resident, night, presence, fence, dose, reminder, threshold, silence, power, visit, board, metrics".into()),
+        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, enrol, journal, receiver, route, device, resident, night, presence, fence, dose, reminder, threshold, silence, power, camera, visit, board, metrics".into()),
         // Missing and mistyped.
         ("".into(), "v.toml:1: the table [gateway] is missing".into()),
         (device("id = \"p1\""), "v.toml:6: the key `kind` is missing in [[device]]".into()),
