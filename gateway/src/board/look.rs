@@ -70,7 +70,7 @@ fn look_in(keeper: &Keeper, at: LookAt) -> Result<LookIn, Refused> {
     };
     let unsaid = match &slot {
         Some(slot) => slot.unsaid,
-        None => view.care.look.of(&resident).filter(of_alarm).next_back().map(|(id, _)| *id),
+        None => view.care.look.of(&resident).rfind(of_alarm).map(|(id, _)| *id),
     };
     Ok(LookIn {
         unit: keeper.labels().unit(Some(&resident), None),

@@ -257,7 +257,7 @@ impl<'a> Now<'a> {
     /// Why nobody has looked: what stood in the way last, else that nobody did.
     fn why_not(&self, slot: &Slot) -> (Said, Vec<Evidence>) {
         let of_slot = |(_, seen): &(&u64, &Seen)| seen.is_of(slot);
-        let last = self.view.care.look.of(&self.person.id).filter(of_slot).next_back();
+        let last = self.view.care.look.of(&self.person.id).rfind(of_slot);
         let fault = last.and_then(|(id, seen)| Some((id, seen, seen.fault()?)));
         match fault {
             Some((id, seen, fault)) => (words::why(fault), vec![self.evidence(*id, seen, &format!("camera {fault}"))]),
