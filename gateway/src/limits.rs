@@ -753,3 +753,23 @@ pub const ENROL_ADDRESSES_MAX: usize = 8_192;
 /// Longest time from TCP accept to the whole request, in milliseconds. Beyond: closed and counted. Source: our choice; a Cortex-M4
 /// needs 0.5 s for TLS and has made its key before.
 pub const ENROL_MS_MAX: u64 = 10_000;
+
+/// How long an order to open or lock waits for its device, in milliseconds. Beyond: it is not carried out. Source: our choice; whoever
+/// orders stands at the door or is on the way, and a door that opens by itself minutes later is a danger.
+pub const ORDER_UNLOCK_MS: i64 = 60_000;
+
+/// How long words, light and sound to a resident wait for their device, in milliseconds. Source: our choice; "we are coming" is not
+/// true for longer.
+pub const ORDER_FEEDBACK_MS: i64 = 5 * 60_000;
+
+/// How long a device's new settings wait for it, in milliseconds: a device that sleeps is there once a day.
+pub const ORDER_SETTINGS_MS: i64 = 24 * 60 * 60_000;
+
+/// Orders that are remembered with what became of them, about 500 bytes each. Beyond: the oldest is shown no longer; the journal has it.
+/// An order of a hub that is said again after so many others has expired.
+pub const ORDERS_KEPT_MAX: usize = 256;
+
+/// Longest a lock stays open by an order, in seconds, and how long where nothing else is agreed. Source: our choice; in with a bag, and
+/// an ambulance's crew with a stretcher.
+pub const UNLOCK_S_MAX: u16 = 900;
+pub const UNLOCK_S: u16 = 120;

@@ -33,6 +33,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::CheckConfig(args) => cli::check_config::run(args, &config),
         Command::Run(_) => cli::run::run(&config),
         Command::Alarm(command) => cli::alarm::run(command, &config),
+        Command::Order(command) => cli::order::run(command, &config),
         Command::Dose(command) => cli::dose::run(command, &config),
         Command::People(command) => cli::people::run(command, &config),
         Command::Round(args) => cli::round::run(args, &config),

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::AlarmId;
+use crate::id::{AlarmId, DeviceId};
 use crate::limits::{SCHEDULE_SLOTS_MAX, SHA256_HEX_BYTES, URL_BYTES_MAX};
 use crate::text::{Label, Name, Words};
 use crate::words::{Light, Rung, Sound};
@@ -103,6 +103,24 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         language: Option<Label>,
     },
+    /// To a home, from its hub: what somebody there orders. The home judges it by what is agreed at home, and answers with what became of it.
+    Order {
+        /// The home's own alarm that it is about. Absent: none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        alarm: Option<AlarmId>,
+        /// The home's device. Absent: that of the alarm, or what its resident has of the kind that is meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<DeviceId>,
+        /// Who orders: a staff id at the hub.
+        by: Label,
+        /// As what, e.g. `night`.
+        role: Label,
+        /// Why, in that person's words.
+        #[serde(default)]
+        purpose: Words,
+        /// What is ordered.
+        what: Ordered,
+    },
     /// Fetch, prove and start another firmware.
     Update {
         /// Its version.
@@ -120,6 +138,56 @@ pub enum Command {
         /// Its name, cut to 32 bytes.
         name: Name,
     },
+}
+
+/// What a person may order of a device. On the wire a map with one key: `{"unlock":{"open_s":120}}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ordered {
+    /// Open a lock or cabinet.
+    Unlock {
+        /// It locks again after so many seconds. Absent: as agreed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        open_s: Option<u16>,
+    },
+    /// Lock it.
+    Lock {},
+    /// What the resident shall see and hear, as in the command `feedback`.
+    Feedback {
+        /// The light.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        light: Option<Light>,
+        /// The sound.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sound: Option<Sound>,
+        /// Plain words for a display.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<Words>,
+    },
+    /// How the device behaves, as in the command `settings`.
+    Settings {
+        /// Between two signs of life, seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        heartbeat_interval_s: Option<u32>,
+        /// Loudness, 0 to 100.
+        #[serde(default, deserialize_with = "crate::fields::percent", skip_serializing_if = "Option::is_none")]
+        volume_percent: Option<u8>,
+        /// Language of texts, e.g. `sv`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        language: Option<Label>,
+    },
+}
+
+impl Ordered {
+    /// Its key on the wire.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Ordered::Unlock { .. } => "unlock",
+            Ordered::Lock {} => "lock",
+            Ordered::Feedback { .. } => "feedback",
+            Ordered::Settings { .. } => "settings",
+        }
+    }
 }
 
 /// One dose of a schedule.
@@ -145,6 +213,7 @@ impl Command {
             Command::Lock { .. } => "lock",
             Command::Shutter { .. } => "shutter",
             Command::Settings { .. } => "settings",
+            Command::Order { .. } => "order",
             Command::Update { .. } => "update",
             Command::Unknown { name } => name,
         }

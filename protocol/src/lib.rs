@@ -36,7 +36,7 @@ mod text;
 mod time;
 mod words;
 
-pub use command::{Command, CommandMessage, Slot};
+pub use command::{Command, CommandMessage, Ordered, Slot};
 pub use decode::{DecodeError, Note, decode_command, decode_event};
 pub use encode::{EncodeError, encode_command_cbor, encode_event_cbor};
 #[cfg(feature = "json")]

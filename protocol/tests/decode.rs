@@ -142,6 +142,11 @@ fn a_command_is_not_guessed_at() {
     assert!(message(r#"{"schedule":{}}"#).is_err());
     let slots = [r#"{"slot":"a","opens_at":1,"closes_at":2}"#; limits::SCHEDULE_SLOTS_MAX + 1].join(",");
     assert!(message(&format!(r#"{{"schedule":{{"slots":[{slots}]}}}}"#)).is_err());
+    // What is ordered of a home is not guessed at either.
+    let order = |what: &str| message(&format!(r#"{{"order":{{"by":"anna","role":"night","what":{what}}}}}"#));
+    assert!(order(r#"{"unlock":{}}"#).is_ok());
+    assert!(order(r#"{"dance":{}}"#).is_err());
+    assert!(message(r#"{"order":{"role":"night","what":{"unlock":{}}}}"#).is_err());
     assert_eq!(message(r#"{"dance":{}}"#).map(|m| m.command), Ok(Command::Unknown { name: "dance".into() }));
 }
 

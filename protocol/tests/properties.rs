@@ -190,6 +190,22 @@ fn slot() -> impl Strategy<Value = Slot> {
     (label(), any::<i64>(), any::<i64>()).prop_map(|(slot, opens_at, closes_at)| Slot { slot, opens_at, closes_at })
 }
 
+fn ordered() -> impl Strategy<Value = Ordered> {
+    prop_oneof![
+        option::of(any::<u16>()).prop_map(|open_s| Ordered::Unlock { open_s }),
+        Just(Ordered::Lock {}),
+        (option::of(one_of(Light::ALL)), option::of(one_of(Sound::ALL)), option::of(words()))
+            .prop_map(|(light, sound, text)| Ordered::Feedback { light, sound, text }),
+        (option::of(any::<u32>()), option::of(0..=100u8), option::of(label())).prop_map(
+            |(heartbeat_interval_s, volume_percent, language)| Ordered::Settings {
+                heartbeat_interval_s,
+                volume_percent,
+                language
+            }
+        ),
+    ]
+}
+
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         (any::<u32>(), any::<u64>(), alarm_id(), one_of(Rung::ALL))
@@ -206,6 +222,9 @@ fn command() -> impl Strategy<Value = Command> {
             by
         }),
         any::<bool>().prop_map(|open| Command::Shutter { open }),
+        (option::of(alarm_id()), option::of(device()), label(), words(), ordered()).prop_map(
+            |(alarm, device, by, purpose, what)| Command::Order { alarm, device, role: by.clone(), by, purpose, what }
+        ),
         (option::of(any::<u32>()), option::of(any::<u32>()), option::of(0..=100u8), option::of(label())).prop_map(
             |(heartbeat_interval_s, position_interval_s, volume_percent, language)| Command::Settings {
                 heartbeat_interval_s,

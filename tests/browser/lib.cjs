@@ -3,7 +3,7 @@
 // Enters, as environment: VAKA_BOARD (https://localhost:PORT), VAKA_HOME (the home's folder), VAKA_MQTT (port), VAKA_BIN, VAKA_SCREENS (folder
 // for pictures). Leaves: `ok WHAT` for each thing shown, exit 1 with `WRONG WHAT` otherwise. Waits are for conditions; nothing is timed.
 "use strict";
-const { execFile } = require("node:child_process");
+const { execFile, spawn } = require("node:child_process");
 const fs = require("node:fs");
 const net = require("node:net");
 const path = require("node:path");
@@ -37,12 +37,22 @@ async function vaka(...args) {
 let seq = 0;
 const restart = Math.floor(Date.now() / 1000);
 
-/** A device tells an event, and has its PUBACK when this returns. */
-async function tell(device, event) {
-  const payload = JSON.stringify({ v: 1, restart, seq: ++seq, event });
+const payload = (event) => JSON.stringify({ v: 1, restart, seq: ++seq, event });
+
+/** How mosquitto_pub connects as this device. */
+const as = (device) => {
   const file = (name) => path.join(HOME, device, name);
-  await run("mosquitto_pub", ["-h", "127.0.0.1", "-p", env("VAKA_MQTT"), "-V", "mqttv5", "-q", "1", "-i", device,
-    "--cafile", file("ca.pem"), "--cert", file("cert.pem"), "--key", file("key.pem"), "-t", `vaka/v1/${device}/event`, "-m", payload]);
+  return ["-h", "127.0.0.1", "-p", env("VAKA_MQTT"), "-V", "mqttv5", "-q", "1", "-i", device,
+    "--cafile", file("ca.pem"), "--cert", file("cert.pem"), "--key", file("key.pem"), "-t", `vaka/v1/${device}/event`];
+};
+
+/** A device tells an event, and has its PUBACK when this returns. */
+const tell = (device, event) => run("mosquitto_pub", [...as(device), "-m", payload(event)]);
+
+/** A device that stays connected: an event is a line to it. */
+function worn(device) {
+  const child = spawn("mosquitto_pub", [...as(device), "-l"], { stdio: ["pipe", "inherit", "inherit"] });
+  return { tell: (event) => child.stdin.write(`${payload(event)}\n`), off: () => child.stdin.end() };
 }
 
 const press = (device) => tell(device, { button: { press: "short" } });
@@ -139,4 +149,4 @@ async function main(body) {
   process.exit(wrong === 0 ? 0 : 1);
 }
 
-module.exports = { BOARD, HOME, enter, is, judge, link, logIn, main, network, person, picture, press, tell, vaka };
+module.exports = { BOARD, HOME, enter, is, judge, link, logIn, main, network, person, picture, press, tell, vaka, worn };

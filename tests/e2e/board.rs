@@ -5,7 +5,7 @@ use std::process::Command;
 
 use toml_edit::{Array, value};
 use vaka_tests::browser::browse;
-use vaka_tests::{Centre, Gateway, Home, free_port, lacks, root};
+use vaka_tests::{Centre, Gateway, Home, MqttVersion, Paho, free_port, lacks, root};
 
 const BROWSER: [&str; 4] = ["chromium", "node", "mosquitto_pub", "playwright"];
 
@@ -150,6 +150,46 @@ fn a_card_lets_its_person_in_and_no_other_does() {
         ("VAKA_STRANGE", file(strange.join("card"))),
     ];
     browse(&home, "card", &more.each_ref().map(|(name, text)| (*name, text.as_str())));
+}
+
+#[test]
+fn a_visit_by_the_board_alone_cannot_end_red_and_ends_with_a_signed_protocol() {
+    if lacks(&BROWSER) || lacks(&["sipp"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = home(&centre);
+    home.vaka(&["device", "remove", "bed"]).ok();
+    let door = free_port();
+    home.edit(|config| {
+        config["enrol"]["listen"] = value(format!("127.0.0.1:{door}"));
+        config["receiver"][0]["heartbeat_interval_s"] = value(1);
+    });
+    let _gateway = Gateway::start(&home);
+    browse(&home, "visit", &[("VAKA_ENROL", &door.to_string())]);
+}
+
+#[test]
+fn help_on_its_way_is_said_and_the_door_opens_where_it_is_agreed() {
+    if lacks(&BROWSER) || lacks(&["sipp", "paho"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = home(&centre);
+    home.device("door", "lock");
+    home.edit(|config| {
+        let devices = config["device"].as_array_of_tables_mut().expect("devices");
+        let door = devices.iter_mut().find(|device| device["id"].as_str() == Some("door")).expect("the door");
+        door["resident"] = value("r1");
+        door["unlock"]["roles"] = value(Array::from_iter(["night"]));
+    });
+    let _gateway = Gateway::start(&home);
+    let mut door = Paho::new(&home, "door", MqttVersion::V5).connect();
+    door.subscribe("vaka/v1/door/command");
+    browse(&home, "order", &[]);
+    let heard = door.take_until("\"lock\"");
+    let opened: Vec<&str> = heard.iter().filter_map(|message| message["payload"].as_str()).collect();
+    assert!(matches!(opened[..], [once] if once.contains("\"open\":true") && once.contains("anna")), "{opened:?}");
 }
 
 /// A push service and a phone that nobody here wrote: http-ece opens what was sealed, PyJWT judges who sent it.

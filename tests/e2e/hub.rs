@@ -1,7 +1,7 @@
 //! A home and its municipality's hub, both the real program: alarms go up, receipts come down, and neither may die in silence.
 
 use toml_edit::value;
-use vaka_tests::{Centre, Gateway, Home, MqttVersion, eventually, lacks, mosquitto_pub, press};
+use vaka_tests::{Centre, Gateway, Home, MqttVersion, Paho, eventually, lacks, mosquitto_pub, press};
 
 /// A hub that sends on to the centre on that port.
 fn hub(centre_port: u16) -> Home {
@@ -314,4 +314,87 @@ fn telemetry_goes_to_the_hub_by_its_own_route_and_loses_and_doubles_nothing() {
 
 fn downstairs_tail(home: &Home) -> String {
     home.vaka(&["journal", "stat", "--json"]).stdout
+}
+
+/// The next command of that kind that reaches a device, once it is there.
+fn command(device: &mut Paho, kind: &str) -> serde_json::Value {
+    let heard = device.take_until(kind);
+    let texts = heard.iter().filter_map(|message| message["payload"].as_str());
+    let text = texts.filter(|text| text.contains(kind)).next_back().unwrap_or_else(|| panic!("no {kind} in {heard:?}"));
+    serde_json::from_str(text).expect("JSON")
+}
+
+#[test]
+fn what_staff_at_the_hub_order_is_judged_in_the_home_and_done_once() {
+    if lacks(&["sipp", "mosquitto_pub", "paho"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let hub = hub(centre.port);
+    let home = home_of(&hub, "gw-0007");
+    home.device("door", "lock");
+    let of = |device: &mut toml_edit::Table| device["resident"] = value("r1");
+    home.edit(|config| {
+        let devices = config["device"].as_array_of_tables_mut().expect("devices");
+        devices.iter_mut().for_each(of);
+        config["receiver"][0]["orders"] = value(toml_edit::Array::from_iter(["unlock", "feedback"]));
+    });
+    let upstairs = Gateway::start(&hub);
+    let mut downstairs = Gateway::start(&home);
+    let mut door = Paho::new(&home, "door", MqttVersion::V5).connect();
+    door.subscribe("vaka/v1/door/command");
+    let mut pendant = Paho::new(&home, "p1", MqttVersion::V5).connect();
+    pendant.subscribe("vaka/v1/p1/command");
+    pendant.event(&press(1, 1));
+    let there = upstairs.wait_alarm("the alarm at the hub", |row| row["rule"] == "homes" && row["rung"] == "accepted");
+    let id = id_of(&there).to_owned();
+    let order = |args: &[&str]| {
+        let about = ["order", args[0], "--alarm", &id, "--by", "anna", "--as", "night"];
+        hub.vaka(&[&about[..], &args[1..]].concat())
+    };
+    let orders = || hub.vaka(&["alarm", "show", &id, "--json"]).ok().rows().remove(0)["orders"].clone();
+    let outcome = |number: usize, word: &str| {
+        eventually("what became of it", || upstairs.tail(), || (orders()[number]["outcome"] == word).then_some(()));
+    };
+
+    // Words go to the pendant that was pressed.
+    order(&["say", "Vi kommer."]).ok();
+    let said = command(&mut pendant, "Vi kommer.");
+    assert_eq!(said["command"]["feedback"]["text"], "Vi kommer.", "{said}");
+    let done = |id: &serde_json::Value, seq: u64, outcome: &str| {
+        format!(r#"{{"v":1,"restart":1,"seq":{seq},"event":{{"done":{{"id":{id},"outcome":"{outcome}"}}}}}}"#)
+    };
+    pendant.event(&done(&said["id"], 2, "done"));
+    outcome(0, "done");
+
+    // Nobody has agreed that the door is opened from elsewhere.
+    order(&["unlock", "--why", "she lies on the floor"]).ok();
+    outcome(1, "not-agreed");
+    home.edit(|config| {
+        let devices = config["device"].as_array_of_tables_mut().expect("devices");
+        let lock = devices.iter_mut().find(|device| device["id"].as_str() == Some("door")).expect("the door");
+        lock["unlock"]["roles"] = value(toml_edit::Array::from_iter(["night"]));
+    });
+    // It is, from now on. The home is away while it is ordered, and back before that is too late.
+    downstairs.kill();
+    order(&["unlock", "--why", "she lies on the floor"]).ok();
+    downstairs.restart();
+    door.reconnect();
+    door.subscribe("vaka/v1/door/command");
+    let told = command(&mut door, "\"lock\"");
+    assert_eq!(
+        (&told["command"]["lock"]["open"], &told["command"]["lock"]["by"]),
+        (&true.into(), &"kommun: anna".into())
+    );
+    door.event(&done(&told["id"], 1, "done"));
+    outcome(2, "done");
+    // The home has written down who had it opened, and why; and once.
+    let traces = home.records("trace");
+    let opened: Vec<_> = traces.iter().filter(|trace| trace["act"] == "order unlock").collect();
+    assert_eq!(opened.len(), 1, "{traces:?}");
+    assert_eq!((&opened[0]["person"], &opened[0]["resident"]), (&"kommun: anna".into(), &"r1".into()));
+    assert!(opened[0]["purpose"].as_str().is_some_and(|why| why.contains("floor")), "{}", opened[0]);
+    // Technicians' settings are not theirs to order here.
+    order(&["lock"]).ok();
+    outcome(3, "hub-may-not");
 }

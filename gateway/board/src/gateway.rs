@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
-use vaka_protocol::{Lane, Rung};
+use vaka_protocol::{Lane, Ordered, Rung};
 
 /// What is answered later.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refused>> + Send + 'a>>;
@@ -415,6 +415,20 @@ pub struct SettingsChange {
     pub consent_on: Option<String>,
 }
 
+/// What somebody has a device do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderWish {
+    /// The alarm that it is about.
+    pub alarm: Option<String>,
+    /// Absent: the alarm's own device, or its resident's lock.
+    pub device: Option<String>,
+    pub what: Ordered,
+    /// Why, in the person's words.
+    pub purpose: String,
+    /// As what the person asks, e.g. `night`.
+    pub role: String,
+}
+
 /// What enrolling a new device needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InviteWish {
@@ -432,6 +446,15 @@ pub struct Invited {
     pub until: i64,
 }
 
+/// What a finished visit leaves: a page to print, and the same signed by the gateway, as `vaka visit finish` writes them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Protocol {
+    /// The files' name without ending.
+    pub name: String,
+    pub page: String,
+    pub signed: String,
+}
+
 /// The gateway, as the board needs it. `by` is a person's id.
 pub trait Gateway: Send + Sync + 'static {
     /// UTC milliseconds by the gateway's clock.
@@ -446,6 +469,9 @@ pub trait Gateway: Send + Sync + 'static {
     fn alarms(&self, all: bool) -> Later<'_, Vec<Alarm>>;
     fn story(&self, alarm: &str) -> Later<'_, Story>;
     fn act(&self, alarm: &str, act: AlarmAct, by: &str, note: &str) -> Later<'_, Alarm>;
+
+    /// Ordered, and on the disk; or why not, in words for whoever asked. What becomes of it stands in the alarm's story.
+    fn order(&self, wish: OrderWish, by: &str) -> Later<'_, Result<(), Said>>;
 
     fn devices(&self) -> Later<'_, Vec<Device>>;
     fn residents(&self) -> Later<'_, Vec<Resident>>;
@@ -464,6 +490,8 @@ pub trait Gateway: Send + Sync + 'static {
     fn revoke(&self, device: &str, by: &str) -> Later<'_, ()>;
     /// One step of a technician's visit, as on the command line; answers how the visit stands.
     fn visit(&self, wish: serde_json::Value) -> Later<'_, serde_json::Value>;
+    /// The last finished visit's page and the same signed.
+    fn protocol(&self, lang: Lang) -> Later<'_, Protocol>;
     /// The doctor's findings, as `vaka check --json` prints them.
     fn check(&self) -> Later<'_, serde_json::Value>;
 

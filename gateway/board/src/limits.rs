@@ -108,3 +108,6 @@ pub const CODES_WRONG_MAX: u32 = 20;
 /// A state that the gateway has not confirmed for so long, in milliseconds, is no longer shown as this moment's: pages answer 503.
 /// Two beats and a half, as the script's own judgement. Source: our choice.
 pub const ANSWER_MS_MAX: i64 = 5_000;
+
+/// Longest words to a resident, in bytes: what a device's display and the wire have room for ([`vaka_protocol::limits::WORDS_BYTES_MAX`]).
+pub const ORDER_TEXT_BYTES_MAX: usize = vaka_protocol::limits::WORDS_BYTES_MAX;

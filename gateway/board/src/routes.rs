@@ -30,10 +30,14 @@ pub const ROUTES: &[Route] = &[
     post("/alarms/{id}/close", Right::ActOnAlarms),
     post("/alarms/{id}/escalate", Right::ActOnAlarms),
     post("/alarms/{id}/hand-over", Right::ActOnAlarms),
+    post("/alarms/{id}/lock", Right::Unlock),
     post("/alarms/{id}/note", Right::ActOnAlarms),
+    post("/alarms/{id}/say", Right::Say),
+    post("/alarms/{id}/unlock", Right::Unlock),
     get("/api/v1/alarms", Right::SeeAlarms),
     get("/api/v1/alarms/{id}", Right::SeeAlarms),
     post("/api/v1/alarms/{id}/acts", Right::ActOnAlarms),
+    post("/api/v1/alarms/{id}/words", Right::Say),
     get("/api/v1/devices", Right::SeeDevices),
     post("/api/v1/devices/invitations", Right::ChangeDevices),
     post("/api/v1/devices/{id}/revocation", Right::ChangeDevices),
@@ -51,6 +55,7 @@ pub const ROUTES: &[Route] = &[
     get("/devices/new", Right::ChangeDevices),
     post("/devices/new", Right::ChangeDevices),
     post("/devices/{id}/revoke", Right::ChangeDevices),
+    post("/devices/{id}/settings", Right::ChangeDevices),
     get("/enter", Right::Open),
     post("/enter/ask", Right::Open),
     post("/enter/code", Right::Open),
@@ -103,6 +108,7 @@ pub const ROUTES: &[Route] = &[
     post("/theme", Right::Open),
     get("/visit", Right::ChangeDevices),
     post("/visit", Right::ChangeDevices),
+    get("/visit/protocol/{form}", Right::ChangeDevices),
 ];
 
 /// Who may use what axum has matched. HEAD counts as GET.

@@ -350,7 +350,7 @@ fn may(right: Right) -> &'static [Role] {
     match right {
         Right::Open | Right::Any | Right::OwnKeys => &Role::ALL,
         Right::SeeAlarms | Right::ActOnAlarms | Right::SeeDevices => &[Staff, Night, Technician, Admin],
-        Right::SeeRound | Right::SignRound | Right::SeeNames | Right::Unlock => &[Staff, Night],
+        Right::SeeRound | Right::SignRound | Right::SeeNames | Right::Say | Right::Unlock => &[Staff, Night],
         Right::SeeResidents => &[Staff, Night, Admin],
         Right::ChangeDevices => &[Technician, Admin],
         Right::ChangeAgreements | Right::SeePeople | Right::ChangePeople => &[Admin],

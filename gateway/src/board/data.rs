@@ -8,20 +8,25 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
-use vaka_board::gateway::{Device, Health, InviteWish, Invited, Name, Night, Refused, Resident, SettingsChange, Sign};
+use vaka_board::gateway::{
+    Device, Health, InviteWish, Invited, Lang, Name, Night, OrderWish, Protocol, Refused, Resident, Said,
+    SettingsChange, Sign,
+};
 use vaka_protocol::DeviceId;
 
-use super::desk::Desk;
+use super::desk::{Desk, alarm_id};
 use super::names::{NameError, Names};
 use super::{people, round, settings, things};
 use crate::cli::check;
-use crate::config::{Config, DeviceKind};
+use crate::config::{Config, DeviceKind, Language};
 use crate::ingest::inbox::Rank;
 use crate::limits::{INVITATION_MS, SIGN_NOTE_BYTES_MAX};
-use crate::pipeline::keeper::{Ask, Keeper, NotSigned};
+use crate::pipeline::keeper::{Ask, Keeper, NotOrdered, NotSigned};
 use crate::pipeline::visits;
 use crate::provision::{self, AddDevice, ProvisionError};
 use crate::rules::care::signed::{Refusal, Wish};
+use crate::rules::orders;
+use crate::visit;
 
 /// Asks the gateway to read its config anew; hears how that went.
 pub type Reload = tokio::sync::mpsc::Sender<oneshot::Sender<Result<(), String>>>;
@@ -170,10 +175,38 @@ impl Desk {
         on_disk(move || provision::remove(&file, &id, None, now_ms).map(|_| ()).map_err(provisioned)).await
     }
 
+    pub(super) async fn ordered(&self, wish: OrderWish, by: String) -> Result<Result<(), Said>, Refused> {
+        let OrderWish { alarm, device, what, purpose, role } = wish;
+        let alarm = alarm.map(|id| alarm_id(&id)).transpose()?;
+        let device = device.map(|id| device_id(&id)).transpose()?;
+        let wish = orders::Wish { alarm, device, what, by, role, purpose };
+        match self.ask(Rank::Urgent, |reply| Ask::Order { wish, reply }).await? {
+            Ok(_) => Ok(Ok(())),
+            Err(NotOrdered::Refused(why)) => {
+                let (sv, en) = why.said();
+                Ok(Err(Said::new(sv, en)))
+            }
+            Err(full @ NotOrdered::Disk) => Err(unavailable(full)),
+        }
+    }
+
     pub(super) async fn visited(&self, wish: Value) -> Result<Value, Refused> {
         let wish: visits::Wish =
             serde_json::from_value(wish).map_err(|e| Refused::Wrong(format!("a visit's step: {e}")))?;
         self.ask(Rank::Usual, |reply| Ask::Visit { wish, reply }).await?.map_err(Refused::Conflict)
+    }
+
+    pub(super) async fn protocol_in(&self, lang: Lang) -> Result<Protocol, Refused> {
+        let protocol = self.ask(Rank::Last, |reply| Ask::Visit { wish: visits::Wish::Protocol, reply }).await?;
+        let protocol = protocol.map_err(Refused::NotFound)?;
+        let config = self.config_now();
+        let language = if lang == Lang::En { Language::En } else { Language::Sv };
+        on_disk(move || {
+            let visit::Files { name, page, signed } =
+                visit::files(&config, &protocol, language).map_err(unavailable)?;
+            Ok(Protocol { name, page, signed })
+        })
+        .await
     }
 
     pub(super) async fn checked(&self) -> Result<Value, Refused> {

@@ -121,7 +121,7 @@ pub fn follower() -> (broadcast::Sender<Change>, Follower) {
     (changes, Box::new(follower))
 }
 
-fn alarm_id(word: &str) -> Result<AlarmId, Refused> {
+pub(super) fn alarm_id(word: &str) -> Result<AlarmId, Refused> {
     AlarmId::try_from(word).map_err(|_| Refused::NotFound(format!("there is no alarm {word}")))
 }
 
@@ -168,7 +168,8 @@ impl Gateway for Desk {
             let asked = id.clone();
             let story = move |keeper: &Keeper| {
                 let known = keeper.state().alarms.get(&asked)?;
-                Some(rows::story(known, keeper.labels(), keeper.agreed()))
+                let now_ms = keeper.moment().wall_ms;
+                Some(rows::story(known, &keeper.state().orders, keeper.labels(), keeper.agreed(), now_ms))
             };
             self.see(story).await?.ok_or_else(|| Refused::NotFound(format!("there is no alarm {id}")))
         })
@@ -210,6 +211,10 @@ impl Gateway for Desk {
             }
             self.row(id).await
         })
+    }
+
+    fn order(&self, wish: shown::OrderWish, by: &str) -> Later<'_, Result<(), shown::Said>> {
+        later(self.ordered(wish, by.to_owned()))
     }
 
     fn trace(&self, trace: shown::Trace) -> Later<'_, ()> {
@@ -275,6 +280,10 @@ impl Gateway for Desk {
 
     fn visit(&self, wish: serde_json::Value) -> Later<'_, serde_json::Value> {
         later(self.visited(wish))
+    }
+
+    fn protocol(&self, lang: Lang) -> Later<'_, shown::Protocol> {
+        later(self.protocol_in(lang))
     }
 
     fn check(&self) -> Later<'_, serde_json::Value> {

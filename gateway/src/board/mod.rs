@@ -11,7 +11,7 @@ pub mod round;
 pub mod rows;
 mod settings;
 mod things;
-mod traces;
+pub mod traces;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,13 +2,14 @@
 
 use vaka_board::gateway as shown;
 use vaka_board::gateway::{Said, StoryLine};
-use vaka_protocol::Rung;
+use vaka_protocol::{Ordered, Rung};
 
-use crate::journal::record::{CloseOutcome, JoinWhat};
+use crate::journal::record::{CloseOutcome, JoinWhat, Order};
 use crate::pipeline::view::Labels;
 use crate::rules;
 use crate::rules::alarms::{Alarm, Step};
 use crate::rules::care::agreed::Agreed;
+use crate::rules::orders::{self, Kept, Orders};
 
 /// One row.
 pub fn alarm(alarm: &Alarm, labels: &Labels, agreed: &Agreed) -> shown::Alarm {
@@ -53,7 +54,7 @@ pub fn alarm(alarm: &Alarm, labels: &Labels, agreed: &Agreed) -> shown::Alarm {
 }
 
 /// The row, and everything that explains it.
-pub fn story(alarm: &Alarm, labels: &Labels, agreed: &Agreed) -> shown::Story {
+pub fn story(alarm: &Alarm, orders: &Orders, labels: &Labels, agreed: &Agreed, now_ms: i64) -> shown::Story {
     let raise = &alarm.raise;
     let basis = raise.basis.as_deref();
     let mut lines: Vec<StoryLine> = alarm.steps.iter().map(step_line).collect();
@@ -69,6 +70,7 @@ pub fn story(alarm: &Alarm, labels: &Labels, agreed: &Agreed) -> shown::Story {
         let said = notice.words.as_deref().map_or_else(|| Said::new(sv, en), |(sv, en)| Said::new(sv, en));
         Some(StoryLine { at: notice.happened_at, said })
     }));
+    lines.extend(orders.about(alarm.id()).flat_map(|kept| order_lines(kept, now_ms)));
     lines.sort_by_key(|line| line.at);
     let seen = match basis {
         Some(basis) => basis.seen.iter().map(|seen| (seen.at, format!("{}: {}", seen.device, seen.what))).collect(),
@@ -96,6 +98,37 @@ pub fn story(alarm: &Alarm, labels: &Labels, agreed: &Agreed) -> shown::Story {
             at: at.at,
         }),
     }
+}
+
+/// What was ordered, and what became of it.
+fn order_lines(kept: &Kept, now_ms: i64) -> Vec<StoryLine> {
+    let Order { by, purpose, what, expires_at, .. } = &kept.order;
+    let (sv, en) = match what {
+        Ordered::Unlock { .. } => ("lås upp dörren".to_owned(), "unlock the door".to_owned()),
+        Ordered::Lock {} => ("lås dörren".to_owned(), "lock the door".to_owned()),
+        Ordered::Feedback { text, .. } => {
+            let text = text.as_deref().unwrap_or_default();
+            (format!("säg till den boende: ”{text}”"), format!("say to the resident: “{text}”"))
+        }
+        Ordered::Settings { .. } => ("ställ in enheten".to_owned(), "set the device".to_owned()),
+    };
+    let is_said = matches!(what, Ordered::Feedback { .. }) || purpose.is_empty();
+    let why = if is_said { String::new() } else { format!(" ({purpose})") };
+    let sv = format!("{by}: {sv}{why}.");
+    let en = format!("{by}: {en}{why}.");
+    let mut lines = vec![StoryLine { at: kept.at, said: Said::new(sv, en) }];
+    match &kept.outcome {
+        Some((outcome, at)) => {
+            let (sv, en) = orders::said(outcome);
+            lines.push(StoryLine { at: *at, said: Said::new(sv, en) });
+        }
+        None if now_ms >= *expires_at => {
+            let said = Said::new("Inget svar. Det görs inte längre.", "No answer. It is not done any more.");
+            lines.push(StoryLine { at: *expires_at, said });
+        }
+        None => {}
+    }
+    lines
 }
 
 /// The first sentence, and the rest.

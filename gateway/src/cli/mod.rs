@@ -14,6 +14,7 @@ pub mod enrol;
 pub mod identity;
 pub mod init;
 pub mod journal;
+pub mod order;
 pub mod people;
 pub mod rehearse;
 pub mod report;
@@ -78,6 +79,9 @@ pub enum Command {
     /// What a resident is told of the equipment
     #[command(subcommand)]
     Resident(resident::ResidentCommand),
+    /// Have a device do something: the door, words to the resident, settings
+    #[command(subcommand)]
+    Order(order::OrderCommand),
     /// List the doses, release one that is locked
     #[command(subcommand)]
     Dose(DoseCommand),

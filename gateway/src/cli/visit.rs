@@ -221,7 +221,7 @@ fn print_row(row: &Value, language: Language) -> Result<(), Failure> {
         Some(to) => {
             format!(" ({} {to}: {})", notice::say(language, "till", "to"), given["reason"].as_str().unwrap_or(""))
         }
-        None => String::new(),
+        None => row["command"].as_str().map(|command| format!(" ({command})")).unwrap_or_default(),
     };
     print_line(&format!("{on}{word}{off}  {:<18} {found}{tail}", text("line")))
 }
@@ -279,20 +279,14 @@ fn write_protocol(config: &Config, out: &Path, lang: Option<Language>) -> Result
     let attempt = "write the protocol";
     let again = "the visit is finished all the same; then: vaka visit protocol --out DIR";
     let protocol = ask(config, attempt, Wish::Protocol)?;
-    let pki = config.pki();
-    let signed = visit::sign(&protocol, &pki.client_cert(), &pki.client_key())
+    let made = visit::files(config, &protocol, lang.unwrap_or(config.gateway.language))
         .map_err(|e| Failure::new(Exit::FoundWrong, attempt, e, again))?;
-    let at =
-        protocol["finished_at"].as_i64().and_then(|at| jiff::Timestamp::from_millisecond(at).ok()).unwrap_or_default();
-    let stamp = at.to_zoned(config.gateway.time_zone.clone()).strftime("%Y%m%d-%H%M").to_string();
-    let name = format!("visit-{}-{stamp}", config.gateway.id);
     let disk = |e: std::io::Error| Failure::new(Exit::Disk, format!("write to {}", out.display()), e, again);
     std::fs::create_dir_all(out).map_err(disk)?;
-    let (html, json) = (out.join(format!("{name}.html")), out.join(format!("{name}.json")));
-    let page = visit::page(&protocol, &config.gateway.time_zone, lang.unwrap_or(config.gateway.language));
-    std::fs::write(&html, page).map_err(disk)?;
-    let text = serde_json::to_string_pretty(&signed).map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))?;
-    std::fs::write(&json, text + "\n").map_err(disk)?;
+    let file = |end: &str| out.join(format!("{}.{end}", made.name));
+    let (html, json) = (file("html"), file("json"));
+    std::fs::write(&html, made.page).map_err(disk)?;
+    std::fs::write(&json, made.signed).map_err(disk)?;
     print_line(&html.display().to_string())?;
     print_line(&json.display().to_string())?;
     Ok(Exit::Ok)

@@ -94,6 +94,7 @@ pub(super) struct Receiver {
     pub received_deadline_ms: Option<Number>,
     pub accepted_deadline_ms: Option<Number>,
     pub claimed_deadline_s: Option<Number>,
+    pub orders: Option<Vec<Text>>,
     pub transmitter_code: Option<Text>,
     pub transmitter_type: Option<Text>,
     pub receiver_id: Option<Text>,
@@ -149,6 +150,16 @@ pub(super) struct Device {
     pub fixed: Option<bool>,
     pub exit: Option<Spanned<bool>>,
     pub unit: Option<Text>,
+    pub unlock: Option<Spanned<Unlock>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unlock {
+    pub roles: Vec<Text>,
+    pub always: Option<bool>,
+    pub open_s: Option<Number>,
+    pub consent: Option<Spanned<care::consent::Table>>,
 }
 
 #[derive(Debug, Deserialize)]

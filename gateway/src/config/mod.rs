@@ -13,7 +13,7 @@ mod kind;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ use vaka_protocol::{DeviceId, Lane};
 
 pub use crate::dispatch::{ReceiverConfig, ReceiverKind, Route};
 use crate::rules::care::agreed::Agreed;
+use crate::rules::orders::Unlock;
 pub use crate::rules::visit::kinds::Thresholds;
 pub use kind::{DeviceKind, UnknownKind};
 
@@ -136,6 +137,15 @@ pub struct Device {
     pub unit: Option<String>,
 }
 
+/// What people may order of the devices.
+#[derive(Debug, Clone, Default)]
+pub struct Orders {
+    /// By lock. Absent: nobody opens it through the gateway.
+    pub unlock: BTreeMap<DeviceId, Unlock>,
+    /// By hub, what its people may order here: keys of [`vaka_protocol::Ordered`].
+    pub hubs: BTreeMap<String, BTreeSet<&'static str>>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Resident {
     pub id: String,
@@ -164,6 +174,7 @@ pub struct Config {
     pub residents: BTreeMap<String, Resident>,
     /// What the care rules go by.
     pub agreed: Arc<Agreed>,
+    pub orders: Orders,
     /// What a technician must find before they go; absent values are the kinds' own.
     pub visit: Thresholds,
     /// Absent: no board listens.

@@ -363,6 +363,9 @@ impl Ledger {
                 Vec::new()
             }
             LinkEvent::Certificate { ended } => vec![Report::Certificate { receiver: receiver.to_owned(), ended }],
+            LinkEvent::Order { id, expires_at, command } => {
+                vec![Report::Order { receiver: receiver.to_owned(), id, expires_at, command }]
+            }
             // Another ledger's.
             LinkEvent::Parcel { .. } => Vec::new(),
             LinkEvent::Path { up, detail } => {

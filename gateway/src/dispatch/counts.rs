@@ -36,6 +36,7 @@ fn name(event: &LinkEvent) -> Option<&'static str> {
         LinkEvent::Person { .. } => "person",
         LinkEvent::Parcel { taken: Ok(()), .. } => "parcel_taken",
         LinkEvent::Parcel { taken: Err(_), .. } => "parcel_failed",
+        LinkEvent::Order { .. } => "order",
         LinkEvent::Connected => "connected",
         LinkEvent::Path { up: true, .. } => "path_up",
         LinkEvent::Path { up: false, .. } => "path_lost",

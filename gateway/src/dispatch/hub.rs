@@ -374,6 +374,9 @@ impl Link {
                 asked = Some(seq);
                 payload
             }
+            ParcelWhat::Done { id, outcome } => {
+                encode_event_json(&EventMessage::new(Event::Done { id: *id, outcome: outcome.clone() }))
+            }
             ParcelWhat::Health(word) => beside::of_health(word),
             ParcelWhat::Telemetry(word) => beside::of_telemetry(word),
         };
@@ -467,7 +470,11 @@ impl Link {
             Command::Receipt { restart: RESTART, seq, rung, last, .. } => {
                 self.receipt(seq, rung, last, message.id).await
             }
-            // Nothing else is for a gateway yet, and a receipt for another number is of no alarm of ours.
+            Command::Order { .. } => {
+                let command = Box::new(message.command);
+                self.tell(LinkEvent::Order { id: message.id, expires_at: message.expires_at, command }).await
+            }
+            // Nothing else is for a gateway, and a receipt for another number is of no alarm of ours.
             Command::Receipt { .. } => self.done(message.id, Outcome::Done),
             _ => self.done(message.id, Outcome::Refused),
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use vaka_protocol::Command;
 
 use super::backoff::Pace;
 use super::config::{ReceiverConfig, ReceiverKind};
@@ -59,6 +60,14 @@ pub enum LinkEvent {
     Parcel {
         id: ParcelId,
         taken: Result<(), Failure>,
+    },
+    /// People at the hub that is this receiver have a device here do something.
+    Order {
+        /// Of the hub's command.
+        id: u64,
+        /// By the hub's clock, UTC milliseconds.
+        expires_at: i64,
+        command: Box<Command>,
     },
     /// A new connection stands: what waits may be tried now.
     Connected,

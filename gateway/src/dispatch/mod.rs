@@ -116,7 +116,7 @@ impl Notice {
 }
 
 /// What dispatch has to say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Report {
     /// A notice reached a rung at a receiver. Each (notice, receiver, rung) once while this process runs.
     Rung {
@@ -139,6 +139,9 @@ pub enum Report {
     Nobody { alarm: AlarmId, notice: u32, lane: Lane },
     /// A receiver known by its pinned key shows a certificate that has ended (UTC seconds), or a good one again.
     Certificate { receiver: String, ended: Option<i64> },
+    /// People at the hub that is this receiver have a device here do something: `command` is an order, `id` and `expires_at` (UTC
+    /// milliseconds, by the hub's clock) are its message's. Said again until it is answered.
+    Order { receiver: String, id: u64, expires_at: i64, command: Box<vaka_protocol::Command> },
     /// The receiver has what it was told beside alarms.
     Parcel { receiver: String, id: ParcelId },
     /// What the lane owes beyond what dispatch could hold may be owed again.
@@ -444,6 +447,7 @@ impl Actor {
                     tracing::info!(receiver, "the receiver's certificate is good again")
                 }
                 Report::Parcel { receiver, id } => tracing::debug!(receiver, ?id, "the receiver has it"),
+                Report::Order { receiver, id, .. } => tracing::info!(receiver, id, "people there order something here"),
                 Report::Room { lane } => tracing::info!(lane = lane.as_str(), "there is room for what had to wait"),
                 Report::Unserved { alarm, lane, detail, .. } => {
                     tracing::error!(alarm.id = %alarm, lane = lane.as_str(), detail, "nobody is being told");

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use vaka_protocol::{AlarmId, DeviceId, Event, Lane};
+use vaka_protocol::{AlarmId, DeviceId, Event, Lane, Outcome};
 
 use super::Notice;
 use super::backoff::{Dice, Pace, next_wait_ms};
@@ -31,6 +31,8 @@ pub enum ParcelId {
     Act(u64),
     /// Made from the notice's reference.
     Known(u64),
+    /// Of the hub's order: its command's id.
+    Done(u64),
     /// Counts up: a newer one stands in place of an older.
     Health(u64),
     /// The record that it stands in, and its place there.
@@ -48,6 +50,11 @@ pub enum ParcelWhat {
     Act(HomeAct),
     /// What a hub was told of an alarm that is still open, said again: it answers with how the alarm stands there.
     Known(Box<Notice>),
+    /// What became of the hub's order.
+    Done {
+        id: u64,
+        outcome: Outcome,
+    },
     Health(HealthWord),
     Telemetry(Box<TelemetryWord>),
 }
@@ -267,6 +274,7 @@ mod tests {
                 at: 0,
             }),
             ParcelId::Known(_) => ParcelWhat::Known(Box::new(crate::dispatch::tests::notice("a1", 0))),
+            ParcelId::Done(id) => ParcelWhat::Done { id, outcome: Outcome::Done },
             ParcelId::Health(_) => {
                 ParcelWhat::Health(HealthWord { faults: 0, text: String::new(), lane: Lane::Telemetry, at: 0 })
             }

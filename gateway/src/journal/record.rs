@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use vaka_protocol::{AlarmId, Command, DeviceId, Lane, Rung};
+use vaka_protocol::{AlarmId, Command, DeviceId, Lane, Ordered, Rung};
 
 /// What a record is about; the number stands in the header and never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +28,7 @@ pub enum Kind {
     Carried = 21,
     Release = 30,
     Signed = 31,
+    Order = 32,
     Visit = 40,
     Trace = 50,
 }
@@ -52,6 +53,7 @@ pub enum Record {
     Carried(Carried),
     Release(Release),
     Signed(Signed),
+    Order(Order),
     Visit(Visit),
     Trace(Trace),
 }
@@ -218,6 +220,11 @@ pub struct SendCommand {
     pub en: String,
     pub basis: Basis,
 }
+
+/// A command in a place where there may be none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OnTheWire(#[serde(with = "as_on_the_wire")] pub Command);
 
 /// A command is kept in the one form that stays the same from version to version: that of the wire.
 mod as_on_the_wire {
@@ -591,6 +598,45 @@ pub struct Release {
     pub note: String,
 }
 
+/// A person has a device do something: here, or in a home of ours, or here from the hub.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// Whom it goes to: a device here, or a home's gateway. Absent: nobody, it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<DeviceId>,
+    /// Our alarm that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<AlarmId>,
+    pub what: Ordered,
+    /// Who: a staff id or the operating-system user of the command line; of a hub's staff its name stands before it.
+    pub by: String,
+    /// As what, e.g. `night`.
+    pub role: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub purpose: String,
+    /// UTC milliseconds.
+    pub expires_at: i64,
+    /// Ordered at the hub that is this receiver, by its command of that id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<(String, u64)>,
+    /// At a hub: how the home calls what it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<OfHome>,
+    /// What it means for whom it goes to. Kept here, so that a replay under another config says the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Box<OnTheWire>>,
+    /// The word for why it is not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OfHome {
+    pub alarm: AlarmId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
+}
+
 /// A person signs for what they did: that they were there, or that a dose was given by hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Signed {
@@ -704,6 +750,7 @@ impl Record {
             Record::Carried(_) => Kind::Carried,
             Record::Release(_) => Kind::Release,
             Record::Signed(_) => Kind::Signed,
+            Record::Order(_) => Kind::Order,
             Record::Visit(_) => Kind::Visit,
             Record::Trace(_) => Kind::Trace,
         }
@@ -734,6 +781,7 @@ impl Record {
             Record::Carried(body) => put(body, out),
             Record::Release(body) => put(body, out),
             Record::Signed(body) => put(body, out),
+            Record::Order(body) => put(body, out),
             Record::Visit(body) => put(body, out),
             Record::Trace(body) => put(body, out),
         }
@@ -762,6 +810,7 @@ impl Record {
             21 => Record::Carried(get(kind, body)?),
             30 => Record::Release(get(kind, body)?),
             31 => Record::Signed(get(kind, body)?),
+            32 => Record::Order(get(kind, body)?),
             40 => Record::Visit(get(kind, body)?),
             50 => Record::Trace(get(kind, body)?),
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),

@@ -43,6 +43,11 @@ impl Commands {
         cause * PER_RECORD + index as u64 % PER_RECORD
     }
 
+    /// The record that caused the command of this id.
+    pub fn cause(id: u64) -> u64 {
+        id / PER_RECORD
+    }
+
     /// Opens a command. A receipt takes the place of an older one for the same event: only the highest rung matters; and a schedule that of
     /// the schedule before it.
     pub fn issue(&mut self, device: &DeviceId, message: CommandMessage, now_ms: i64) {

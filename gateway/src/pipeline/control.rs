@@ -23,6 +23,7 @@ use crate::ingest::inbox::Inbox;
 use crate::ingest::session::Hall;
 use crate::journal::record::Act;
 use crate::rules::care::signed;
+use crate::rules::orders;
 
 /// Longest request line, in bytes.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
@@ -53,6 +54,9 @@ pub enum Request {
     Sign {
         wish: signed::Wish,
         by: String,
+    },
+    Order {
+        wish: orders::Wish,
     },
     Release {
         resident: String,
@@ -183,6 +187,11 @@ async fn ask(
             let (reply, answer) = oneshot::channel();
             put(Ask::Sign { wish, by, reply });
             answer.await.map_err(gone)?.map(|()| Value::Null).map_err(|e| e.to_string())
+        }
+        Request::Order { wish } => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Order { wish, reply });
+            answer.await.map_err(gone)?.map(Value::from).map_err(|e| e.to_string())
         }
         Request::Release { resident, slot, date, by, note } => {
             let (reply, answer) = oneshot::channel();

@@ -54,6 +54,7 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Carried(body) => ("carried", plain(body)),
         Record::Release(body) => ("release", plain(body)),
         Record::Signed(body) => ("signed", plain(body)),
+        Record::Order(body) => ("order", plain(body)),
         Record::Visit(body) => ("visit", plain(body)),
         Record::Trace(body) => {
             let mut fields = plain(body);

@@ -21,6 +21,7 @@ use crate::rules::care::clocks::Stamp;
 use crate::rules::care::moment::At;
 use crate::rules::care::{Care, Sight};
 use crate::rules::homes::EarlyCloses;
+use crate::rules::orders::Orders;
 use crate::rules::trigger::time_by;
 use crate::rules::visit::Visits;
 use crate::rules::{Happening, Paths, gateway_part};
@@ -79,6 +80,9 @@ pub struct State {
     /// Technicians' visits, and which devices have rung through.
     #[serde(default)]
     pub visits: Visits,
+    /// What people have ordered of devices, and what became of it.
+    #[serde(default)]
+    pub orders: Orders,
     /// Hash of the newest trace, see [`crate::journal::record::Trace`]; empty: there was none.
     #[serde(default, with = "serde_bytes")]
     pub trace: Vec<u8>,
@@ -90,6 +94,12 @@ pub enum Outcome {
     Change(Change),
     /// Hubs are to hear of the act in the record of this number.
     Pass(u64),
+    /// A hub is to hear what became of its order.
+    Answer {
+        receiver: String,
+        id: u64,
+        outcome: String,
+    },
     /// Carried along, not looked up later: a higher rung in the same batch takes its place among what is still owed,
     /// but a device that listens hears every rung.
     Command {
@@ -177,6 +187,13 @@ impl State {
             Record::Fault(fault) => self.visits.told(fault),
             Record::Release(release) => self.care.dose.release(release, recorded(header)),
             Record::Signed(signed) => self.care.sign(signed, recorded(header)),
+            Record::Order(order) => {
+                self.orders.apply(header.seq, order, header.wall_ms);
+                if let (Some(device), Some(command)) = (&order.to, &order.command) {
+                    let (device, command) = (device.clone(), Box::new(command.0.clone()));
+                    changes.push(Change::Command { device, expires_at: order.expires_at, command });
+                }
+            }
             Record::Event(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
         }
         self.tell_devices(header, changes, outcomes);
@@ -210,7 +227,10 @@ impl State {
         for event_read in &parsed.events {
             self.early.see(&self.alarms, &happening, event_read);
             match event_read {
-                Event::Done { id, .. } => self.commands.done(&event.device, *id),
+                Event::Done { id, outcome } => {
+                    self.commands.done(&event.device, *id);
+                    self.orders.done(&event.device, Commands::cause(*id), outcome, header.wall_ms);
+                }
                 Event::Health { ok, faults, text, .. } => {
                     let at = parsed.at.unwrap_or(header.wall_ms);
                     let said = HomeHealth { ok: *ok, faults: *faults, text: text.as_str().to_owned(), at };

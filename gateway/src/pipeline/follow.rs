@@ -44,6 +44,13 @@ impl Touched {
                 self.others = true;
                 return;
             }
+            Record::Order(order) => match &order.alarm {
+                Some(alarm) => alarm,
+                None => {
+                    self.others = true;
+                    return;
+                }
+            },
             _ => return,
         };
         self.alarms.insert(alarm.clone());

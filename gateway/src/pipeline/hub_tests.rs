@@ -19,22 +19,22 @@ use crate::limits::{HOME_SILENT_AGAIN_MS, HOME_SILENT_MS};
 use crate::rules::alarms::Alarm;
 use crate::rules::{DeviceFacts, Home};
 
-const AT: i64 = 1_795_000_000_000;
+pub(super) const AT: i64 = 1_795_000_000_000;
 
-struct Stage {
-    dir: tempfile::TempDir,
-    clock: Arc<ManualClock>,
-    keeper: Keeper,
-    roster: Roster,
+pub(super) struct Stage {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) keeper: Keeper,
+    pub(super) roster: Roster,
     /// What each listening device has heard.
     heard: BTreeMap<DeviceId, mpsc::UnboundedReceiver<ToSession>>,
 }
 
-fn device(name: &str) -> DeviceId {
+pub(super) fn device(name: &str) -> DeviceId {
     DeviceId::try_from(name).expect("a valid id")
 }
 
-fn home() -> Home {
+pub(super) fn home() -> Home {
     let facts = |dty, speaks, home| DeviceFacts { dty, fixed: false, speaks, home };
     let devices = [("gw-1", facts(2, false, true)), ("p1", facts(3, false, false)), ("lamp", facts(48, true, false))];
     let devices = devices.into_iter().map(|(name, facts)| (device(name), facts)).collect();
@@ -42,7 +42,7 @@ fn home() -> Home {
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(ManualClock::new(AT));
         let roster = Roster {
@@ -61,18 +61,18 @@ impl Stage {
     }
 
     /// As after a kill, on the same disk.
-    fn restart(self) -> Self {
+    pub(super) fn restart(self) -> Self {
         self.restart_as(home())
     }
 
-    fn restart_as(self, home: Home) -> Self {
+    pub(super) fn restart_as(self, home: Home) -> Self {
         let Self { dir, clock, keeper, roster, .. } = self;
         drop(keeper);
         let keeper = Self::open(&dir, &clock, home);
         Self { dir, clock, keeper, roster, heard: BTreeMap::new() }
     }
 
-    fn publish(&mut self, from: &str, payload: &str) {
+    pub(super) fn publish(&mut self, from: &str, payload: &str) {
         let peer = Peer { device: device(from), enrolment: 1, serial: String::new(), not_after: i64::MAX };
         let topic = format!("vaka/v1/{from}/event");
         let admitted = admission::admit(&peer, &self.roster, &topic, payload.as_bytes().to_vec(), false);
@@ -94,28 +94,28 @@ impl Stage {
         self.keeper.run_batch(&mut vec![Input::Submission(submission)]);
     }
 
-    fn listen(&mut self, name: &str) {
+    pub(super) fn listen(&mut self, name: &str) {
         let (replies, heard) = mpsc::unbounded_channel();
         self.note(name, What::Listening(replies));
         self.heard.insert(device(name), heard);
     }
 
-    fn commands(&mut self, name: &str) -> Vec<CommandMessage> {
+    pub(super) fn commands(&mut self, name: &str) -> Vec<CommandMessage> {
         let heard = self.heard.get_mut(&device(name)).expect("it listens");
         let command = |message| if let ToSession::Command(message, _) = message { Some(*message) } else { None };
         std::iter::from_fn(|| heard.try_recv().ok()).filter_map(command).collect()
     }
 
-    fn pass(&mut self, ms: u64) {
+    pub(super) fn pass(&mut self, ms: u64) {
         self.clock.advance(ms);
         self.keeper.run_batch(&mut Vec::new());
     }
 
-    fn report(&mut self, report: Report) {
+    pub(super) fn report(&mut self, report: Report) {
         self.keeper.run_batch(&mut vec![Input::Report(report)]);
     }
 
-    fn alarms(&self) -> Vec<&Alarm> {
+    pub(super) fn alarms(&self) -> Vec<&Alarm> {
         self.keeper.state().alarms.open().collect()
     }
 

@@ -39,7 +39,7 @@ use crate::rules::care::agreed::Agreed;
 use crate::rules::care::dose::rows::{self, DoseRow};
 use crate::rules::care::moment::Moment;
 use crate::rules::care::{View, Watch, place, signed};
-use crate::rules::{self, Happening, Home, Input as Judged};
+use crate::rules::{self, Happening, Home, Input as Judged, orders};
 
 /// The fault that says that something is refused because the disk is short.
 const DISK_FULL: &str = "disk-full";
@@ -103,6 +103,11 @@ pub enum Ask {
         note: String,
         reply: oneshot::Sender<Result<Release, String>>,
     },
+    /// A person has a device do something.
+    Order {
+        wish: orders::Wish,
+        reply: OrderReply,
+    },
     /// A person signs for something on the round.
     Sign {
         wish: signed::Wish,
@@ -154,7 +159,7 @@ struct Came {
 }
 
 /// What is answered once the batch is on the disk.
-enum Answer {
+pub(super) enum Answer {
     /// Neighbours of one session, as [`ToSession::Answers`].
     Device {
         to: Replies,
@@ -166,6 +171,19 @@ enum Answer {
     Released(Release, oneshot::Sender<Result<Release, String>>),
     Traced(oneshot::Sender<Result<(), String>>),
     Signed(SignReply),
+    Ordered(u64, OrderReply),
+}
+
+/// The number of the order's record, or why it is not done.
+pub type OrderReply = oneshot::Sender<Result<u64, NotOrdered>>;
+
+/// Why an order is not on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOrdered {
+    #[error("not ordered: {}", .0.said().1)]
+    Refused(orders::Why),
+    #[error("ordering: the journal could not be written; try again")]
+    Disk,
 }
 
 /// `Err`: why it cannot be signed, or that the disk did not take it.
@@ -317,7 +335,7 @@ impl Keeper {
     }
 
     /// Now, as the care rules are told.
-    pub(super) fn moment(&self) -> Moment {
+    pub fn moment(&self) -> Moment {
         let at = self.clock.now();
         let sure = at.confidence != Confidence::Floor;
         Moment { wall_ms: at.wall_ms, mono_ms: at.mono_ms, boot: self.restored.boot(), sure }
@@ -550,6 +568,7 @@ impl Keeper {
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         let Record::Event(event) = &record else { return };
         self.restored.state.apply_event(&header, event, Some(parsed));
+        self.answer_orders(&event.device, parsed);
         let behind_ms = self.restored.state.care.facts.behind_ms(&event.device);
         let since_ms = since_ms.and_then(|ms| i64::try_from(ms).ok());
         let happening = Happening { since_ms, ..happening(event, parsed, behind_ms) };
@@ -661,6 +680,9 @@ impl Keeper {
                 self.append_unrepeatable(Record::Path(PathRecord { receiver, path, up, detail }), Lane::Technical);
             }
             Report::Parcel { receiver, id } => self.parcel_taken(receiver, id),
+            Report::Order { receiver, id, expires_at, command } => {
+                self.take_hubs_order(receiver, id, expires_at, *command)
+            }
             Report::Room { lane } => self.owe_lane(lane),
             Report::Nobody { alarm, notice, lane } => {
                 let record = Record::Nobody(Nobody { alarm, notice });
@@ -698,6 +720,7 @@ impl Keeper {
             }
             Ask::Visit { wish, reply } => self.take_wish(wish, reply),
             Ask::Sign { wish, by, reply } => self.take_signature(wish, &by, reply),
+            Ask::Order { wish, reply } => self.take_order(wish, reply),
             Ask::Traces { traces, reply } => {
                 if self.room.refused.contains(&Lane::Technical) {
                     let _ = reply.send(Err("the disk is full: what is read cannot be recorded".to_owned()));
@@ -851,6 +874,7 @@ impl Keeper {
             Ask::Act { .. }
             | Ask::Release { .. }
             | Ask::Sign { .. }
+            | Ask::Order { .. }
             | Ask::Traces { .. }
             | Ask::Home { .. }
             | Ask::Fault(_)
@@ -882,6 +906,27 @@ impl Keeper {
             self.touched.by(&record);
         }
         header
+    }
+
+    /// To be released once the batch is on the disk.
+    pub(super) fn put_out(&mut self, outcome: Outcome) {
+        self.outcomes.push(outcome);
+    }
+
+    pub(super) fn answer_later(&mut self, answer: Answer) {
+        self.answers.push(answer);
+    }
+
+    pub(super) fn dispatcher(&self) -> Option<&Dispatcher> {
+        self.dispatcher.as_ref()
+    }
+
+    /// Pages that show it are told.
+    pub(super) fn touch(&mut self, alarm: Option<AlarmId>) {
+        match alarm {
+            Some(alarm) => drop(self.touched.alarms.insert(alarm)),
+            None => self.touched.others = true,
+        }
     }
 
     fn judge_record(&mut self, header: &Header, record: &Record) {
@@ -986,6 +1031,9 @@ impl Keeper {
                 Answer::Signed(reply) => {
                     let _ = reply.send(Ok(()));
                 }
+                Answer::Ordered(record, reply) => {
+                    let _ = reply.send(Ok(record));
+                }
             }
         }
         self.tell_follower();
@@ -1028,6 +1076,7 @@ impl Keeper {
             }
             Outcome::Change(Change::Receipt { .. } | Change::Feedback { .. } | Change::Command { .. }) => {}
             Outcome::Pass(act) => self.pass_on(act),
+            Outcome::Answer { receiver, id, outcome } => self.answer_hub(receiver, id, &outcome),
             Outcome::Command { device, message } => {
                 if let Some(to) = self.listening.get(&device) {
                     let seen = self.restored.state.devices.get(&device);
@@ -1089,6 +1138,9 @@ impl Keeper {
                 }
                 Answer::Signed(reply) => {
                     let _ = reply.send(Err(NotSigned::Disk));
+                }
+                Answer::Ordered(_, reply) => {
+                    let _ = reply.send(Err(NotOrdered::Disk));
                 }
                 Answer::Traced(reply) => {
                     let _ = reply.send(Err("the journal could not be written; try again".to_owned()));

@@ -15,6 +15,9 @@ mod homes;
 #[cfg(test)]
 mod hub_tests;
 pub mod keeper;
+mod orders;
+#[cfg(test)]
+mod orders_tests;
 mod passing;
 mod renewals;
 pub mod restore;
@@ -53,6 +56,7 @@ use crate::limits;
 use crate::parts;
 use crate::provision;
 use crate::rules::care::agreed::Agreed;
+use crate::rules::orders::{Orderable, Target};
 use crate::rules::{DeviceFacts, Home, visit};
 use keeper::{Ask, Input, Keeper};
 use restore::RestoreError;
@@ -539,7 +543,28 @@ pub fn home(config: &Config) -> Home {
         visit: visit_plan(config),
         hubs: vaka_protocol::Lane::ALL.iter().map(|lane| (*lane, hubs(config, *lane))).collect(),
         planned: config.agreed.planned(),
+        orders: orderable(config),
     }
+}
+
+/// What people may order of the devices here.
+fn orderable(config: &Config) -> Orderable {
+    // Behind a bridge nothing hears a command; a gateway is ordered by what is in its home.
+    let hears = |device: &&crate::config::Device| {
+        device.via.is_none() && !matches!(device.kind, DeviceKind::Gateway | DeviceKind::Bridge)
+    };
+    let target = |device: &crate::config::Device| {
+        let is_lock = matches!(device.kind, DeviceKind::Lock | DeviceKind::Cabinet);
+        (
+            device.id.clone(),
+            Target {
+                resident: device.resident.clone(),
+                is_lock,
+                unlock: config.orders.unlock.get(&device.id).cloned(),
+            },
+        )
+    };
+    Orderable { devices: config.devices.values().filter(hears).map(target).collect(), hubs: config.orders.hubs.clone() }
 }
 
 /// What a technician's visit has to find.

@@ -113,7 +113,8 @@ impl Keeper {
                 self.append_unrepeatable(Record::Told(Told { receiver, acts: vec![act] }), Lane::Technical);
             }
             // Told anew at every start.
-            ParcelId::Known(_) | ParcelId::Health(_) => {}
+            // Or asked for again.
+            ParcelId::Known(_) | ParcelId::Done(_) | ParcelId::Health(_) => {}
             ParcelId::Telemetry(record, index) => self.telemetry_taken(&receiver, record, index),
         }
     }

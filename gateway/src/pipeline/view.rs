@@ -199,6 +199,17 @@ pub fn show(state: &State, labels: &Labels, id: &AlarmId) -> Option<Value> {
             "words": notice.words,
             "position": position(notice.whereabouts.as_deref()),
         })).collect::<Vec<_>>(),
+        "orders": state.orders.about(id).map(|kept| json!({
+            "what": kept.order.what,
+            "to": kept.order.to,
+            "by": kept.order.by,
+            "role": kept.order.role,
+            "purpose": kept.order.purpose,
+            "at": kept.at,
+            "expires_at": kept.order.expires_at,
+            "outcome": kept.outcome.as_ref().map(|(outcome, _)| outcome),
+            "outcome_at": kept.outcome.as_ref().map(|(_, at)| at),
+        })).collect::<Vec<_>>(),
     });
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
         shown.extend(more);

@@ -149,14 +149,10 @@ impl Keeper {
             Wish::Seen { device, by } => {
                 let want = self.wanted(&device)?.clone();
                 let trial = self.restored.state.visits.open.as_deref().and_then(|visit| visit.devices.get(&device));
-                let answered = trial.is_some_and(|trial| match want.speaks {
-                    true => trial.told.is_some(),
-                    false => trial.test.as_ref().is_some_and(|test| test.accepted.is_some() || test.claimed.is_some()),
-                });
                 if !want.shows {
                     return Err(format!("{device} has nothing to see or hear"));
                 }
-                if !answered {
+                if !trial.is_some_and(|trial| trial.has_answered(&want)) {
                     return Err(format!(
                         "{device} has had nothing to answer yet: vaka visit arm {device}, then press it and wait until the test alarm is accepted"
                     ));

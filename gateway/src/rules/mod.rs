@@ -6,6 +6,7 @@
 pub mod alarms;
 pub mod care;
 pub mod homes;
+pub mod orders;
 mod reach;
 pub mod trigger;
 pub mod visit;
@@ -49,6 +50,8 @@ pub struct Home {
     pub planned: BTreeMap<DeviceId, BTreeSet<String>>,
     /// What a technician's visit has to find in order.
     pub visit: visit::Plan,
+    /// What people may order of the devices.
+    pub orders: orders::Orderable,
 }
 
 impl Home {

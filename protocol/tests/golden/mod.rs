@@ -148,6 +148,14 @@ pub const COMMANDS: &[(&str, &str)] = &[
         r#"{"v":1,"id":26,"expires_at":1795212405123,"command":{"dance":{}}}"#,
         "a4617601626964181a6a657870697265735f61741b000001a1faff698367636f6d6d616e64a16564616e6365a0",
     ),
+    (
+        r#"{"v":1,"id":27,"expires_at":1795212405123,"command":{"order":{"alarm":"k3f9x2","by":"anna","role":"night","purpose":"Hon ligger på golvet","what":{"unlock":{"open_s":120}}}}}"#,
+        "a4617601626964181b6a657870697265735f61741b000001a1faff698367636f6d6d616e64a1656f72646572a565616c61726d666b336639783262627964616e6e6164726f6c65656e6967687467707572706f736575486f6e206c69676765722070c3a520676f6c7665746477686174a166756e6c6f636ba1666f70656e5f731878",
+    ),
+    (
+        r#"{"v":1,"id":28,"expires_at":1795212405123,"command":{"order":{"device":"p1","by":"anna","role":"night","purpose":"","what":{"feedback":{"sound":"chime","text":"Vi kommer"}}}}}"#,
+        "a4617601626964181c6a657870697265735f61741b000001a1faff698367636f6d6d616e64a1656f72646572a56664657669636562703162627964616e6e6164726f6c65656e6967687467707572706f7365606477686174a168666565646261636ba265736f756e64656368696d656474657874695669206b6f6d6d6572",
+    ),
 ];
 
 fn device() -> DeviceId {
@@ -329,6 +337,22 @@ pub fn commands() -> Vec<CommandMessage> {
                 .expect("it fits"),
         },
         Command::Unknown { name: "dance".into() },
+        Command::Order {
+            alarm: Some(alarm()),
+            device: None,
+            by: "anna".into(),
+            role: "night".into(),
+            purpose: "Hon ligger på golvet".into(),
+            what: Ordered::Unlock { open_s: Some(120) },
+        },
+        Command::Order {
+            alarm: None,
+            device: Some(device()),
+            by: "anna".into(),
+            role: "night".into(),
+            purpose: "".into(),
+            what: Ordered::Feedback { light: None, sound: Some(Sound::Chime), text: Some("Vi kommer".into()) },
+        },
     ]
     .into_iter()
     .zip(17..)

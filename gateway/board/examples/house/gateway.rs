@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 use vaka_board::gateway::*;
-use vaka_protocol::Rung;
+use vaka_protocol::{Ordered, Rung};
 
 use super::rows;
 
@@ -172,6 +172,16 @@ impl Gateway for House {
         self.answer(self.do_act(alarm, act, by, note))
     }
 
+    /// Here nothing is agreed of any lock; words are heard.
+    fn order(&self, wish: OrderWish, _: &str) -> Later<'_, Result<(), Said>> {
+        self.answer(Ok(match wish.what {
+            Ordered::Unlock { .. } | Ordered::Lock {} => {
+                Err(Said::new("ingen har kommit överens om det", "nobody has agreed to it"))
+            }
+            Ordered::Feedback { .. } | Ordered::Settings { .. } => Ok(()),
+        }))
+    }
+
     fn devices(&self) -> Later<'_, Vec<Device>> {
         self.answer(Ok(self.state().devices.clone()))
     }
@@ -255,6 +265,11 @@ impl Gateway for House {
 
     fn visit(&self, wish: Value) -> Later<'_, Value> {
         self.answer(Ok(self.do_visit(&wish)))
+    }
+
+    fn protocol(&self, _: Lang) -> Later<'_, Protocol> {
+        let words = |text: &str| text.to_owned();
+        self.answer(Ok(Protocol { name: words("visit-gw-1"), page: words("<!doctype html>"), signed: words("{}") }))
     }
 
     fn check(&self) -> Later<'_, Value> {

@@ -318,7 +318,7 @@ pub fn story(alarm: Alarm) -> Story {
 }
 
 pub fn visit(now: i64) -> Value {
-    let line = |line: &str, device: Option<&str>, what: &str, light: &str, sv: &str, en: &str| json!({"line": line, "device": device, "what": what, "light": light, "sv": sv, "en": en, "handed_over": null});
+    let line = |line: &str, device: Option<&str>, what: &str, light: &str, sv: &str, en: &str| json!({"line": line, "device": device, "what": what, "light": light, "sv": sv, "en": en, "handed_over": null, "command": (light == "red" && !matches!(what, "heard" | "seen")).then_some("vaka visit")});
     let (p, b) = (Some("r40-knapp"), Some("r40-bed"));
     let lines = vec![
         line(

@@ -16,11 +16,12 @@ use axum::routing::{get, post};
 use axum::{Router, body::Bytes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use vaka_protocol::{Light, Ordered, Sound};
 
 use crate::Board;
 use crate::auth::Session;
-use crate::gateway::{AlarmAct, InviteWish, Outcome, Refused, SettingsChange, Sign, Trace, TraceQuery};
-use crate::limits::{TEXT_CHARS_MAX, TRACES_EXPORTED_MAX, TRACES_SHOWN_MAX};
+use crate::gateway::{AlarmAct, InviteWish, OrderWish, Outcome, Refused, SettingsChange, Sign, Trace, TraceQuery};
+use crate::limits::{ORDER_TEXT_BYTES_MAX, TEXT_CHARS_MAX, TRACES_EXPORTED_MAX, TRACES_SHOWN_MAX};
 use crate::pages::seen::Sight;
 
 /// The shapes, for programs and for the test that compares them with what is answered.
@@ -71,6 +72,7 @@ pub fn router() -> Router<Arc<Board>> {
         .route("/api/v1/alarms", get(alarms))
         .route("/api/v1/alarms/{id}", get(story))
         .route("/api/v1/alarms/{id}/acts", post(act))
+        .route("/api/v1/alarms/{id}/words", post(say))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/night", get(night))
         .route("/api/v1/night/signatures", post(sign))
@@ -208,6 +210,43 @@ async fn act(
     let story = Sight::new(board.gateway.as_ref(), &who).story(&id).await?;
     trace(&board, &who, name, format!("alarm {id}"), story.alarm.resident).await?;
     Ok(Json(board.gateway.act(&id, act, &who.person.id, &acting.note).await?))
+}
+
+#[derive(Debug, Deserialize)]
+struct Words {
+    text: String,
+}
+
+/// What the resident is told. To open a door a person has to.
+async fn say(
+    State(board): Here,
+    Extension(who): Who,
+    Path(id): Path<String>,
+    words: Result<Json<Words>, JsonRejection>,
+) -> Answer<impl Serialize> {
+    let Json(Words { text: said }) = words?;
+    text(&said)?;
+    if said.is_empty() || said.len() > ORDER_TEXT_BYTES_MAX {
+        let why = format!("`text` is {} bytes; 1 to {ORDER_TEXT_BYTES_MAX} fit a device's display", said.len());
+        return Err(Refused::Wrong(why).into());
+    }
+    let story = Sight::new(board.gateway.as_ref(), &who).story(&id).await?;
+    trace(&board, &who, "order feedback", format!("alarm {id}"), story.alarm.resident).await?;
+    let wish = OrderWish {
+        alarm: Some(id),
+        device: None,
+        what: Ordered::Feedback {
+            light: Some(Light::Steady),
+            sound: Some(Sound::Chime),
+            text: Some(said.as_str().into()),
+        },
+        purpose: said,
+        role: who.person.role.as_str().to_owned(),
+    };
+    match board.gateway.order(wish, &who.person.id).await? {
+        Ok(()) => Ok(Json(json!({"ordered": true}))),
+        Err(why) => Err(Refused::Conflict(why.en).into()),
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -43,6 +43,8 @@ pub enum Right {
     SeePeople,
     ChangePeople,
     SeeLog,
+    /// Says something to a resident.
+    Say,
     /// Opens a lock or gives a locked dose free.
     Unlock,
     /// Looks in by camera.
@@ -81,7 +83,7 @@ impl Role {
             SeeDevices => matches!(self, Role::Staff | Role::Night | Role::Technician | Role::Admin),
             ChangeDevices => matches!(self, Role::Technician | Role::Admin),
             SeeLog => matches!(self, Role::Auditor | Role::Admin),
-            Unlock => matches!(self, Role::Staff | Role::Night),
+            Say | Unlock => matches!(self, Role::Staff | Role::Night),
             LookIn => matches!(self, Role::Night),
         }
     }

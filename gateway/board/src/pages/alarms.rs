@@ -9,7 +9,7 @@ use super::frame::Frame;
 use super::list::{self, List};
 use super::trouble::Trouble;
 use super::view::{Asked, View};
-use super::{round, words};
+use super::{orders, round, words};
 use crate::auth::Right;
 use crate::gateway::{Alarm, Story, StoryLine};
 use crate::limits::ROWS_SHOWN_MAX;
@@ -130,6 +130,7 @@ fn page(view: &View, story: &Story) -> Markup {
                     (rungs(view, alarm))
                     (acts(view, alarm, true))
                 }
+                (orders::in_the_home(view, alarm))
                 (whereto(view, story))
             }
             section aria-label=(view.t("Förklaring", "Explanation")) { (explained(view, story)) }

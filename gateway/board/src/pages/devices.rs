@@ -10,7 +10,7 @@ use super::alarms::{From, pager};
 use super::frame::Frame;
 use super::trouble::Trouble;
 use super::view::{Asked, View};
-use super::words;
+use super::{orders, words};
 use crate::auth::Right;
 use crate::gateway::{Device, InviteWish, Invited, Refused};
 use crate::limits::{CERTIFICATE_DAYS, ROWS_SHOWN_MAX};
@@ -131,6 +131,9 @@ fn row(view: &View, device: &Device, rank: u8) -> Markup {
                 div { dt { (view.t("Signal", "Signal")) } dd { (signal) } }
                 div { dt { (view.t("Provad", "Tried")) } dd { (proven) } }
                 div { dt { (view.t("Certifikat till", "Certificate until")) } dd { (certificate) } }
+            }
+            @if view.may(Right::ChangeDevices) && !device.revoked && device.via.is_none() && !matches!(device.kind.as_str(), "bridge" | "gateway") {
+                (orders::of_device(view, &device.id))
             }
             @if view.may(Right::ChangeDevices) && !device.revoked {
                 details.act-form {

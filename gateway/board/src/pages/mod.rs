@@ -19,6 +19,7 @@ pub mod live;
 mod log;
 pub mod login;
 mod names;
+mod orders;
 pub mod people;
 mod plot;
 mod qr;
@@ -55,6 +56,10 @@ pub fn router() -> Router<Arc<Board>> {
         .route("/alarms/{id}/escalate", post(acts::escalate))
         .route("/alarms/{id}/hand-over", post(acts::hand_over))
         .route("/alarms/{id}/note", post(acts::note))
+        .route("/alarms/{id}/lock", post(orders::lock))
+        .route("/alarms/{id}/say", post(orders::say))
+        .route("/alarms/{id}/unlock", post(orders::unlock))
+        .route("/devices/{id}/settings", post(orders::settings))
         .route("/assets/{name}", get(assets::get))
         .route("/check", get(check::check))
         .route("/devices", get(devices::devices))
@@ -78,6 +83,7 @@ pub fn router() -> Router<Arc<Board>> {
         .route("/sw.js", get(assets::worker))
         .route("/theme", post(theme))
         .route("/visit", get(visit::visit).post(visit::step))
+        .route("/visit/protocol/{form}", get(visit::protocol))
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,8 +2,9 @@
 //!
 //! Enters: how the visit stands, as `vaka visit status --json` prints it. Leaves: the same steps as on the command line.
 
-use axum::extract::Form;
-use axum::response::Redirect;
+use axum::extract::{Form, Path};
+use axum::http::header;
+use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -62,7 +63,13 @@ fn closed(view: &View, status: &Value) -> Markup {
             p { (view.t("Under ett besök visar varje enhet att den fungerar, ända fram till en människa. Besöket kan inte avslutas rött.",
                 "During a visit every device shows that it works, all the way to a person. A visit cannot end red.")) }
             form method="post" action="/visit" { button.main name="step" value="start" { (view.t("Börja besöket", "Begin the visit")) } }
-            @if let Some(at) = status["finished_at"].as_i64() { p.soft { (view.t("Förra besöket avslutades ", "The last visit was finished ")) (view.times.when(at)) "." } }
+            @if let Some(at) = status["finished_at"].as_i64() {
+                p.soft { (view.t("Förra besöket avslutades ", "The last visit was finished ")) (view.times.when(at)) "." }
+                div.act {
+                    a.button href="/visit/protocol/page" { (view.t("Protokollet att skriva ut", "The protocol to print")) }
+                    a.button href="/visit/protocol/signed" { (view.t("Samma, signerat", "The same, signed")) }
+                }
+            }
         }
     }
 }
@@ -137,7 +144,7 @@ fn steps(view: &View, line: &Value) -> Markup {
     let (device, name, what) = (text(&line["device"]), text(&line["line"]), text(&line["what"]));
     let spoken = html! { span.sr { ": " (name) } };
     html! {
-        @if !device.is_empty() {
+        @if line["command"].is_string() {
             @match what {
                 "press" | "tried" => form method="post" action="/visit" {
                     input type="hidden" name="device" value=(device);
@@ -174,6 +181,19 @@ fn steps(view: &View, line: &Value) -> Markup {
             }
         }
     }
+}
+
+/// A file to keep: the page has a style of its own, which the board's own pages must not have.
+pub(super) async fn protocol(asked: Asked, Path(form): Path<String>) -> Result<Response, Trouble> {
+    let made = asked.board.gateway.protocol(asked.view.lang).await.map_err(|refused| asked.trouble(refused))?;
+    let (kind, end, text) = match form.as_str() {
+        "page" => ("text/html; charset=utf-8", "html", made.page),
+        "signed" => ("application/json", "json", made.signed),
+        other => return Err(asked.trouble(Refused::NotFound(format!("a protocol is page or signed, not {other:?}")))),
+    };
+    asked.trace("read-protocol", "visit", made.name.clone(), None).await?;
+    let name = format!("attachment; filename=\"{}.{end}\"", made.name);
+    Ok(([(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, name)], text).into_response())
 }
 
 #[derive(Debug, Default, Deserialize)]

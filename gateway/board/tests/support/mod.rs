@@ -70,6 +70,9 @@ impl Gateway for Told {
     fn act(&self, _: &str, _: AlarmAct, _: &str, _: &str) -> Later<'_, Alarm> {
         absent()
     }
+    fn order(&self, _: OrderWish, _: &str) -> Later<'_, Result<(), Said>> {
+        absent()
+    }
     fn devices(&self) -> Later<'_, Vec<Device>> {
         absent()
     }
@@ -101,6 +104,9 @@ impl Gateway for Told {
         absent()
     }
     fn visit(&self, _: Value) -> Later<'_, Value> {
+        absent()
+    }
+    fn protocol(&self, _: Lang) -> Later<'_, Protocol> {
         absent()
     }
     fn check(&self) -> Later<'_, Value> {

@@ -6,6 +6,7 @@ mod board;
 pub(super) mod care;
 mod dc09;
 mod devices;
+mod orders;
 mod receivers;
 mod routes;
 mod sos_access;
@@ -153,6 +154,8 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
     let residents = devices::residents(&mut c, &file);
     let devices = devices::devices(&mut c, &file, gateway.as_ref(), &residents);
     let agreed = gateway.as_ref().map(|gateway| care::agreed(&mut c, &file, gateway, &devices, &residents));
+    let zone = gateway.as_ref().map(|gateway| gateway.time_zone.clone()).unwrap_or(jiff::tz::TimeZone::UTC);
+    let orders = orders::orders(&mut c, &file, &zone, &devices);
     let visit = visit(&mut c, &file);
     let enrol = file.enrol.as_ref().map(|e| c.listen(&e.listen));
     if let (Some(Some(enrol)), Some(listen), Some(table)) = (enrol, listen, &file.enrol)
@@ -184,6 +187,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
                 devices,
                 residents,
                 agreed,
+                orders,
                 visit,
                 board,
                 metrics: metrics.flatten(),

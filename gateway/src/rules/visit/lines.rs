@@ -37,6 +37,9 @@ pub struct Line {
     /// What was found, and where it is red what to do: Swedish, English.
     pub sv: String,
     pub en: String,
+    /// The step that would put it right now, as it is typed; absent where none would. The board has a button for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     #[serde(default)]
     pub handed_over: Option<Given>,
 }
@@ -82,35 +85,38 @@ fn found(light: Light, sv: impl Into<String>, en: impl Into<String>) -> Found {
 pub fn lines(visits: &Visits, view: View<'_>) -> Vec<Line> {
     let Some(visit) = visits.open.as_deref() else { return Vec::new() };
     let mut lines = Vec::new();
-    let mut add = |device: Option<&DeviceId>, what: &str, (light, sv, en): Found| {
+    let mut add = |device: Option<&DeviceId>, what: &str, (light, sv, en): Found, step: Option<&str>| {
         let line = format!("{}/{what}", device.map_or(GATEWAY, DeviceId::as_str));
         let handed_over = visit.handed.get(&line).map(given);
-        lines.push(Line { line, device: device.cloned(), what: what.to_owned(), light, sv, en, handed_over });
+        let step = step.filter(|_| light == Light::Red && handed_over.is_none());
+        let command =
+            device.zip(step).map(|(device, step)| format!("vaka visit {}", step.replace("ID", device.as_str())));
+        lines.push(Line { line, device: device.cloned(), what: what.to_owned(), light, sv, en, command, handed_over });
     };
     let plan = &view.home.visit;
-    add(None, "route", route(plan, view.home));
-    add(None, "paths", paths(view));
-    add(None, "mains", mains(visit, view));
-    add(None, "clock", clock(view.confidence));
-    add(None, "disk", disk(view));
+    add(None, "route", route(plan, view.home), None);
+    add(None, "paths", paths(view), None);
+    add(None, "mains", mains(visit, view), None);
+    add(None, "clock", clock(view.confidence), None);
+    add(None, "disk", disk(view), None);
     let nothing = Trial::default();
     for (device, want) in &plan.devices {
         let trial = visit.devices.get(device).unwrap_or(&nothing);
         let known = view.facts.get(device);
-        add(Some(device), "heard", heard(trial, known, visit, view));
+        add(Some(device), "heard", heard(trial, known, visit, view), None);
         if let Some(least) = want.signal_min_dbm {
-            add(Some(device), "signal", signal(trial, least));
+            add(Some(device), "signal", signal(trial, least), Some("measured ID --signal-dbm DBM"));
         }
         if let Some(least) = want.battery_min_percent {
-            add(Some(device), "battery", battery(trial, known, least));
+            add(Some(device), "battery", battery(trial, known, least), Some("measured ID --battery-percent PERCENT"));
         }
         if want.speaks {
-            add(Some(device), "tried", tried(device, trial));
+            add(Some(device), "tried", tried(trial), Some("arm ID"));
         } else if !want.triggers.is_empty() {
-            add(Some(device), "press", pressed(device, want, trial));
+            add(Some(device), "press", pressed(want, trial), Some("arm ID"));
         }
         if want.shows {
-            add(Some(device), "seen", seen(device, want, trial));
+            add(Some(device), "seen", seen(want, trial), trial.has_answered(want).then_some("seen ID"));
         }
     }
     lines
@@ -250,22 +256,13 @@ fn heard(trial: &Trial, known: Option<&facts::Device>, visit: &Visit, view: View
                 format!("Not heard in this visit, last {en} ago. Press it, or start it again."),
             )
         }
-        None => found(
-            Light::Red,
-            "Aldrig hörd. Koppla in den (vaka device add).",
-            "Never heard. Enrol it (vaka device add).",
-        ),
+        None => found(Light::Red, "Aldrig hörd. Koppla in den.", "Never heard. Enrol it."),
     }
 }
 
 fn signal(trial: &Trial, least: i16) -> Found {
-    let measure = |sv: &str, en: &str| {
-        found(
-            Light::Red,
-            format!("{sv} Mät på platsen: vaka visit measured ENHET --signal-dbm."),
-            format!("{en} Measure at its place: vaka visit measured DEVICE --signal-dbm."),
-        )
-    };
+    let measure =
+        |sv: &str, en: &str| found(Light::Red, format!("{sv} Mät på platsen."), format!("{en} Measure at its place."));
     let Some(signal) = trial.signal else {
         return match trial.wired {
             true => found(Light::Green, "Ansluten med kabel.", "Wired: no radio."),
@@ -317,15 +314,11 @@ fn battery(trial: &Trial, known: Option<&facts::Device>, least: u8) -> Found {
         }
         // A device that only ever says "not low".
         None if said.is_some() => found(Light::Green, "Enheten säger att det är bra.", "It says that it is good."),
-        None => found(
-            Light::Red,
-            "Inte känt. Läs av det: vaka visit measured ENHET --battery-percent.",
-            "Not known. Read it: vaka visit measured DEVICE --battery-percent.",
-        ),
+        None => found(Light::Red, "Inte känt. Läs av det.", "Not known. Read it."),
     }
 }
 
-fn pressed(device: &DeviceId, want: &Want, trial: &Trial) -> Found {
+fn pressed(want: &Want, trial: &Trial) -> Found {
     let Some(test) = &trial.test else {
         let (sv, en) = match want.triggers.first() {
             Some(&"button") => ("Tryck sedan på den", "then press it"),
@@ -333,8 +326,8 @@ fn pressed(device: &DeviceId, want: &Want, trial: &Trial) -> Found {
         };
         return found(
             Light::Red,
-            format!("Aldrig provad. Slå på provet: vaka visit arm {device}. {sv}."),
-            format!("Never pressed. Arm the test: vaka visit arm {device}; {en}."),
+            format!("Aldrig provad. Slå på provet. {sv}."),
+            format!("Never pressed. Arm the test; {en}."),
         );
     };
     match (&test.accepted, &test.claimed) {
@@ -354,7 +347,7 @@ fn pressed(device: &DeviceId, want: &Want, trial: &Trial) -> Found {
     }
 }
 
-fn tried(device: &DeviceId, trial: &Trial) -> Found {
+fn tried(trial: &Trial) -> Found {
     match (trial.told, trial.did) {
         (_, Some(_)) => {
             found(Light::Green, "Enheten lyste och lät när den blev tillsagd.", "It lit and sounded when told.")
@@ -364,15 +357,11 @@ fn tried(device: &DeviceId, trial: &Trial) -> Found {
             "Tillsagd, men har inte svarat än. Är den inkopplad?",
             "Told, and has not answered yet. Is it connected?",
         ),
-        (None, None) => found(
-            Light::Red,
-            format!("Inte provad. Be den lysa och låta: vaka visit arm {device}."),
-            format!("Not tried. Have it light and sound: vaka visit arm {device}."),
-        ),
+        (None, None) => found(Light::Red, "Inte provad. Be den lysa och låta.", "Not tried. Have it light and sound."),
     }
 }
 
-fn seen(device: &DeviceId, want: &Want, trial: &Trial) -> Found {
+fn seen(want: &Want, trial: &Trial) -> Found {
     match &trial.seen {
         Some(seen) => found(
             Light::Green,
@@ -383,8 +372,8 @@ fn seen(device: &DeviceId, want: &Want, trial: &Trial) -> Found {
             let (sv, en) = if want.speaks { ("provet", "the trial") } else { ("provlarmet", "the test") };
             found(
                 Light::Red,
-                format!("Titta och lyssna vid enheten efter {sv}: vaka visit seen {device}."),
-                format!("Look and listen at the device after {en}: vaka visit seen {device}."),
+                format!("Titta och lyssna vid enheten efter {sv}."),
+                format!("Look and listen at the device after {en}."),
             )
         }
     }

@@ -132,6 +132,16 @@ pub struct Trial {
     pub seen: Option<Seen>,
 }
 
+impl Trial {
+    /// There was something to see or hear at the device: it was told to, or its test came through.
+    pub fn has_answered(&self, want: &Want) -> bool {
+        match want.speaks {
+            true => self.told.is_some(),
+            false => self.test.as_ref().is_some_and(|test| test.accepted.is_some() || test.claimed.is_some()),
+        }
+    }
+}
+
 /// When a device started, by what came soonest of that boot of its in this visit: later than that it was not. Only within a visit: over
 /// weeks its crystal and ours are a minute apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

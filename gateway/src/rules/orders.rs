@@ -1,0 +1,363 @@
+//! Orders: what a person has one of the devices do, here or from the hub that this home belongs to.
+//!
+//! Enters: a wish, with who and as what, and what is agreed at home. Leaves: an order with the command that it means, or why not; and
+//! what became of it. Invariants: the home judges, whoever asks; an order of a hub is carried out once, however often it is said; a door
+//! opens only by an agreement in force, soon or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use vaka_protocol::{AlarmId, Command, DeviceId, Ordered, Outcome};
+
+use super::Home;
+use super::alarms::{Alarm, Alarms};
+use super::care::term::Term;
+use crate::journal::record::{OfHome, OnTheWire, Order};
+use crate::limits::{ORDER_FEEDBACK_MS, ORDER_SETTINGS_MS, ORDER_UNLOCK_MS, ORDERS_KEPT_MAX};
+
+/// What may be ordered here, and by whom.
+#[derive(Debug, Default, Clone)]
+pub struct Orderable {
+    pub devices: BTreeMap<DeviceId, Target>,
+    /// By receiver, what people there may order here: keys of [`Ordered`].
+    pub hubs: BTreeMap<String, BTreeSet<&'static str>>,
+}
+
+/// A device that takes commands.
+#[derive(Debug, Clone, Default)]
+pub struct Target {
+    pub resident: Option<String>,
+    /// It opens and locks.
+    pub is_lock: bool,
+    /// What is agreed of its opening. Absent: nobody opens it through here.
+    pub unlock: Option<Unlock>,
+}
+
+/// The agreement about a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlock {
+    pub roles: BTreeSet<String>,
+    /// Also without an alarm of that resident.
+    pub always: bool,
+    /// It locks again after so many seconds.
+    pub open_s: u16,
+    pub term: Term,
+}
+
+/// What somebody asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Wish {
+    /// The alarm that it is about.
+    #[serde(default)]
+    pub alarm: Option<AlarmId>,
+    /// Which device. Absent: the alarm's own, or its resident's lock.
+    #[serde(default)]
+    pub device: Option<DeviceId>,
+    pub what: Ordered,
+    pub by: String,
+    pub role: String,
+    #[serde(default)]
+    pub purpose: String,
+}
+
+/// Why not: a word on the wire, and what people read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    NoAlarm,
+    NoDevice,
+    NotADevice,
+    NotALock,
+    NotAgreed,
+    NotInForce,
+    Role,
+    WithoutAlarm,
+    Hub,
+    Clock,
+    Expired,
+}
+
+impl Why {
+    pub const ALL: [Why; 11] = [
+        Why::NoAlarm,
+        Why::NoDevice,
+        Why::NotADevice,
+        Why::NotALock,
+        Why::NotAgreed,
+        Why::NotInForce,
+        Why::Role,
+        Why::WithoutAlarm,
+        Why::Hub,
+        Why::Clock,
+        Why::Expired,
+    ];
+
+    /// As in the outcome that a hub is told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Why::NoAlarm => "no-alarm",
+            Why::NoDevice => "no-device",
+            Why::NotADevice => "takes-no-commands",
+            Why::NotALock => "no-lock",
+            Why::NotAgreed => "not-agreed",
+            Why::NotInForce => "not-in-force",
+            Why::Role => "role",
+            Why::WithoutAlarm => "without-alarm",
+            Why::Hub => "hub-may-not",
+            Why::Clock => "no-clock",
+            Why::Expired => "expired",
+        }
+    }
+
+    /// Swedish, English.
+    pub fn said(self) -> (&'static str, &'static str) {
+        match self {
+            Why::NoAlarm => ("larmet finns inte, eller är avslutat", "there is no such alarm, or it is closed"),
+            Why::NoDevice => ("hemmet har ingen sådan enhet; ange vilken", "the home has no such device; say which"),
+            Why::NotADevice => ("enheten tar inte emot kommandon", "the device takes no commands"),
+            Why::NotALock => ("enheten är inget lås", "the device is no lock"),
+            Why::NotAgreed => (
+                "ingen har kommit överens om att låset öppnas härifrån (unlock i [[device]])",
+                "nobody has agreed that this lock is opened from here (unlock in [[device]])",
+            ),
+            Why::NotInForce => ("överenskommelsen gäller inte nu", "what was agreed is not in force now"),
+            Why::Role => ("den som ber har inte en roll som får det", "whoever asks has no role that may"),
+            Why::WithoutAlarm => (
+                "låset får bara öppnas vid ett öppet larm från den boende",
+                "the lock may be opened only at an open alarm of the resident",
+            ),
+            Why::Hub => ("hemmet låter inte centralen göra det", "the home does not let its hub do that"),
+            Why::Clock => ("hemmets klocka är inte säker", "the home is not sure of the time"),
+            Why::Expired => ("det kom för sent", "it came too late"),
+        }
+    }
+}
+
+/// The word that a home answered with, as people read it.
+pub fn said(outcome: &str) -> (String, String) {
+    let known = Why::ALL.into_iter().find(|why| why.word() == outcome).map(Why::said);
+    let (sv, en) = match (outcome, known) {
+        (_, Some((sv, en))) => return (format!("Gick inte: {sv}."), format!("Not done: {en}.")),
+        ("done", _) => ("Utfört.", "Done."),
+        ("refused", _) => ("Enheten vägrade.", "The device refused."),
+        ("failed", _) => ("Enheten försökte, och det gick inte.", "The device tried, and it went wrong."),
+        _ => return (format!("Svar: {outcome}."), format!("Answer: {outcome}.")),
+    };
+    (sv.to_owned(), en.to_owned())
+}
+
+/// What is known when it is judged.
+#[derive(Clone, Copy)]
+pub struct View<'v> {
+    pub alarms: &'v Alarms,
+    pub home: &'v Home,
+    /// UTC milliseconds.
+    pub now_ms: i64,
+    /// The gateway is sure of the time.
+    pub sure: bool,
+}
+
+/// What somebody here asks for, as the order that it is.
+///
+/// # Errors
+/// [`Why`] not.
+pub fn judge(view: View<'_>, wish: Wish) -> Result<Order, Why> {
+    let alarm = match &wish.alarm {
+        Some(id) => Some(view.alarms.get(id).filter(|alarm| alarm.closed_by.is_none()).ok_or(Why::NoAlarm)?),
+        None => None,
+    };
+    let order = |to, expires_at, of| Order {
+        to: Some(to),
+        alarm: wish.alarm.clone(),
+        what: wish.what.clone(),
+        by: wish.by.clone(),
+        role: wish.role.clone(),
+        purpose: wish.purpose.clone(),
+        expires_at,
+        from: None,
+        of,
+        command: None,
+        refused: None,
+    };
+    let expires_at = view.now_ms.saturating_add(life_ms(&wish.what));
+    // A home's: it knows what is agreed there.
+    if let Some(alarm) = alarm
+        && let Some(told) = &alarm.raise.home
+    {
+        let of = OfHome { alarm: told.alarm.clone(), device: wish.device.clone() };
+        return Ok(with_command(order(alarm.raise.device.clone(), expires_at, Some(of)), view));
+    }
+    let device = target(view.home, alarm, &wish)?;
+    allowed(view, &device, alarm, &wish)?;
+    Ok(with_command(order(device, expires_at, None), view))
+}
+
+fn with_command(order: Order, view: View<'_>) -> Order {
+    Order { command: command(&order, view.home, view.now_ms).map(|command| Box::new(OnTheWire(command))), ..order }
+}
+
+/// What somebody at a hub asks for: as [`judge`], within what the home lets that hub do. `expires_at` is the hub's, UTC milliseconds.
+///
+/// # Errors
+/// [`Why`] not.
+pub fn judge_of_hub(view: View<'_>, receiver: &str, expires_at: i64, wish: Wish) -> Result<Order, Why> {
+    if !view.home.orders.hubs.get(receiver).is_some_and(|may| may.contains(wish.what.name())) {
+        return Err(Why::Hub);
+    }
+    if view.sure && view.now_ms >= expires_at {
+        return Err(Why::Expired);
+    }
+    let order = judge(view, wish)?;
+    // A hub below a hub passes nothing on.
+    if order.of.is_some() {
+        return Err(Why::NoAlarm);
+    }
+    Ok(Order { expires_at: order.expires_at.min(expires_at), ..order })
+}
+
+fn life_ms(what: &Ordered) -> i64 {
+    match what {
+        Ordered::Unlock { .. } | Ordered::Lock {} => ORDER_UNLOCK_MS,
+        Ordered::Feedback { .. } => ORDER_FEEDBACK_MS,
+        Ordered::Settings { .. } => ORDER_SETTINGS_MS,
+    }
+}
+
+/// Whom the alarm is about.
+fn resident_of(home: &Home, alarm: &Alarm) -> Option<String> {
+    let basis = alarm.raise.basis.as_deref().and_then(|basis| basis.resident.clone());
+    basis.or_else(|| home.orders.devices.get(&alarm.raise.device)?.resident.clone())
+}
+
+fn target(home: &Home, alarm: Option<&Alarm>, wish: &Wish) -> Result<DeviceId, Why> {
+    if let Some(device) = &wish.device {
+        return match home.orders.devices.contains_key(device) {
+            true => Ok(device.clone()),
+            false if home.devices.contains_key(device) => Err(Why::NotADevice),
+            false => Err(Why::NoDevice),
+        };
+    }
+    let Some(alarm) = alarm else { return Err(Why::NoDevice) };
+    match wish.what {
+        Ordered::Unlock { .. } | Ordered::Lock {} => {
+            let resident = resident_of(home, alarm);
+            let locks = home.orders.devices.iter().filter(|(_, target)| target.is_lock);
+            let theirs: Vec<&DeviceId> = locks.filter(|(_, t)| t.resident == resident).map(|(id, _)| id).collect();
+            match theirs[..] {
+                [one] => Ok(one.clone()),
+                // Of two doors nobody guesses.
+                _ => Err(Why::NoDevice),
+            }
+        }
+        Ordered::Feedback { .. } | Ordered::Settings { .. } => {
+            let device = &alarm.raise.device;
+            home.orders.devices.contains_key(device).then(|| device.clone()).ok_or(Why::NotADevice)
+        }
+    }
+}
+
+fn allowed(view: View<'_>, device: &DeviceId, alarm: Option<&Alarm>, wish: &Wish) -> Result<(), Why> {
+    let target = view.home.orders.devices.get(device).ok_or(Why::NoDevice)?;
+    let has_role = |roles: &[&str]| if roles.contains(&wish.role.as_str()) { Ok(()) } else { Err(Why::Role) };
+    match wish.what {
+        Ordered::Feedback { .. } => has_role(&["staff", "night"]),
+        Ordered::Settings { .. } => has_role(&["technician", "admin"]),
+        Ordered::Unlock { .. } | Ordered::Lock {} => {
+            if !target.is_lock {
+                return Err(Why::NotALock);
+            }
+            let agreed = target.unlock.as_ref().ok_or(Why::NotAgreed)?;
+            if !agreed.roles.contains(&wish.role) {
+                return Err(Why::Role);
+            }
+            // To lock a door needs no more: it opens from inside.
+            if wish.what == (Ordered::Lock {}) {
+                return Ok(());
+            }
+            if !view.sure {
+                return Err(Why::Clock);
+            }
+            if !agreed.term.holds(view.now_ms) {
+                return Err(Why::NotInForce);
+            }
+            let is_theirs = alarm.is_some_and(|alarm| resident_of(view.home, alarm) == target.resident);
+            if agreed.always || is_theirs { Ok(()) } else { Err(Why::WithoutAlarm) }
+        }
+    }
+}
+
+/// The command that an order means, for the one it goes to.
+fn command(order: &Order, home: &Home, now_ms: i64) -> Option<Command> {
+    if let Some(of) = &order.of {
+        return Some(Command::Order {
+            alarm: Some(of.alarm.clone()),
+            device: of.device.clone(),
+            by: order.by.as_str().into(),
+            role: order.role.as_str().into(),
+            purpose: order.purpose.as_str().into(),
+            what: order.what.clone(),
+        });
+    }
+    let by = order.by.as_str().into();
+    Some(match order.what.clone() {
+        Ordered::Unlock { open_s } => {
+            let agreed = home.orders.devices.get(order.to.as_ref()?)?.unlock.as_ref()?.open_s;
+            let until = now_ms.saturating_add(i64::from(open_s.unwrap_or(agreed).min(agreed)) * 1_000);
+            Command::Lock { open: true, until: Some(until), by }
+        }
+        Ordered::Lock {} => Command::Lock { open: false, until: None, by },
+        Ordered::Feedback { light, sound, text } => Command::Feedback { light, sound, text },
+        Ordered::Settings { heartbeat_interval_s, volume_percent, language } => {
+            Command::Settings { heartbeat_interval_s, position_interval_s: None, volume_percent, language }
+        }
+    })
+}
+
+/// What was ordered, newest last, by the number of its record.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Orders(BTreeMap<u64, Kept>);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    pub order: Order,
+    /// UTC milliseconds.
+    pub at: i64,
+    /// What became of it, and when: a word of [`Outcome`] or of [`Why`]. Absent: no answer yet.
+    #[serde(default)]
+    pub outcome: Option<(String, i64)>,
+}
+
+impl Orders {
+    pub fn apply(&mut self, record: u64, order: &Order, at: i64) {
+        let outcome = order.refused.clone().map(|word| (word, at));
+        self.0.insert(record, Kept { order: order.clone(), at, outcome });
+        while self.0.len() > ORDERS_KEPT_MAX {
+            self.0.pop_first();
+        }
+    }
+
+    /// The one it went to has answered. The order, where that is news.
+    pub fn done(&mut self, device: &DeviceId, record: u64, outcome: &Outcome, at: i64) -> Option<&Kept> {
+        let kept = self.0.get_mut(&record).filter(|kept| kept.order.to.as_ref() == Some(device))?;
+        if kept.outcome.is_some() {
+            return None;
+        }
+        kept.outcome = Some((outcome.as_str().to_owned(), at));
+        Some(kept)
+    }
+
+    /// What a hub has ordered under this id.
+    pub fn of_hub(&self, receiver: &str, id: u64) -> Option<&Kept> {
+        let is_it =
+            |kept: &&Kept| kept.order.from.as_ref().is_some_and(|(from, known)| from == receiver && *known == id);
+        self.0.values().rev().find(is_it)
+    }
+
+    /// With the number of its record, the oldest first.
+    pub fn about<'o>(&'o self, alarm: &'o AlarmId) -> impl Iterator<Item = &'o Kept> {
+        self.0.values().filter(move |kept| kept.order.alarm.as_ref() == Some(alarm))
+    }
+
+    pub fn get(&self, record: u64) -> Option<&Kept> {
+        self.0.get(&record)
+    }
+}
