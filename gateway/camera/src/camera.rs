@@ -206,3 +206,83 @@ fn spot(camera: &str, key: &'static str, text: &str, allowed: &[Net]) -> Result<
     }
     Ok(Spot { scheme, tls, address, path })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup(look: &str, snapshot: Option<&str>) -> Setup {
+        Setup {
+            id: "c1".to_owned(),
+            look: look.to_owned(),
+            snapshot: snapshot.map(str::to_owned),
+            user: String::new(),
+            password: Secret::new("geheim".to_owned()),
+            pin: None,
+            wake_ms: 0,
+            allowed: Net::private(),
+            waits: Waits::default(),
+        }
+    }
+
+    #[test]
+    fn addresses_are_taken_as_manuals_write_them() {
+        for (look, address, path) in [
+            ("rtsp://192.168.90.4/Streaming/Channels/102", "192.168.90.4:554", "/Streaming/Channels/102"),
+            ("http://192.168.90.4:8080/cgi?a=1&b=2", "192.168.90.4:8080", "/cgi?a=1&b=2"),
+            ("rtsp://[fd00:90::4]", "[fd00:90::4]:554", "/"),
+            ("http://192.168.90.4", "192.168.90.4:80", "/"),
+        ] {
+            let camera = Camera::new(setup(look, None)).unwrap_or_else(|unfit| panic!("{unfit}"));
+            assert_eq!(
+                (camera.look.address.to_string().as_str(), camera.look.path.as_str()),
+                (address, path),
+                "{look}"
+            );
+        }
+        let both =
+            Camera::new(setup("rtsp://192.168.90.4/live", Some("http://192.168.90.4:81/snap.jpg"))).expect("a camera");
+        assert!([View::Veiled, View::Clear, View::Video].iter().all(|view| both.can(*view)));
+    }
+
+    #[test]
+    fn what_is_no_camera_is_refused_and_says_the_fix() {
+        let pinned = |look: &str| Setup { pin: Some(Pin([0; 32])), ..setup(look, None) };
+        assert!(
+            Camera::new(pinned("https://192.168.90.4/")).is_ok()
+                && Camera::new(pinned("rtsps://192.168.90.4/")).is_ok()
+        );
+        for (what, unfit, says) in [
+            ("a name", setup("rtsp://camera.local/live", None), "no IP address"),
+            ("no address", setup("camera", None), "write it as"),
+            ("another scheme", setup("file:///etc/passwd", None), "none of rtsp"),
+            ("a password in it", setup("rtsp://u:geheim@192.168.90.4/", None), "keys of their own"),
+            ("this machine", setup("http://127.0.0.1/", None), "outside the networks"),
+            ("this machine in hexadecimal", setup("http://0x7f000001/", None), "outside the networks"),
+            ("the internet", setup("http://93.184.216.34/", None), "outside the networks"),
+            ("a cloud's metadata", setup("http://169.254.169.254/latest", None), "link-local"),
+            ("many", setup("rtsp://239.1.1.1/", None), "many machines"),
+            ("a disguise", setup("http://[::ffff:192.168.90.4]/", None), "in disguise"),
+            ("a port of 0", setup("http://192.168.90.4:0/", None), "port is 0"),
+            ("two hosts", setup("rtsp://192.168.90.4/", Some("http://192.168.90.5/")), "two hosts"),
+            ("video as a still", setup("rtsp://192.168.90.4/", Some("rtsp://192.168.90.4/")), "by HTTP"),
+            ("TLS without a pin", setup("https://192.168.90.4/", None), "no pin"),
+            (
+                "a camera that sleeps deep",
+                Setup { wake_ms: limits::WAKE_MS_MAX + 1, ..setup("rtsp://10.0.0.4/", None) },
+                "wake_ms",
+            ),
+            (
+                "a long path",
+                setup(&format!("rtsp://10.0.0.4/{}", "a".repeat(limits::PATH_BYTES_MAX)), None),
+                "too long",
+            ),
+        ] {
+            let refused = Camera::new(unfit).expect_err(what).to_string();
+            assert!(
+                refused.contains(says) && refused.contains("c1") && !refused.contains("geheim"),
+                "{what}: {refused}"
+            );
+        }
+    }
+}

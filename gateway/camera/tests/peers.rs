@@ -214,7 +214,13 @@ async fn lighttpd() -> Web {
     );
     let path = folder.path().join("lighttpd.conf");
     std::fs::write(&path, config).expect("a file");
-    let child = Command::new("/usr/sbin/lighttpd").arg("-D").arg("-f").arg(&path).spawn().expect("lighttpd");
+    let child = Command::new("/usr/sbin/lighttpd")
+        .arg("-D")
+        .arg("-f")
+        .arg(&path)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("lighttpd");
     Web { _peer: Peer { child, stdin: None, port: http }, _folder: folder, http, https }
 }
 

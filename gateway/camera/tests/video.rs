@@ -5,7 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use support::*;
-use vaka_camera::{Camera, Fault, Frame, View, limits};
+use vaka_camera::{Camera, Fault, Frame, Setup, View, limits};
 
 const SDP: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=c\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
                    a=fmtp:96 packetization-mode=1;profile-level-id=42c00d;sprop-parameter-sets=Z0LADdkBQfsBEAAAAwAQAAADAUDxQqSA,aMuMsg==\r\n\
@@ -160,6 +160,22 @@ async fn an_address_elsewhere_in_its_answers_stays_the_cameras_own() {
     let heard = heard.lock().expect("a lock").clone();
     assert!(heard.contains(&format!("SETUP rtsp://{}/elsewhere/track1 RTSP/1.0", peer.address)), "{heard}");
     assert!(!heard.contains("192.0.2.1"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_camera_that_wakes_is_waited_for() {
+    let peer = scripted(|request, count| match count {
+        0 => Reply::Close(Vec::new()),
+        1 => {
+            let text = String::from_utf8(answer(request, "")).expect("text");
+            Reply::Keep(text.replace("200 OK", "503 Waking").into_bytes())
+        }
+        _ => plays(request, SDP, &key(1, 0), true),
+    })
+    .await;
+    let waking = Setup { wake_ms: 20_000, ..setup(format!("rtsp://{}/stream2", peer.address)) };
+    let (frames, _) = some_frames(&Camera::new(waking).expect("a camera"), View::Video, 2).await;
+    assert_eq!(frames.len(), 2);
 }
 
 #[tokio::test]

@@ -8,13 +8,16 @@
 //! - Invariant: the camera's own address stands in every request, whatever its answers name; nothing else is ever connected to.
 //! - Invariant: only who knows the secret path gets through: another program on this machine that finds the port sees nothing.
 
+use std::time::Duration;
+
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::head::{Head, login};
-use crate::limits::{HEAD_BYTES_MAX, TEXT_BYTES_MAX, VIDEO_PICTURE_BYTES_MAX};
+use crate::limits::{CONNECT_MS_MAX, HEAD_BYTES_MAX, TEXT_BYTES_MAX, VIDEO_PICTURE_BYTES_MAX};
 use crate::line::{Line, dial};
 use crate::{Camera, Fault};
 
@@ -102,8 +105,9 @@ impl Front {
         loop {
             let (mut stream, _) = self.listener.accept().await.ok()?;
             let mut read = vec![0; first.len()];
-            // Another program that connects and says nothing holds up this look, which has an end; it never sees a picture.
-            if stream.read_exact(&mut read).await.is_ok() && read == first.as_bytes() {
+            // Another program that connects and says nothing only holds up this look.
+            let said = timeout(Duration::from_millis(CONNECT_MS_MAX), stream.read_exact(&mut read)).await;
+            if matches!(said, Ok(Ok(_))) && read == first.as_bytes() {
                 return Some((stream, read));
             }
         }
