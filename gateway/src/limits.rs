@@ -817,3 +817,33 @@ pub const ORDERS_KEPT_MAX: usize = 256;
 /// an ambulance's crew with a stretcher.
 pub const UNLOCK_S_MAX: u16 = 900;
 pub const UNLOCK_S: u16 = 120;
+
+/// So far may the clocks of a home and its hub differ before an order is taken for a late one, in milliseconds. Source: our choice; a
+/// gateway without NTP is a minute off after some weeks, and its device has the time of [`ORDER_UNLOCK_MS`] from here on.
+pub const ORDER_CLOCKS_MS: i64 = 120_000;
+
+/// Orders of one hub that are taken up in a minute. Beyond: not heard, and not answered; the hub says them again. More than people give
+/// by hand; a hub in wrong hands fills no home's disk.
+pub const HUB_ORDERS_PER_MINUTE: u32 = 20;
+
+/// Commands that may wait for a device when somebody orders something of it. Beyond: refused, so that a schedule of doses finds room.
+pub const ORDER_OWED_MAX: usize = COMMANDS_PER_DEVICE_MAX / 2;
+
+/// So long a hub that was not there is told at every start what became of its orders, in milliseconds.
+pub const ORDER_ANSWERS_MS: i64 = 24 * 60 * 60_000;
+/// Connections to `[metrics]` at once. Prometheus needs one. Beyond: closed, and it asks again.
+pub const METRICS_CONNECTIONS_MAX: usize = 8;
+
+/// Longest time for the head of a request there, in milliseconds. Beyond: closed, so that nobody holds a place by saying nothing.
+pub const METRICS_REQUEST_MS_MAX: u64 = 5_000;
+
+/// Time between two tries to listen there, in milliseconds: whoever has the port may let it go. Source: our choice, as the board's.
+pub const METRICS_RETRY_MS: u64 = 10_000;
+
+/// Longest wait of a scrape for the journal's thread, in milliseconds. Beyond: what it would have told is left out, and
+/// `vaka_journal_answers` is 0. Shorter: a slow SD card looks dead. Longer: Prometheus, which gives up after 10 s, sees nothing at all.
+pub const METRICS_ANSWER_MS_MAX: u64 = 2_000;
+
+/// Looks at the journal's thread within the time after which a service manager holds the gateway for dead. With four, one that is late
+/// by half of that time kills nothing.
+pub const WATCHDOG_LOOKS: u32 = 4;

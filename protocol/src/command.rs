@@ -199,6 +199,10 @@ pub struct Slot {
     pub opens_at: i64,
     /// Until when, UTC milliseconds; after it a missed dose stays locked until a person releases it.
     pub closes_at: i64,
+    /// A person has released a locked dose of this slot: when that one opened, UTC milliseconds. It comes from where that one lies.
+    /// Absent: a dose of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases: Option<i64>,
 }
 
 impl Command {

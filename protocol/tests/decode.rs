@@ -142,6 +142,10 @@ fn a_command_is_not_guessed_at() {
     assert!(message(r#"{"schedule":{}}"#).is_err());
     let slots = [r#"{"slot":"a","opens_at":1,"closes_at":2}"#; limits::SCHEDULE_SLOTS_MAX + 1].join(",");
     assert!(message(&format!(r#"{{"schedule":{{"slots":[{slots}]}}}}"#)).is_err());
+    // A field that came later is passed over by those who do not know it.
+    let later = message(r#"{"schedule":{"slots":[{"slot":"a","opens_at":1,"closes_at":2,"in_later_versions":[3]}]}}"#);
+    let slot = Slot { slot: "a".into(), opens_at: 1, closes_at: 2, releases: None };
+    assert_eq!(later.map(|m| m.command), Ok(Command::Schedule { slots: [slot].into_iter().collect() }));
     // What is ordered of a home is not guessed at either.
     let order = |what: &str| message(&format!(r#"{{"order":{{"by":"anna","role":"night","what":{what}}}}}"#));
     assert!(order(r#"{"unlock":{}}"#).is_ok());

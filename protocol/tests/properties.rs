@@ -187,7 +187,12 @@ fn event_message() -> impl Strategy<Value = EventMessage> {
 }
 
 fn slot() -> impl Strategy<Value = Slot> {
-    (label(), any::<i64>(), any::<i64>()).prop_map(|(slot, opens_at, closes_at)| Slot { slot, opens_at, closes_at })
+    (label(), any::<i64>(), any::<i64>(), any::<Option<i64>>()).prop_map(|(slot, opens_at, closes_at, releases)| Slot {
+        slot,
+        opens_at,
+        closes_at,
+        releases,
+    })
 }
 
 fn ordered() -> impl Strategy<Value = Ordered> {
@@ -370,7 +375,12 @@ fn depth_does_not_cost_stack() {
 /// The largest of all messages: a buffer of `MESSAGE_BYTES_MAX` must hold it.
 #[test]
 fn the_largest_messages_fit() {
-    let slot = Slot { slot: "x".repeat(32).as_str().into(), opens_at: i64::MIN, closes_at: i64::MIN };
+    let slot = Slot {
+        slot: "x".repeat(32).as_str().into(),
+        opens_at: i64::MIN,
+        closes_at: i64::MIN,
+        releases: Some(i64::MIN),
+    };
     let schedule = Command::Schedule { slots: std::iter::repeat_n(slot, limits::SCHEDULE_SLOTS_MAX).collect() };
     let mut buffer = [0; limits::MESSAGE_BYTES_MAX];
     let length = encode_command_cbor(&CommandMessage::new(u64::MAX, i64::MIN, schedule), &mut buffer);

@@ -78,6 +78,11 @@ pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u64)
 }
 
+/// The same in microseconds, to be set against what another process saw.
+pub fn now_us() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64() * 1e6)
+}
+
 /// The `load` role of the program.
 pub fn role(spec: &Path) -> Result<()> {
     let text = std::fs::read_to_string(spec).with_context(|| format!("reading {}", spec.display()))?;

@@ -13,10 +13,12 @@
 )]
 
 mod aedes;
+mod board;
 mod broker;
 mod cells;
 mod centre;
 mod disk;
+mod flood;
 mod goals;
 mod hub;
 mod load;
@@ -35,6 +37,7 @@ mod session;
 mod stats;
 mod table;
 mod vaka;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -78,6 +81,9 @@ struct Args {
     /// Instead: a home's alarm through a hub, and a hub with 2,000 homes (VAKA_HOMES). The program is $VAKA_BIN, else the release build.
     #[arg(long)]
     hub: bool,
+    /// Instead: the staff's board: press to row, the first page, 500 boards and 5,000 alarms, a flood. The program as for --hub.
+    #[arg(long)]
+    board: bool,
     /// Instead: the care rules alone: steps a second in a house of 500 devices, a home's year, memory of a resident.
     #[arg(long)]
     rules: bool,
@@ -93,6 +99,8 @@ struct Args {
 enum RoleArg {
     #[command(hide = true)]
     Load { spec: PathBuf },
+    #[command(hide = true)]
+    Flood { spec: PathBuf },
     #[command(hide = true)]
     Centre {
         #[arg(long, default_value_t = 0)]
@@ -157,10 +165,14 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.role {
         Some(RoleArg::Load { spec }) => load::role(spec).map(|()| true),
+        Some(RoleArg::Flood { spec }) => flood::role(spec).map(|()| true),
         Some(RoleArg::Centre { port, press_within_s }) => {
             centre::role(*port, press_within_s.map(Duration::from_secs)).map(|()| true)
         }
         None if args.hub => folder().and_then(|dir| hub::bench(dir.path())).map(|()| true),
+        None if args.board => {
+            folder().and_then(|dir| board::bench(dir.path(), args.quick)).map(|met| met || !args.strict)
+        }
         None if args.rules => rules::bench(args.json.as_deref()).map(|met| met || !args.strict),
         None => bench(&args),
     };

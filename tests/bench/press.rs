@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::load::{LoadResult, LoadSpec, now_ms};
+use crate::load::{LoadResult, LoadSpec, now_ms, now_us};
 use crate::mqtt::{self, Packet};
 use crate::session::{ANSWER_S_MAX, Identity, Session};
 
@@ -18,6 +18,9 @@ pub const BUTTON: &str = r#"{"button":{"press":"short"}}"#;
 /// Microseconds from publishing to each answer; None if it did not come before `accepted`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Press {
+    /// When it was pressed, UTC microseconds: what other processes saw is set against it.
+    #[serde(default)]
+    pub at_us: f64,
     pub puback_us: Option<f64>,
     pub stored_us: Option<f64>,
     pub sent_us: Option<f64>,
@@ -53,7 +56,7 @@ async fn one(session: &mut Session, device: &Identity, restart: u32, next_seq: &
     let seq = *next_seq;
     *next_seq += 1;
     let payload = event(restart, seq, BUTTON);
-    let mut press = Press::default();
+    let mut press = Press { at_us: now_us(), ..Press::default() };
     mqtt::publish(&mut session.out, version, &topic, 1, payload.as_bytes());
     let start = Instant::now();
     session.flush().await?;

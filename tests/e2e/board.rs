@@ -257,3 +257,136 @@ fn the_api_is_as_its_document_says() {
         assert!(output.status.success(), "as {role}:\n{said}\n{}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+/// Silent connections of the flood, and people who ask without pause.
+const SILENT: usize = 600;
+const ASKING: usize = 8;
+const PRESSES: u32 = 20;
+
+/// Presses, and all of them accepted by the centre.
+fn presses_get_through(home: &Home, centre: &Centre, from: u32) {
+    for seq in from..from + PRESSES {
+        let press = vaka_tests::press(1, seq.into());
+        vaka_tests::mosquitto_pub(home, "p1", vaka_tests::MqttVersion::V5, "vaka/v1/p1/event", &press).ok();
+    }
+    let all = (from + PRESSES - 1) as usize;
+    vaka_tests::eventually(
+        &format!("{all} presses accepted"),
+        || centre.log().join("\n"),
+        || (centre.accepted().len() >= all).then_some(()),
+    );
+}
+
+#[test]
+fn every_press_is_accepted_while_the_board_is_dead_or_flooded() {
+    if lacks(&["sipp", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = home(&centre);
+    let port = home.board_port();
+    // Somebody else has its port: there is no board, and that is said.
+    let other = std::net::TcpListener::bind(("127.0.0.1", port)).expect("the board's port");
+    let gateway = Gateway::start(&home);
+    gateway.wait_log("alarms go on without the board");
+    presses_get_through(&home, &centre, 1);
+    drop(other);
+    gateway.wait_log("the board is open");
+
+    // Strangers from several addresses who say nothing, and others who never stop asking.
+    let silent: Vec<_> = (0..SILENT)
+        .filter_map(|n| vaka_tests::connect_from(port, std::net::Ipv4Addr::new(127, 0, 0, 2 + (n % 5) as u8)).ok())
+        .collect();
+    assert_eq!(silent.len(), SILENT);
+    let answered = std::sync::atomic::AtomicUsize::new(0);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let ca = home.path("pki/server-ca.pem");
+    std::thread::scope(|scope| {
+        for _ in 0..ASKING {
+            scope.spawn(|| {
+                use std::io::{Read, Write};
+                use std::sync::atomic::Ordering;
+                while !stop.load(Ordering::Relaxed) {
+                    let Ok(mut board) = vaka_tests::tls_anonymous(port, &ca) else { continue };
+                    let ask = b"GET /login HTTP/1.1\r\nhost: localhost\r\n\r\n";
+                    while !stop.load(Ordering::Relaxed) && board.write_all(ask).is_ok() {
+                        match board.read(&mut [0; 16 * 1024]) {
+                            Ok(1..) => answered.fetch_add(1, Ordering::Relaxed),
+                            _ => break,
+                        };
+                    }
+                }
+            });
+        }
+        vaka_tests::eventually(
+            "the flood to be under way",
+            || gateway.tail(),
+            || (answered.load(std::sync::atomic::Ordering::Relaxed) >= 100).then_some(()),
+        );
+        let before = answered.load(std::sync::atomic::Ordering::Relaxed);
+        presses_get_through(&home, &centre, PRESSES + 1);
+        let meanwhile = answered.load(std::sync::atomic::Ordering::Relaxed) - before;
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(meanwhile > 0, "the flood had ended before the presses");
+    });
+    let pressed = (1..=2 * PRESSES).all(|seq| home.events("p1", 1, seq.into()) == 1);
+    assert!(pressed, "each press is in the journal once");
+}
+
+/// By openssl's certificates and curl: a program has its entry's rights, and a revoked one no longer.
+#[test]
+fn a_program_uses_the_api_with_a_certificate() {
+    if lacks(&["sipp", "openssl", "curl", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = home(&centre);
+    cards(home.path("cards"));
+    let port = free_port();
+    home.edit(|config| {
+        let card = &mut config["board"]["card"];
+        card["listen"] = value(format!("127.0.0.1:{port}"));
+        card["ca"] = value("cards/ca.pem");
+        card["crl"] = value("cards/crl.pem");
+    });
+    let program = |name: &str| {
+        format!(
+            "[[program]]\nname = \"{name}\"\nrole = \"staff\"\nunits = [\"*\"]\ncard = \"SERIALNUMBER=SE2321000016-{name}\"\n"
+        )
+    };
+    std::fs::write(home.path("people.toml"), program("card") + &program("revoked")).expect("written");
+    let gateway = Gateway::start(&home);
+    gateway.wait_log("the board is open");
+    vaka_tests::mosquitto_pub(&home, "p1", vaka_tests::MqttVersion::V5, "vaka/v1/p1/event", &vaka_tests::press(1, 1))
+        .ok();
+    let curl = |card: &str, more: &[&str], path: &str| {
+        let file = |end: &str| home.path("cards").join(format!("{card}.{end}"));
+        let output = Command::new("curl")
+            .args(["--silent", "--max-time", "60", "--write-out", "\n%{http_code}", "--cacert"])
+            .arg(home.path("pki/server-ca.pem"))
+            .arg("--cert")
+            .arg(file("pem"))
+            .arg("--key")
+            .arg(file("key"))
+            .args(more)
+            .arg(format!("https://localhost:{port}{path}"))
+            .output()
+            .expect("curl runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (body, status) = said.rsplit_once('\n').expect("a status");
+        (body.to_owned(), status.to_owned())
+    };
+    let (body, status) = curl("card", &[], "/api/v1/alarms");
+    assert_eq!(status, "200", "{body}");
+    let alarms: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let id = alarms[0]["id"].as_str().expect("an alarm").to_owned();
+    let json = ["--header", "content-type: application/json", "--data", r#"{"act":"claim","note":""}"#];
+    let (body, status) = curl("card", &json, &format!("/api/v1/alarms/{id}/acts"));
+    assert_eq!(status, "200", "{body}");
+    assert!(body.contains("\"claimed_by\":\"api-card\""), "{body}");
+    assert_eq!(curl("card", &[], "/api/v1/log").1, "403", "staff read no log");
+    assert_eq!(curl("revoked", &[], "/api/v1/alarms").1, "000", "TLS lets it go no further");
+    let acts: Vec<String> =
+        home.records("trace").iter().map(|line| format!("{} {}", line["person"], line["act"])).collect();
+    assert!(acts.contains(&"\"api-card\" \"claim\"".to_owned()), "{acts:?}");
+}

@@ -18,6 +18,8 @@ const LIBFAKETIME: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";
 /// The running gateway; killed when dropped.
 pub struct Gateway<'h> {
     home: &'h Home,
+    /// A program and its arguments that start it in turn.
+    through: Vec<String>,
     process: Process,
 }
 
@@ -25,7 +27,13 @@ impl<'h> Gateway<'h> {
     /// Starts `vaka run` and waits until it listens.
     #[track_caller]
     pub fn start(home: &'h Home) -> Gateway<'h> {
-        let mut gateway = Gateway { home, process: spawn(home, &[]) };
+        Gateway::start_through(home, Vec::new())
+    }
+
+    #[track_caller]
+    fn start_through(home: &'h Home, through: Vec<String>) -> Gateway<'h> {
+        let process = spawn(home, &through);
+        let mut gateway = Gateway { home, through, process };
         gateway.wait_ready();
         gateway
     }
@@ -33,20 +41,14 @@ impl<'h> Gateway<'h> {
     /// The same with something in its environment.
     #[track_caller]
     pub fn start_with(home: &'h Home, environment: &[(&str, &str)]) -> Gateway<'h> {
-        let words: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let through: Vec<&str> = ["env"].into_iter().chain(words.iter().map(String::as_str)).collect();
-        let mut gateway = Gateway { home, process: spawn(home, &through) };
-        gateway.wait_ready();
-        gateway
+        let words = environment.iter().map(|(name, value)| format!("{name}={value}"));
+        Gateway::start_through(home, ["env".to_owned()].into_iter().chain(words).collect())
     }
 
     /// The same with at most so many descriptors, as on a small machine.
     #[track_caller]
     pub fn start_with_descriptors(home: &'h Home, descriptors: u64) -> Gateway<'h> {
-        let limit = format!("--nofile={descriptors}:{descriptors}");
-        let mut gateway = Gateway { home, process: spawn(home, &["prlimit", &limit]) };
-        gateway.wait_ready();
-        gateway
+        Gateway::start_through(home, vec!["prlimit".to_owned(), format!("--nofile={descriptors}:{descriptors}")])
     }
 
     /// The same with the wall clock that `file` says, as an offset of the machine's (`-56y`, `+30d`): changed there, it is set while
@@ -56,9 +58,7 @@ impl<'h> Gateway<'h> {
         let path = format!("FAKETIME_TIMESTAMP_FILE={}", file.display());
         let library = format!("LD_PRELOAD={LIBFAKETIME}");
         let through = ["env", &library, &path, "FAKETIME_NO_CACHE=1", "DONT_FAKE_MONOTONIC=1"];
-        let mut gateway = Gateway { home, process: spawn(home, &through) };
-        gateway.wait_ready();
-        gateway
+        Gateway::start_through(home, through.map(str::to_owned).to_vec())
     }
 
     #[track_caller]
@@ -96,11 +96,11 @@ impl<'h> Gateway<'h> {
         );
     }
 
-    /// Starts again on the same home and port.
+    /// Starts again on the same home and port, and in the same way.
     #[track_caller]
     pub fn restart(&mut self) {
         self.process.kill();
-        self.process = spawn(self.home, &[]);
+        self.process = spawn(self.home, &self.through);
         self.wait_ready();
     }
 
@@ -179,8 +179,7 @@ fn log_file(home: &Home) -> PathBuf {
     home.dir().join("gateway.log")
 }
 
-/// `through`: a program and its arguments that start it in turn.
-fn spawn(home: &Home, through: &[&str]) -> Process {
+fn spawn(home: &Home, through: &[String]) -> Process {
     let vaka = vaka_bin();
     let mut command = match through {
         [] => Command::new(vaka),

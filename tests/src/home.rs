@@ -110,9 +110,20 @@ impl Home {
     /// Where the staff's board listens.
     #[track_caller]
     pub fn board_port(&self) -> u16 {
+        self.port_of("board")
+    }
+
+    /// Where the figures for Prometheus are.
+    #[track_caller]
+    pub fn metrics_port(&self) -> u16 {
+        self.port_of("metrics")
+    }
+
+    #[track_caller]
+    fn port_of(&self, table: &str) -> u16 {
         let text = std::fs::read_to_string(self.config()).expect("init wrote vaka.toml");
         let config: DocumentMut = text.parse().expect("vaka.toml is TOML");
-        let listen = config["board"]["listen"].as_str().expect("[board] listen");
+        let listen = config[table]["listen"].as_str().expect("a table with listen");
         listen.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
     }
 

@@ -81,6 +81,14 @@ impl LoopDisk {
         copy
     }
 
+    /// While this is held nothing is written, and whoever tries waits: a disk that hangs. Held after whoever writes there, or that one
+    /// could not be ended.
+    #[track_caller]
+    pub fn freeze(&self) -> Frozen<'_> {
+        run("fsfreeze", &["-f", text(&self.path())]).unwrap_or_else(|e| panic!("{e}"));
+        Frozen(self)
+    }
+
     /// Bytes that a program can still write.
     #[track_caller]
     pub fn free_bytes(&self) -> u64 {
@@ -116,6 +124,15 @@ impl LoopDisk {
         let path = self.path().join("ballast");
         std::fs::remove_file(path).expect("removing the ballast");
         run("sync", &["-f", text(&self.path())]).unwrap_or_else(|e| panic!("{e}"));
+    }
+}
+
+/// A disk that hangs, until this is dropped.
+pub struct Frozen<'d>(&'d LoopDisk);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let _ = run("fsfreeze", &["-u", text(&self.0.path())]);
     }
 }
 

@@ -48,6 +48,9 @@ pub(crate) const OPEN: Duration = Duration::from_secs(10);
 /// when its disk has it; ten seconds of a disk are a broken one. Source: our choice.
 const PUBACK: Duration = Duration::from_secs(10);
 
+/// Between two looks at a device that must not be held up, milliseconds: a wheel turns for a second.
+const BUSY_LOOK_MS: u64 = 50;
+
 /// Messages under way at once. More: more memory for what is nearly always one. Source: our choice.
 const WINDOW: usize = 4;
 
@@ -175,6 +178,10 @@ impl<K: Keep, R: Role, P: Panel> Link<'_, K, R, P> {
         let mut failures = 0;
         loop {
             self.stack.wait_config_up().await;
+            // A handshake's arithmetic holds everything up, 0.2 s at a time on a controller of 100 MHz: a wheel passes its stop.
+            while self.device.borrow().is_moving() {
+                Timer::after_millis(BUSY_LOOK_MS).await;
+            }
             if let Some(config) = self.stack.config_v4() {
                 say!("network {}", config.address.address());
             }

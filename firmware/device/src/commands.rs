@@ -26,6 +26,8 @@ pub struct Commands<const N: usize> {
     known: Deque<(u64, Option<Outcome>), N>,
     /// The highest id that was forgotten: whether one up to it was carried out can no longer be told.
     forgotten: Option<u64>,
+    /// Which ids were carried out before the boot cannot be read: the next one may be one of them.
+    is_doubtful: bool,
 }
 
 /// It only sets what is shown: twice does no harm.
@@ -37,7 +39,13 @@ impl<const N: usize> Commands<N> {
     /// Remembers nothing. `forgotten`: after a boot, the highest id that may have been carried out before it
     /// ([`Commands::highest`], kept in flash); `None` for a device that is new to its gateway.
     pub const fn new(forgotten: Option<u64>) -> Self {
-        Self { known: Deque::new(), forgotten }
+        Self { known: Deque::new(), forgotten, is_doubtful: false }
+    }
+
+    /// Remembers nothing, and what was kept of the boots before cannot be read. The first id that comes may have been carried
+    /// out: it and those below it count as forgotten. Later ids are new ones.
+    pub const fn doubtful() -> Self {
+        Self { known: Deque::new(), forgotten: None, is_doubtful: true }
     }
 
     /// Judges a delivered command. `now`: UTC milliseconds, `None` if the device has no clock.
@@ -47,6 +55,9 @@ impl<const N: usize> Commands<N> {
     /// journal, and with it its ids, began anew.
     pub fn judge(&mut self, message: &CommandMessage, now: Option<i64>) -> Judged {
         let CommandMessage { id, expires_at, command, .. } = message;
+        if !only_shows(command) && core::mem::take(&mut self.is_doubtful) {
+            self.forgotten = self.forgotten.max(Some(*id));
+        }
         let answer = |outcome| Judged::Answer(Event::Done { id: *id, outcome });
         if let Some((_, outcome)) = self.known.iter().find(|(known, _)| known == id) {
             return outcome.clone().map_or(Judged::Underway, answer);

@@ -17,6 +17,9 @@ use crate::{Now, Panel};
 /// Command ids that a device remembers. Beyond: an older one is answered `forgotten`. Source: our choice.
 pub const COMMANDS_MAX: usize = 16;
 
+/// Kept in the place of the highest id while it is not known; no id of a gateway's.
+const DOUBTFUL: u64 = u64::MAX;
+
 /// How a device comes to life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Boot {
@@ -55,15 +58,24 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
     /// Takes up what was kept, and starts the role.
     pub fn boot(mut keep: K, role: R, panel: P, boot: Boot, now: Now) -> Self {
         let outbox = Outbox::open(&mut keep, boot.room, boot.chance);
-        // Nobody knows what was carried out: nothing is carried out again.
-        let highest = keep::number(&mut keep, COMMAND).unwrap_or(Some(u64::MAX));
+        let kept = keep::number(&mut keep, COMMAND);
+        let is_damaged = kept == Err(keep::Fault::Damaged);
+        if is_damaged {
+            // Not told again by the next boot, and in doubt for it too, should nothing be carried out until then.
+            let _ = keep::keep_number(&mut keep, COMMAND, DOUBTFUL);
+        }
+        let commands = match kept {
+            Ok(highest) if highest != Some(DOUBTFUL) => Commands::new(highest),
+            // Nobody knows what was carried out: what comes first is not carried out again.
+            _ => Commands::doubtful(),
+        };
         let settings = Settings::read(&mut keep);
         let mut device = Self {
             keep,
             role,
             panel,
             outbox,
-            commands: Commands::new(highest),
+            commands,
             feedback: Feedback::new(),
             settings,
             done: Vec::new(),
@@ -75,6 +87,9 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
             device.panel.volume(percent);
         }
         device.tell(Event::Started { cause: boot.cause, version: boot.version.into() }, now);
+        if is_damaged {
+            device.tell_flash(now);
+        }
         device.with_role(now, |role, cx| role.start(cx));
         if let Some(id) = device.role.underway() {
             device.commands.underway(id);
@@ -97,10 +112,8 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
                 self.tell(Event::Alive {}, now);
             }
         }
-        // Once for each boot: a flash that fails every other time would fill what is left of it with its complaints.
-        if self.outbox.has_failed() && !self.is_flash_told {
-            self.is_flash_told = true;
-            self.tell(Event::Fault { part: "flash".into(), active: true }, now);
+        if self.outbox.has_failed() {
+            self.tell_flash(now);
         }
         if self.outbox.is_empty() && !self.role.is_busy() {
             self.keep.rest();
@@ -114,6 +127,13 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
     pub fn tell(&mut self, event: Event, now: Now) -> Option<Identity> {
         self.told_ms = now.uptime_ms;
         self.outbox.put(&mut self.keep, event, now)
+    }
+
+    /// Once for each boot: a flash that fails every other time would fill what is left of it with its complaints.
+    fn tell_flash(&mut self, now: Now) {
+        if !core::mem::replace(&mut self.is_flash_told, true) {
+            self.tell(Event::Fault { part: "flash".into(), active: true }, now);
+        }
     }
 
     /// Takes in a call for help that no part of the role made, and shows from here on how far it has come.
@@ -158,6 +178,7 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
     /// It is not a command; the same bytes will never be one.
     pub fn command(&mut self, bytes: &[u8], now: Now) -> Result<(), vaka_protocol::DecodeError> {
         let message = decode_command(bytes)?;
+        let now = Now { at: now.at.or_else(|| self.role.at(now)), ..now };
         match self.commands.judge(&message, now.at) {
             Judged::Underway => {}
             Judged::Answer(answer) => {
@@ -185,6 +206,11 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
     /// The boot that new events name.
     pub fn restart(&self) -> u32 {
         self.outbox.restart()
+    }
+
+    /// A part of it moves and has to be stopped in time: a handshake waits for a moment.
+    pub fn is_moving(&self) -> bool {
+        self.role.is_moving()
     }
 
     /// How the device behaves.

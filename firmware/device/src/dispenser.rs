@@ -2,14 +2,16 @@
 //!
 //! Enters: the schedule, the time, the carousel's sensors, what hands do. Leaves: `dose`, `stock`, `tamper`, `fault`; the
 //! motor. Invariants: before the motor turns for a dose it is kept that it may have been given, and such a dose is never
-//! given again; every dose of the schedule gets one outcome, whatever happens to the power; no dose opens without a trusted
-//! clock; what the device did not see without power is `unknown`, never `missed`. Absent: what lies in a compartment and
-//! who may take it; a dose brought forward, for which the protocol has no command.
+//! given again; every dose of the schedule gets one outcome, whatever happens to the power, and a second, `unknown`, only
+//! where it was told to be locked inside and is gone; no dose opens without a trusted clock; what lay open without power and
+//! is gone is `unknown`, never `missed`. Absent: what lies in a compartment and who may take it; a dose brought forward, for
+//! which the protocol has no command.
 //!
 //! The way of a dose: its time comes ([`State::Due`]: light, sound, `reminded`); the resident presses ([`State::Turning`],
 //! kept, then the motor); it lies open ([`State::Out`], `dispensed`); the content sensor sees it go (`taken`). It is not
 //! turned out by itself: nothing lies open where nobody is, and a dose that nobody asked for is provably still inside.
 
+mod asked;
 mod bytes;
 mod clock;
 mod doses;
@@ -46,10 +48,15 @@ pub const REMIND_MS: u64 = 5 * 60 * 1_000;
 /// as it is closed away, which takes 250 ms to the wall.
 pub const GONE_MS: u64 = 100;
 
+/// What it was filled with is of the doses from then on; a schedule that first comes later may leave out some of them, in
+/// milliseconds. Longer: one of them may have opened and closed. Shorter: whoever fills it first and then pairs it fills it twice.
+const FILLED_MS: i64 = 10 * 60 * 1_000;
+
 /// Between two looks while the motor runs, in milliseconds: 2 % of a step.
 const RUNNING_REST_MS: u64 = 5;
 
-/// Between two looks while a contact bounces or a button is held, in milliseconds.
+/// Between two looks while a contact bounces, a button is held or the lid is open, in milliseconds: by hand a compartment
+/// passes the window in 100.
 const HAND_REST_MS: u64 = 10;
 
 const PLAN: u16 = 0;
@@ -123,8 +130,8 @@ pub struct Dispenser<I, O, B> {
     told: (u8, u16),
     /// When it was reminded of last, milliseconds since boot.
     reminded_ms: u64,
-    /// The window is empty since then.
-    gone_ms: Option<u64>,
+    /// What lay in that compartment (from 1) at the window is not seen since then.
+    gone: Option<(u64, u8)>,
     /// Nothing that was given out is unknown to the gateway since then.
     settled_ms: Option<u64>,
     /// The content sensor shows something where nothing can be.
@@ -151,7 +158,7 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             refuse: Contact::default(),
             told: (0, u16::MAX),
             reminded_ms: 0,
-            gone_ms: None,
+            gone: None,
             settled_ms: None,
             is_blind: false,
             due_ms: 0,
@@ -275,6 +282,9 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
                 // First what it holds, then that it was counted: cut in between, it is counted again.
                 self.ledger.fill(full);
                 self.plan.entries.iter_mut().for_each(|entry| entry.compartment = 0);
+                if let Some(at) = self.clock.held(cx.now).filter(|_| full != 0) {
+                    self.plan.covers_until = self.plan.covers_until.max(at.saturating_add(FILLED_MS));
+                }
                 let is_kept = self.keep(cx, LEDGER) && self.keep(cx, PLAN) && self.keep(cx, WHEEL);
                 if !is_kept {
                     self.wheel.hands();
@@ -311,24 +321,6 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             self.keep(cx, TOLD);
         }
     }
-
-    fn schedule(&mut self, slots: &[vaka_protocol::Slot], cx: &mut Cx<'_>) -> Outcome {
-        let Some(at) = cx.now.at else { return Outcome::Refused };
-        let Some(plan) = Plan::of(slots, at) else { return Outcome::Refused };
-        let is_gap = self.plan.covers_until != 0 && at > self.plan.covers_until && self.ledger.full != 0;
-        self.ledger.order_lost |= is_gap;
-        if !self.keep(cx, LEDGER) {
-            return Outcome::Failed;
-        }
-        let before = core::mem::replace(&mut self.plan, plan);
-        self.mark(cx, &before, at);
-        if !self.keep(cx, PLAN) {
-            self.plan = before;
-            return Outcome::Failed;
-        }
-        self.withdraw(cx);
-        Outcome::Done
-    }
 }
 
 impl<I: InputPin, O: OutputPin, B: I2c> Role for Dispenser<I, O, B> {
@@ -349,7 +341,8 @@ impl<I: InputPin, O: OutputPin, B: I2c> Role for Dispenser<I, O, B> {
         let levels = self.lines.levels();
         self.sight = self.lines.sight();
         let is_in_hands = self.hands(cx, levels);
-        if !is_in_hands {
+        // Nothing turns in hands; but hands can turn it.
+        if !is_in_hands || self.wheel.is_at_rest() && !self.wheel.must_count() {
             self.turn(cx);
         }
         self.doses(cx, at, is_in_hands, levels);
@@ -378,13 +371,22 @@ impl<I: InputPin, O: OutputPin, B: I2c> Role for Dispenser<I, O, B> {
         !self.wheel.is_at_rest() || self.ledger.current().is_some()
     }
 
+    fn at(&self, now: Now) -> Option<i64> {
+        self.clock.held(now).filter(|_| self.clock.is_trusted())
+    }
+
+    fn is_moving(&self) -> bool {
+        self.drive != Drive::Still || !self.wheel.is_at_rest()
+    }
+
     fn rest_ms(&self, _now: Now) -> u64 {
         let is_to_count = self.wheel.must_count() && !self.lid.is_high() && !self.key.is_high();
         if self.drive != Drive::Still || !self.wheel.is_at_rest() || is_to_count {
             return RUNNING_REST_MS;
         }
         let contacts = [&self.lid, &self.key, &self.give, &self.refuse];
-        if contacts.iter().any(|contact| contact.is_changing()) || self.refuse.is_high() || self.gone_ms.is_some() {
+        let is_watched = self.refuse.is_high() || self.lid.is_high() || self.gone.is_some();
+        if is_watched || contacts.iter().any(|contact| contact.is_changing()) {
             return HAND_REST_MS;
         }
         self.due_ms.clamp(1, LOOK_MS)

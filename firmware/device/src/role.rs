@@ -37,6 +37,16 @@ pub trait Role {
         false
     }
 
+    /// What time it is by a trusted clock of its own, UTC milliseconds: where nobody else has told the device, it counts for commands.
+    fn at(&self, _now: Now) -> Option<i64> {
+        None
+    }
+
+    /// A part moves that has to be stopped in time: whatever takes long waits for a moment.
+    fn is_moving(&self) -> bool {
+        false
+    }
+
     /// The command that it goes on with after a boot, once started: delivered again, it is not a forgotten one.
     fn underway(&self) -> Option<u64> {
         None
@@ -67,6 +77,14 @@ impl<R: Role + ?Sized> Role for &mut R {
 
     fn is_busy(&self) -> bool {
         (**self).is_busy()
+    }
+
+    fn at(&self, now: Now) -> Option<i64> {
+        (**self).at(now)
+    }
+
+    fn is_moving(&self) -> bool {
+        (**self).is_moving()
     }
 
     fn underway(&self) -> Option<u64> {
@@ -105,6 +123,14 @@ impl<A: Role, B: Role> Role for (A, B) {
 
     fn is_busy(&self) -> bool {
         self.0.is_busy() || self.1.is_busy()
+    }
+
+    fn at(&self, now: Now) -> Option<i64> {
+        self.0.at(now).or_else(|| self.1.at(now))
+    }
+
+    fn is_moving(&self) -> bool {
+        self.0.is_moving() || self.1.is_moving()
     }
 
     fn underway(&self) -> Option<u64> {

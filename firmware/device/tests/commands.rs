@@ -26,6 +26,16 @@ fn answer(id: u64, outcome: Outcome) -> Judged {
 }
 
 #[test]
+fn in_doubt_the_first_that_comes_is_not_carried_out_and_the_next_is() {
+    let mut commands = Commands::<ROOM>::doubtful();
+    assert_eq!(commands.judge(&receipt(5), Some(1)), Judged::Execute, "what only shows is shown");
+    let forgotten = || Outcome::Other("forgotten".into());
+    assert_eq!(commands.judge(&lock(7), Some(1)), answer(7, forgotten()));
+    assert_eq!(commands.judge(&lock(6), Some(1)), answer(6, forgotten()));
+    assert_eq!(commands.judge(&lock(8), Some(1)), Judged::Execute);
+}
+
+#[test]
 fn a_command_delivered_again_is_answered_and_not_carried_out() {
     let mut commands = Commands::<ROOM>::new(None);
     assert_eq!(commands.judge(&lock(1), Some(0)), Judged::Execute);

@@ -257,14 +257,15 @@ fn a_call_that_does_not_get_through_says_so_once_and_then_how_it_goes_on() {
 
 type Part = Nor<Vec<u8>>;
 
+fn deliver(device: &mut Device<Flash<Part>, Hand, Display>, id: u64, command: Command) {
+    let mut buffer = [0; MESSAGE_BYTES_MAX];
+    let message = CommandMessage::new(id, AT + 1_000, command);
+    let length = encode_command_cbor(&message, &mut buffer).expect("it fits");
+    device.command(&buffer[..length], Now { uptime_ms: 5, at: Some(AT) }).expect("a command");
+}
+
 /// A lock's life: started, pressed, a command, the same again, settings.
 fn live(device: &mut Device<Flash<Part>, Hand, Display>, base: u64) {
-    let deliver = |device: &mut Device<Flash<Part>, Hand, Display>, id, command| {
-        let mut buffer = [0; MESSAGE_BYTES_MAX];
-        let message = CommandMessage::new(id, AT + 1_000, command);
-        let length = encode_command_cbor(&message, &mut buffer).expect("it fits");
-        device.command(&buffer[..length], Now { uptime_ms: 5, at: Some(AT) }).expect("a command");
-    };
     deliver(device, base, lock());
     deliver(device, base, lock());
     let settings = Command::Settings {
@@ -314,6 +315,55 @@ fn a_door_opens_once_whenever_the_power_goes() {
         assert!([600, ALIVE_INTERVAL_S].contains(&alive));
     }
     assert!(cuts > 5, "the power went {cuts} times");
+}
+
+#[test]
+fn a_damaged_record_of_the_last_command_is_told_once_and_refuses_one_command() {
+    let boot = Boot { room: 16, chance: 3, cause: StartCause::Power, version: "0" };
+    let now = Now { uptime_ms: 0, at: Some(AT) };
+    let kept = |keep: &mut Flash<Part>| {
+        let mut events = Vec::new();
+        let each = keep.each(vaka_device::keep::EVENTS, &mut |_, bytes| {
+            let message = &bytes[VALUE_BYTES_MAX - MESSAGE_BYTES_MAX..];
+            events.push(decode_event(message).expect("an event"));
+        });
+        each.expect("all can be read");
+        events.sort_by_key(|message| (message.restart, message.seq));
+        events.into_iter().map(|message| message.event).collect::<Vec<_>>()
+    };
+    let part: Part = Nor::blank(vec![0; 4 * PAGE_BYTES]);
+    let mut device = Device::boot(Flash::open(part), Hand::default(), Display::default(), boot, now);
+    deliver(&mut device, 0x7766_5544, lock());
+    assert_eq!(device.role.opened, [0x7766_5544]);
+    let mut part = device.into_keep().into_part();
+    let record = [2, 0, 0, 0, 8, 0, 0xf7, 0xff, 0x44, 0x55, 0x66, 0x77];
+    let at = part.bytes().windows(record.len()).position(|bytes| bytes == record).expect("its record") as u32;
+    part.flip(at + 8, 0);
+    part.flip(at + 9, 4);
+
+    // Cut before any command comes, the doubt is still there.
+    let flash = Device::boot(Flash::open(part), Hand::default(), Display::default(), boot, now).into_keep();
+    let mut device = Device::boot(flash, Hand::default(), Display::default(), boot, now);
+    deliver(&mut device, 0x7766_5544, lock());
+    deliver(&mut device, 0x7766_5545, lock());
+    assert_eq!(device.role.opened, [0x7766_5545], "what may be the one of before is not done again, the next is");
+    let mut device = Device::boot(device.into_keep(), Hand::default(), Display::default(), boot, now);
+    deliver(&mut device, 0x7766_5545, lock());
+    deliver(&mut device, 0x7766_5546, lock());
+    assert_eq!(device.role.opened, [0x7766_5546]);
+
+    let events = kept(&mut device.into_keep());
+    let faults = events.iter().filter(|event| matches!(event, Event::Fault { .. })).count();
+    let answers: Vec<&Event> = events.iter().filter(|event| matches!(event, Event::Done { .. })).collect();
+    assert_eq!(faults, 1, "{events:?}");
+    let wanted = [
+        done(0x7766_5544, Outcome::Done),
+        done(0x7766_5544, forgotten()),
+        done(0x7766_5545, Outcome::Done),
+        done(0x7766_5545, forgotten()),
+        done(0x7766_5546, Outcome::Done),
+    ];
+    assert_eq!(answers, wanted.iter().collect::<Vec<_>>());
 }
 
 #[test]

@@ -326,6 +326,21 @@ fn a_page_that_no_longer_erases_is_left_out_from_then_on() {
 }
 
 #[test]
+fn a_page_that_does_not_erase_is_not_tried_at_each_rest() {
+    const PAGES: usize = 6;
+    let mut flash = Flash::open(part::<4>(PAGES));
+    // All pages were written to; five of these fill one, and the newest is more than half full.
+    for round in 0..203u8 {
+        flash.write(1, &[round; 700]).expect("it writes");
+    }
+    (0..PAGES).for_each(|page| flash.part().wear_out(page));
+    let before = flash.part().counts().erases;
+    (0..50).for_each(|_| flash.rest());
+    let tried = flash.part().counts().erases - before;
+    assert!((1..PAGES as u64).contains(&tried), "each spare page once, not {tried} times");
+}
+
+#[test]
 fn what_is_damaged_beyond_mending_is_told_once_and_never_an_older_value() {
     let mut flash = Flash::open(part::<4>(PAGES_MIN));
     for value in [b"old", b"new"] {

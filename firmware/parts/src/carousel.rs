@@ -214,13 +214,14 @@ impl Carousel {
         self.operations
     }
 
-    /// The device loses its power after so many operations more: the motor stands, and no pin moves. `None`: it has power.
+    /// The device loses its power after so many operations more: the motor stands, and no pin moves. `None`: it has power, and
+    /// where it had none the motor stands still.
     pub fn cut_after(&mut self, operations: Option<u64>) {
-        self.power_until = operations.map(|more| self.operations + more);
-        if operations.is_none() {
+        if operations.is_none() && self.is_cut() {
             self.run = false;
             self.back = false;
         }
+        self.power_until = operations.map(|more| self.operations + more);
     }
 
     /// One operation more, e.g. a write to the flash that shares its power. False: the power is gone, and it has no effect.

@@ -124,10 +124,12 @@
   });
   offer();
 
-  const life = (told) => {
-    const ids = told.map((one) => one.id);
-    const fresh = known ? told.filter((one) => !known.has(one.id)) : [];
-    known = new Set(ids);
+  // Only the newest are told one by one: what stood beyond them is no news when it comes into sight.
+  let beyond = -Infinity;
+  const life = (told, window) => {
+    const fresh = known ? told.filter((one) => !known.has(one.id) && one.at > beyond) : [];
+    beyond = told.length < window ? -Infinity : told.at(-1).at;
+    known = new Set(told.map((one) => one.id));
     ringing = known;
     if (fresh.length) { $("said").textContent = fresh.map((one) => fill(words.new, one.said)).join(". "); beep(); }
   };
@@ -148,7 +150,7 @@
       const told = JSON.parse(e.data);
       alive(told.at);
       if (lists) { waits.push(told); if (!held) flush(); }
-      life(told.life);
+      life(told.life, told.window);
       counted(told.waiting);
       tick();
     });

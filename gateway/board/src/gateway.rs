@@ -241,6 +241,9 @@ pub struct Device {
 pub struct Agreement {
     /// The table in vaka.toml it stands in, e.g. `night`.
     pub table: String,
+    /// What the table says now, as a hash: a change that was made of something else is refused ([`SettingsChange::stands`]).
+    #[serde(default)]
+    pub stands: String,
     pub said: Said,
     pub settings: Vec<(String, String)>,
     /// Local dates; absent: not limited.
@@ -480,6 +483,10 @@ pub struct SettingsChange {
     pub withdraw: bool,
     pub consent_by: Option<String>,
     pub consent_on: Option<String>,
+    /// [`Agreement::stands`] as it was when the change was begun, empty where nothing was agreed. Refused as [`Refused::Conflict`] where the
+    /// table says something else by now; a withdrawal holds in any case. Absent: nothing is compared, and no withdrawal is taken back.
+    #[serde(default)]
+    pub stands: Option<String>,
 }
 
 /// What somebody has a device do.
@@ -533,7 +540,7 @@ pub trait Gateway: Send + Sync + 'static {
     /// Every change from now on. A receiver that lags reads everything anew.
     fn follow(&self) -> broadcast::Receiver<Change>;
     /// Open alarms, most urgent lane first and newest first within it; with `all` those closed ones after them that are still at hand.
-    fn alarms(&self, all: bool) -> Later<'_, Vec<Alarm>>;
+    fn alarms(&self, all: bool) -> Later<'_, Vec<Arc<Alarm>>>;
     fn story(&self, alarm: &str) -> Later<'_, Story>;
     fn act(&self, alarm: &str, act: AlarmAct, by: &str, note: &str) -> Later<'_, Alarm>;
 

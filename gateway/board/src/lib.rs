@@ -12,6 +12,7 @@ pub mod limits;
 pub mod pages;
 pub mod push;
 pub mod routes;
+pub mod seats;
 pub mod server;
 pub mod settings;
 

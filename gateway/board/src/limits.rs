@@ -1,11 +1,17 @@
 //! Every bound of the board: value, unit, why, what happens beyond.
 
-/// Connections at once, for each listener. 500 open boards, each with one for its events and one or two for pages. Beyond: the
-/// connection is closed unread, and counted. Source: our choice.
+/// Connections at once, for each listener. 500 open boards, each with one for its events and one or two for pages. Beyond: the oldest
+/// stranger's connection of the most crowded address is closed; where all are logged in, the new one. Source: our choice.
 pub const CONNECTIONS_MAX: usize = 2_048;
+/// The same of one address, of IPv6 one network (/64): a municipality's staff behind one address, 500 boards. Beyond: the oldest stranger's of
+/// that address is closed; where all are logged in, the new one. Source: our choice.
+pub const CONNECTIONS_HERE_MAX: usize = 1_536;
 /// Time for a TLS handshake, in milliseconds. A phone on a poor network needs 1 to 3 s. Beyond: closed. Source: our choice.
 pub const HANDSHAKE_MS_MAX: u64 = 10_000;
-/// Time for a request's head, in milliseconds. Beyond: closed. Source: our choice.
+/// Time from a connection's beginning to its first request, in milliseconds, whatever it speaks: the handshake's and a head's. Beyond: closed.
+/// Source: our choice.
+pub const FIRST_REQUEST_MS_MAX: u64 = 15_000;
+/// Time for a request's head over HTTP/1, in milliseconds. Beyond: closed. Source: our choice.
 pub const HEADER_MS_MAX: u64 = 10_000;
 /// Largest request body, in bytes. A form of settings has about 2 KiB. Beyond: 413. Source: our choice.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -35,19 +41,31 @@ pub const PUSHED_KEPT_MAX: usize = 10_000;
 pub const PUSH_ENDPOINT_BYTES_MAX: usize = 2_048;
 /// Phones of one person. Beyond: the one that was first goes. Source: our choice.
 pub const PUSH_PER_PERSON_MAX: usize = 8;
-/// Alarms that each part of the list shows in full. An article is about 2.5 KiB: 20 of them and the frame stay within 100 KiB.
-/// Beyond: the most urgent are shown, the rest are counted above them and stand on /alarms. Source: our choice.
+/// Alarms that wait for a person and are shown in full. An article is about 2 KiB: 20 of them, [`OTHERS_SHOWN_MAX`] in each other
+/// part, style and script stay within 100 KiB. Beyond: the most urgent are shown, the rest are counted above them and stand on
+/// /alarms. Source: our choice; the sum is measured by `tests/bench`.
 pub const ALARMS_SHOWN_MAX: usize = 20;
+/// The same in each other part of the list: technical, taken, tests. Source: as above.
+pub const OTHERS_SHOWN_MAX: usize = 8;
+/// Groups of people (groups of residents, role, language) whose lists are kept between two changes. Beyond: all are made anew. Source: our
+/// choice; a list is some hundred pointers, an event some KiB.
+pub const AUDIENCES_MAX: usize = 256;
 /// Rows on a page of all alarms, residents, devices. Beyond: the next page. Source: our choice, about 60 KiB.
 pub const ROWS_SHOWN_MAX: usize = 100;
 /// Between two beats to an open page, in milliseconds; each is sent only when the gateway has answered. A page is stale after two
 /// that did not come, within 5 s. Source: our choice.
 pub const BEAT_MS: u64 = 2_000;
+/// Least time between two looks at the gateway's health that changes ask for, in milliseconds; a beat looks in any case. Beyond: a row
+/// is shown at once, the line about the gateway itself follows. Source: our choice: a storm of alarms costs the keeper four looks a second.
+pub const HEALTH_PAUSE_MS: u64 = 250;
 /// The round is read anew at least this often, in milliseconds: a look-in becomes due by the clock alone. Source: our choice.
 pub const NIGHT_READ_MS: u64 = 15_000;
 /// Longest stream of events to one page, in milliseconds. Then the page asks again, and whoever has been logged out or lost a
 /// role in between is refused. Source: our choice: a minute of a revoked person's list at most.
 pub const EVENTS_MS_MAX: u64 = 60_000;
+/// A session that was told the list no longer ago than this, in milliseconds, goes on following without a new line in the log: the time a
+/// stream lasts. Beyond: it is read anew, and traced. Source: our choice.
+pub const GOES_ON_MS: i64 = EVENTS_MS_MAX as i64;
 /// Events that wait for a slow page. Beyond: it is written to when it has read; what changed in between comes at once, as it
 /// stands then. Source: our choice.
 pub const EVENTS_WAITING_MAX: usize = 4;

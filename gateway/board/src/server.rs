@@ -1,16 +1,17 @@
 //! Listeners: TLS, bounds on strangers, a certificate that changes while they run.
 //!
-//! Enters: connections. Leaves: requests for the router, each with its [`Peer`]. A file that cannot be read leaves the certificate
+//! Enters: connections. Leaves: requests for the router, each with its [`Peer`] and its [`Seat`]. A file that cannot be read leaves the certificate
 //! that is in use in force, and says so in the log.
 //! Absent: plain HTTP. Nothing here waits for the gateway.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use axum::{Extension, Router};
+use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -19,11 +20,12 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use crate::limits;
+use crate::seats::{Seat, Seats};
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
@@ -138,10 +140,29 @@ pub async fn serve(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     router: Router,
+    shutdown: watch::Receiver<bool>,
+) {
+    let first_request = Duration::from_millis(limits::FIRST_REQUEST_MS_MAX);
+    serve_within(Door { seats: Arc::default(), first_request }, listener, tls, router, shutdown).await;
+}
+
+/// Who is let in, and for how long before they say what they want.
+#[derive(Debug)]
+pub struct Door {
+    pub seats: Arc<Seats>,
+    /// From the connection to its first request.
+    pub first_request: Duration,
+}
+
+/// [`serve`] with bounds of one's own.
+pub async fn serve_within(
+    door: Door,
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    router: Router,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -156,15 +177,29 @@ pub async fn serve(
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
+        let Some(seat) = door.seats.take(address.ip()) else {
             debug!(%address, "the board is full: connection closed");
             continue;
         };
         let (acceptor, router) = (acceptor.clone(), router.clone());
-        let stopping = shutdown.clone();
+        let (seat, first_request) = (Arc::new(seat), door.first_request);
+        let mut stopping = shutdown.clone();
         tokio::spawn(async move {
-            let _place = place;
-            if let Err(e) = talk(stream, address, &acceptor, router, stopping).await {
+            let (spoke, speaks) = tokio::sync::oneshot::channel();
+            let silent = async {
+                if tokio::time::timeout(first_request, speaks).await.is_err() {
+                    return;
+                }
+                // It has said what it wants, or it has ended.
+                std::future::pending().await
+            };
+            let ended = tokio::select! {
+                ended = talk(stream, address, &acceptor, router, seat.clone(), spoke) => ended,
+                () = silent => Err(io::Error::new(io::ErrorKind::TimedOut, "no request in time")),
+                () = seat.has_to_go() => Err(io::Error::other("a stranger's place is given to another")),
+                _ = stopping.changed() => Ok(()),
+            };
+            if let Err(e) = ended {
                 debug!(%address, "a connection to the board ended: {e}");
             }
         });
@@ -176,14 +211,23 @@ async fn talk(
     address: SocketAddr,
     acceptor: &TlsAcceptor,
     router: Router,
-    mut stopping: watch::Receiver<bool>,
+    seat: Arc<Seat>,
+    spoke: tokio::sync::oneshot::Sender<()>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let handshake = tokio::time::timeout(Duration::from_millis(limits::HANDSHAKE_MS_MAX), acceptor.accept(stream));
     let stream = handshake.await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake in time"))??;
     let shown = stream.get_ref().1.peer_certificates();
     let certificate = shown.and_then(<[_]>::first).map(|certificate| certificate.clone().into_owned());
-    let service = TowerToHyperService::new(router.layer(Extension(Peer { address, certificate })));
+    let router = router.layer(Extension(Peer { address, certificate })).layer(Extension(seat));
+    let router = TowerToHyperService::new(router);
+    let spoke = Mutex::new(Some(spoke));
+    let service = hyper::service::service_fn(move |request| {
+        // The first alone: whoever waits for it may have gone.
+        let first = spoke.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.map(|first| first.send(()));
+        router.call(request)
+    });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     let head = Duration::from_millis(limits::HEADER_MS_MAX);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(head);
@@ -191,9 +235,5 @@ async fn talk(
     // A phone that has gone without a word keeps no place.
     let quiet = Duration::from_millis(limits::QUIET_MS_MAX);
     builder.http2().keep_alive_interval(quiet).keep_alive_timeout(quiet);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::select! {
-        ended = connection => ended.map_err(io::Error::other),
-        _ = stopping.changed() => Ok(()),
-    }
+    builder.serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other)
 }

@@ -16,6 +16,7 @@ use vaka_board::auth::people::Person;
 use vaka_board::auth::secret::Hash;
 use vaka_board::auth::{Right, Role, Session, Units, router, tokens};
 use vaka_board::routes::ROUTES;
+use vaka_board::settings::Oidc;
 
 const PEOPLE: &str = "[[person]]\nid = \"anna-1\"\nrole = \"admin\"\nunits = [\"*\"]\n\n[[person]]\nid = \"natt-07\"\nrole = \"night\"\nunits = [\"hagalund\"]\n";
 
@@ -352,8 +353,8 @@ fn may(right: Right) -> &'static [Role] {
         Right::SeeAlarms | Right::ActOnAlarms | Right::SeeDevices => &[Staff, Night, Technician, Admin],
         Right::SeeRound | Right::SignRound | Right::SeeNames | Right::Say | Right::Unlock => &[Staff, Night],
         Right::SeeResidents => &[Staff, Night, Admin],
-        Right::ChangeDevices => &[Technician, Admin],
-        Right::ChangeAgreements | Right::SeePeople | Right::ChangePeople => &[Admin],
+        Right::ChangeDevices | Right::RevokeDevices => &[Technician, Admin],
+        Right::ChangeAgreements | Right::Withdraw | Right::SeePeople | Right::ChangePeople => &[Admin],
         Right::SeeLog => &[Admin, Auditor],
         Right::LookIn | Right::SayLook => &[Night],
     }
@@ -464,4 +465,62 @@ async fn logging_out_ends_it_and_a_copied_session_ends_itself_and_is_told() {
     assert_eq!(thief.get("/").await.to(), "/login?to=/");
     assert_eq!(house.told.traces()[0], "natt-07 session-copied session: shown by another browser than its own");
     assert_eq!(browser.get("/").await.to(), "/login?to=/");
+}
+
+#[tokio::test]
+async fn false_answers_of_a_provider_make_nobody_at_that_address_wait() {
+    let house = House::new(PEOPLE, whole, |settings| {
+        settings.oidc = Some(Oidc {
+            issuer: "https://idp.example".into(),
+            client_id: "vaka".into(),
+            client_secret_file: None,
+            ca: None,
+            acr: Vec::new(),
+            claim: "sub".into(),
+        });
+    });
+    let mut forger = house.browser();
+    for n in 0..30 {
+        let got = forger.get(&format!("/login/oidc/return?code=x&state={n}")).await;
+        assert_eq!(got.status, StatusCode::FORBIDDEN, "{got:?}");
+        forger.cookies.clear();
+    }
+    assert_eq!(house.browser().post("/login/passkey/ask", &json!({})).await.status, StatusCode::OK);
+    assert!(house.told.traces().iter().all(|trace| trace.contains("log-in-failed oidc")));
+}
+
+/// By path, not by what the code says of a right: these are done by whoever is there, not by whoever found the phone.
+#[tokio::test]
+async fn what_cannot_be_undone_needs_a_fresh_log_in() {
+    let house = House::new(PEOPLE, || router().merge(every_other_route()), |_| {});
+    let (mut browser, _) = inside(&house, "anna-1").await;
+    let acts = ["/residents/r1/withdraw", "/devices/p1/revoke", "/people/of/natt-07/end"];
+    for path in &acts[..2] {
+        assert_eq!(browser.submit(path, "").await.status, StatusCode::OK, "{path} freshly");
+    }
+    house.told.pass(121_000);
+    for path in acts {
+        let got = browser.submit(path, "").await;
+        assert_eq!(got.status, StatusCode::SEE_OTHER, "{path}");
+        assert!(got.to().starts_with("/login?again"), "{path}: {}", got.to());
+    }
+    let api = browser.post("/api/v1/devices/p1/revocation", &json!({})).await;
+    assert_eq!(api.status, StatusCode::UNAUTHORIZED, "{api:?}");
+    assert_eq!(
+        browser.submit("/residents/r1/settings", "").await.status,
+        StatusCode::OK,
+        "and what can be undone does not"
+    );
+}
+
+/// The routes that are not the doors' own, each with a handler that says yes.
+fn every_other_route() -> Router<Arc<Board>> {
+    let own = ["/enter", "/keys", "/login", "/logout", "/people"];
+    ROUTES.iter().filter(|route| !own.iter().any(|own| route.path.starts_with(own))).fold(
+        Router::new(),
+        |router, route| {
+            let filter = if route.method == "GET" { MethodFilter::GET } else { MethodFilter::POST };
+            router.route(route.path, on(filter, || async { "yes" }))
+        },
+    )
 }

@@ -178,3 +178,65 @@ async fn no_card_a_strange_issuer_a_revoked_card_and_an_unknown_bearer_are_refus
     let ended = desk.show(Some(&card), "").await.expect("answered");
     assert!(ended.starts_with("HTTP/1.1 403"), "{ended}");
 }
+
+/// What a program with this certificate hears of one request.
+impl Desk {
+    async fn call(&self, card: &(CertificateDer<'static>, KeyPair, String), head: &str) -> Option<String> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.own.der.clone()).expect("a root");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+        let key = PrivateKeyDer::try_from(card.1.serialize_der()).expect("a key");
+        let config = builder.with_root_certificates(roots).with_client_auth_cert(vec![card.0.clone()], key);
+        let stream = TcpStream::connect(self.address).await.expect("connected");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connector = TlsConnector::from(Arc::new(config.expect("a card")));
+        let mut stream = connector.connect(name, stream).await.ok()?;
+        stream.write_all(head.as_bytes()).await.ok()?;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        (!answer.is_empty()).then(|| String::from_utf8(answer).expect("text"))
+    }
+}
+
+#[tokio::test]
+async fn a_program_with_a_certificate_has_the_rights_of_its_entry_and_no_browser_and_no_person_has() {
+    let cards = authority("cards");
+    let desk = desk(&cards).await;
+    let program = "[[program]]\nname = \"journal\"\nrole = \"night\"\nunits = [\"*\"]\ncard = \"SERIALNUMBER=P-1\"\n";
+    std::fs::write(desk.house.dir.path().join("people.toml"), format!("{PEOPLE}{program}")).expect("written");
+    let (journal, person) = (cards.issue(None, "P-1", 9), cards.issue(None, "SE2321000016-1003", 7));
+    let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n");
+    let openapi = get("/api/v1/openapi.json", "");
+    let answer = desk.call(&journal, &openapi.repeat(2)).await.expect("answered");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "a second request needs a second handshake");
+
+    // What its role may not, and what no program may, is refused in its name.
+    let log = desk.call(&journal, &get("/api/v1/log", "")).await.expect("answered");
+    assert!(log.starts_with("HTTP/1.1 403"), "{log}");
+    assert_eq!(desk.house.told.traces(), ["api-journal refused /api/v1/log: SeeLog"]);
+
+    // A person's card is no program, a browser is none, and a cookie counts nothing here.
+    for (who, more) in [(&person, ""), (&person, "cookie: __Host-sid=x\r\n")] {
+        let answer = desk.call(who, &get("/api/v1/openapi.json", more)).await.expect("answered");
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    }
+    for more in ["sec-fetch-site: cross-site\r\n", "origin: https://localhost:8443\r\n"] {
+        let answer = desk.call(&journal, &get("/api/v1/openapi.json", more)).await.expect("answered");
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    let page = desk.call(&journal, &get("/", "")).await.expect("answered");
+    assert!(page.starts_with("HTTP/1.1 404"), "the pages are elsewhere: {page}");
+    let card = desk.call(&journal, &get("/card", "")).await.expect("answered");
+    assert!(card.starts_with("HTTP/1.1 403"), "a program logs in nowhere: {card}");
+
+    std::fs::write(&desk.crl, cards.revoke(&[9])).expect("written");
+    assert_eq!(desk.call(&journal, &openapi).await, None, "revoked");
+    std::fs::write(&desk.crl, cards.revoke(&[])).expect("written");
+    std::fs::write(desk.house.dir.path().join("people.toml"), format!("{PEOPLE}{program}ended = true\n"))
+        .expect("written");
+    let ended = desk.call(&journal, &openapi).await.expect("answered");
+    assert!(ended.starts_with("HTTP/1.1 401"), "{ended}");
+}

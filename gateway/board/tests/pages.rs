@@ -465,3 +465,107 @@ async fn a_look_has_a_purpose_opens_once_and_ends_with_one_tap() {
     let (_, round) = night.get("/night").await;
     assert!(!round.contains("/look/r17"), "it is made");
 }
+
+/// The stream of somebody of this role who is called otherwise.
+async fn follow(seat: &Seat, person: &str, seen: Option<&str>) -> Body {
+    let mut who = session(seat.role, &seat.units, &seat.house);
+    who.person.id = person.to_owned();
+    let mut request = Request::builder().uri("/events?on=alarms").header(header::ACCEPT_LANGUAGE, seat.lang);
+    if let Some(seen) = seen {
+        request = request.header("last-event-id", seen);
+    }
+    let request = request.extension(who).body(Body::empty()).expect("a request");
+    pages::router().with_state(Arc::clone(&seat.board)).oneshot(request).await.expect("an answer").into_body()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_many_are_told_is_the_same_and_whoever_has_taken_an_alarm_reads_their_own() {
+    let seat = seat(Role::Night, &["*"]);
+    let mut streams = Vec::new();
+    for person in ["natt-08", "natt-07", "natt-09"] {
+        let mut stream = follow(&seat, person, None).await;
+        next_now(&mut stream).await;
+        streams.push(stream);
+    }
+    let mut english = seat.other(Role::Night, &["*"]);
+    english.lang = "en";
+    let mut abroad = follow(&english, "natt-10", None).await;
+    next_now(&mut abroad).await;
+    let mut alarm = rows::alarm("01jd-new", Lane::Life, seat.house.now_ms(), "r8", Some("hagalund"));
+    seat.house.put(alarm.clone());
+    let mut told = Vec::new();
+    for stream in &mut streams {
+        told.push(next_now(stream).await);
+    }
+    assert!(told[0] == told[1] && told[1] == told[2]);
+    assert!(told[0]["html"]["01jd-new"].as_str().is_some_and(|html| html.contains("Jag tar det")), "{}", told[0]);
+    assert!(next_now(&mut abroad).await["html"]["01jd-new"].as_str().is_some_and(|html| html.contains("I take it")));
+
+    alarm.claimed_by = Some("natt-07".to_owned());
+    seat.house.put(alarm);
+    let mut articles = Vec::new();
+    for stream in &mut streams {
+        articles.push(next_now(stream).await["html"]["01jd-new"].as_str().unwrap_or_default().to_owned());
+    }
+    assert!(articles[1].contains("/alarms/01jd-new/close"), "{}", articles[1]);
+    assert!(articles[0] == articles[2] && !articles[0].contains("/alarms/01jd-new/close"), "{}", articles[0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_is_shown_before_the_gateway_is_asked_how_it_is() {
+    let seat = seat(Role::Night, &["*"]);
+    let mut stream = seat.ask(Method::GET, "/events?on=alarms", "").await.into_body();
+    next_now(&mut stream).await;
+    // It answers nothing from here on; what it has told stands.
+    seat.house.dead.store(true, Ordering::SeqCst);
+    let at = seat.house.now_ms();
+    seat.house.put(rows::alarm("01jd-new", Lane::Life, at, "r8", Some("hagalund")));
+    let told = next_now(&mut stream).await;
+    assert_eq!(ids(&told, "waiting"), ["01jd-new", "01jd-press", "01jd-bed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_made_up_event_id_reads_nothing_untraced_and_a_page_that_goes_on_is_traced_once() {
+    let seat = seat(Role::Night, &["*"]);
+    let follows = |seat: &Seat| seat.traced().iter().filter(|(act, ..)| act == "follow-alarms").count();
+    let mut stream = follow(&seat, "natt-07", None).await;
+    let told = poll_fn(|cx| Pin::new(&mut stream).poll_frame(cx)).await.expect("an event").expect("whole");
+    let told = String::from_utf8(told.into_data().expect("data").to_vec()).expect("text");
+    let id = told.lines().find_map(|line| line.strip_prefix("id: ")).expect("an id").to_owned();
+    assert_eq!(follows(&seat), 1);
+    drop(follow(&seat, "natt-07", Some(&id)).await);
+    assert_eq!(follows(&seat), 1, "it goes on");
+    drop(follow(&seat, "natt-08", Some(&id)).await);
+    assert_eq!(follows(&seat), 2, "another's id is nobody's reading");
+    drop(stream);
+    tokio::time::sleep(std::time::Duration::from_secs(61)).await;
+    drop(follow(&seat, "natt-07", Some(&id)).await);
+    assert_eq!(follows(&seat), 3, "a page that was away reads anew");
+}
+
+#[tokio::test]
+async fn a_technician_of_one_group_invites_and_visits_for_no_other() {
+    let seat = seat(Role::Technician, &["parken"]);
+    let answers = [
+        ("/devices/new", "id=p9&kind=pendant&resident=r32", StatusCode::OK),
+        ("/devices/new", "id=p9&kind=pendant&resident=r17", StatusCode::NOT_FOUND),
+        ("/devices/new", "id=p9&kind=pendant", StatusCode::FORBIDDEN),
+        ("/devices/new", "id=r17-knapp&kind=pendant&resident=r32", StatusCode::FORBIDDEN),
+        ("/visit", "step=start", StatusCode::FORBIDDEN),
+        ("/visit", "step=finish", StatusCode::FORBIDDEN),
+        ("/visit", "step=hand-over&line=r40-bed/heard&reason=x&to=y", StatusCode::SEE_OTHER),
+        ("/visit", "step=hand-over&line=gateway/mains&reason=x&to=y", StatusCode::SEE_OTHER),
+    ];
+    let all = seat.other(Role::Technician, &["*"]);
+    assert_eq!(all.post("/visit", "step=start").await, StatusCode::SEE_OTHER);
+    for (path, form, expected) in answers {
+        assert_eq!(seat.post(path, form).await, expected, "{path} {form}");
+    }
+    let other = seat.other(Role::Technician, &["hagalund"]);
+    assert!(seat.get("/visit").await.1.contains("r40-knapp"));
+    assert!(!other.get("/visit").await.1.contains("r40-knapp"), "another group's device");
+    let line = "step=hand-over&line=r40-knapp/press&reason=x&to=y";
+    assert_eq!(other.post("/visit", line).await, StatusCode::NOT_FOUND);
+    assert_eq!(other.get("/visit/protocol/page").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(all.get("/visit/protocol/page").await.0, StatusCode::OK);
+}

@@ -58,7 +58,7 @@ impl Desk {
 
     pub(super) async fn health_now(&self) -> Result<Health, Refused> {
         let (config, now) = (self.config_now(), self.clock.now());
-        self.see(move |keeper| things::health(&config, keeper.state(), &things::known(keeper.state()), now)).await
+        self.see(move |keeper| things::health(&config, keeper.state(), now)).await
     }
 
     pub(super) async fn devices_now(&self) -> Result<Vec<Device>, Refused> {
@@ -180,7 +180,7 @@ impl Desk {
         let alarm = alarm.map(|id| alarm_id(&id)).transpose()?;
         let device = device.map(|id| device_id(&id)).transpose()?;
         let wish = orders::Wish { alarm, device, what, by, role, purpose };
-        match self.ask(Rank::Urgent, |reply| Ask::Order { wish, reply }).await? {
+        match self.ask(Rank::Urgent, |reply| Ask::Order { wish, traced: true, reply }).await? {
             Ok(_) => Ok(Ok(())),
             Err(NotOrdered::Refused(why)) => {
                 let (sv, en) = why.said();

@@ -15,6 +15,7 @@ use vaka_board::gateway::{
 use vaka_protocol::AlarmId;
 
 use super::data::Reload;
+use super::kept::Kept;
 use super::rows;
 use crate::clock::Clock;
 use crate::config::{Config, Language};
@@ -30,13 +31,17 @@ const ASKS_MAX: usize = 32;
 /// Changes that a slow page may be behind. Beyond: it reads everything anew. Source: our choice.
 const CHANGES_KEPT: usize = 1_024;
 
+/// Readings of the whole log at once: each scans the journal, and holds as many lines as were asked for. Beyond: they wait. Source: our choice.
+const LOG_READINGS_MAX: usize = 1;
+
 /// What the board has of the gateway.
 pub struct Desk {
     inbox: Arc<Inbox<Input>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) config: watch::Receiver<Arc<Config>>,
-    changes: broadcast::Sender<Change>,
+    told: Told,
     places: Semaphore,
+    log_readings: Semaphore,
     /// Held while a file is written whole.
     pub(super) writing: tokio::sync::Mutex<()>,
     pub(super) reload: Option<Reload>,
@@ -52,11 +57,12 @@ impl Desk {
         inbox: Arc<Inbox<Input>>,
         clock: Arc<dyn Clock>,
         config: watch::Receiver<Arc<Config>>,
-        changes: broadcast::Sender<Change>,
+        told: Told,
     ) -> Self {
-        let (places, writing) = (Semaphore::new(ASKS_MAX), tokio::sync::Mutex::new(()));
+        let (places, log_readings) = (Semaphore::new(ASKS_MAX), Semaphore::new(LOG_READINGS_MAX));
+        let writing = tokio::sync::Mutex::new(());
         let looks = Looks::new(inbox.clone(), config.clone());
-        Desk { inbox, clock, config, changes, places, writing, reload: None, looks }
+        Desk { inbox, clock, config, told, places, log_readings, writing, reload: None, looks }
     }
 
     /// With the way to have the config read anew; without it a change holds from the next start.
@@ -103,25 +109,40 @@ impl Desk {
 }
 
 /// The channel that every open page listens to, and what feeds it.
-pub fn follower() -> (broadcast::Sender<Change>, Follower) {
-    let (changes, _) = broadcast::channel(CHANGES_KEPT);
-    let sender = changes.clone();
+pub fn follower() -> (Told, Follower) {
+    let told = Told { changes: broadcast::channel(CHANGES_KEPT).0, kept: Arc::default() };
+    let Told { changes, kept } = told.clone();
     let follower = move |keeper: &Keeper, touched: &Touched| {
-        if sender.receiver_count() == 0 {
+        // Nobody looks: nothing is kept that the next who does would believe.
+        if changes.receiver_count() == 0 || touched.anew {
+            kept.forget();
+        }
+        if changes.receiver_count() == 0 {
             return;
         }
         let alarms = &keeper.state().alarms;
-        for alarm in touched.alarms.iter().filter_map(|id| alarms.get(id)) {
-            let row = rows::alarm(alarm, keeper.labels(), keeper.agreed());
-            let _ = sender.send(Change::Alarm(Arc::new(row)));
+        let row = |alarm| Arc::new(rows::alarm(alarm, keeper.labels(), keeper.agreed()));
+        let fresh: Vec<_> = touched.alarms.iter().filter_map(|id| alarms.get(id)).map(row).collect();
+        if !fresh.is_empty() {
+            kept.put(keeper, &fresh);
+        }
+        for row in fresh {
+            let _ = changes.send(Change::Alarm(row));
         }
         if touched.anew {
-            let _ = sender.send(Change::Anew);
+            let _ = changes.send(Change::Anew);
         } else if touched.others {
-            let _ = sender.send(Change::Other);
+            let _ = changes.send(Change::Other);
         }
     };
-    (changes, Box::new(follower))
+    (told, Box::new(follower))
+}
+
+/// What the keeper tells after each commit: the changes for open pages, and the rows as they are now.
+#[derive(Clone)]
+pub struct Told {
+    pub(crate) changes: broadcast::Sender<Change>,
+    pub(crate) kept: Arc<Kept>,
 }
 
 pub(super) fn alarm_id(word: &str) -> Result<AlarmId, Refused> {
@@ -149,19 +170,18 @@ impl Gateway for Desk {
     }
 
     fn follow(&self) -> broadcast::Receiver<Change> {
-        self.changes.subscribe()
+        self.told.changes.subscribe()
     }
 
-    fn alarms(&self, all: bool) -> Later<'_, Vec<shown::Alarm>> {
-        later(self.see(move |keeper| {
-            let (alarms, labels, agreed) = (&keeper.state().alarms, keeper.labels(), keeper.agreed());
-            let mut open: Vec<_> = alarms.open().map(|alarm| rows::alarm(alarm, labels, agreed)).collect();
-            open.sort_by_key(|row| (row.lane, std::cmp::Reverse(row.raised_at)));
-            if all {
-                open.extend(alarms.closed().rev().map(|alarm| rows::alarm(alarm, labels, agreed)));
+    fn alarms(&self, all: bool) -> Later<'_, Vec<Arc<shown::Alarm>>> {
+        later(async move {
+            // Rows that nobody keeps in step would grow old.
+            if let Some(rows) = self.told.kept.read(all).filter(|_| self.told.changes.receiver_count() > 0) {
+                return Ok(rows);
             }
-            open
-        }))
+            let kept = Arc::clone(&self.told.kept);
+            self.see(move |keeper| kept.make(keeper, all)).await
+        })
     }
 
     fn story(&self, alarm: &str) -> Later<'_, shown::Story> {
@@ -171,8 +191,7 @@ impl Gateway for Desk {
             let asked = id.clone();
             let story = move |keeper: &Keeper| {
                 let known = keeper.state().alarms.get(&asked)?;
-                let now_ms = keeper.moment().wall_ms;
-                Some(rows::story(known, &keeper.state().orders, keeper.labels(), keeper.agreed(), now_ms))
+                Some(rows::story(known, keeper))
             };
             self.see(story).await?.ok_or_else(|| Refused::NotFound(format!("there is no alarm {id}")))
         })
@@ -232,6 +251,7 @@ impl Gateway for Desk {
     fn traces(&self, query: shown::TraceQuery) -> Later<'_, Vec<Traced>> {
         let dir = self.config.borrow().journal.dir.clone();
         later(async move {
+            let _place = self.log_readings.acquire().await.map_err(stopping)?;
             let found = tokio::task::spawn_blocking(move || super::traces::find(&dir, &query)).await;
             found.map_err(stopping)?.map_err(Refused::Unavailable)
         })

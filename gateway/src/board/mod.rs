@@ -5,6 +5,7 @@
 
 pub mod data;
 pub mod desk;
+pub mod kept;
 mod look;
 mod names;
 mod people;

@@ -68,6 +68,7 @@ fn agreements(config: &Config, text: &str, only: bool, person: &Person) -> Vec<A
             notice::agreed_with(&alone, Language::En).join(" "),
         ),
         settings: settings::settings(text, only, &person.id, &table),
+        stands: settings::stands(text, only, &person.id, &table),
         from: term.from.map(|from| from.to_string()),
         until: term.until.map(|until| until.to_string()),
         consent_by: term.by.clone(),

@@ -5,11 +5,12 @@ use vaka_board::gateway::{Said, StoryLine};
 use vaka_protocol::{Ordered, Rung};
 
 use crate::journal::record::{CloseOutcome, JoinWhat, Order};
+use crate::pipeline::keeper::Keeper;
 use crate::pipeline::view::Labels;
 use crate::rules;
 use crate::rules::alarms::{Alarm, Step};
 use crate::rules::care::agreed::Agreed;
-use crate::rules::orders::{self, Kept, Orders};
+use crate::rules::orders::{self, Kept};
 
 /// One row.
 pub fn alarm(alarm: &Alarm, labels: &Labels, agreed: &Agreed) -> shown::Alarm {
@@ -54,7 +55,8 @@ pub fn alarm(alarm: &Alarm, labels: &Labels, agreed: &Agreed) -> shown::Alarm {
 }
 
 /// The row, and everything that explains it.
-pub fn story(alarm: &Alarm, orders: &Orders, labels: &Labels, agreed: &Agreed, now_ms: i64) -> shown::Story {
+pub fn story(alarm: &Alarm, keeper: &Keeper) -> shown::Story {
+    let (labels, agreed, home, now_ms) = (keeper.labels(), keeper.agreed(), keeper.home(), keeper.moment().wall_ms);
     let raise = &alarm.raise;
     let basis = raise.basis.as_deref();
     let mut lines: Vec<StoryLine> = alarm.steps.iter().map(step_line).collect();
@@ -70,7 +72,8 @@ pub fn story(alarm: &Alarm, orders: &Orders, labels: &Labels, agreed: &Agreed, n
         let said = notice.words.as_deref().map_or_else(|| Said::new(sv, en), |(sv, en)| Said::new(sv, en));
         Some(StoryLine { at: notice.happened_at, said })
     }));
-    lines.extend(orders.about(alarm.id()).flat_map(|kept| order_lines(kept, now_ms)));
+    let speaks = |kept: &Kept| kept.order.to.as_ref().is_some_and(|to| home.facts(to).speaks);
+    lines.extend(keeper.state().orders.about(alarm.id()).flat_map(|kept| order_lines(kept, speaks(kept), now_ms)));
     lines.sort_by_key(|line| line.at);
     let seen = match basis {
         Some(basis) => basis.seen.iter().map(|seen| (seen.at, format!("{}: {}", seen.device, seen.what))).collect(),
@@ -101,11 +104,14 @@ pub fn story(alarm: &Alarm, orders: &Orders, labels: &Labels, agreed: &Agreed, n
 }
 
 /// What was ordered, and what became of it.
-fn order_lines(kept: &Kept, now_ms: i64) -> Vec<StoryLine> {
-    let Order { by, purpose, what, expires_at, .. } = &kept.order;
+fn order_lines(kept: &Kept, speaks: bool, now_ms: i64) -> Vec<StoryLine> {
+    let Order { by, purpose, what, expires_at, to, of, .. } = &kept.order;
+    // Of a home's door its hub knows no name.
+    let own = to.as_ref().filter(|_| of.is_none()).map(|to| (to.as_str(), to.as_str()));
+    let door = own.unwrap_or(("dörren", "the door"));
     let (sv, en) = match what {
-        Ordered::Unlock { .. } => ("lås upp dörren".to_owned(), "unlock the door".to_owned()),
-        Ordered::Lock {} => ("lås dörren".to_owned(), "lock the door".to_owned()),
+        Ordered::Unlock { .. } => (format!("lås upp {}", door.0), format!("unlock {}", door.1)),
+        Ordered::Lock {} => (format!("lås {}", door.0), format!("lock {}", door.1)),
         Ordered::Feedback { text, .. } => {
             let text = text.as_deref().unwrap_or_default();
             (format!("säg till den boende: ”{text}”"), format!("say to the resident: “{text}”"))
@@ -119,11 +125,19 @@ fn order_lines(kept: &Kept, now_ms: i64) -> Vec<StoryLine> {
     let mut lines = vec![StoryLine { at: kept.at, said: Said::new(sv, en) }];
     match &kept.outcome {
         Some((outcome, at)) => {
-            let (sv, en) = orders::said(outcome);
+            let is_mute = outcome == "done" && matches!(what, Ordered::Feedback { .. }) && own.is_some() && !speaks;
+            let (sv, en) = match is_mute {
+                true => (
+                    "Ljus och ljud. Enheten säger inga ord.".to_owned(),
+                    "Light and sound. The device says no words.".to_owned(),
+                ),
+                false => orders::said(outcome),
+            };
             lines.push(StoryLine { at: *at, said: Said::new(sv, en) });
         }
         None if now_ms >= *expires_at => {
-            let said = Said::new("Inget svar. Det görs inte längre.", "No answer. It is not done any more.");
+            let said =
+                Said::new("Inget svar. Vi vet inte om det gjordes.", "No answer. It is not known whether it was done.");
             lines.push(StoryLine { at: *expires_at, said });
         }
         None => {}

@@ -10,6 +10,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 use vaka_board::gateway::{Refused, SettingsChange};
 
 use crate::config::Config;
+use crate::pipeline::export::hex;
 use crate::provision;
 
 /// Tables of which a resident has one of their own, within `[[resident]]`.
@@ -48,9 +49,7 @@ pub fn settings(text: &str, only: bool, resident: &str, table: &str) -> Vec<(Str
     let mut shown: Vec<(String, String)> = Vec::new();
     let mut tables: Vec<&dyn TableLike> = Vec::new();
     if OWN.contains(&table) {
-        let residents = document.get("resident").and_then(Item::as_array_of_tables);
-        let own = residents.into_iter().flatten().find(|known| text_of(*known, "id") == Some(resident));
-        tables.extend(own.and_then(|own| own.get(table)).and_then(Item::as_table_like));
+        tables.extend(own(&document, resident, table));
         tables.extend(document.get(table).and_then(Item::as_table_like));
     } else if let Ok((kind, index)) = index_of(&document, only, resident, table) {
         let several = document.get(kind).and_then(Item::as_array_of_tables);
@@ -65,6 +64,33 @@ pub fn settings(text: &str, only: bool, resident: &str, table: &str) -> Vec<(Str
     shown
 }
 
+/// A resident's own table of this name.
+fn own<'d>(document: &'d DocumentMut, resident: &str, table: &str) -> Option<&'d dyn TableLike> {
+    let residents = document.get("resident").and_then(Item::as_array_of_tables)?;
+    let theirs = residents.iter().find(|known| text_of(*known, "id") == Some(resident))?;
+    theirs.get(table).and_then(Item::as_table_like)
+}
+
+/// What one of a resident's tables says, with the home's behind it, as the first 16 digits of its SHA-256; empty where there is none.
+pub fn stands(text: &str, only: bool, resident: &str, table: &str) -> String {
+    let Ok(document) = text.parse::<DocumentMut>() else { return String::new() };
+    let written = |table: &dyn TableLike| table.iter().map(|(key, item)| format!("{key}={item}\n")).collect::<String>();
+    let mut said = Vec::new();
+    if OWN.contains(&table) {
+        let own = own(&document, resident, table).map(written);
+        let home = document.get(table).and_then(Item::as_table_like).map(written);
+        said.extend(own.map(|own| format!("own {own}")));
+        said.extend(home.map(|home| format!("home {home}")));
+    } else if let Ok((kind, index)) = index_of(&document, only, resident, table) {
+        let several = document.get(kind).and_then(Item::as_array_of_tables);
+        said.extend(several.and_then(|several| several.get(index)).map(|found| written(found)));
+    }
+    match said.concat() {
+        said if said.is_empty() => String::new(),
+        said => hex(ring::digest::digest(&ring::digest::SHA256, said.as_bytes()).as_ref())[..16].to_owned(),
+    }
+}
+
 /// The file's text with the change in it.
 ///
 /// # Errors
@@ -72,7 +98,16 @@ pub fn settings(text: &str, only: bool, resident: &str, table: &str) -> Vec<(Str
 pub fn edited(text: &str, only: bool, change: &SettingsChange, by: &str, now: DateTime) -> Result<String, Refused> {
     let mut document: DocumentMut =
         text.parse().map_err(|e: toml_edit::TomlError| Refused::Unavailable(format!("vaka.toml: {e}")))?;
-    let SettingsChange { resident, table, values, withdraw, consent_by, consent_on } = change;
+    let SettingsChange { resident, table, values, withdraw, consent_by, consent_on, stands: begun_with } = change;
+    if let Some(begun_with) = begun_with.as_ref().filter(|_| !*withdraw)
+        && *begun_with != stands(text, only, resident, table)
+        // Nothing of theirs was agreed then, and nothing is now: what the home has for all of them is no agreement of theirs.
+        && !(begun_with.is_empty() && OWN.contains(&table.as_str()) && own(&document, resident, table).is_none())
+    {
+        return Err(Refused::Conflict(format!(
+            "`{table}` of `{resident}` was changed or withdrawn since this change was begun; look at it, and change it again"
+        )));
+    }
     let home = document.get(table.as_str()).and_then(Item::as_table_like);
     let home_consent = home.and_then(|home| home.get("consent")).cloned();
     let of_home = |key: &str| home.and_then(|home| home.get(key)).and_then(Item::as_value).map(Value::is_str);
@@ -107,9 +142,12 @@ pub fn edited(text: &str, only: bool, change: &SettingsChange, by: &str, now: Da
     let names_consent = consent_by.as_deref().is_some_and(|by| !by.trim().is_empty());
     let withdrawn = consent.get("withdrawn").map(plain);
     if let Some(withdrawn) = withdrawn.filter(|_| names_consent && !*withdraw) {
-        // A form that was opened before the no still carries the yes from before it. Days compare as text.
+        // A form that was opened before the no still carries the yes from before it. Days compare as text; of the same day only whoever has
+        // seen the no can tell.
         let on = consent_on.as_deref().unwrap_or_default().trim();
-        if on.len() != 10 || Some(on) < withdrawn.get(..10) {
+        let is_later =
+            if begun_with.is_some() { Some(on) >= withdrawn.get(..10) } else { Some(on) > withdrawn.get(..10) };
+        if on.len() != 10 || !is_later {
             return Err(Refused::Conflict(format!(
                 "`{table}` of `{resident}` was withdrawn {withdrawn}; it is agreed anew by a consent given then or later"
             )));

@@ -51,6 +51,7 @@ fn wish(resident: &str, table: &str, values: &[(&str, &str)]) -> SettingsChange 
         withdraw: false,
         consent_by: None,
         consent_on: None,
+        stands: None,
     }
 }
 
@@ -143,4 +144,35 @@ fn a_value_that_cannot_be_used_is_not_written_and_names_the_field() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), TEXT);
     change(&config, &wish("r1", "night", &[("until", "07:00")]), "anna", now).unwrap();
     assert!(std::fs::read_to_string(&file).unwrap().contains("until = \"07:00\""));
+}
+
+#[test]
+fn a_form_from_before_a_withdrawal_does_not_take_it_back_even_the_same_day() {
+    let begun = |text: &str| Some(stands(text, false, "r1", "night"));
+    let saved = |text: &str, stands| {
+        let change = SettingsChange {
+            consent_by: Some("Karin".into()),
+            consent_on: Some("2026-11-22".into()),
+            stands,
+            ..wish("r1", "night", &[("until", "07:00")])
+        };
+        edited(text, false, &change, "bo", datetime(2026, 11, 22, 15, 0, 0, 0))
+    };
+    let opened = begun(TEXT);
+    assert!(opened.as_ref().is_some_and(|stands| stands.len() == 16), "{opened:?}");
+    assert!(saved(TEXT, opened.clone()).is_ok(), "nothing came between");
+    let withdrawn =
+        edit(&SettingsChange { withdraw: true, stands: opened.clone(), ..wish("r1", "night", &[]) }).unwrap();
+    for stale in [opened.clone(), Some(String::new()), None] {
+        let refused = saved(&withdrawn, stale).unwrap_err();
+        assert!(matches!(refused, Refused::Conflict(_)), "{refused}");
+    }
+    assert!(saved(&withdrawn, begun(&withdrawn)).is_ok(), "agreed anew by whoever has seen the no");
+    // Somebody else's change, or a no where nothing of their own stood; a no always holds.
+    let changed = edit(&wish("r1", "night", &[("until", "05:00")])).unwrap();
+    assert!(saved(&changed, opened.clone()).is_err());
+    let late = SettingsChange { withdraw: true, stands: opened, ..wish("r1", "night", &[]) };
+    assert!(edited(&changed, false, &late, "bo", datetime(2026, 11, 22, 15, 0, 0, 0)).is_ok());
+    assert_ne!(stands(TEXT, false, "r2", "night"), "", "the home's is theirs");
+    assert_eq!(stands(TEXT, false, "r1", "presence"), "");
 }

@@ -25,15 +25,23 @@ pub struct Known {
     pub proven: Option<(i64, String)>,
 }
 
+fn heard_at(state: &State, id: &DeviceId) -> Option<i64> {
+    let heard = state.care.facts.get(id).and_then(|facts| facts.heard).map(|at| at.wall_ms);
+    heard.or_else(|| state.devices.get(id).map(|seen| seen.last_at))
+}
+
+fn is_silent(state: &State, id: &DeviceId) -> bool {
+    state.alarms.of(id).any(|alarm: &Alarm| alarm.raise.rule == "silence" && !alarm.over)
+}
+
 /// Of every device that was ever heard.
 pub fn known(state: &State) -> BTreeMap<DeviceId, Known> {
     let mut all: BTreeMap<DeviceId, Known> = BTreeMap::new();
-    for (id, seen) in &state.devices {
-        all.entry(id.clone()).or_default().heard_at = Some(seen.last_at);
+    for id in state.devices.keys() {
+        all.entry(id.clone()).or_default();
     }
     for (id, facts) in state.care.facts.iter() {
         let known = all.entry(id.clone()).or_default();
-        known.heard_at = facts.heard.map(|at| at.wall_ms).or(known.heard_at);
         known.online = facts.online;
         known.battery = facts.battery.map_or((None, false), |battery| (battery.percent, battery.low));
     }
@@ -41,8 +49,8 @@ pub fn known(state: &State) -> BTreeMap<DeviceId, Known> {
         all.entry(id.clone()).or_default();
     }
     for (id, known) in &mut all {
-        let is_silence = |alarm: &Alarm| alarm.raise.rule == "silence" && !alarm.over;
-        known.silent = state.alarms.of(id).any(is_silence);
+        known.heard_at = heard_at(state, id);
+        known.silent = is_silent(state, id);
         known.proven = state.visits.proof(id).map(|proof| (proof.at, proof.receiver.clone()));
     }
     all
@@ -85,14 +93,14 @@ pub fn devices(config: &Config, known: &BTreeMap<DeviceId, Known>, now: Now) -> 
 }
 
 /// How the gateway is.
-pub fn health(config: &Config, state: &State, known: &BTreeMap<DeviceId, Known>, now: Now) -> Health {
+pub fn health(config: &Config, state: &State, now: Now) -> Health {
     let is_counted = |device: &&config::Device| config.gateway.role != Role::Hub || device.kind == DeviceKind::Gateway;
     let counted: Vec<&config::Device> = config.devices.values().filter(is_counted).collect();
     let is_heard = |device: &&&config::Device| {
-        known
-            .get(&device.id)
-            .is_some_and(|known| known.heard_at.is_some() && !known.silent && known.online != Some(false))
+        let is_online = state.care.facts.get(&device.id).and_then(|facts| facts.online) != Some(false);
+        heard_at(state, &device.id).is_some() && is_online && !is_silent(state, &device.id)
     };
+    let ids = state.devices.keys().chain(state.care.facts.iter().map(|(id, _)| id));
     Health {
         gateway: config.gateway.id.to_string(),
         role: match config.gateway.role {
@@ -111,7 +119,7 @@ pub fn health(config: &Config, state: &State, known: &BTreeMap<DeviceId, Known>,
         paths: paths(config, state),
         heard: counted.iter().filter(is_heard).count(),
         heard_of: counted.len(),
-        newest_life_at: known.values().filter_map(|known| known.heard_at).max(),
+        newest_life_at: ids.filter_map(|id| heard_at(state, id)).max(),
         wrong: wrong(config),
     }
 }

@@ -42,7 +42,7 @@ use crate::journal::record::CloseOutcome;
     after_help = "Start here:\n  vaka demo                                  see all of it on this machine\n  vaka init home                             make a home\n  vaka device add p1 --kind pendant --out p1 --config home/vaka.toml\n  vaka run --config home/vaka.toml\n\nExit: 0 ok, 1 found wrong, 64 usage or configuration, 70 internal, 74 disk."
 )]
 pub struct Cli {
-    /// The home's vaka.toml [default: $VAKA_CONFIG, else ./vaka.toml]
+    /// The home's vaka.toml [default: $VAKA_CONFIG, else ./vaka.toml, else the installed home's]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     #[command(subcommand)]

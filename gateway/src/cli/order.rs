@@ -82,6 +82,15 @@ pub fn run(command: OrderCommand, config: &Path) -> Result<Exit, Failure> {
             wish(what, About { alarm: None, device: Some(device), by, role, why })
         }
     }?;
+    if wish.by.trim().is_empty() {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("order {}", wish.what.name()),
+            "--by is empty",
+            "say who orders it",
+        ));
+    }
+    let of_alarm = wish.alarm.is_some();
     let (attempt, by) = (format!("order {}", wish.what.name()), wish.by.clone());
     let answer = control::request(&config.journal.dir, &Request::Order { wish });
     let none = || {
@@ -89,7 +98,8 @@ pub fn run(command: OrderCommand, config: &Path) -> Result<Exit, Failure> {
         Failure::new(Exit::FoundWrong, &*attempt, "no gateway runs on this journal", fix)
     };
     answer.ok_or_else(none)?.map_err(|why| Failure::new(Exit::FoundWrong, &*attempt, why, ""))?;
-    print_line(&format!("ordered by {by}; `vaka alarm show` says what became of it"))?;
+    let after = if of_alarm { "; `vaka alarm show` says what became of it" } else { "" };
+    print_line(&format!("ordered by {by}{after}"))?;
     Ok(Exit::Ok)
 }
 

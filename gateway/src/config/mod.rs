@@ -198,12 +198,17 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
 }
 
+/// Where the package keeps its home (`deploy/systemd/vaka.service`).
+const INSTALLED: &str = "/var/lib/vaka/home/vaka.toml";
+
 impl Config {
-    /// Which file to read: `--config FILE`, else `$VAKA_CONFIG`, else `./vaka.toml`.
+    /// Which file to read: `--config FILE`, else `$VAKA_CONFIG`, else `./vaka.toml`; where there is none, the installed home's.
     pub fn path_from(flag: Option<&Path>) -> PathBuf {
         let named = flag.map(Path::to_path_buf);
         let from_environment = || std::env::var_os("VAKA_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from);
-        named.or_else(from_environment).unwrap_or_else(|| PathBuf::from("vaka.toml"))
+        let here = || PathBuf::from("vaka.toml");
+        let found = || [here(), PathBuf::from(INSTALLED)].into_iter().find(|file| file.is_file());
+        named.or_else(from_environment).or_else(found).unwrap_or_else(here)
     }
 
     /// Reads and checks `path`.

@@ -123,6 +123,8 @@ pub struct ReceiverConfig {
     /// From `accepted` to a person's claim, where the kind can prove one: then the next receiver is told too. None: by lane
     /// ([`crate::limits::claimed_deadline_ms`]).
     pub claimed_deadline_s: Option<u32>,
+    /// Of a hub: its people may order something here.
+    pub orders: bool,
     /// Of kind `sos-access`.
     pub sos_access: Option<SosAccessConfig>,
     /// Of kind `webhook`.
@@ -157,6 +159,7 @@ impl ReceiverConfig {
             // A hub has to ask its own receivers first.
             accepted_deadline_ms: if kind == ReceiverKind::Hub { 30_000 } else { 20_000 },
             claimed_deadline_s: None,
+            orders: false,
             sos_access: None,
             webhook: None,
             dc09: None,

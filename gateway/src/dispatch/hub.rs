@@ -470,7 +470,8 @@ impl Link {
             Command::Receipt { restart: RESTART, seq, rung, last, .. } => {
                 self.receipt(seq, rung, last, message.id).await
             }
-            Command::Order { .. } => {
+            // Where nothing may be ordered it is refused here: it costs the home nothing.
+            Command::Order { .. } if self.context.config.orders => {
                 let command = Box::new(message.command);
                 self.tell(LinkEvent::Order { id: message.id, expires_at: message.expires_at, command }).await
             }

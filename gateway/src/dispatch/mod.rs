@@ -174,6 +174,7 @@ enum Command {
     Settled(AlarmId),
     Pass(Box<Parcel>),
     Reconfigure(DispatchConfig),
+    Pulse(Box<dyn FnOnce() + Send>),
 }
 
 /// A handle; clones speak to the same dispatch.
@@ -257,6 +258,11 @@ impl Dispatcher {
     /// New receivers and routes. Receivers that stay as they were keep their connections; what is owed takes the new routes.
     pub fn reconfigure(&self, config: DispatchConfig) {
         self.command(Command::Reconfigure(config));
+    }
+
+    /// Calls `done` when dispatch has come through what it had to do: proof that it goes on.
+    pub fn pulse(&self, done: Box<dyn FnOnce() + Send>) {
+        self.command(Command::Pulse(done));
     }
 
     fn command(&self, command: Command) {
@@ -369,6 +375,7 @@ impl Actor {
                 self.parcels.pass(*parcel);
             }
             Command::Reconfigure(config) => self.reconfigure(config),
+            Command::Pulse(done) => done(),
         }
     }
 

@@ -40,6 +40,7 @@ impl Desk {
                 // The simulated receivers are told alarms alone.
                 Command::Pass(_) => {}
                 Command::Reconfigure(config) => reports.extend(self.ledger.reroute(Routes::new(&config.routes))),
+                Command::Pulse(done) => done(),
             }
         }
         reports

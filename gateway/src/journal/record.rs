@@ -686,9 +686,9 @@ pub struct Order {
     pub purpose: String,
     /// UTC milliseconds.
     pub expires_at: i64,
-    /// Ordered at the hub that is this receiver, by its command of that id.
+    /// Ordered at a hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<(String, u64)>,
+    pub from: Option<FromHub>,
     /// At a hub: how the home calls what it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<OfHome>,
@@ -698,6 +698,15 @@ pub struct Order {
     /// The word for why it is not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+}
+
+/// Which command of which hub. A hub that began anew may use an id again: not with the same end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FromHub {
+    pub receiver: String,
+    pub id: u64,
+    /// By the hub's clock, UTC milliseconds.
+    pub expires_at: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -50,15 +50,23 @@ impl Commands {
 
     /// Opens a command. A receipt takes the place of an older one for the same event: only the highest rung matters; and a schedule that of
     /// the schedule before it.
-    pub fn issue(&mut self, device: &DeviceId, message: CommandMessage, now_ms: i64) {
+    ///
+    /// Answers the ids of those it stands in place of.
+    pub fn issue(&mut self, device: &DeviceId, mut message: CommandMessage, now_ms: i64) -> Vec<u64> {
         let open = self.open.entry(device.clone()).or_default();
-        open.retain(|_, older| older.0.expires_at > now_ms && !supersedes(&message.command, &older.0.command));
+        open.retain(|_, older| older.0.expires_at > now_ms);
+        let is_old = |(id, older): (&u64, &Open)| supersedes(&message.command, &older.0.command).then_some(*id);
+        let replaced: Vec<u64> = open.iter().filter_map(is_old).collect();
+        for older in replaced.iter().filter_map(|id| open.remove(id)) {
+            keep_settings(&mut message.command, &older.0.command);
+        }
         while open.len() >= COMMANDS_PER_DEVICE_MAX {
             let receipt = open.iter().find(|(_, m)| matches!(m.0.command, Command::Receipt { .. })).map(|(&id, _)| id);
-            let Some(oldest) = receipt else { return };
+            let Some(oldest) = receipt else { return replaced };
             open.remove(&oldest);
         }
         open.insert(message.id, Open(message));
+        replaced
     }
 
     /// The device has executed or refused it.
@@ -86,6 +94,31 @@ fn supersedes(newer: &Command, older: &Command) -> bool {
         ) => (restart, seq, alarm) == (older_restart, older_seq, older_alarm),
         // An old schedule after a new one would be the old one again.
         (Command::Schedule { .. }, Command::Schedule { .. }) => true,
+        // Unlock, then lock, while the door was out of reach: it does not open first.
+        (Command::Lock { .. }, Command::Lock { .. }) => true,
+        (Command::Settings { .. }, Command::Settings { .. }) => true,
         _ => false,
+    }
+}
+
+/// What the older settings said, and the newer do not.
+fn keep_settings(newer: &mut Command, older: &Command) {
+    let (
+        Command::Settings { heartbeat_interval_s, position_interval_s, volume_percent, language },
+        Command::Settings {
+            heartbeat_interval_s: heartbeat,
+            position_interval_s: position,
+            volume_percent: volume,
+            language: spoken,
+        },
+    ) = (newer, older)
+    else {
+        return;
+    };
+    *heartbeat_interval_s = heartbeat_interval_s.or(*heartbeat);
+    *position_interval_s = position_interval_s.or(*position);
+    *volume_percent = volume_percent.or(*volume);
+    if language.is_none() {
+        *language = spoken.clone();
     }
 }

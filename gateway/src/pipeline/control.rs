@@ -190,7 +190,7 @@ async fn ask(
         }
         Request::Order { wish } => {
             let (reply, answer) = oneshot::channel();
-            put(Ask::Order { wish, reply });
+            put(Ask::Order { wish, traced: false, reply });
             answer.await.map_err(gone)?.map(Value::from).map_err(|e| e.to_string())
         }
         Request::Release { resident, slot, date, by, note } => {

@@ -19,6 +19,7 @@ use crate::journal::record::{EventRecord, Record};
 use crate::journal::simdisk::{Fault, SimDisk};
 use crate::journal::{Journal, Options, Stamp};
 use crate::limits;
+use crate::metrics::Page;
 use crate::rules::Home;
 
 const PRESS: &[u8] = br#"{"v":1,"restart":1,"seq":1,"event":{"button":{}}}"#;
@@ -129,6 +130,30 @@ fn a_receipt_in_a_commit_that_fails_is_taken_again() {
     assert_eq!(owed, 0, "dispatch does not say it again");
     let disk = restore::read_only_on(&disk, dir()).expect("readable");
     assert_eq!(format!("{disk:?}"), format!("{:?}", keeper.state()));
+}
+
+#[test]
+fn figures_count_what_is_on_the_disk_and_that_it_refused() {
+    let disk = SimDisk::new(11);
+    let mut keeper = start(&disk);
+    let (replies, _heard) = mpsc::unbounded_channel();
+    let figures = |keeper: &Keeper| {
+        let mut page = Page::default();
+        keeper.meters.show(&mut page);
+        let text = page.text();
+        move |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<u64>().ok())
+    };
+    keeper.run_batch(&mut vec![press()]);
+    disk.inject(Fault::SyncFails(0));
+    keeper.run_batch(&mut telemetry("p2", 1..4, &replies));
+    let figure = figures(&keeper);
+    assert_eq!(figure("vaka_commits_failed_total"), Some(1));
+    let telemetry_is = |keeper: &Keeper| figures(keeper)(r#"vaka_events_total{lane="telemetry"}"#);
+    assert_eq!((figure(r#"vaka_events_total{lane="life"}"#), telemetry_is(&keeper)), (Some(1), Some(0)));
+    keeper.run_batch(&mut telemetry("p2", 1..4, &replies));
+    assert_eq!(telemetry_is(&keeper), Some(3), "they came again");
+    keeper.run_batch(&mut vec![press()]);
+    assert_eq!(figures(&keeper)("vaka_events_repeated_total"), Some(1));
 }
 
 #[test]

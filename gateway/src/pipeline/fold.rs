@@ -317,7 +317,9 @@ impl State {
         outcomes: &mut Vec<Outcome>,
     ) {
         let message = CommandMessage::new(Commands::id(header.seq, index), expires_at, command);
-        self.commands.issue(&device, message.clone(), header.wall_ms);
+        for replaced in self.commands.issue(&device, message.clone(), header.wall_ms) {
+            self.orders.replaced(Commands::cause(replaced), header.wall_ms);
+        }
         outcomes.push(Outcome::Command { device, message: Box::new(message) });
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
@@ -18,11 +18,15 @@ use super::follow::{Follower, Touched};
 use super::health::Health;
 use super::homes::Homes;
 use super::looks::{LookReply, Lookers};
+use super::measures;
+use super::orders::HubOrders;
 use super::restore::{self, Restored};
 use super::shortage::{Room, Shortage, Why};
 use super::streams::{Desk, Window};
 use super::view::{self, AlarmRow, Labels};
+
 use super::visits::{VisitReply, Wish};
+use super::watchdog::Turns;
 use crate::clock::{Clock, Confidence};
 use crate::dispatch::{self, Dispatcher, Report};
 use crate::ingest::inbox::Rank;
@@ -35,6 +39,7 @@ use crate::journal::record::{
 };
 use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
+use crate::metrics::Meters;
 use crate::rules::alarms::{Alarm, Change, Notice};
 use crate::rules::care::agreed::Agreed;
 use crate::rules::care::dose::rows::{self, DoseRow};
@@ -108,6 +113,8 @@ pub enum Ask {
     /// A person has a device do something.
     Order {
         wish: orders::Wish,
+        /// Who asked has written it down already.
+        traced: bool,
         reply: OrderReply,
     },
     /// A person signs for something on the round.
@@ -246,6 +253,9 @@ pub struct Keeper {
     pub(super) streams: Desk,
     follower: Option<Follower>,
     touched: Touched,
+    pub(super) hub_orders: HubOrders,
+    pub(super) meters: Meters,
+    turns: Turns,
 }
 
 impl Keeper {
@@ -284,6 +294,9 @@ impl Keeper {
             streams: Desk::default(),
             follower: None,
             touched: Touched::default(),
+            hub_orders: HubOrders::default(),
+            meters: Meters::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -309,6 +322,11 @@ impl Keeper {
     /// From now on `follower` hears of every change, after its commit.
     pub fn follow_with(&mut self, follower: Follower) {
         self.follower = Some(follower);
+    }
+
+    /// Counts each commit that has returned, and each try to open the journal anew.
+    pub fn turns(&self) -> Turns {
+        self.turns.clone()
     }
 
     pub fn labels(&self) -> &Labels {
@@ -508,7 +526,10 @@ impl Keeper {
             _ if why.is_some() => {
                 // What stands behind a bridge is counted as the bridge's: it may invent any number of names.
                 let payer = if let What::Event { via: Some(via), .. } = what { via.bridge } else { device };
-                why.into_iter().for_each(|why| self.shortage.refuse(payer.clone(), lane, why));
+                if let Some(why) = why {
+                    self.meters.refused(lane, why.as_str());
+                    self.shortage.refuse(payer.clone(), lane, why);
+                }
                 reason = PublishReason::QuotaExceeded;
             }
             What::Event { parsed, payload, via } => {
@@ -516,8 +537,12 @@ impl Keeper {
                 self.store_event(device, enrolment, lane, &parsed, payload, came);
             }
             // The session has the reason for the device.
-            What::Ended => self.shortage.refuse(device, lane, Why::Ended),
+            What::Ended => {
+                self.meters.refused(lane, Why::Ended.as_str());
+                self.shortage.refuse(device, lane, Why::Ended);
+            }
             What::Quarantine(quarantine) => {
+                self.meters.quarantined();
                 let record = Record::Quarantine(quarantine);
                 let header = self.append(record.clone(), lane);
                 self.judge_record(&header, &record);
@@ -577,7 +602,10 @@ impl Keeper {
             Verdict::Conflict if self.home.facts(&device).home => {
                 return self.repeat_receipt(&device, enrolment, restart, seq, parsed);
             }
-            Verdict::Retransmission => return self.repeat_receipt(&device, enrolment, restart, seq, parsed),
+            Verdict::Retransmission => {
+                self.meters.repeated();
+                return self.repeat_receipt(&device, enrolment, restart, seq, parsed);
+            }
             Verdict::Conflict => {
                 warn!(device.id = %device, "the device used number {restart}/{seq} for two different events: both are kept");
                 true
@@ -594,6 +622,7 @@ impl Keeper {
             via,
             payload: payload.into(),
         });
+        self.meters.stores(lane);
         let header = self.restored.append(&record, lane, self.clock.as_ref());
         let Record::Event(event) = &record else { return };
         self.restored.state.apply_event(&header, event, Some(parsed));
@@ -681,6 +710,10 @@ impl Keeper {
             Report::Rung { alarm, notice, rung, receiver, path, detail, last } => {
                 let Some(known) = self.restored.state.alarms.get(&alarm) else { return };
                 let lane = known.raise.lane;
+                if known.notice(notice).is_some_and(|known| known.rung < rung) {
+                    let after_ms = self.clock.now().wall_ms.saturating_sub(measures::stored_at(known, notice));
+                    self.meters.climbed(lane, rung, after_ms);
+                }
                 if rung == Rung::Accepted {
                     info!(alarm.id = %alarm, alarm.lane = lane.as_str(), receiver = %receiver, "alarm accepted");
                 }
@@ -701,6 +734,7 @@ impl Keeper {
                 let act = Act::new(alarm, act, by, String::new());
                 if !is_claimed && let Ok(lane) = self.check_act(&act) {
                     let alarm = act.alarm.clone();
+                    self.count_act(&act, lane);
                     self.append_unrepeatable(Record::Act(self.with_hubs(act, lane)), lane);
                     self.stir(&alarm);
                 }
@@ -749,7 +783,7 @@ impl Keeper {
             }
             Ask::Visit { wish, reply } => self.take_wish(wish, reply),
             Ask::Sign { wish, by, reply } => self.take_signature(wish, &by, reply),
-            Ask::Order { wish, reply } => self.take_order(wish, reply),
+            Ask::Order { wish, traced, reply } => self.take_order(wish, traced, reply),
             Ask::Look { wish, by, reply } => self.take_look(wish, &by, reply),
             Ask::LookWatch { look, to } => self.lookers.watch(look, to),
             Ask::Traces { traces, reply } => {
@@ -787,6 +821,7 @@ impl Keeper {
                 }
                 Ok(lane) => {
                     let alarm = act.alarm.clone();
+                    self.count_act(&act, lane);
                     self.append(Record::Act(self.with_hubs(act, lane)), lane);
                     self.stir(&alarm);
                     self.answers.push(Answer::Person(alarm, reply));
@@ -846,6 +881,17 @@ impl Keeper {
                 self.answers.push(Answer::Signed(reply));
             }
         }
+    }
+
+    /// How long it took until a person had the alarm, or had closed it.
+    fn count_act(&mut self, act: &Act, lane: Lane) {
+        let rung = match act.act {
+            ActWhat::Claim => Rung::Claimed,
+            ActWhat::Close => Rung::Closed,
+            _ => return,
+        };
+        let raised_at = self.restored.state.alarms.get(&act.alarm).map_or(i64::MAX, |alarm| alarm.raised_at);
+        self.meters.climbed(lane, rung, self.clock.now().wall_ms.saturating_sub(raised_at));
     }
 
     /// A person has done something about an alarm: its rule may have something to say.
@@ -954,6 +1000,10 @@ impl Keeper {
         self.dispatcher.as_ref()
     }
 
+    pub(super) fn is_short_for(&self, lane: Lane) -> bool {
+        self.room.refused.contains(&lane)
+    }
+
     /// Pages that show it are told.
     pub(super) fn touch(&mut self, alarm: Option<AlarmId>) {
         match alarm {
@@ -1042,10 +1092,16 @@ impl Keeper {
     }
 
     fn commit(&mut self) {
+        let (records, began) = (self.restored.journal.pending(), Instant::now());
         if let Err(e) = self.restored.journal.commit() {
+            self.meters.commit_failed();
             error!("committing to the journal: {e}; nothing of this batch is acknowledged");
             return self.recover();
         }
+        if records > 0 {
+            self.meters.committed(records, began.elapsed());
+        }
+        self.turns.turned();
         for answer in self.answers.drain(..) {
             match answer {
                 Answer::Device { to, first, count, reason } => {
@@ -1137,6 +1193,7 @@ impl Keeper {
 
     fn owe_everything(&self) {
         self.pass_on_everything();
+        self.answer_hubs_again();
         self.ask_hubs();
         Lane::ALL.iter().for_each(|lane| self.owe_lane(*lane));
     }
@@ -1203,6 +1260,7 @@ impl Keeper {
                 }
                 Err(e) => {
                     error!("opening the journal anew: {e}; trying again in {} ms", limits::REOPEN_MS);
+                    self.turns.turned();
                     self.clock.pause(limits::REOPEN_MS);
                 }
             }

@@ -16,6 +16,7 @@ mod homes;
 mod hub_tests;
 pub mod keeper;
 mod looks;
+mod measures;
 mod orders;
 #[cfg(test)]
 mod orders_tests;
@@ -30,6 +31,7 @@ pub mod streams;
 mod tests;
 pub mod view;
 pub mod visits;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,11 +56,13 @@ use crate::ingest::sessions::Sessions;
 use crate::ingest::{Intake, Submission};
 use crate::journal::record::Fault;
 use crate::limits;
+use crate::metrics;
 use crate::parts;
 use crate::provision;
 use crate::rules::care::agreed::Agreed;
 use crate::rules::orders::{Orderable, Target};
 use crate::rules::{DeviceFacts, Home, visit};
+use crate::service::{self, Manager};
 use keeper::{Ask, Input, Keeper};
 use restore::RestoreError;
 use view::Labels;
@@ -117,6 +121,7 @@ impl Intake for Gate {
 /// # Errors
 /// [`RunError`], where it cannot start, or must not go on.
 pub async fn run(path: PathBuf) -> Result<(), RunError> {
+    let manager = Arc::new(Manager::from_environment());
     let (config, warnings) = Config::load(&path)?;
     for warning in &warnings {
         warn!("{warning}");
@@ -168,7 +173,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     if config.board.is_some() {
         keeper.follow_with(follower);
     }
-    let stopping = keeper.stopping();
+    let (stopping, turns) = (keeper.stopping(), keeper.turns());
     keeper.read_streams_with(streams::spawn_reader(config.journal.dir.clone(), {
         let inbox = inbox.clone();
         move |window| inbox.put([(false, Input::Ask(Ask::Window(window)))])
@@ -177,7 +182,9 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     spawn_verify(config.journal.dir.clone(), inbox.clone());
     let own_renewed = Arc::new(tokio::sync::Notify::new());
     tokio::spawn(renew_elsewhere(config.pki(), clock.clone(), own_renewed.clone(), shutdown.clone()));
-    let watched = Watched { pki: config.pki(), clock: clock.clone(), own_renewed: own_renewed.clone() };
+    let (certificates_read, certificates) = watch::channel(Vec::new());
+    let watched =
+        Watched { pki: config.pki(), clock: clock.clone(), own_renewed: own_renewed.clone(), certificates_read };
     tokio::spawn(watch_parts(watched, roster.clone(), inbox.clone(), shutdown.clone()));
 
     let hall = Arc::new(Hall {
@@ -192,7 +199,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let (reload_sender, mut reloads) = tokio::sync::mpsc::channel(1);
     let (config_changes, config_in_force) = watch::channel(Arc::new(config.clone()));
     if let Some(settings) = config.board.clone() {
-        let desk = board::desk::Desk::new(inbox.clone(), clock.clone(), config_in_force, changes);
+        let desk = board::desk::Desk::new(inbox.clone(), clock.clone(), config_in_force.clone(), changes);
         let desk = desk.reload_with(reload_sender.clone());
         board::start(settings, Arc::new(desk), inbox.clone(), shutdown.clone());
     }
@@ -209,6 +216,19 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         tokio::spawn(door);
     }
     let door = tokio::spawn(listener::run(listener, tls, identify, hall.clone()));
+    if let Some(address) = config.metrics {
+        let measures = Arc::new(measures::Measures {
+            inbox: inbox.clone(),
+            hall: hall.clone(),
+            dispatcher: dispatcher.clone(),
+            enrolment: enrolment.clone(),
+            config: config_in_force,
+            certificates,
+            clock: clock.clone(),
+        });
+        tokio::spawn(metrics::server::run(address, move || measures.clone().look(), shutdown.clone()));
+    }
+    tokio::spawn(watchdog::run(manager.clone(), turns, inbox.clone(), dispatcher.clone(), shutdown.clone()));
     let control = control::serve(control, inbox.clone(), hall.clone(), dispatcher.clone(), enrolment, shutdown);
     tokio::spawn(control);
     info!(
@@ -233,6 +253,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
             // Whoever invited it has sent SIGHUP; if that did not come through, the device must not stand before a closed door.
             Some(device) = enrolled.recv() => if hall.roster.borrow().devices.contains_key(&device) { continue },
         }
+        manager.reloading(clock.now().mono_ms);
         match reload(&path, &config, clock.clone()) {
             Ok(fresh) => {
                 inbox.put([(
@@ -253,8 +274,10 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
                 asked.into_iter().for_each(|reply| drop(reply.send(Err(e.to_string()))));
             }
         }
+        manager.say(service::READY);
     }
     info!("stopping");
+    manager.say(service::STOPPING);
     stop.send_replace(true);
     let _ = door.await;
     wait_for_sessions(&hall).await;
@@ -350,11 +373,12 @@ struct Watched {
     clock: Arc<SystemClock>,
     /// Told that the gateway's own certificates are new.
     own_renewed: Arc<tokio::sync::Notify>,
+    certificates_read: watch::Sender<Vec<parts::Ends>>,
 }
 
 /// Looks at the gateway's own parts, slowly, until it stops.
 async fn watch_parts(
-    Watched { pki, clock, own_renewed }: Watched,
+    Watched { pki, clock, own_renewed, certificates_read }: Watched,
     roster: watch::Receiver<Arc<Roster>>,
     inbox: Arc<Inbox<Input>>,
     mut shutdown: watch::Receiver<bool>,
@@ -384,6 +408,9 @@ async fn watch_parts(
         floor = Some(raised);
         if is_new {
             own_renewed.notify_one();
+        }
+        if let Some(certificates) = &certificates {
+            certificates_read.send_replace(certificates.clone());
         }
         let faults = known.judge(&parts::Reading { now: clock.now(), certificates, milli_c });
         if !faults.is_empty() {
@@ -447,9 +474,9 @@ fn reload(path: &std::path::Path, running: &Config, clock: Arc<SystemClock>) -> 
     for warning in &warnings {
         warn!("{warning}");
     }
-    let listens = |config: &Config| (config.ingest.listen, config.enrol, config.journal.dir.clone());
+    let listens = |config: &Config| (config.ingest.listen, config.enrol, config.metrics, config.journal.dir.clone());
     if listens(&config) != listens(running) {
-        warn!("[ingest] listen, [enrol] listen and [journal] dir change at the next start only");
+        warn!("[ingest] listen, [enrol] listen, [metrics] listen and [journal] dir change at the next start only");
     }
     provision::renew_own(&config.pki(), clock.now().wall_ms);
     Ok(Fresh {
@@ -558,16 +585,16 @@ fn orderable(config: &Config) -> Orderable {
     };
     let target = |device: &crate::config::Device| {
         let is_lock = matches!(device.kind, DeviceKind::Lock | DeviceKind::Cabinet);
-        (
-            device.id.clone(),
-            Target {
-                resident: device.resident.clone(),
-                is_lock,
-                unlock: config.orders.unlock.get(&device.id).cloned(),
-            },
-        )
+        let (is_door, speaks) = (device.kind == DeviceKind::Lock, device.kind == DeviceKind::Feedback);
+        let (resident, unlock) = (device.resident.clone(), config.orders.unlock.get(&device.id).cloned());
+        (device.id.clone(), Target { resident, is_lock, is_door, speaks, unlock })
     };
-    Orderable { devices: config.devices.values().filter(hears).map(target).collect(), hubs: config.orders.hubs.clone() }
+    let of = |device: &crate::config::Device| Some((device.id.clone(), device.resident.clone()?));
+    Orderable {
+        devices: config.devices.values().filter(hears).map(target).collect(),
+        residents: config.devices.values().filter_map(of).collect(),
+        hubs: config.orders.hubs.clone(),
+    }
 }
 
 /// What a technician's visit has to find.

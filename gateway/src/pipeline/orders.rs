@@ -4,6 +4,8 @@
 //! carried out once, however often the hub says it; it hears what became of it, and nothing before that is on the disk; what somebody
 //! at a hub had done here stands among the traces, as what people here do.
 
+use std::collections::BTreeMap;
+
 use tracing::warn;
 use vaka_protocol::{Command, DeviceId, Event, Lane, Outcome as Word};
 
@@ -12,8 +14,25 @@ use super::fold::Outcome;
 use super::keeper::{Answer, Keeper, NotOrdered, OrderReply};
 use crate::dispatch::{Parcel, ParcelId, ParcelWhat};
 use crate::ingest::Parsed;
-use crate::journal::record::{Order, Record, Trace};
+use crate::journal::record::{FromHub, Order, Record, Trace};
+use crate::limits::{HUB_ORDERS_PER_MINUTE, ORDER_ANSWERS_MS, ORDER_OWED_MAX};
 use crate::rules::orders::{self, Why, Wish};
+
+/// How many orders each hub has given in this minute. In memory alone: a restart costs a minute's worth.
+#[derive(Debug, Default)]
+pub(super) struct HubOrders(BTreeMap<String, (u64, u32)>);
+
+impl HubOrders {
+    /// `minute`: of the running clock.
+    fn takes(&mut self, receiver: &str, minute: u64) -> bool {
+        let (of, count) = self.0.entry(receiver.to_owned()).or_default();
+        if *of != minute {
+            (*of, *count) = (minute, 0);
+        }
+        *count += 1;
+        *count <= HUB_ORDERS_PER_MINUTE
+    }
+}
 
 impl Keeper {
     fn orders_view(&self) -> orders::View<'_> {
@@ -21,13 +40,30 @@ impl Keeper {
         orders::View { alarms: &self.state().alarms, home: self.home(), now_ms: now.wall_ms, sure: now.sure }
     }
 
-    pub(super) fn take_order(&mut self, wish: Wish, reply: OrderReply) {
-        match orders::judge(self.orders_view(), wish) {
+    /// Too much waits for it, or the disk is short.
+    fn has_room(&self, order: &Order) -> Result<(), Why> {
+        let owed = |to: &DeviceId| self.state().commands.owed(to, self.moment().wall_ms).count();
+        let is_full =
+            self.is_short_for(Lane::Technical) || order.to.as_ref().is_some_and(|to| owed(to) >= ORDER_OWED_MAX);
+        if is_full { Err(Why::Busy) } else { Ok(()) }
+    }
+
+    /// `traced`: who asked has written it down already.
+    pub(super) fn take_order(&mut self, wish: Wish, traced: bool, reply: OrderReply) {
+        let judged = orders::judge(self.orders_view(), wish.clone());
+        match judged.and_then(|order| self.has_room(&order).map(|()| order)) {
             Err(why) => {
+                if !traced {
+                    let order = refused(wish, self.moment().wall_ms, why);
+                    self.trace_order("cli", &order);
+                }
                 // Whoever asked may have gone away.
                 let _ = reply.send(Err(NotOrdered::Refused(why)));
             }
             Ok(order) => {
+                if !traced {
+                    self.trace_order("cli", &order);
+                }
                 let header = self.append(Record::Order(order), Lane::Care);
                 self.answer_later(Answer::Ordered(header.seq, reply));
             }
@@ -37,23 +73,28 @@ impl Keeper {
     /// A hub says it until it has an answer.
     pub(super) fn take_hubs_order(&mut self, receiver: String, id: u64, expires_at: i64, command: Command) {
         let Command::Order { alarm, device, by, role, purpose, what } = command else { return };
-        if let Some(kept) = self.state().orders.of_hub(&receiver, id) {
+        let from = FromHub { receiver: receiver.clone(), id, expires_at };
+        if let Some(kept) = self.state().orders.of_hub(&from) {
             if let Some((outcome, _)) = kept.outcome.clone() {
                 self.put_out(Outcome::Answer { receiver, id, outcome });
             }
             return;
         }
+        let minute = self.moment().mono_ms / 60_000;
+        if !self.hub_orders.takes(&receiver, minute) {
+            return warn!(receiver, order = id, "too many orders of this hub in a minute: not heard");
+        }
         let by = format!("{receiver}: {by}");
         let (role, purpose) = (role.as_str().to_owned(), purpose.as_str().to_owned());
         let wish = Wish { alarm, device, what, by, role, purpose };
-        let order = match orders::judge_of_hub(self.orders_view(), &receiver, expires_at, wish.clone()) {
+        let judged = orders::judge_of_hub(self.orders_view(), &receiver, expires_at, wish.clone());
+        let order = match judged.and_then(|order| self.has_room(&order).map(|()| order)) {
             Ok(order) => order,
             Err(why) => refused(wish, expires_at, why),
         };
         self.trace_order(&receiver, &order);
-        let from = Some((receiver.clone(), id));
         let refused = order.refused.clone();
-        self.append(Record::Order(Order { from, ..order }), Lane::Care);
+        self.append_unrepeatable(Record::Order(Order { from: Some(from), ..order }), Lane::Care);
         if let Some(outcome) = refused {
             warn!(receiver, order = id, outcome, "an order of the hub is refused");
             self.put_out(Outcome::Answer { receiver, id, outcome });
@@ -63,7 +104,7 @@ impl Keeper {
     /// What people there see and do here is theirs to answer for, as what people here do.
     fn trace_order(&mut self, receiver: &str, order: &Order) {
         let device = order.to.as_ref();
-        let resident = device.and_then(|device| self.home().orders.devices.get(device)?.resident.clone());
+        let resident = device.and_then(|device| self.home().orders.residents.get(device).cloned());
         let act = if order.refused.is_some() { "order-refused" } else { "order" };
         let object = device.map_or_else(String::new, |device| format!("device {device}"));
         let trace = Trace {
@@ -90,10 +131,17 @@ impl Keeper {
             };
             let (alarm, from) = (kept.order.alarm.clone(), kept.order.from.clone());
             self.touch(alarm);
-            if let Some((receiver, id)) = from {
+            if let Some(FromHub { receiver, id, .. }) = from {
                 self.put_out(Outcome::Answer { receiver, id, outcome });
             }
         }
+    }
+
+    /// After a start: what a hub may not have heard. Hearing it twice changes nothing there.
+    pub(super) fn answer_hubs_again(&self) {
+        let since_ms = self.moment().wall_ms.saturating_sub(ORDER_ANSWERS_MS);
+        let answers = self.state().orders.answers(since_ms);
+        answers.for_each(|(receiver, id, outcome)| self.answer_hub(receiver.clone(), id, outcome));
     }
 
     pub(super) fn answer_hub(&self, receiver: String, id: u64, outcome: &str) {

@@ -191,6 +191,11 @@ impl Restored {
         self.opened.boot
     }
 
+    /// What the journal may take, from the config.
+    pub fn size_max_bytes(&self) -> u64 {
+        self.size_max_bytes
+    }
+
     pub fn append(&mut self, record: &Record, lane: Lane, clock: &dyn Clock) -> Header {
         keeper::append(&mut self.journal, self.opened.boot, record, lane, clock)
     }

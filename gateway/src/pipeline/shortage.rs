@@ -34,6 +34,17 @@ pub enum Why {
     Ended,
 }
 
+impl Why {
+    /// As `metrics::families::REFUSALS` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::NoRoom => "disk",
+            Why::OverShare => "share",
+            Why::Ended => "certificate",
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Refused {
     /// Refused in this batch, not acknowledged yet.

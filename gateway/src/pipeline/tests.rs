@@ -2,6 +2,7 @@
 
 mod acts;
 mod doses;
+mod kept;
 mod looks;
 mod paths;
 mod rounds;

@@ -7,18 +7,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use vaka_protocol::{AlarmId, Command, DeviceId, Ordered, Outcome};
+use vaka_protocol::{AlarmId, Command, DeviceId, Lane, Ordered, Outcome};
 
 use super::Home;
 use super::alarms::{Alarm, Alarms};
 use super::care::term::Term;
-use crate::journal::record::{OfHome, OnTheWire, Order};
-use crate::limits::{ORDER_FEEDBACK_MS, ORDER_SETTINGS_MS, ORDER_UNLOCK_MS, ORDERS_KEPT_MAX};
+use crate::journal::record::{FromHub, OfHome, OnTheWire, Order};
+use crate::limits::{ORDER_CLOCKS_MS, ORDER_FEEDBACK_MS, ORDER_SETTINGS_MS, ORDER_UNLOCK_MS, ORDERS_KEPT_MAX};
 
 /// What may be ordered here, and by whom.
 #[derive(Debug, Default, Clone)]
 pub struct Orderable {
     pub devices: BTreeMap<DeviceId, Target>,
+    /// Whose each device is, also of those that take no commands.
+    pub residents: BTreeMap<DeviceId, String>,
     /// By receiver, what people there may order here: keys of [`Ordered`].
     pub hubs: BTreeMap<String, BTreeSet<&'static str>>,
 }
@@ -27,8 +29,12 @@ pub struct Orderable {
 #[derive(Debug, Clone, Default)]
 pub struct Target {
     pub resident: Option<String>,
-    /// It opens and locks.
+    /// It opens and locks: a door's lock or a cabinet.
     pub is_lock: bool,
+    /// It leads in, as a cabinet does not.
+    pub is_door: bool,
+    /// It says and shows words.
+    pub speaks: bool,
     /// What is agreed of its opening. Absent: nobody opens it through here.
     pub unlock: Option<Unlock>,
 }
@@ -74,10 +80,11 @@ pub enum Why {
     Hub,
     Clock,
     Expired,
+    Busy,
 }
 
 impl Why {
-    pub const ALL: [Why; 11] = [
+    pub const ALL: [Why; 12] = [
         Why::NoAlarm,
         Why::NoDevice,
         Why::NotADevice,
@@ -89,6 +96,7 @@ impl Why {
         Why::Hub,
         Why::Clock,
         Why::Expired,
+        Why::Busy,
     ];
 
     /// As in the outcome that a hub is told.
@@ -105,6 +113,7 @@ impl Why {
             Why::Hub => "hub-may-not",
             Why::Clock => "no-clock",
             Why::Expired => "expired",
+            Why::Busy => "busy",
         }
     }
 
@@ -127,7 +136,11 @@ impl Why {
             ),
             Why::Hub => ("hemmet låter inte centralen göra det", "the home does not let its hub do that"),
             Why::Clock => ("hemmets klocka är inte säker", "the home is not sure of the time"),
-            Why::Expired => ("det kom för sent", "it came too late"),
+            Why::Expired => (
+                "det kom för sent, eller så går hemmets klocka och centralens isär",
+                "it came too late, or the home's clock and the hub's differ",
+            ),
+            Why::Busy => ("för mycket väntar på enheten redan", "too much waits for the device already"),
         }
     }
 }
@@ -139,6 +152,11 @@ pub fn said(outcome: &str) -> (String, String) {
         (_, Some((sv, en))) => return (format!("Gick inte: {sv}."), format!("Not done: {en}.")),
         ("done", _) => ("Utfört.", "Done."),
         ("refused", _) => ("Enheten vägrade.", "The device refused."),
+        ("replaced", _) => ("Ett nyare uppdrag gäller i stället.", "A newer order holds instead."),
+        ("forgotten", _) => (
+            "Enheten startade om, och vet inte om det blev gjort.",
+            "The device started anew, and does not know whether it was done.",
+        ),
         ("failed", _) => ("Enheten försökte, och det gick inte.", "The device tried, and it went wrong."),
         _ => return (format!("Svar: {outcome}."), format!("Answer: {outcome}.")),
     };
@@ -203,15 +221,21 @@ pub fn judge_of_hub(view: View<'_>, receiver: &str, expires_at: i64, wish: Wish)
     if !view.home.orders.hubs.get(receiver).is_some_and(|may| may.contains(wish.what.name())) {
         return Err(Why::Hub);
     }
-    if view.sure && view.now_ms >= expires_at {
+    // The hub says nothing that has expired by its own clock: this is for what was long on the way, whatever the two clocks differ.
+    if view.sure && view.now_ms >= expires_at.saturating_add(ORDER_CLOCKS_MS) {
         return Err(Why::Expired);
     }
+    let alarm = wish.alarm.as_ref().and_then(|id| view.alarms.get(id));
     let order = judge(view, wish)?;
+    // An alarm that this hub was never told of is none of its business.
+    if alarm.is_some_and(|alarm| !alarm.steps.iter().any(|step| step.receiver == receiver)) {
+        return Err(Why::NoAlarm);
+    }
     // A hub below a hub passes nothing on.
     if order.of.is_some() {
         return Err(Why::NoAlarm);
     }
-    Ok(Order { expires_at: order.expires_at.min(expires_at), ..order })
+    Ok(order)
 }
 
 fn life_ms(what: &Ordered) -> i64 {
@@ -225,7 +249,12 @@ fn life_ms(what: &Ordered) -> i64 {
 /// Whom the alarm is about.
 fn resident_of(home: &Home, alarm: &Alarm) -> Option<String> {
     let basis = alarm.raise.basis.as_deref().and_then(|basis| basis.resident.clone());
-    basis.or_else(|| home.orders.devices.get(&alarm.raise.device)?.resident.clone())
+    basis.or_else(|| home.orders.residents.get(&alarm.raise.device).cloned())
+}
+
+/// Somebody calls for help, or may need it: not a battery that has waited for weeks.
+fn is_call(alarm: &Alarm) -> bool {
+    matches!(alarm.raise.lane, Lane::Life | Lane::Care) && !alarm.over
 }
 
 fn target(home: &Home, alarm: Option<&Alarm>, wish: &Wish) -> Result<DeviceId, Why> {
@@ -237,21 +266,27 @@ fn target(home: &Home, alarm: Option<&Alarm>, wish: &Wish) -> Result<DeviceId, W
         };
     }
     let Some(alarm) = alarm else { return Err(Why::NoDevice) };
+    let resident = resident_of(home, alarm);
+    let theirs = |fits: fn(&Target) -> bool| {
+        let of = home.orders.devices.iter().filter(move |(_, target)| fits(target));
+        of.filter(|(_, target)| target.resident.is_some() && target.resident == resident)
+    };
     match wish.what {
         Ordered::Unlock { .. } | Ordered::Lock {} => {
-            let resident = resident_of(home, alarm);
-            let locks = home.orders.devices.iter().filter(|(_, target)| target.is_lock);
-            let theirs: Vec<&DeviceId> = locks.filter(|(_, t)| t.resident == resident).map(|(id, _)| id).collect();
-            match theirs[..] {
-                [one] => Ok(one.clone()),
+            let doors: Vec<_> = theirs(|target| target.is_door).collect();
+            let agreed: Vec<_> = doors.iter().filter(|(_, target)| target.unlock.is_some()).collect();
+            match (&agreed[..], &doors[..]) {
+                ([(one, _)], _) | ([], [(one, _)]) => Ok((*one).clone()),
                 // Of two doors nobody guesses.
                 _ => Err(Why::NoDevice),
             }
         }
-        Ordered::Feedback { .. } | Ordered::Settings { .. } => {
-            let device = &alarm.raise.device;
-            home.orders.devices.contains_key(device).then(|| device.clone()).ok_or(Why::NotADevice)
+        Ordered::Feedback { .. } => {
+            // What says words, else the one that was pressed, which has a light.
+            let own = Some(&alarm.raise.device).filter(|device| home.orders.devices.contains_key(*device));
+            theirs(|target| target.speaks).map(|(id, _)| id).next().or(own).cloned().ok_or(Why::NotADevice)
         }
+        Ordered::Settings { .. } => Err(Why::NoDevice),
     }
 }
 
@@ -279,7 +314,8 @@ fn allowed(view: View<'_>, device: &DeviceId, alarm: Option<&Alarm>, wish: &Wish
             if !agreed.term.holds(view.now_ms) {
                 return Err(Why::NotInForce);
             }
-            let is_theirs = alarm.is_some_and(|alarm| resident_of(view.home, alarm) == target.resident);
+            let is_of = |alarm: &Alarm| is_call(alarm) && resident_of(view.home, alarm) == target.resident;
+            let is_theirs = target.resident.is_some() && alarm.is_some_and(is_of);
             if agreed.always || is_theirs { Ok(()) } else { Err(Why::WithoutAlarm) }
         }
     }
@@ -331,8 +367,27 @@ impl Orders {
         let outcome = order.refused.clone().map(|word| (word, at));
         self.0.insert(record, Kept { order: order.clone(), at, outcome });
         while self.0.len() > ORDERS_KEPT_MAX {
-            self.0.pop_first();
+            // What may still be done is not forgotten before what is over.
+            let is_over = |(_, kept): &(&u64, &Kept)| kept.outcome.is_some() || kept.order.expires_at <= at;
+            let oldest = self.0.iter().find(is_over).or_else(|| self.0.first_key_value()).map(|(record, _)| *record);
+            oldest.and_then(|record| self.0.remove(&record));
         }
+    }
+
+    /// A newer order took its place before its device had it.
+    pub fn replaced(&mut self, record: u64, at: i64) {
+        if let Some(kept) = self.0.get_mut(&record).filter(|kept| kept.outcome.is_none()) {
+            kept.outcome = Some(("replaced".to_owned(), at));
+        }
+    }
+
+    /// What hubs have ordered and may not have heard the outcome of: receiver, the hub's id, the word.
+    pub fn answers(&self, since_ms: i64) -> impl Iterator<Item = (&String, u64, &String)> {
+        self.0.values().filter_map(move |kept| {
+            let (word, _) = kept.outcome.as_ref().filter(|(_, at)| *at >= since_ms)?;
+            let from = kept.order.from.as_ref()?;
+            Some((&from.receiver, from.id, word))
+        })
     }
 
     /// The one it went to has answered. The order, where that is news.
@@ -345,11 +400,9 @@ impl Orders {
         Some(kept)
     }
 
-    /// What a hub has ordered under this id.
-    pub fn of_hub(&self, receiver: &str, id: u64) -> Option<&Kept> {
-        let is_it =
-            |kept: &&Kept| kept.order.from.as_ref().is_some_and(|(from, known)| from == receiver && *known == id);
-        self.0.values().rev().find(is_it)
+    /// What was ordered by this command of a hub.
+    pub fn of_hub(&self, from: &FromHub) -> Option<&Kept> {
+        self.0.values().rev().find(|kept| kept.order.from.as_ref() == Some(from))
     }
 
     /// With the number of its record, the oldest first.

@@ -156,6 +156,10 @@ pub const COMMANDS: &[(&str, &str)] = &[
         r#"{"v":1,"id":28,"expires_at":1795212405123,"command":{"order":{"device":"p1","by":"anna","role":"night","purpose":"","what":{"feedback":{"sound":"chime","text":"Vi kommer"}}}}}"#,
         "a4617601626964181c6a657870697265735f61741b000001a1faff698367636f6d6d616e64a1656f72646572a56664657669636562703162627964616e6e6164726f6c65656e6967687467707572706f7365606477686174a168666565646261636ba265736f756e64656368696d656474657874695669206b6f6d6d6572",
     ),
+    (
+        r#"{"v":1,"id":29,"expires_at":1795212405123,"command":{"schedule":{"slots":[{"slot":"morning","opens_at":1795219600000,"closes_at":1795223200000,"releases":1795212400000}]}}}"#,
+        "a4617601626964181d6a657870697265735f61741b000001a1faff698367636f6d6d616e64a1687363686564756c65a165736c6f747381a464736c6f74676d6f726e696e67686f70656e735f61741b000001a1fb6d328069636c6f7365735f61741b000001a1fba421006872656c65617365731b000001a1faff5580",
+    ),
 ];
 
 fn device() -> DeviceId {
@@ -307,7 +311,8 @@ pub fn events() -> Vec<EventMessage> {
 
 /// One of each command.
 pub fn commands() -> Vec<CommandMessage> {
-    let slot = |slot: &str, opens_at| Slot { slot: slot.into(), opens_at, closes_at: opens_at + 3_600_000 };
+    let slot =
+        |slot: &str, opens_at| Slot { slot: slot.into(), opens_at, closes_at: opens_at + 3_600_000, releases: None };
     [
         Command::Receipt { restart: 7, seq: 42, alarm: alarm(), rung: Rung::Accepted, last: false },
         Command::Feedback {
@@ -352,6 +357,13 @@ pub fn commands() -> Vec<CommandMessage> {
             role: "night".into(),
             purpose: "".into(),
             what: Ordered::Feedback { light: None, sound: Some(Sound::Chime), text: Some("Vi kommer".into()) },
+        },
+        Command::Schedule {
+            slots: heapless::Vec::from_slice(&[Slot {
+                releases: Some(1_795_212_400_000),
+                ..slot("morning", 1_795_219_600_000)
+            }])
+            .expect("a slot fits"),
         },
     ]
     .into_iter()

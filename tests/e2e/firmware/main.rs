@@ -3,6 +3,7 @@
 mod access;
 mod carried;
 mod cuts;
+mod dispenser;
 mod enrol;
 mod faults;
 mod figures;
@@ -13,7 +14,10 @@ mod roles;
 mod traces;
 mod trust;
 
-use vaka_tests::{Board, Flash, Gateway, Home, Provisioning, firmware};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use vaka_tests::{Board, Flash, Gateway, Home, Provisioning, eventually_within, firmware};
 
 /// A device of this home with a new flash.
 fn flash(home: &Home, id: &str, kind: &str) -> Flash {
@@ -60,4 +64,40 @@ fn stored(home: &Home, device: &str) -> Vec<(u64, u64)> {
 #[track_caller]
 fn wait_event(home: &Home, gateway: &Gateway<'_>, what: &str, is_it: impl Fn(&serde_json::Value) -> bool) {
     vaka_tests::eventually(what, || gateway.tail(), || home.records("event").iter().any(&is_it).then_some(()));
+}
+
+/// Events that the device has said it `told`, or `acked`: restart and seq.
+fn identities(board: &Board, start: &str) -> BTreeSet<(u64, u64)> {
+    let lines = board.lines();
+    let lines = lines.iter().filter(|line| line.starts_with(start)).map(|line| numbers(line));
+    // A line that the cut broke off counts as unsaid.
+    lines.filter_map(|numbers| <[u64; 2]>::try_from(numbers).ok()).map(|[restart, seq]| (restart, seq)).collect()
+}
+
+/// Waits until the journal has all that the device took in, and has none of it twice. Returns how many.
+#[track_caller]
+fn all_arrived_once(home: &Home, device: &str, board: &Board, gateway: &Gateway<'_>) -> usize {
+    let told = identities(board, "told ");
+    let missing = || -> Vec<(u64, u64)> {
+        let stored: BTreeSet<_> = stored(home, device).into_iter().collect();
+        told.difference(&stored).copied().collect()
+    };
+    eventually_within(
+        Duration::from_secs(90),
+        "every event that was taken in",
+        || format!("missing: {:?}\n{}\n{}", missing(), board.tail(), gateway.tail()),
+        || missing().is_empty().then_some(()),
+    );
+    // Before the journal is read: the device goes on.
+    let acked = identities(board, "acked ");
+    let mut count: BTreeMap<(u64, u64), u32> = BTreeMap::new();
+    for identity in stored(home, device) {
+        *count.entry(identity).or_default() += 1;
+    }
+    let doubled: Vec<_> = count.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(doubled.is_empty(), "{doubled:?}");
+    assert!(acked.iter().all(|identity| count.contains_key(identity)), "acknowledged, not stored");
+    let lost = home.records("event").iter().filter(|record| record["event"].get("lost").is_some()).count();
+    assert_eq!(lost, 0, "the device counts nothing as lost");
+    count.len()
 }

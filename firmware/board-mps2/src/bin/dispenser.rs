@@ -115,6 +115,7 @@ fn main() -> ! {
 /// The parts when the power is back: nobody looks at them, no button is held, and the motor stands.
 fn powered_on((carousel, chip): Models) -> Models {
     let mut carousel = carousel.into_inner();
+    carousel.cut_after(Some(0));
     carousel.cut_after(None);
     (carousel.give, carousel.refuse) = (false, false);
     (RefCell::new(carousel), RefCell::new(chip.into_inner()))

@@ -4,12 +4,10 @@
 //! Invariant: each change is kept together with the word that tells it, before it is told; a cut in between tells it after
 //! the boot, and only if it is not in the outbox already: nothing leaves the outbox before the pass is over.
 
+use super::asked::MOVED_MS_MAX;
 use super::ledger::Telling;
+use super::plan::NOWHERE;
 use super::*;
-
-/// A dose released by a person opens at the moment of the release, and so before its schedule arrives; the gateway's clock
-/// and this one differ by less, in milliseconds.
-const RELEASE_MS: i64 = 60_000;
 
 /// So long after the gateway has heard that a dose was given, it has taken back what it asked for before, in milliseconds.
 const SETTLED_MS: u64 = 60_000;
@@ -115,7 +113,7 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             return self.end(cx, place, DoseOutcome::Unknown);
         }
         self.ledger.doses[place].state = State::Out;
-        self.gone_ms = None;
+        self.gone = None;
         self.say(cx, place, DoseOutcome::Dispensed);
         self.show(cx, words::out());
     }
@@ -147,7 +145,7 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
         self.end(
             cx,
             place,
-            match (self.is_blind, is_refused) {
+            match (self.is_blind || self.gone.is_some(), is_refused) {
                 (true, _) => DoseOutcome::Unknown,
                 (false, true) => DoseOutcome::Refused,
                 (false, false) => DoseOutcome::Missed,
@@ -158,61 +156,73 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
     /// The next dose whose time has come.
     fn open_next(&mut self, cx: &mut Cx<'_>, at: i64) {
         for place in 0..self.plan.entries.len() {
-            let entry = self.plan.entries[place].clone();
-            if entry.opens_at > at {
+            let Entry { opens_at, closes_at, .. } = self.plan.entries[place];
+            if opens_at > at || self.open(cx, place, closes_at <= at) {
                 return;
             }
-            if self.ledger.find(&entry.slot, entry.opens_at).is_some_and(|dose| dose.state != State::Withdrawn) {
-                continue;
-            }
-            let given = self.ledger.doses.iter().filter(|dose| dose.slot == entry.slot && dose.given_at != 0);
-            let mut given = given.filter(|dose| dose.given_at >= entry.opens_at).peekable();
-            let is_given = given.peek().is_some();
-            if given.any(|dose| dose.opens_at < entry.closes_at && entry.opens_at < dose.closes_at) {
-                // The same dose, whose time was moved after it was given.
-                continue;
-            }
-            let is_over = entry.closes_at <= at;
-            if !is_over && entry.is_doubtful && !self.has_settled(cx) {
-                continue;
-            }
-            let compartment = match entry.compartment {
-                0 if self.wheel.is_stuck() || self.ledger.order_lost => 0,
-                0 => self.ledger.next_compartment(),
-                released => released,
-            };
-            let dose = Dose {
-                slot: entry.slot,
-                opens_at: entry.opens_at,
-                closes_at: entry.closes_at,
-                state: State::Due,
-                compartment,
-                given_at: 0,
-                word: Identity { restart: 0, seq: 0 },
-            };
-            let forgotten = self.ledger.forgotten(entry.opens_at) || is_given;
-            let Some(place) = self.ledger.open(dose) else { return };
-            if forgotten {
-                // The clock went back, or the flash was damaged: it may have been given.
-                return self.end(cx, place, DoseOutcome::Unknown);
-            }
-            if is_over {
-                return self.end(cx, place, DoseOutcome::Missed);
-            }
-            if self.wheel.is_stuck() && !self.wheel.must_count() {
-                return self.end(cx, place, DoseOutcome::Jammed);
-            }
-            if compartment == 0 && !self.wheel.must_count() {
-                return self.end(cx, place, DoseOutcome::Missed);
-            }
-            self.say(cx, place, DoseOutcome::Reminded);
-            self.reminded_ms = cx.now.uptime_ms;
-            return self.show(cx, words::due());
         }
     }
 
+    /// Opens this dose of the schedule, or ends it where its time is over. False: there is nothing to do for it, or not yet.
+    pub(super) fn open(&mut self, cx: &mut Cx<'_>, place: usize, is_over: bool) -> bool {
+        let entry = self.plan.entries[place].clone();
+        let known = self.ledger.find(&entry.slot, entry.opens_at);
+        if known.is_some_and(|dose| dose.state != State::Withdrawn) {
+            return false;
+        }
+        let own = known.map_or(0, |withdrawn| withdrawn.compartment);
+        let given = self.ledger.doses.iter().filter(|dose| dose.slot == entry.slot && dose.given_at != 0);
+        let mut given = given.filter(|dose| dose.given_at >= entry.opens_at).peekable();
+        let is_given = given.peek().is_some();
+        if given.any(|dose| dose.opens_at < entry.closes_at && entry.opens_at < dose.closes_at) {
+            // The same dose, whose time was moved after it was given.
+            return false;
+        }
+        if !is_over && entry.is_doubtful && !self.has_settled(cx) {
+            return false;
+        }
+        let is_it = |dose: &Dose| dose.slot == entry.slot && dose.given_at != 0;
+        let mut given = self.ledger.doses.iter().filter(|dose| is_it(dose));
+        if entry.is_doubtful && is_over && given.any(|dose| dose.opens_at.abs_diff(entry.opens_at) < MOVED_MS_MAX) {
+            // The gateway has moved it before it could hear that it was given; nothing lies in the wheel for it.
+            return false;
+        }
+        let compartment = match entry.compartment {
+            0 if self.wheel.is_stuck() || self.ledger.order_lost => 0,
+            0 if own != 0 => own,
+            0 => self.ledger.next_compartment(),
+            NOWHERE => 0,
+            released => released,
+        };
+        let dose = Dose {
+            slot: entry.slot,
+            opens_at: entry.opens_at,
+            closes_at: entry.closes_at,
+            state: State::Due,
+            compartment,
+            given_at: 0,
+            word: Identity { restart: 0, seq: 0 },
+        };
+        let forgotten = self.ledger.forgotten(entry.opens_at) || is_given;
+        let Some(place) = self.ledger.open(dose) else { return false };
+        if forgotten {
+            // The clock went back, or the flash was damaged: it may have been given.
+            self.end(cx, place, DoseOutcome::Unknown);
+        } else if is_over {
+            self.end(cx, place, DoseOutcome::Missed);
+        } else if self.wheel.is_stuck() && !self.wheel.must_count() {
+            self.end(cx, place, DoseOutcome::Jammed);
+        } else if compartment == 0 && !self.wheel.must_count() {
+            self.end(cx, place, DoseOutcome::Missed);
+        } else {
+            self.say(cx, place, DoseOutcome::Reminded);
+            self.show(cx, words::due());
+        }
+        true
+    }
+
     /// The dose has its outcome.
-    fn end(&mut self, cx: &mut Cx<'_>, place: usize, outcome: DoseOutcome) {
+    pub(super) fn end(&mut self, cx: &mut Cx<'_>, place: usize, outcome: DoseOutcome) {
         let dose = &mut self.ledger.doses[place];
         dose.state = State::Ended;
         if outcome == DoseOutcome::Unknown && dose.given_at == 0 {
@@ -220,7 +230,7 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
         }
         let compartment = dose.compartment;
         self.ledger.use_up(compartment);
-        self.gone_ms = None;
+        self.gone = None;
         self.say(cx, place, outcome);
         self.show(cx, words::ended(outcome));
     }
@@ -261,6 +271,9 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
 
     /// After a boot: what happened without power nobody saw.
     pub(super) fn after_cut(&mut self, cx: &mut Cx<'_>) {
+        if let Some(place) = self.locked_at_window().filter(|_| !self.sight.content) {
+            self.end(cx, place, DoseOutcome::Unknown);
+        }
         let Some(place) = self.ledger.current() else { return };
         let Dose { state, compartment, .. } = self.ledger.doses[place];
         let is_still_there = self.wheel.open() == Some(compartment) && self.sight.content && !self.wheel.must_count();
@@ -273,11 +286,10 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
         }
     }
 
-    /// A person works in the carousel: what was outside the wall is not known any more.
+    /// A person works in the carousel: whether the dose under way is still in it is not known any more, also where it was only
+    /// due. What is filled in is of the doses after it.
     pub(super) fn in_hands(&mut self, cx: &mut Cx<'_>) {
-        if let Some(place) = self.ledger.current()
-            && self.ledger.doses[place].state != State::Due
-        {
+        if let Some(place) = self.ledger.current() {
             self.end(cx, place, DoseOutcome::Unknown);
         }
     }
@@ -291,41 +303,6 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             State::Out => self.end(cx, place, DoseOutcome::Unknown),
             _ => {}
         }
-    }
-
-    /// The new schedule: which doses are releases, and which the gateway asked for before it knew what was given.
-    pub(super) fn mark(&mut self, cx: &mut Cx<'_>, before: &Plan, at: i64) {
-        let Self { plan, ledger, .. } = self;
-        for entry in &mut plan.entries {
-            if let Some(known) = before.entries.iter().find(|known| known.is(&entry.slot, entry.opens_at)) {
-                (entry.is_doubtful, entry.compartment) = (known.is_doubtful, known.compartment);
-                continue;
-            }
-            let of_slot = || ledger.doses.iter().filter(|dose| dose.slot == entry.slot);
-            entry.is_doubtful = of_slot().any(|dose| is_untold(cx, dose));
-            let newest = of_slot().filter(|dose| dose.state != State::Withdrawn).max_by_key(|dose| dose.opens_at);
-            let is_release = entry.opens_at <= at + RELEASE_MS;
-            if let Some(locked) = newest.filter(|dose| is_release && dose.is_locked() && entry.opens_at > dose.opens_at)
-            {
-                entry.compartment = locked.compartment;
-            }
-        }
-    }
-
-    /// A dose that is offered and not in the schedule any more is not offered any longer.
-    pub(super) fn withdraw(&mut self, cx: &mut Cx<'_>) {
-        let Some(place) = self.ledger.current() else { return };
-        let dose = &self.ledger.doses[place];
-        let is_planned = self.plan.entries.iter().any(|entry| entry.is(&dose.slot, dose.opens_at));
-        if dose.state == State::Due && !is_planned {
-            self.take_back(cx, place);
-        }
-    }
-
-    fn take_back(&mut self, cx: &mut Cx<'_>, place: usize) {
-        self.ledger.doses[place].state = State::Withdrawn;
-        self.keep(cx, LEDGER);
-        cx.signal(Light::Off, Sound::Off);
     }
 
     /// The gateway has every word about what was given, since a while.
@@ -349,20 +326,34 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
             self.is_blind = content;
             self.fault(cx, Part::Content, content);
         }
-        let is_watched = index
-            && self
-                .ledger
-                .current()
-                .is_some_and(|place| matches!(self.ledger.doses[place].state, State::Out | State::Closing(_)));
-        if content || !is_watched {
-            self.gone_ms = None;
-        } else {
-            self.gone_ms.get_or_insert(cx.now.uptime_ms);
+        let out = self.ledger.current().map(|place| &self.ledger.doses[place]);
+        let out = out.filter(|dose| matches!(dose.state, State::Out | State::Closing(_))).map(|dose| dose.compartment);
+        let exposed = self.wheel.exposed(index);
+        let watched = exposed.filter(|exposed| out == Some(*exposed) || self.ledger.locked(*exposed).is_some());
+        match watched {
+            Some(_) if content => self.gone = None,
+            Some(compartment) => _ = self.gone.get_or_insert((cx.now.uptime_ms, compartment)),
+            // Gone at the last look before the wall it stays gone.
+            None => {}
+        }
+        let Some((_, compartment)) = self.gone.filter(|(_, of)| watched != Some(*of) || self.is_gone(cx)) else {
+            return;
+        };
+        if let Some(place) = self.ledger.locked(compartment) {
+            // Nobody asked for it: who took it in passing, nobody knows.
+            self.end(cx, place, DoseOutcome::Unknown);
+        } else if out != Some(compartment) {
+            self.gone = None;
         }
     }
 
+    /// On its way to another compartment, or cut or stuck there, the wheel has a locked dose at the open window: which.
+    fn locked_at_window(&self) -> Option<usize> {
+        self.ledger.locked(self.wheel.exposed(self.sight.index)?)
+    }
+
     fn is_gone(&self, cx: &Cx<'_>) -> bool {
-        self.gone_ms.is_some_and(|since_ms| cx.now.since(since_ms) >= GONE_MS)
+        self.gone.is_some_and(|(since_ms, _)| cx.now.since(since_ms) >= GONE_MS)
     }
 
     fn remind(&mut self, cx: &mut Cx<'_>, shown: crate::Shown) {
@@ -399,6 +390,6 @@ impl<I: InputPin, O: OutputPin, B: I2c> Dispenser<I, O, B> {
 }
 
 /// It may have been given out, and the gateway has not acknowledged that.
-fn is_untold(cx: &Cx<'_>, dose: &Dose) -> bool {
+pub(super) fn is_untold(cx: &Cx<'_>, dose: &Dose) -> bool {
     dose.given_at != 0 && cx.outbox.identities().any(|(known, _)| known == dose.word)
 }

@@ -27,7 +27,7 @@ pub enum State {
     Closing(bool),
     /// It has its outcome.
     Ended,
-    /// It was never offered to the end: the gateway took it back.
+    /// It was never offered to the end: the gateway took it back. What lies in its compartment stays its own.
     Withdrawn,
 }
 
@@ -126,9 +126,24 @@ impl Ledger {
         self.doses.iter().position(|dose| !matches!(dose.state, State::Ended | State::Withdrawn))
     }
 
-    /// The compartment (from 1) whose turn it is; 0: all are empty.
+    /// The dose that is in that compartment and not for anybody to take.
+    pub fn locked(&self, compartment: u8) -> Option<usize> {
+        // Of a dose and its releases the last.
+        let place = self.doses.iter().rposition(|dose| dose.compartment == compartment)?;
+        let dose = &self.doses[place];
+        (dose.is_locked() || matches!(dose.state, State::Due | State::Withdrawn)).then_some(place)
+    }
+
+    /// The compartment (from 1) whose turn it is after the dose under way; 0: all are empty.
     pub fn next_compartment(&self) -> u8 {
-        if self.full == 0 { 0 } else { self.full.trailing_zeros() as u8 + 1 }
+        self.compartment_after(0)
+    }
+
+    /// As [`Ledger::next_compartment`], after so many doses more.
+    pub fn compartment_after(&self, doses: usize) -> u8 {
+        let of_current = self.current().map_or(0, |place| bit(self.doses[place].compartment));
+        let full = self.full & !of_current;
+        (1..=u32::BITS as u8).filter(|compartment| full & bit(*compartment) != 0).nth(doses).unwrap_or(0)
     }
 
     /// How many doses are left.
@@ -138,9 +153,7 @@ impl Ledger {
 
     /// What lies in that compartment is of no dose to come.
     pub fn use_up(&mut self, compartment: u8) {
-        if compartment > 0 {
-            self.full &= !(1 << (compartment - 1));
-        }
+        self.full &= !bit(compartment);
     }
 
     /// Takes in a dose whose time has come; the oldest that has ended goes for it. Returns its place.
@@ -213,6 +226,11 @@ impl Ledger {
         }
         Some(Self { doses, full, order_lost, forgotten_upto, telling })
     }
+}
+
+/// Its place in [`Ledger::full`]; of no compartment none.
+fn bit(compartment: u8) -> u32 {
+    u32::from(compartment).checked_sub(1).and_then(|place| 1u32.checked_shl(place)).unwrap_or(0)
 }
 
 fn put_identity(bytes: &mut Bytes, Identity { restart, seq }: Identity) {

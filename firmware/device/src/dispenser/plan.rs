@@ -23,9 +23,12 @@ pub struct Entry {
     pub closes_at: i64,
     /// When the dose before it of this slot was given out the gateway did not know of it as it asked for this one.
     pub is_doubtful: bool,
-    /// The compartment (from 1) of a dose that was locked and that a person has released; 0: the next one.
+    /// The compartment (from 1) of a dose that was locked and that a person has released; 0: the next one; [`NOWHERE`].
     pub compartment: u8,
 }
+
+/// The compartment of a released dose that this device does not know to be locked: nothing comes for it until it was filled anew.
+pub const NOWHERE: u8 = u8::MAX;
 
 impl Entry {
     /// It is this dose.
@@ -48,7 +51,7 @@ impl Plan {
     /// The schedule that this command sets. `None`: a dose closes before it opens, or two are one.
     pub fn of(slots: &[Slot], now_at: i64) -> Option<Self> {
         let mut entries: Vec<Entry, SCHEDULE_SLOTS_MAX> = Vec::new();
-        for Slot { slot, opens_at, closes_at } in slots {
+        for Slot { slot, opens_at, closes_at, .. } in slots {
             if closes_at <= opens_at || entries.iter().any(|entry| entry.is(slot, *opens_at)) {
                 return None;
             }

@@ -148,6 +148,12 @@ impl Wheel {
         is_open(self.stop).then(|| self.stop.div_ceil(2))
     }
 
+    /// The compartment (from 1) that is open to hands, also on the way or stuck, as far as is known. `index`: the sensor.
+    pub fn exposed(&self, index: bool) -> Option<u8> {
+        let open = if is_open(self.next) { self.next } else { self.stop };
+        (index && !self.must_count && is_open(open)).then(|| open.div_ceil(2))
+    }
+
     /// A person works in it: it stands still, and is counted afterwards. To be kept.
     pub fn hands(&mut self) {
         self.going = Going::Rest;

@@ -60,6 +60,8 @@ pub(super) struct Log<F> {
     tails_used: usize,
     /// A spare page that was erased and found blank in this boot.
     prepared: Option<u8>,
+    /// One bit for each page that was to be prepared in this boot and did not erase: not tried at each rest.
+    unprepared: u32,
     mended: u32,
     damaged: u32,
     scratch: [u8; RECORD_BYTES_MAX],
@@ -90,6 +92,7 @@ impl<F: NorFlash> Log<F> {
             at: 0,
             tails_used: 0,
             prepared: None,
+            unprepared: 0,
             mended: 0,
             damaged: 0,
             scratch: [0; RECORD_BYTES_MAX],
@@ -159,10 +162,11 @@ impl<F: NorFlash> Log<F> {
         if self.ready().is_err() || self.prepared.is_some() || self.at < Self::PAGE / 2 {
             return;
         }
-        if let Some(page) = self.candidates(0).next()
-            && self.erase(page) == Ok(true)
-        {
-            self.prepared = Some(page as u8);
+        if let Some(page) = self.candidates(self.unprepared).next() {
+            match self.erase(page) {
+                Ok(true) => self.prepared = Some(page as u8),
+                _ => self.unprepared |= 1 << page,
+            }
         }
     }
 

@@ -119,3 +119,20 @@ fn the_chip_is_set_by_the_gateways_time_and_drift_is_harmless() {
     home.run(S);
     assert_eq!(home.of("morning"), "reminded", "the ten seconds are gone");
 }
+
+#[test]
+fn after_a_power_cut_its_own_clock_is_enough_to_take_a_schedule() {
+    let mut home = filled();
+    home.schedule(&[slot("morning", 8)]);
+    home.dark(MIN);
+    // The gateway's own clock is vouched for by nobody, and so not told.
+    home.never_told = true;
+    home.run(S);
+    assert_eq!(home.schedule(&[slot("noon", 12)]), Outcome::Done);
+    home.until(START + 12 * HOUR as i64 + MIN as i64);
+    assert_eq!(home.of("noon"), "reminded");
+    home.chip.borrow_mut().lose_power();
+    home.dark(MIN);
+    home.run(S);
+    assert_eq!(home.schedule(&[slot("evening", 20)]), Outcome::Refused, "without a clock none");
+}

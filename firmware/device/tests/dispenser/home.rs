@@ -82,6 +82,8 @@ pub struct Home {
     uptime_ms: u64,
     /// The board has heard the time since its boot.
     has_time: bool,
+    /// The gateway does not tell the time.
+    pub never_told: bool,
     pub online: bool,
     /// All that the gateway has, as it came.
     pub heard: Vec<EventMessage>,
@@ -108,6 +110,7 @@ impl Home {
             board_error: 0,
             uptime_ms: 0,
             has_time: true,
+            never_told: false,
             online: true,
             heard: Vec::new(),
             commands: 0,
@@ -142,6 +145,7 @@ impl Home {
     }
 
     fn boot(&mut self) {
+        self.carousel.borrow_mut().cut_after(Some(0));
         self.carousel.borrow_mut().cut_after(None);
         let pin = |line| Pin(self.carousel, line);
         let lines = Lines {
@@ -216,7 +220,7 @@ impl Home {
     }
 
     fn listen(&mut self) {
-        self.has_time = true;
+        self.has_time = !self.never_told;
         let now = self.now();
         let mut buffer = [0; MESSAGE_BYTES_MAX];
         loop {
@@ -289,7 +293,7 @@ impl Home {
         let mut buffer = [0; MESSAGE_BYTES_MAX];
         let message = CommandMessage::new(id, self.at + DAY as i64, command);
         let length = encode_command_cbor(&message, &mut buffer).expect("it fits");
-        self.has_time = true;
+        self.has_time = !self.never_told;
         let now = self.now();
         self.machine().command(&buffer[..length], now).expect("it is a command");
         if self.carousel.borrow().is_cut() {
@@ -342,7 +346,7 @@ impl Home {
 /// A dose `hours` after the start of the story, open for an hour.
 pub fn slot(name: &str, hours: i64) -> Slot {
     let opens_at = START + hours * HOUR as i64;
-    Slot { slot: name.into(), opens_at, closes_at: opens_at + HOUR as i64 }
+    Slot { slot: name.into(), opens_at, closes_at: opens_at + HOUR as i64, releases: None }
 }
 
 pub fn fault(part: &str, active: bool) -> Event {

@@ -98,6 +98,45 @@ fn turned_by_hand_it_knows_that_it_does_not_know() {
 }
 
 #[test]
+fn turned_by_a_whole_compartment_through_the_open_lid_it_knows_that_it_does_not_know() {
+    let mut home = filled();
+    home.schedule(&[slot("morning", 8), slot("noon", 12)]);
+    home.carousel.borrow_mut().lid = true;
+    home.run(S);
+    for _ in 0..20 {
+        home.carousel.borrow_mut().push(PITCH / 20);
+        home.run(20);
+    }
+    home.carousel.borrow_mut().lid = false;
+    home.run(S);
+    assert_eq!(home.has(&fault("carousel", true)), 1);
+    home.until(START + 8 * HOUR as i64 + 1);
+    home.ask();
+    assert_eq!((home.of("morning"), home.taken.len()), ("jammed".into(), 0));
+    home.refill(28);
+    home.until(START + 12 * HOUR as i64 + 1);
+    home.ask();
+    assert_eq!(home.take(), Some(1), "counted, it knows again");
+}
+
+#[test]
+fn an_open_lid_alone_is_no_fault_of_the_carousel() {
+    let mut home = filled();
+    home.schedule(&[slot("morning", 8)]);
+    home.until(START + 8 * HOUR as i64 + 1);
+    for ms in (0..1_200).step_by(50) {
+        home.press(Line::Give, 50);
+        home.run(ms);
+        home.carousel.borrow_mut().lid = true;
+        home.run(S);
+        home.carousel.borrow_mut().lid = false;
+        home.run(50);
+    }
+    home.run(4 * S);
+    assert_eq!((home.has(&fault("carousel", true)), home.of("morning").as_str()), (0, "reminded dispensed"));
+}
+
+#[test]
 fn a_content_sensor_that_sees_ghosts_is_told_and_never_says_missed_of_what_lay_there() {
     let mut home = filled();
     home.schedule(&[slot("morning", 8)]);
@@ -134,4 +173,52 @@ fn a_count_that_fails_is_told_and_not_tried_again() {
     assert!(!home.carousel.borrow().is_running());
     home.until(START + 8 * HOUR as i64 + 1);
     assert_eq!(home.of("morning"), "jammed");
+}
+
+#[test]
+fn taken_while_it_is_closed_away_it_is_never_told_as_missed() {
+    let mut ends = std::collections::BTreeSet::new();
+    for ms in (0..600).step_by(7) {
+        let mut home = filled();
+        home.schedule(&[slot("morning", 8)]);
+        home.until(START + 8 * HOUR as i64 + 1);
+        home.ask();
+        home.until(START + 9 * HOUR as i64 + ms);
+        let is_taken = home.take().is_some();
+        home.run(4 * S);
+        let end = home.of("morning").split(' ').next_back().expect("a word").to_owned();
+        assert!(if is_taken { end != "missed" } else { end == "missed" }, "after {ms} ms: {end}");
+        ends.insert(end);
+    }
+    assert_eq!(ends.into_iter().collect::<Vec<_>>(), ["missed", "taken", "unknown"]);
+}
+
+#[test]
+fn a_locked_dose_that_stands_at_the_window_and_is_taken_is_unknown() {
+    for is_jammed in [false, true] {
+        let mut home = filled();
+        home.schedule(&[slot("morning", 8), slot("noon", 12), slot("evening", 20)]);
+        home.until(START + 12 * HOUR as i64 + 1);
+        assert_eq!(home.of("morning"), "reminded missed");
+        // On the way to the next one the wheel is held with the first at the window.
+        if is_jammed {
+            home.carousel.borrow_mut().jam(Some(PITCH));
+        }
+        home.press(Line::Give, 100);
+        while home.carousel.borrow().open() != Some(1) {
+            home.run(10);
+        }
+        home.run(100);
+        home.carousel.borrow_mut().lid = !is_jammed;
+        home.run(2 * S);
+        assert_eq!(home.take(), Some(1));
+        home.run(MIN);
+        assert_eq!(home.of("morning"), "reminded missed unknown", "jammed: {is_jammed}");
+        home.carousel.borrow_mut().lid = false;
+        home.run(4 * S);
+        let noon = if is_jammed { "reminded jammed" } else { "reminded dispensed" };
+        assert_eq!(home.of("noon"), noon);
+        home.until(START + 13 * HOUR as i64 + MIN as i64);
+        assert_eq!(home.of("morning"), "reminded missed unknown", "once");
+    }
 }

@@ -3,7 +3,10 @@
 //! The gateway here asks as the real one's rule does: the next eight doses, whenever they change or half of them are over and
 //! once a day; a dose that was given or has its outcome not again, unless a person has released it.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
+use vaka_device::dispenser::State;
 use vaka_protocol::{DoseOutcome, EventMessage, Slot};
 
 use super::*;
@@ -17,8 +20,12 @@ const EARLY_MS: i64 = 2 * HOUR as i64;
 struct Gateway {
     pushed: Vec<Slot>,
     pushed_at: i64,
+    /// What a confirmed schedule has named: slot and opening.
+    asked: BTreeSet<(String, i64)>,
     /// Released doses: which of the plan, and the window.
     released: Vec<(usize, Slot)>,
+    /// Given by hand, which of the plan: not asked for any more.
+    signed: BTreeSet<usize>,
 }
 
 fn plan() -> Vec<Slot> {
@@ -54,16 +61,20 @@ impl Gateway {
             let said = words(home, plan, place);
             let locked = [DoseOutcome::Missed, DoseOutcome::Refused];
             let is_locked = ends(&said).len() == 1 && locked.contains(&ends(&said)[0]) && !is_out(&said);
+            let is_locked = is_locked && !self.signed.contains(&place);
             let is_new = !self.released.iter().any(|(of, _)| *of == place);
             // Long before the next of its slot.
             if releases && is_locked && is_new && home.at < dose.opens_at + 10 * HOUR as i64 {
                 let closes_at = home.at + HOUR as i64;
-                self.released.push((place, Slot { slot: dose.slot.clone(), opens_at: home.at, closes_at }));
+                self.released.push((
+                    place,
+                    Slot { opens_at: home.at, closes_at, releases: Some(dose.opens_at), ..dose.clone() },
+                ));
             }
         }
         let wants = |place: usize| {
             let said = words(home, plan, place);
-            !is_out(&said) && ends(&said).is_empty()
+            !self.signed.contains(&place) && !is_out(&said) && ends(&said).is_empty()
         };
         let planned = plan.iter().enumerate().filter(|(place, _)| wants(*place)).map(|(_, dose)| dose.clone());
         let released = self.released.iter().filter(|(place, release)| {
@@ -75,14 +86,27 @@ impl Gateway {
         next.sort_by_key(|dose| dose.opens_at);
         next.truncate(8);
         let left: Vec<&Slot> = self.pushed.iter().filter(|dose| dose.closes_at > home.at).collect();
-        let is_over = |dose: &Slot| dose.opens_at <= home.at && !next.contains(dose);
+        let is_by_hand = |dose: &Slot| self.signed.iter().any(|place| plan[*place] == *dose);
+        let is_over = |dose: &Slot| dose.opens_at <= home.at && !next.contains(dose) && !is_by_hand(dose);
         let left: Vec<&Slot> = left.into_iter().filter(|dose| !is_over(dose)).collect();
         let is_same = left.len() <= next.len() && left.iter().zip(&next).all(|(left, next)| **left == *next);
         let is_old = home.at - self.pushed_at >= DAY as i64;
         let runs_out = left.len() <= 4 && left.len() < next.len();
         if (!is_same || is_old || runs_out) && home.schedule(&next) == Outcome::Done {
+            self.asked.extend(next.iter().map(|dose| (dose.slot.to_string(), dose.opens_at)));
             (self.pushed, self.pushed_at) = (next, home.at);
         }
+    }
+}
+
+impl Gateway {
+    /// A person gives the due dose by hand, and signs for it.
+    fn sign(&mut self, home: &mut Home, plan: &[Slot]) {
+        let ledger = home.machine().role.ledger();
+        let due = ledger.current().map(|place| &ledger.doses[place]).filter(|dose| dose.state == State::Due);
+        let is_it =
+            |planned: &Slot| due.is_some_and(|due| planned.slot == due.slot && planned.opens_at == due.opens_at);
+        self.signed.extend(plan.iter().position(is_it));
     }
 }
 
@@ -110,6 +134,7 @@ fn week(hands: &[u8], gone: &[(i64, i64)], cuts: &[u64], releases: bool) -> Vec<
                 }
                 6 => home.ask(),
                 7 => home.press(Line::Refuse, 3_500),
+                8 if home.online => gateway.sign(&mut home, &plan),
                 _ => {}
             }
         }
@@ -126,19 +151,37 @@ fn week(hands: &[u8], gone: &[(i64, i64)], cuts: &[u64], releases: bool) -> Vec<
     for (place, dose) in plan.iter().enumerate() {
         let (compartment, said) = (place + 1, words(&home, &plan, place));
         let (name, ends) = (dose.slot.as_str(), ends(&said));
+        let last = ends.last().copied();
         let releases = gateway.released.iter().filter(|(of, _)| *of == place).count();
-        assert!((1..=1 + releases).contains(&ends.len()), "{name} {place}: {said:?}, released {releases} times");
+        if ends.is_empty() && gateway.signed.contains(&place) {
+            assert!(home.carousel.borrow().holds(compartment), "{name} {place}: given by hand, and by the dispenser");
+            continue;
+        }
+        if ends.is_empty() {
+            // Of a dose that it never heard of the real gateway says itself that it is unknown: it was away.
+            let touches = |(from, hours): &(i64, i64)| {
+                START + from * HOUR as i64 <= dose.closes_at && dose.opens_at <= START + (from + hours) * HOUR as i64
+            };
+            assert!(
+                !gateway.asked.contains(&(name.to_owned(), dose.opens_at)),
+                "{name} {place}: asked for, and {said:?}"
+            );
+            assert!(gone.iter().any(touches), "{name} {place}: not asked for, and the gateway was there");
+            assert!(home.carousel.borrow().holds(compartment), "{name} {place}: not asked for, and given");
+            continue;
+        }
+        // Its outcome, one of each release, and that it is gone.
+        assert!((1..=2 + releases).contains(&ends.len()), "{name} {place}: {said:?}, released {releases} times");
+        assert!(ends.len() < 2 + releases || last == Some(DoseOutcome::Unknown), "{name} {place}: {said:?}");
         let taken: Vec<i64> = home.taken.iter().filter(|(of, _)| *of == compartment).map(|(_, at)| *at).collect();
         assert!(taken.len() <= 1, "{name} {place} was taken {} times", taken.len());
         assert_eq!(usize::from(home.carousel.borrow().holds(compartment)) + taken.len(), 1);
-        let last = ends.last().copied();
         // Cut while the wheel passed it on the way to a later dose: that dose is unknown.
         let is_passed_over = |at: i64| {
             let later = plan.iter().enumerate().filter(|(_, dose)| (dose.opens_at..dose.closes_at).contains(&at));
             later.map(|(of, _)| self::ends(&words(&home, &plan, of))).any(|ends| ends.contains(&DoseOutcome::Unknown))
         };
         match taken.first() {
-            Some(at) if !is_out(&said) => assert!(is_passed_over(*at), "{name} {place}: taken, {said:?}"),
             Some(at) => {
                 assert!(
                     matches!(last, Some(DoseOutcome::Taken | DoseOutcome::Unknown)),
@@ -176,6 +219,21 @@ fn a_week_in_which_nobody_comes_has_them_all_missed_and_released_ones_twice() {
 fn a_gateway_gone_for_a_day_and_a_half_changes_nothing() {
     let ends = week(&[0], &[(10, 36), (70, 30), (130, 36)], &[], false);
     assert!(ends.iter().all(|ends| *ends == [DoseOutcome::Taken]), "{ends:?}");
+}
+
+#[test]
+fn doses_that_are_given_by_hand_leave_the_others_their_own_compartments() {
+    let ends = week(&[8, 0, 0], &[], &[], false);
+    let by_hand = ends.iter().filter(|ends| ends.is_empty()).count();
+    let taken = ends.iter().filter(|ends| **ends == [DoseOutcome::Taken]).count();
+    assert!(by_hand >= 8 && by_hand + taken == ends.len(), "{ends:?}");
+}
+
+#[test]
+fn doses_that_come_before_the_first_schedule_are_nobodys_word_and_nobody_gets_another_in_their_place() {
+    let ends = week(&[0], &[(0, 20)], &[], false);
+    assert!(ends[..3].iter().all(Vec::is_empty), "{ends:?}");
+    assert!(ends[3..].iter().all(|ends| *ends == [DoseOutcome::Missed]), "{ends:?}");
 }
 
 proptest! {

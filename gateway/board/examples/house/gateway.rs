@@ -180,9 +180,10 @@ impl Gateway for House {
         self.changes.subscribe()
     }
 
-    fn alarms(&self, all: bool) -> Later<'_, Vec<Alarm>> {
+    fn alarms(&self, all: bool) -> Later<'_, Vec<Arc<Alarm>>> {
         let alarms = self.state().alarms.clone();
-        self.answer(Ok(alarms.into_iter().filter(|alarm| all || alarm.closed_by.is_none()).collect()))
+        let alarms = alarms.into_iter().filter(|alarm| all || alarm.closed_by.is_none());
+        self.answer(Ok(alarms.map(Arc::new).collect()))
     }
 
     fn story(&self, alarm: &str) -> Later<'_, Story> {

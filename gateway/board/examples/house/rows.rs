@@ -154,6 +154,7 @@ fn devices(now: i64) -> Vec<Device> {
 fn night_agreement(consent: Option<&str>) -> Agreement {
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     Agreement {
+        stands: "0123456789abcdef".into(),
         table: "night".into(),
         said: Said::new(
             "Larm om sängen är tom mer än 30 minuter mellan 22 och 06, och om ytterdörren öppnas.",

@@ -41,9 +41,9 @@ fn event(name: &str, data: &impl Serialize) -> String {
 }
 
 async fn everything(board: &Board, who: &Session) -> Result<String, Refused> {
-    let mut alarms: Vec<Alarm> = Sight::new(board.gateway.as_ref(), who).alarms().await?;
+    let mut alarms = Sight::new(board.gateway.as_ref(), who).alarms().await?;
     alarms.retain(|alarm| alarm.closed_by.is_none());
-    Ok(event("alarms", &alarms))
+    Ok(event("alarms", &alarms.iter().map(|alarm| &**alarm).collect::<Vec<&Alarm>>()))
 }
 
 /// Ends where nobody listens, or the gateway does not answer: a closed stream says so.

@@ -20,7 +20,9 @@ use vaka_protocol::{Light, Ordered, Sound};
 
 use crate::Board;
 use crate::auth::Session;
-use crate::gateway::{AlarmAct, InviteWish, OrderWish, Outcome, Refused, SettingsChange, Sign, Trace, TraceQuery};
+use crate::gateway::{
+    Alarm, AlarmAct, InviteWish, OrderWish, Outcome, Refused, SettingsChange, Sign, Trace, TraceQuery,
+};
 use crate::limits::{ORDER_TEXT_BYTES_MAX, TEXT_CHARS_MAX, TRACES_EXPORTED_MAX, TRACES_SHOWN_MAX};
 use crate::pages::seen::Sight;
 
@@ -144,12 +146,13 @@ async fn alarms(
     State(board): Here,
     Extension(who): Who,
     which: Result<Query<Which>, QueryRejection>,
-) -> Answer<impl Serialize> {
+) -> Result<Response, Failure> {
     let Query(which) = which?;
     trace(&board, &who, "read-alarms", "alarms".to_owned(), None).await?;
     let mut alarms = Sight::new(board.gateway.as_ref(), &who).alarms().await?;
     alarms.retain(|alarm| which.all || alarm.closed_by.is_none());
-    Ok(Json(alarms))
+    // Shared with every open page: written from where they stand.
+    Ok(Json(alarms.iter().map(|alarm| &**alarm).collect::<Vec<&Alarm>>()).into_response())
 }
 
 async fn story(State(board): Here, Extension(who): Who, Path(id): Path<String>) -> Answer<impl Serialize> {
@@ -297,6 +300,10 @@ async fn settings(
     if change.resident != id {
         return Err(Refused::Wrong(format!("`resident` is {}, the address says {id}", change.resident)).into());
     }
+    if change.withdraw && !who.is_fresh(board.gateway.now_ms()) {
+        let why = "withdrawing an agreement needs a fresh log-in: a person has to";
+        return Err(Refused::Forbidden(why.into()).into());
+    }
     let sight = Sight::new(board.gateway.as_ref(), &who);
     sight.resident(&id).await?;
     trace(&board, &who, "change-agreement", format!("resident {id} {}", change.table), Some(id.clone())).await?;
@@ -315,6 +322,7 @@ async fn invite(
     wish: Result<Json<InviteWish>, JsonRejection>,
 ) -> Answer<impl Serialize> {
     let Json(wish) = wish?;
+    Sight::new(board.gateway.as_ref(), &who).may_invite(&wish).await?;
     trace(&board, &who, "invite-device", format!("device {}", wish.id), wish.resident.clone()).await?;
     Ok(Json(board.gateway.invite(wish, &who.person.id).await?))
 }

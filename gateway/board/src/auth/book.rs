@@ -10,7 +10,7 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 use super::people::Person;
 use super::roles::{Role, Units};
 use crate::gateway::Lang;
-use crate::limits::{NAME_CHARS_MAX, PEOPLE_MAX};
+use crate::limits::{NAME_CHARS_MAX, PEOPLE_MAX, TOKENS_MAX};
 
 /// Programs' own ids begin with it, so that a trace tells them from people.
 pub const PROGRAM: &str = "api-";
@@ -23,15 +23,32 @@ pub struct Wrong {
     pub what: String,
 }
 
-/// Everybody, by id.
+/// Everybody, by id; and the programs that show a client certificate, by its subject.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Book(pub BTreeMap<String, Person>);
+pub struct Book(pub BTreeMap<String, Person>, pub BTreeMap<String, Program>);
+
+/// A program that uses `/api` with a client certificate: the same rights as one with a token.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// `[a-z0-9-]{1,28}`; the log calls it `api-NAME`.
+    pub name: String,
+    pub role: Role,
+    #[serde(default)]
+    pub units: Units,
+    /// The subject of its certificate, as a person's card: `CN=journal.example.se`.
+    pub card: String,
+    #[serde(default)]
+    pub ended: bool,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
     person: Vec<toml::Spanned<Person>>,
+    #[serde(default)]
+    program: Vec<toml::Spanned<Program>>,
 }
 
 impl Book {
@@ -64,8 +81,47 @@ impl Book {
                 return Err(Wrong { line, what: format!("{id} is there twice; keep one, or give one another id") });
             }
         }
+        let mut names = BTreeSet::new();
+        for spanned in file.program {
+            let line = line_of(spanned.span().start);
+            let program = spanned.into_inner();
+            check_program(&program).map_err(|what| Wrong { line, what })?;
+            if !names.insert(program.name.clone()) {
+                let what = format!("program {} is there twice; keep one, or give one another name", program.name);
+                return Err(Wrong { line, what });
+            }
+            if !marks.insert(("card", program.card.clone())) {
+                let what = format!("card {:?} stands twice; each person and program needs their own", program.card);
+                return Err(Wrong { line, what });
+            }
+            book.1.insert(program.card.clone(), program);
+        }
+        if book.1.len() > TOKENS_MAX {
+            return Err(Wrong {
+                line: 1,
+                what: format!("more than {TOKENS_MAX} programs; remove those who have ended"),
+            });
+        }
         Ok(book)
     }
+}
+
+fn check_program(program: &Program) -> Result<(), String> {
+    let Program { name, card, units, .. } = program;
+    let is_well_made = (1..=28).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if !is_well_made {
+        return Err(format!("program {name:?} is not 1 to 28 of a-z, 0-9 and -; e.g. \"journal\""));
+    }
+    if card.trim().is_empty() || card.chars().count() > NAME_CHARS_MAX {
+        return Err(format!(
+            "program {name}: card has 1 to {NAME_CHARS_MAX} characters, e.g. \"CN=journal.example.se\""
+        ));
+    }
+    if units.0.iter().any(|unit| unit.trim().is_empty()) {
+        return Err(format!("program {name}: an empty group in units; \"*\" is every group, no group is []"));
+    }
+    Ok(())
 }
 
 fn check(person: &Person) -> Result<(), String> {

@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use axum::Router;
-use axum::extract::{Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -27,11 +27,12 @@ use rustls_pki_types::pem::{PemObject, SectionKind};
 use tracing::warn;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::doors::{Browser, failed, welcome};
+use super::doors::{Browser, told, welcome};
 use super::people::Person;
 use super::{gate, origin};
 use crate::Board;
 use crate::gateway::Said;
+use crate::limits::BODY_BYTES_MAX;
 use crate::pages::login;
 use crate::pages::view::View;
 use crate::server::{Peer, Shown};
@@ -173,16 +174,21 @@ fn read_lists(file: &Path) -> io::Result<Vec<CertificateRevocationListDer<'stati
     if lists.is_empty() { Err(io::Error::other("no revocation list in it")) } else { Ok(lists) }
 }
 
-/// Everything the card's listener answers. It needs no gate: there is one path, and TLS has let nobody else in.
+/// Everything the card's listener answers: people's log-in, which needs no gate (TLS has let nobody else in), and `/api` for programs that
+/// show a certificate. Each answer ends its connection, so that a revoked card is refused with the next.
 pub fn router(board: Arc<Board>) -> Router {
-    Router::new().route("/card", get(enter)).with_state(board)
+    let gate = axum::middleware::from_fn_with_state(board.clone(), gate::gate);
+    let programs = crate::api::router().layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).layer(gate);
+    let last = axum::middleware::map_response(|mut answer: axum::response::Response| async {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        answer
+    });
+    Router::new().route("/card", get(enter)).merge(programs).layer(last).with_state(board)
 }
 
 async fn enter(State(board): State<Arc<Board>>, Query(wish): Query<login::Wish>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let mut answer = admit(&board, &parts, &wish).await;
-    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    gate::dress(&board, answer)
+    gate::dress(&board, admit(&board, &parts, &wish).await)
 }
 
 async fn admit(board: &Board, parts: &axum::http::request::Parts, wish: &login::Wish) -> Response {
@@ -198,7 +204,8 @@ async fn admit(board: &Board, parts: &axum::http::request::Parts, wish: &login::
         return refuse(Said::new("Inget kort visades.", "No card was shown."));
     };
     let Some(person) = bearer(board, &marks) else {
-        failed(board, &browser, "", "card", "names nobody in people.toml").await;
+        // An issuer that is believed has signed it: nobody guesses here, and nobody at this address waits for it.
+        told(board, "", "card", "names nobody in people.toml").await;
         let serial = marks.iter().find(|mark| mark.starts_with("SERIALNUMBER=")).or(marks.first());
         let serial = serial.map(String::as_str).unwrap_or_default();
         return refuse(Said::new(
@@ -220,7 +227,7 @@ fn bearer(board: &Board, marks: &[String]) -> Option<Person> {
 }
 
 /// What a subject says, as `people.toml` writes it: `SERIALNUMBER=…`, `CN=…`, `UID=…`.
-fn marks(certificate: &CertificateDer<'_>) -> Option<Vec<String>> {
+pub(super) fn marks(certificate: &CertificateDer<'_>) -> Option<Vec<String>> {
     const NAMES: [(&str, &str); 3] =
         [("2.5.4.5", "SERIALNUMBER"), ("2.5.4.3", "CN"), ("0.9.2342.19200300.100.1.1", "UID")];
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;

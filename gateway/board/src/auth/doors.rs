@@ -164,7 +164,7 @@ pub async fn failed(board: &Board, browser: &Browser, person: &str, object: &str
     told(board, person, object, purpose).await;
 }
 
-/// The same of what nobody can guess (a program's token): told, and it makes no person at that address wait.
+/// The same of what nobody can guess (a program's token, a provider's answer, a card): told, and it makes no person at that address wait.
 pub async fn told(board: &Board, person: &str, object: &str, purpose: &str) {
     let untold = board.doors.inner().throttle.trace(board.gateway.now_ms());
     let Some(untold) = untold else { return };

@@ -19,11 +19,12 @@ use super::sessions::NoSession;
 use super::{Right, Session, origin, tokens};
 use crate::Board;
 use crate::gateway::Trace;
-use crate::limits::FRESH_MS;
 use crate::pages::login;
 use crate::pages::trouble::Trouble;
 use crate::pages::view::View;
 use crate::routes::{ROUTES, right_of};
+use crate::seats::Seat;
+use crate::server::Peer;
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                    manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -57,8 +58,20 @@ async fn admit(board: &Board, request: &mut Request) -> Result<(), Box<Response>
     let right = right.ok_or_else(|| Box::new(StatusCode::NOT_FOUND.into_response()))?;
     let asks = Asks::of(request);
 
-    let is_program = asks.is_api && request.headers().contains_key(header::AUTHORIZATION);
-    let session = if is_program {
+    // On the card's listener alone is there a certificate, and no cookie counts there.
+    let certificate = request.extensions().get::<Peer>().and_then(|peer| peer.certificate.clone());
+    let is_program = certificate.is_some() || (asks.is_api && request.headers().contains_key(header::AUTHORIZATION));
+    let session = if let Some(certificate) = certificate {
+        // A browser shows its card to whatever site asks in its name: a program says nothing of where it comes from.
+        if request.headers().contains_key("sec-fetch-site") || request.headers().contains_key(header::ORIGIN) {
+            return Err(asks.refuse(StatusCode::FORBIDDEN, "this listener's API is for programs, not for browsers"));
+        }
+        let session = tokens::session_by_card(board, &certificate);
+        if session.is_none() {
+            told(board, "", "certificate", "names no program in people.toml").await;
+        }
+        session
+    } else if is_program {
         let session = tokens::session(board, request.headers());
         if session.is_none() {
             told(board, "", "token", "unknown or expired").await;
@@ -71,6 +84,9 @@ async fn admit(board: &Board, request: &mut Request) -> Result<(), Box<Response>
         }
         by_cookie(board, request.headers(), &asks).await
     };
+    if let (Some(_), Some(seat)) = (&session, request.extensions().get::<Arc<Seat>>()) {
+        seat.is_known();
+    }
     if right == Right::Open {
         request.extensions_mut().extend(session.map(extension).unwrap_or_default());
         return Ok(());
@@ -90,8 +106,7 @@ async fn admit(board: &Board, request: &mut Request) -> Result<(), Box<Response>
             Box::new(Trouble::of(view, StatusCode::FORBIDDEN).into_response())
         });
     }
-    let age_ms = board.gateway.now_ms() - session.strong_at;
-    if right.is_sensitive() && !(0..=FRESH_MS).contains(&age_ms) {
+    if right.is_sensitive() && !session.is_fresh(board.gateway.now_ms()) {
         return Err(if is_program {
             asks.refuse(StatusCode::FORBIDDEN, "no program may do this: a person has to")
         } else {

@@ -34,6 +34,7 @@ use crate::settings::{Card, Settings};
 pub use doors::Doors;
 pub use roles::{Right, Role, Units};
 pub use sessions::{Session, Sessions};
+pub(crate) use throttle::place_of;
 
 /// Everything that has to do with who is there.
 pub fn router() -> Router<Arc<Board>> {

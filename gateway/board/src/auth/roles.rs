@@ -38,8 +38,12 @@ pub enum Right {
     /// A name, an address, how to get in.
     SeeNames,
     ChangeAgreements,
+    /// Ends what was agreed, at once.
+    Withdraw,
     SeeDevices,
     ChangeDevices,
+    /// Silences a device for good.
+    RevokeDevices,
     SeePeople,
     ChangePeople,
     SeeLog,
@@ -56,7 +60,15 @@ pub enum Right {
 impl Right {
     /// Needs a strong authentication no older than [`crate::limits::FRESH_MS`].
     pub fn is_sensitive(self) -> bool {
-        matches!(self, Right::Unlock | Right::LookIn | Right::ChangePeople | Right::OwnKeys)
+        matches!(
+            self,
+            Right::Unlock
+                | Right::LookIn
+                | Right::ChangePeople
+                | Right::OwnKeys
+                | Right::Withdraw
+                | Right::RevokeDevices
+        )
     }
 }
 
@@ -81,9 +93,9 @@ impl Role {
             ActOnAlarms => matches!(self, Role::Staff | Role::Night | Role::Technician | Role::Admin),
             SeeRound | SignRound | SeeNames => matches!(self, Role::Staff | Role::Night),
             SeeResidents => matches!(self, Role::Staff | Role::Night | Role::Admin),
-            ChangeAgreements | SeePeople | ChangePeople => matches!(self, Role::Admin),
+            ChangeAgreements | Withdraw | SeePeople | ChangePeople => matches!(self, Role::Admin),
             SeeDevices => matches!(self, Role::Staff | Role::Night | Role::Technician | Role::Admin),
-            ChangeDevices => matches!(self, Role::Technician | Role::Admin),
+            ChangeDevices | RevokeDevices => matches!(self, Role::Technician | Role::Admin),
             SeeLog => matches!(self, Role::Auditor | Role::Admin),
             Say | Unlock => matches!(self, Role::Staff | Role::Night),
             LookIn | SayLook => matches!(self, Role::Night),
@@ -92,7 +104,7 @@ impl Role {
 }
 
 /// Whose residents a person sees.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Units(pub BTreeSet<String>);
 

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::people::{People, Person};
 use super::roles::Role;
 use super::secret::{Hash, NoRandom, opaque};
-use crate::limits::{SESSION_H_MAX, SESSIONS_MAX};
+use crate::limits::{FRESH_MS, SESSION_H_MAX, SESSIONS_MAX};
 
 /// A request of somebody who has logged in. Handlers take it as an extractor.
 #[derive(Debug, Clone)]
@@ -24,6 +24,13 @@ pub struct Session {
     pub way: &'static str,
     /// When it ends if nothing is done, UTC milliseconds.
     pub idle_at: i64,
+}
+
+impl Session {
+    /// Whether its person has proven who they are just now, as sensitive acts need it.
+    pub fn is_fresh(&self, now_ms: i64) -> bool {
+        (0..=FRESH_MS).contains(&now_ms.saturating_sub(self.strong_at))
+    }
 }
 
 /// Why a cookie is no session.

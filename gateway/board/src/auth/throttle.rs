@@ -20,10 +20,15 @@ pub enum Place {
 
 impl Place {
     pub fn of_address(address: IpAddr) -> Self {
-        Place::Address(match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::from((u128::from(v6) >> 64 << 64).to_be_bytes()),
-            v4 => v4,
-        })
+        Place::Address(place_of(address))
+    }
+}
+
+/// Who counts as one at an address: of IPv6 the network (/64), as a household has all of it.
+pub fn place_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::from((u128::from(v6) >> 64 << 64).to_be_bytes()),
+        v4 => v4,
     }
 }
 

@@ -1,10 +1,13 @@
-//! Tokens by which programs use `/api`: made by an administrator, for one program, with a role and groups, until a day.
+//! How programs use `/api`: by a token that an administrator made, for one program, with a role and groups, until a day; or by a client
+//! certificate whose subject stands in `people.toml` with the same.
 //!
-//! Invariants: a token is kept as its hash and shown once; it never counts as a fresh log-in, so nothing sensitive is done by one.
+//! Invariants: a token is kept as its hash and shown once; neither counts as a fresh log-in, so nothing sensitive is done by a program.
 
 use axum::http::{HeaderMap, header};
+use rustls_pki_types::CertificateDer;
 
 use super::book::PROGRAM;
+use super::card::marks;
 use super::credentials::{Record, Token};
 use super::people::{People, PeopleError, Person};
 use super::roles::{Role, Units};
@@ -80,16 +83,22 @@ pub fn session(board: &Board, headers: &HeaderMap) -> Option<Session> {
     let hash = Hash::of(text.trim().as_bytes());
     let keys = board.people.keys();
     let token = keys.tokens.get(&hash.hex()).filter(|token| board.gateway.now_ms() < token.expires_at)?;
-    let person = Person {
-        id: format!("{PROGRAM}{}", token.name),
-        name: None,
-        role: token.role,
-        units: token.units.clone(),
-        lang: None,
-        card: None,
-        oidc: None,
-        ended: false,
-    };
+    Some(of_program(&token.name, token.role, &token.units, "token", hash.name(), token.expires_at))
+}
+
+/// The session of a request over a connection on which a program has shown its certificate: its subject stands in `people.toml`.
+pub fn session_by_card(board: &Board, certificate: &CertificateDer<'_>) -> Option<Session> {
+    let book = board.people.book();
+    let marks = marks(certificate)?;
+    let program = marks.iter().find_map(|mark| book.1.get(mark)).filter(|program| !program.ended)?;
+    let name = Hash::of(certificate).name();
+    // The connection is the session: it is judged anew with the next request.
+    Some(of_program(&program.name, program.role, &program.units, "certificate", name, i64::MAX))
+}
+
+fn of_program(name: &str, role: Role, units: &Units, way: &'static str, session: String, idle_at: i64) -> Session {
+    let (id, units) = (format!("{PROGRAM}{name}"), units.clone());
+    let person = Person { id, name: None, role, units, lang: None, card: None, oidc: None, ended: false };
     // Long ago: it is something a program has, not somebody who is there.
-    Some(Session { person, name: hash.name(), strong_at: i64::MIN / 2, way: "token", idle_at: token.expires_at })
+    Session { person, name: session, strong_at: i64::MIN / 2, way, idle_at }
 }

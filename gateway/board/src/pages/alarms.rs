@@ -11,7 +11,7 @@ use super::trouble::Trouble;
 use super::view::{Asked, View};
 use super::{orders, round, words};
 use crate::auth::Right;
-use crate::gateway::{Alarm, LookAt, Story, StoryLine};
+use crate::gateway::{Alarm, Lang, LookAt, Story, StoryLine};
 use crate::limits::ROWS_SHOWN_MAX;
 
 /// The board: is somebody waiting for me?
@@ -21,7 +21,7 @@ pub(super) async fn home(asked: Asked) -> Result<Markup, Trouble> {
     let watched = board.live.follow(&board.gateway).await.map_err(|refused| asked.trouble(refused))?;
     let now = watched.borrow().clone();
     let view = &asked.view;
-    let list = List::of(&now, view);
+    let list = List::of(&now, &asked.session.person.units);
     let body = html! {
         (list::wrong(view, &now))
         div.columns {
@@ -43,7 +43,7 @@ pub(super) async fn all(asked: Asked, Query(wish): Query<From>) -> Result<Markup
     asked.trace("read-alarms", "alarms", "all", None).await?;
     let alarms = asked.sight().alarms().await.map_err(|refused| asked.trouble(refused))?;
     let view = &asked.view;
-    let rows: Vec<&Alarm> = alarms.iter().skip(wish.from).take(ROWS_SHOWN_MAX).collect();
+    let rows: Vec<&Alarm> = alarms.iter().skip(wish.from).take(ROWS_SHOWN_MAX).map(|alarm| &**alarm).collect();
     let body = html! {
         div.narrow {
             h1 { (view.t("Alla larm", "All alarms")) ": " (alarms.len()) }
@@ -109,11 +109,11 @@ pub(super) async fn one(asked: Asked, Path(id): Path<String>) -> Result<Markup, 
         false => None,
     };
     let looks = look.is_some_and(|look| look.refused.is_none() || look.unsaid.is_some());
-    Ok(Frame::new(view, title).tab("/").page(page(view, &story, looks)))
+    Ok(Frame::new(view, title).tab("/").page(page(view, &story, asked.board.gateway.lang(), looks)))
 }
 
 /// `looks`: the alarm may open the resident's camera.
-fn page(view: &View, story: &Story, looks: bool) -> Markup {
+fn page(view: &View, story: &Story, spoken: Lang, looks: bool) -> Markup {
     let alarm = &story.alarm;
     let open = if alarm.claimed_by.is_none() && alarm.closed_by.is_none() { "open" } else { "" };
     let (mark, class, word) = state(view, alarm);
@@ -138,7 +138,7 @@ fn page(view: &View, story: &Story, looks: bool) -> Markup {
                     (acts(view, alarm, true))
                     @if looks { p.act { a.button href={ "/look/alarm/" (alarm.id) } { (view.t("Titta genom kameran", "Look through the camera")) } } }
                 }
-                (orders::in_the_home(view, alarm))
+                (orders::in_the_home(view, alarm, spoken))
                 (whereto(view, story))
             }
             section aria-label=(view.t("Förklaring", "Explanation")) { (explained(view, story)) }

@@ -193,11 +193,9 @@ pub(super) async fn invite(asked: Asked, Form(new): Form<New>) -> Result<Markup,
     let given = |word: Option<String>| word.filter(|word| !word.trim().is_empty());
     let room = given(new.room).map(|room| word(&asked, &room)).transpose()?;
     let resident = given(new.resident);
-    if let Some(resident) = &resident {
-        asked.sight().resident(resident).await.map_err(|refused| asked.trouble(refused))?;
-    }
-    asked.trace("invite", format!("device {id}"), "devices", resident.as_deref()).await?;
     let wish = InviteWish { id: id.clone(), kind: new.kind, room, resident };
+    asked.sight().may_invite(&wish).await.map_err(|refused| asked.trouble(refused))?;
+    asked.trace("invite", format!("device {id}"), "devices", wish.resident.as_deref()).await?;
     let invited = asked.board.gateway.invite(wish, asked.by()).await.map_err(|refused| asked.trouble(refused))?;
     let view = &asked.view;
     let until = view.times.when(invited.until);

@@ -17,9 +17,10 @@ pub(super) async fn handover(asked: Asked, Query(wish): Query<Wish>) -> Result<M
     let alarms = asked.sight().alarms().await.map_err(|refused| asked.trouble(refused))?;
     let view = &asked.view;
     let within = |alarm: &&Alarm| (night.from..night.until).contains(&alarm.raised_at) && !alarm.test;
-    let mut of_night: Vec<&Alarm> = alarms.iter().filter(within).collect();
+    let mut of_night: Vec<&Alarm> = alarms.iter().map(|alarm| &**alarm).filter(within).collect();
     of_night.sort_by_key(|alarm| alarm.raised_at);
-    let still: Vec<&Alarm> = alarms.iter().filter(|alarm| alarm.closed_by.is_none() && !alarm.test).collect();
+    let is_still = |alarm: &&Alarm| alarm.closed_by.is_none() && !alarm.test;
+    let still: Vec<&Alarm> = alarms.iter().map(|alarm| &**alarm).filter(is_still).collect();
     let undone: Vec<&RoundItem> = night
         .round
         .iter()

@@ -14,9 +14,9 @@ use super::live::Now;
 use super::seen::sees_alarm;
 use super::view::View;
 use super::words::many;
-use crate::auth::{Right, Role};
+use crate::auth::{Right, Role, Units};
 use crate::gateway::Alarm;
-use crate::limits::ALARMS_SHOWN_MAX;
+use crate::limits::{ALARMS_SHOWN_MAX, OTHERS_SHOWN_MAX};
 
 /// A part of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,52 +53,69 @@ impl Part {
     fn is_small(self) -> bool {
         matches!(self, Part::Taken | Part::Tests)
     }
+
+    fn shown_max(self) -> usize {
+        if self == Part::Waiting { ALARMS_SHOWN_MAX } else { OTHERS_SHOWN_MAX }
+    }
 }
 
 /// Most urgent lane first, newest first within it.
-pub fn order(alarm: &Alarm) -> (Lane, Reverse<i64>, String) {
-    (alarm.lane, Reverse(alarm.raised_at), alarm.id.clone())
+pub fn order(alarm: &Alarm) -> (Lane, Reverse<i64>, &str) {
+    (alarm.lane, Reverse(alarm.raised_at), &alarm.id)
 }
 
-/// What one person sees of the open alarms.
+/// What a group of people sees of the open alarms: how many there are, and those that stand on the page.
+#[derive(Debug, Default)]
 pub struct List {
-    parts: [Vec<Arc<Alarm>>; 4],
+    shown: [Vec<Arc<Alarm>>; 4],
+    counts: [usize; 4],
+    /// Life alarms that nobody has taken: how many, and the newest.
+    life: usize,
+    newest_life: Vec<Arc<Alarm>>,
 }
 
 impl List {
-    pub fn of(now: &Now, view: &View) -> List {
-        let mut parts: [Vec<Arc<Alarm>>; 4] = Default::default();
-        let units = view.session.as_ref().map(|session| &session.person.units);
-        for alarm in now.alarms.iter().filter(|alarm| units.is_some_and(|units| sees_alarm(units, alarm))) {
-            parts[Part::of(alarm) as usize].push(Arc::clone(alarm));
+    pub fn of(now: &Now, units: &Units) -> List {
+        let mut list = List::default();
+        for alarm in now.alarms.iter().filter(|alarm| sees_alarm(units, alarm)) {
+            let part = Part::of(alarm);
+            list.counts[part as usize] += 1;
+            if list.shown[part as usize].len() < part.shown_max() {
+                list.shown[part as usize].push(Arc::clone(alarm));
+            }
+            if part == Part::Waiting && alarm.lane == Lane::Life {
+                list.life += 1;
+                if list.newest_life.len() < ALARMS_SHOWN_MAX {
+                    list.newest_life.push(Arc::clone(alarm));
+                }
+            }
         }
-        List { parts }
+        list
     }
 
-    fn of_part(&self, part: Part) -> &[Arc<Alarm>] {
-        &self.parts[part as usize]
+    fn count(&self, part: Part) -> usize {
+        self.counts[part as usize]
     }
 
-    /// Those that stand on the page, with the part they stand in.
+    /// Those that stand on the page.
     pub fn shown(&self, part: Part) -> &[Arc<Alarm>] {
-        let all = self.of_part(part);
-        &all[..all.len().min(ALARMS_SHOWN_MAX)]
+        &self.shown[part as usize]
     }
 
     /// Alarms of residents that wait for a person.
     pub fn waiting(&self) -> usize {
-        self.of_part(Part::Waiting).len()
+        self.count(Part::Waiting)
     }
 
-    /// Life alarms that nobody has taken.
-    pub fn life(&self) -> impl Iterator<Item = &Arc<Alarm>> {
-        self.of_part(Part::Waiting).iter().filter(|alarm| alarm.lane == Lane::Life)
+    /// The newest life alarms that nobody has taken, newest first: as many as stand on a page. Those beyond ring with them.
+    pub fn newest_life(&self) -> &[Arc<Alarm>] {
+        &self.newest_life
     }
 
     /// The heading: who waits, or that nobody does.
     pub fn heading(&self, view: &View, now: &Now) -> String {
-        let life = self.life().count();
-        let (waiting, technical) = (self.waiting(), self.of_part(Part::Technical).len());
+        let life = self.life;
+        let (waiting, technical) = (self.waiting(), self.count(Part::Technical));
         let and_life = match life {
             0 => String::new(),
             n if n == waiting => view.t(", nödlarm", ", emergency").to_owned(),
@@ -127,7 +144,7 @@ impl List {
         let all_heard =
             now.health.heard_of > 0 && now.health.heard >= now.health.heard_of && now.health.wrong.is_empty();
         match self.waiting() {
-            0 if all_heard && self.of_part(Part::Technical).is_empty() => "calm",
+            0 if all_heard && self.count(Part::Technical) == 0 => "calm",
             0 => "unsure",
             _ => "waits",
         }
@@ -135,7 +152,7 @@ impl List {
 
     /// What stands above a part.
     pub fn summary(&self, view: &View, part: Part) -> String {
-        let all = self.of_part(part).len();
+        let all = self.count(part);
         let name = match part {
             Part::Waiting => return self.beyond(view, part),
             Part::Technical => view.t("Teknik som ingen tagit", "Technical, not taken"),
@@ -147,7 +164,7 @@ impl List {
 
     /// More than the page shows.
     fn beyond(&self, view: &View, part: Part) -> String {
-        let (all, shown) = (self.of_part(part).len(), self.shown(part).len());
+        let (all, shown) = (self.count(part), self.shown(part).len());
         match all - shown {
             0 => String::new(),
             more => view.say(
@@ -173,10 +190,10 @@ impl List {
                 };
                 @match part {
                     Part::Waiting => (articles),
-                    Part::Taken => section id={ "in-" (part.id()) } hidden[self.of_part(part).is_empty()] {
+                    Part::Taken => section id={ "in-" (part.id()) } hidden[self.count(part) == 0] {
                         h2 id={ "sum-" (part.id()) } { (self.summary(view, part)) } (articles)
                     },
-                    _ => details.fold id={ "in-" (part.id()) } hidden[self.of_part(part).is_empty()]
+                    _ => details.fold id={ "in-" (part.id()) } hidden[self.count(part) == 0]
                         open[technician && part == Part::Technical] {
                         summary id={ "sum-" (part.id()) } { (self.summary(view, part)) } (articles)
                     },

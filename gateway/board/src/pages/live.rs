@@ -1,21 +1,24 @@
 //! How it stands this moment, kept once for all open pages.
 //!
 //! Enters: the gateway's changes, and its answer to "are you there" every [`BEAT_MS`]. Leaves: [`Now`], whole and unchanging, to
-//! whoever watches. Invariants: a beat is published only when the gateway has answered, so a page never lives on the board's word
-//! alone; a page that reads slowly misses states in between, never the last one; a receiver that lags reads everything anew.
+//! whoever watches. Invariants: a row that has changed is published before anything is asked; a beat only when the gateway has
+//! answered, so a page never lives on the board's word alone; a page that reads slowly misses states in between, never the last one; a receiver that lags reads everything anew.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Mutex, broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::events::Shared;
 use super::list::order;
 use super::view::View;
 use super::words::many;
+use crate::auth::Session;
 use crate::gateway::{Alarm, Change, Gateway, Health, Night, Refused};
-use crate::limits::{ANSWER_MS_MAX, BEAT_MS, NIGHT_READ_MS, SHOWS_MS_MAX};
+use crate::limits::{ANSWER_MS_MAX, BEAT_MS, GOES_ON_MS, HEALTH_PAUSE_MS, NIGHT_READ_MS, SESSIONS_MAX, SHOWS_MS_MAX};
 
 /// How it stands. Shared between all pages, never changed in place.
 #[derive(Debug, Clone)]
@@ -51,10 +54,12 @@ impl Now {
     }
 
     fn put(&mut self, alarm: Arc<Alarm>) {
-        self.alarms.retain(|one| one.id != alarm.id);
-        if alarm.closed_by.is_none() {
-            let at = self.alarms.partition_point(|one| order(one) < order(&alarm));
-            self.alarms.insert(at, alarm);
+        // An alarm keeps its lane and its time, and with them its place.
+        match (self.alarms.binary_search_by(|one| order(one).cmp(&order(&alarm))), &alarm.closed_by) {
+            (Ok(at), None) => self.alarms[at] = alarm,
+            (Ok(at), Some(_)) => drop(self.alarms.remove(at)),
+            (Err(at), None) => self.alarms.insert(at, alarm),
+            (Err(_), Some(_)) => {}
         }
     }
 }
@@ -63,13 +68,41 @@ type Watched = watch::Receiver<Arc<Now>>;
 
 /// The one follower of the gateway. Begins with the first page that asks.
 #[derive(Debug, Default)]
-pub struct Live(Mutex<Option<Watched>>);
+pub struct Live {
+    watched: Mutex<Option<Watched>>,
+    shared: std::sync::Mutex<Shared>,
+    /// Sessions that follow the list, by person and name, and when they were told last, UTC milliseconds.
+    following: std::sync::Mutex<BTreeMap<(String, String), i64>>,
+}
+
+fn who(session: &Session) -> (String, String) {
+    (session.person.id.clone(), session.name.clone())
+}
 
 impl Live {
+    pub(crate) fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this session was told the list no longer ago than a stream's pause: then it goes on, and is traced already.
+    pub(crate) fn goes_on(&self, session: &Session, now_ms: i64) -> bool {
+        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        following.get(&who(session)).is_some_and(|told_ms| (0..=GOES_ON_MS).contains(&(now_ms - told_ms)))
+    }
+
+    /// It is told the list now.
+    pub(crate) fn follows(&self, session: &Session, now_ms: i64) {
+        let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        if following.len() >= SESSIONS_MAX && !following.contains_key(&who(session)) {
+            following.retain(|_, told_ms| (0..=GOES_ON_MS).contains(&(now_ms - *told_ms)));
+        }
+        following.insert(who(session), now_ms);
+    }
+
     /// # Errors
     /// What the gateway says, where it does not answer.
     pub async fn follow(&self, gateway: &Arc<dyn Gateway>) -> Result<Watched, Refused> {
-        let mut watched = self.0.lock().await;
+        let mut watched = self.watched.lock().await;
         // The follower ends with the gateway; should it ever end otherwise, the next page begins it again.
         if let Some(watched) = watched.as_ref().filter(|watched| watched.has_changed().is_ok()) {
             let silent_ms = gateway.now_ms() - watched.borrow().answered_ms;
@@ -93,7 +126,7 @@ impl Live {
     /// Waits until the list shows what a person has just done, so that the page they come back to does; not longer than
     /// [`SHOWS_MS_MAX`].
     pub async fn shows(&self, alarm: &Alarm) {
-        let Some(mut watched) = self.0.lock().await.clone() else { return };
+        let Some(mut watched) = self.watched.lock().await.clone() else { return };
         let shown = |now: &Arc<Now>| match now.alarms.iter().find(|one| one.id == alarm.id) {
             Some(one) => alarm.closed_by.is_none() && one.claimed_by == alarm.claimed_by,
             None => alarm.closed_by.is_some(),
@@ -104,9 +137,9 @@ impl Live {
 
 async fn read(gateway: &dyn Gateway, version: u64, started_ms: i64) -> Result<Now, Refused> {
     let health = Arc::new(gateway.health().await?);
-    let mut alarms: Vec<Arc<Alarm>> = gateway.alarms(false).await?.into_iter().map(Arc::new).collect();
+    let mut alarms = gateway.alarms(false).await?;
     alarms.retain(|alarm| alarm.closed_by.is_none());
-    alarms.sort_by_cached_key(|alarm| order(alarm));
+    alarms.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
     let night = gateway.night(None).await.ok().map(Arc::new);
     Ok(Now { version, started_ms, answered_ms: gateway.now_ms(), alarms, health, night })
 }
@@ -136,15 +169,20 @@ async fn keep(gateway: Arc<dyn Gateway>, mut changes: broadcast::Receiver<Change
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut night_read = Instant::now();
     let mut night_is_old = false;
+    // When the gateway itself is looked at because something has changed.
+    let mut look_at: Option<Instant> = None;
+    let mut looked = Instant::now();
     loop {
         let mut changed = Changed::default();
+        let mut is_beat = false;
         tokio::select! {
             first = changes.recv() => match first {
                 Ok(change) => changed.take(change),
                 Err(RecvError::Lagged(_)) => changed.anew = true,
                 Err(RecvError::Closed) => return,
             },
-            _ = beat.tick() => {}
+            _ = beat.tick() => is_beat = true,
+            () = tokio::time::sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => is_beat = true,
         }
         loop {
             match changes.try_recv() {
@@ -154,13 +192,23 @@ async fn keep(gateway: Arc<dyn Gateway>, mut changes: broadcast::Receiver<Change
             }
         }
         let now = Arc::clone(&sender.borrow());
+        if !changed.anew && !changed.alarms.is_empty() {
+            // A row is on the screens before anything else is asked: it comes from the gateway, after its commit.
+            let mut next = Now { version: now.version + 1, answered_ms: gateway.now_ms(), ..(*now).clone() };
+            changed.alarms.drain(..).for_each(|alarm| next.put(alarm));
+            drop(sender.send(Arc::new(next)));
+        }
+        night_is_old |= changed.other;
+        if !changed.anew && !is_beat {
+            look_at = look_at.or(Some(looked + Duration::from_millis(HEALTH_PAUSE_MS)));
+            continue;
+        }
+        (look_at, looked) = (None, Instant::now());
+        let now = Arc::clone(&sender.borrow());
         let next = match changed.anew {
             true => read(gateway.as_ref(), now.version + 1, now.started_ms).await,
             false => {
                 let mut next = (*now).clone();
-                let shown = !changed.alarms.is_empty();
-                changed.alarms.into_iter().for_each(|alarm| next.put(alarm));
-                night_is_old |= changed.other;
                 // Rounds change by the minute, and are read once for everybody.
                 let read_for = night_read.elapsed();
                 let is_due = night_is_old && read_for >= Duration::from_millis(BEAT_MS);
@@ -172,7 +220,7 @@ async fn keep(gateway: Arc<dyn Gateway>, mut changes: broadcast::Receiver<Change
                     let is_same = next.night == now.night && told(&health) == told(&now.health);
                     next.health = Arc::new(health);
                     next.answered_ms = gateway.now_ms();
-                    next.version += u64::from(shown || !is_same);
+                    next.version += u64::from(!is_same);
                     next
                 })
             }

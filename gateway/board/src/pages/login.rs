@@ -325,7 +325,8 @@ async fn from_provider(State(board): State<Arc<Board>>, Query(back): Query<oidc:
         }
         Err(e) => {
             tracing::warn!("{e}");
-            doors::failed(&board, &browser, "", "oidc", &e.to_string()).await;
+            // Told, and nobody waits for it: what the provider has signed is not guessed at here, and anybody can send a false answer.
+            doors::told(&board, "", "oidc", &e.to_string()).await;
             browser.greet((StatusCode::FORBIDDEN, refused(&board, &view, &e.said(), &Wish::default())))
         }
     }

@@ -11,7 +11,7 @@ use super::acts::word;
 use super::trouble::Trouble;
 use super::view::{Asked, View};
 use crate::auth::Right;
-use crate::gateway::{Alarm, OrderWish, Refused, Said};
+use crate::gateway::{Alarm, Lang, OrderWish, Refused, Said};
 use crate::limits::ORDER_TEXT_BYTES_MAX;
 
 #[derive(Debug, Default, Deserialize)]
@@ -27,8 +27,10 @@ pub(super) struct Wish {
 }
 
 /// What can be done in the home of an open alarm. The home may refuse: it knows what is agreed there.
-pub fn in_the_home(view: &View, alarm: &Alarm) -> Markup {
-    let is_open = alarm.closed_by.is_none() && matches!(alarm.lane, Lane::Life | Lane::Care | Lane::Test);
+pub fn in_the_home(view: &View, alarm: &Alarm, spoken: Lang) -> Markup {
+    // In the home's language, not in that of whoever sends it.
+    let coming = Said::new("Vi har hört dig. Någon kommer.", "We have heard you. Somebody is coming.");
+    let is_open = alarm.closed_by.is_none() && matches!(alarm.lane, Lane::Life | Lane::Care);
     html! {
         @if is_open && (view.may(Right::Say) || view.may(Right::Unlock)) {
             div.card {
@@ -36,7 +38,7 @@ pub fn in_the_home(view: &View, alarm: &Alarm) -> Markup {
                 @if view.may(Right::Say) {
                     form.form method="post" action={ "/alarms/" (alarm.id) "/say" } {
                         label { (view.t("Säg till den boende", "Say to the resident"))
-                            input name="text" required maxlength="120" autocomplete="off" value=(view.t("Vi har hört dig. Någon kommer.", "We have heard you. Somebody is coming.")); }
+                            input name="text" required maxlength="120" autocomplete="off" value=(coming.in_(spoken)); }
                         button { (view.t("Skicka", "Send")) }
                     }
                 }

@@ -135,7 +135,7 @@ fn agreement_card(view: &View, resident: &str, agreement: &Agreement) -> Markup 
                         }
                         details.act-form {
                             summary.button { (view.t("Ändra …", "Change …")) span.sr { " " (settings::title(view.lang, &agreement.table)) } }
-                            (settings::form(view, resident, &agreement.table, Some(agreement)))
+                            (settings::form(view, resident, &agreement.table, Some(agreement), &agreement.stands))
                         }
                     }
                 }
@@ -153,7 +153,8 @@ fn new_agreements(view: &View, resident: &Resident) -> Markup {
         @for table in fresh.filter(|table| table.name == "night") {
             details.fold.card {
                 summary { (view.t("Ny överenskommelse: ", "New agreement: ")) (settings::title(view.lang, table.name)) }
-                (settings::form(view, &resident.id, table.name, None))
+                @let stands = resident.agreements.iter().find(|one| one.table == table.name).map_or("", |one| one.stands.as_str());
+                (settings::form(view, &resident.id, table.name, None, stands))
             }
         }
     }
@@ -230,6 +231,7 @@ pub(super) async fn withdraw(
         withdraw: true,
         consent_by: None,
         consent_on: None,
+        stands: None,
     };
     put(&asked, &id, "withdraw", change).await
 }
@@ -258,6 +260,8 @@ pub(super) async fn change(
         withdraw: false,
         consent_by: consent("consent_by"),
         consent_on: consent("consent_on"),
+        // A form from before this was asked for compares as if nothing had been agreed then.
+        stands: Some(given("stands").unwrap_or_default()),
     };
     put(&asked, &id, "change-settings", change).await
 }

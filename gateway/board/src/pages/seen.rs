@@ -3,9 +3,13 @@
 //! Enters: the gateway's rows and a person's units. Leaves: the rows those cover. What has no unit is seen by whoever sees every
 //! unit; an alarm without one by everybody who may see alarms: an alarm that nobody sees is worse than one too many.
 
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
 use crate::auth::{Session, Units};
 use crate::gateway::{
-    Alarm, Device, Gateway, LookAt, LookIn, Night, Refused, Resident, RoundItem, Story, TraceQuery, Traced,
+    Alarm, Device, Gateway, InviteWish, LookAt, LookIn, Night, Refused, Resident, RoundItem, Story, TraceQuery, Traced,
 };
 
 /// Whether these units see an alarm.
@@ -35,7 +39,7 @@ impl<'b> Sight<'b> {
     }
 
     /// Every alarm at hand, open ones first.
-    pub async fn alarms(&self) -> Result<Vec<Alarm>, Refused> {
+    pub async fn alarms(&self) -> Result<Vec<Arc<Alarm>>, Refused> {
         let mut alarms = self.gateway.alarms(true).await?;
         alarms.retain(|alarm| sees_alarm(self.units, alarm));
         Ok(alarms)
@@ -68,6 +72,52 @@ impl<'b> Sight<'b> {
 
     pub async fn device(&self, id: &str) -> Result<Device, Refused> {
         self.devices().await?.into_iter().find(|device| device.id == id).ok_or_else(|| none("device", id))
+    }
+
+    /// Whether this person may have this device: for a resident they see, and in no other's place. Without a resident it is everybody's, and
+    /// whoever sees every group invites it.
+    pub async fn may_invite(&self, wish: &InviteWish) -> Result<(), Refused> {
+        match &wish.resident {
+            Some(resident) => drop(self.resident(resident).await?),
+            None if self.units.cover(None) => {}
+            None => {
+                let why = "a device of no resident belongs to every group; name a resident of yours";
+                return Err(Refused::Forbidden(why.into()));
+            }
+        }
+        let there = self.gateway.devices().await?.into_iter().find(|device| device.id == wish.id);
+        match there {
+            Some(device) if !self.units.cover(device.unit.as_deref()) => Err(Refused::Forbidden(format!(
+                "{} is called so already by a device of another group; take another id",
+                device.id
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this person sees everything that stands in this gateway: what concerns all of it is theirs to end.
+    pub async fn sees_all(&self) -> Result<bool, Refused> {
+        Ok(self.units.cover(None)
+            || self.gateway.devices().await?.iter().all(|one| self.units.cover(one.unit.as_deref())))
+    }
+
+    /// How the visit stands, as far as this person sees it: lines of the gateway itself, and of their devices.
+    pub async fn visit(&self) -> Result<Value, Refused> {
+        let mut status = self.gateway.visit(json!("status")).await?;
+        if !self.units.cover(None) {
+            let own: Vec<String> = self.devices().await?.into_iter().map(|device| device.id).collect();
+            let is_own = |device: &Value| match device.as_str() {
+                None | Some("") => true,
+                Some(id) => own.iter().any(|one| one == id),
+            };
+            if let Some(lines) = status["lines"].as_array_mut() {
+                lines.retain(|line| is_own(&line["device"]));
+            }
+            if !is_own(&status["open"]["armed"]["device"]) {
+                status["open"]["armed"] = Value::Null;
+            }
+        }
+        Ok(status)
     }
 
     /// `date` as [`Gateway::night`] takes it.

@@ -71,14 +71,15 @@ fn fields<'a>(table: &str, settings: &'a [(String, String)]) -> Vec<(&'a str, &'
     own.chain(beside.map(|(key, value)| (key.as_str(), value.as_str(), ""))).collect()
 }
 
-/// The form of an agreement; `None`: of a new one.
-pub fn form(view: &View, resident: &str, table: &str, agreed: Option<&Agreement>) -> Markup {
+/// The form of an agreement; `None`: of a new one. `stands`: what the table says now, as a hash.
+pub fn form(view: &View, resident: &str, table: &str, agreed: Option<&Agreement>, stands: &str) -> Markup {
     let settings = agreed.map_or(&[][..], |agreed| agreed.settings.as_slice());
     let consent_by = agreed.and_then(|agreed| agreed.consent_by.as_deref());
     let consent_on = agreed.and_then(|agreed| agreed.consent_on.as_deref());
     html! {
         form.form method="post" action={ "/residents/" (resident) "/settings" } {
             input type="hidden" name="table" value=(table);
+            input type="hidden" name="stands" value=(stands);
             @for (key, value, hint) in fields(table, settings) {
                 label { (label(view, key))
                     @if !hint.is_empty() { small { (view.t("till exempel ", "such as ")) (hint) } }

@@ -48,7 +48,7 @@ fn about(view: &View, what: &str) -> String {
 }
 
 pub(super) async fn visit(asked: Asked) -> Result<Markup, Trouble> {
-    let status = asked.board.gateway.visit(json!("status")).await.map_err(|refused| asked.trouble(refused))?;
+    let status = asked.sight().visit().await.map_err(|refused| asked.trouble(refused))?;
     asked.trace("visit", "visit", "status", None).await?;
     let view = &asked.view;
     let title = view.t("Besök", "Visit");
@@ -185,6 +185,7 @@ fn steps(view: &View, line: &Value) -> Markup {
 
 /// A file to keep: the page has a style of its own, which the board's own pages must not have.
 pub(super) async fn protocol(asked: Asked, Path(form): Path<String>) -> Result<Response, Trouble> {
+    sees_all(&asked).await?;
     let made = asked.board.gateway.protocol(asked.view.lang).await.map_err(|refused| asked.trouble(refused))?;
     let (kind, end, text) = match form.as_str() {
         "page" => ("text/html; charset=utf-8", "html", made.page),
@@ -217,6 +218,17 @@ pub(super) struct Step {
     no_battery: bool,
 }
 
+/// A visit is of everything that stands there.
+async fn sees_all(asked: &Asked) -> Result<(), Trouble> {
+    match asked.sight().sees_all().await.map_err(|refused| asked.trouble(refused))? {
+        true => Ok(()),
+        false => {
+            let why = "a visit is of every device here, and some belong to groups that this person does not see";
+            Err(asked.trouble(Refused::Forbidden(why.into())))
+        }
+    }
+}
+
 pub(super) async fn step(asked: Asked, Form(form): Form<Step>) -> Result<Redirect, Trouble> {
     let by = asked.by();
     let number = |text: &str| match text.trim() {
@@ -240,6 +252,17 @@ pub(super) async fn step(asked: Asked, Form(form): Form<Step>) -> Result<Redirec
         "finish" => json!({"finish": {"by": by}}),
         other => return Err(asked.trouble(Refused::Wrong(format!("a visit has no step {other:?}")))),
     };
+    // What concerns the whole gateway is done by whoever sees all of it; a line, by whoever sees its device.
+    if matches!(form.step.as_str(), "start" | "finish") {
+        sees_all(&asked).await?;
+    }
+    if !form.line.is_empty() {
+        let status = asked.sight().visit().await.map_err(|refused| asked.trouble(refused))?;
+        if !items(&status["lines"]).any(|line| text(&line["line"]) == form.line) {
+            let why = format!("the visit has no line {} that this person may see", form.line);
+            return Err(asked.trouble(Refused::NotFound(why)));
+        }
+    }
     if !device.is_empty() {
         asked.sight().device(device).await.map_err(|refused| asked.trouble(refused))?;
     }

@@ -61,7 +61,7 @@ impl Gateway for Told {
     fn follow(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
     }
-    fn alarms(&self, _: bool) -> Later<'_, Vec<Alarm>> {
+    fn alarms(&self, _: bool) -> Later<'_, Vec<Arc<Alarm>>> {
         absent()
     }
     fn story(&self, _: &str) -> Later<'_, Story> {

@@ -48,7 +48,7 @@ fn chosen(c: &mut Check<'_>, key: &str, words: &[Text], known: &[(&str, &'static
 }
 
 fn unlock(c: &mut Check<'_>, zone: &TimeZone, table: &Spanned<file::Unlock>, device: &Device) -> Option<Unlock> {
-    let Device { id, kind, via, .. } = device;
+    let Device { id, kind, via, resident, .. } = device;
     if !matches!(kind, DeviceKind::Lock | DeviceKind::Cabinet) {
         c.wrong(table, format!("`unlock` is for a lock or cabinet, and `{id}` is a {kind}; remove it"));
         return None;
@@ -61,10 +61,23 @@ fn unlock(c: &mut Check<'_>, zone: &TimeZone, table: &Spanned<file::Unlock>, dev
     if given.roles.is_empty() {
         c.wrong(table, "`unlock`: `roles` is empty; name staff, night or both, or remove `unlock`".to_owned());
     }
+    let always = given.always.unwrap_or(false);
+    if resident.is_none() && !always {
+        c.wrong(
+            table,
+            format!("`unlock`: `{id}` is nobody's, so no alarm opens it; give it `resident`, or `always = true`"),
+        );
+    }
+    if given.consent.is_none() {
+        c.warn(
+            table,
+            format!("`unlock` of `{id}`: nobody's consent is written down; add consent = {{ by = …, on = … }}"),
+        );
+    }
     let seconds = given.open_s.as_ref().and_then(|s| c.number("open_s", s, 5, i64::from(UNLOCK_S_MAX)));
     Some(Unlock {
         roles: chosen(c, "role", &given.roles, ROLES).into_iter().map(str::to_owned).collect(),
-        always: given.always.unwrap_or(false),
+        always,
         open_s: seconds.and_then(|s| u16::try_from(s).ok()).unwrap_or(UNLOCK_S),
         term: consent::term(c, zone, given.consent.as_ref()),
     })

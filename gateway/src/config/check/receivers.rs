@@ -65,6 +65,7 @@ fn receiver(c: &mut Check<'_>, file: &file::File, whole: &Spanned<file::Receiver
     }
     sos_access::take(c, r, &mut made);
     webhook::take(c, file, r, &mut made);
+    made.orders = r.orders.as_ref().is_some_and(|orders| !orders.is_empty());
     trust(c, whole, &mut made);
     login(c, r, &mut made);
     if let Some(seconds) = &r.heartbeat_interval_s {

@@ -141,6 +141,20 @@ fn a_dose_given_by_hand_is_taken_off_the_dispenser_and_is_not_missed() {
 }
 
 #[test]
+fn a_dose_given_by_hand_while_it_is_offered_is_taken_off_the_dispenser_at_once_and_once() {
+    let due = utc("2026-11-21T07:00:00Z");
+    let mut story = story("2026-11-20T12:00:00Z", vec![plan("morning", 8)]);
+    story.until(due + 10 * 60_000);
+    story.event(&dispenser(), &Event::Dose { slot: "morning".into(), outcome: DoseOutcome::Reminded });
+    let before = schedules(&story).len();
+    assert!(matches!(story.sign(dose(due, true), "anna"), Ok(Verdict::New(_, None))));
+    assert_eq!(schedules(&story).len(), before + 1);
+    assert!(!schedules(&story).last().unwrap().contains(&due), "nobody takes it from there as well");
+    story.until(due + 3 * 3_600_000);
+    assert_eq!(schedules(&story).len(), before + 1);
+}
+
+#[test]
 fn a_dose_that_the_dispenser_has_given_out_is_not_given_by_hand_on_one_word() {
     let due = utc("2026-11-21T07:00:00Z");
     let mut story = story("2026-11-20T12:00:00Z", vec![plan("morning", 8)]);

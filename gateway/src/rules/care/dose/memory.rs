@@ -109,6 +109,9 @@ pub struct Asked {
     pub opens_ms: i64,
     #[serde(rename = "c")]
     pub closes_ms: i64,
+    /// It is a release: when the dose that it releases opened.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub releases_ms: Option<i64>,
 }
 
 /// The newest schedule that a dispenser was sent.
@@ -214,6 +217,7 @@ impl Doses {
                         slot: slot.slot.to_string(),
                         opens_ms: slot.opens_at,
                         closes_ms: slot.closes_at,
+                        releases_ms: slot.releases,
                     });
                     let pushed = Pushed { id: command, at, slots: asked.collect(), done: None };
                     self.devices.entry(send.device.clone()).or_default().ask(pushed);

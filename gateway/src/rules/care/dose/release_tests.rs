@@ -1,12 +1,13 @@
 //! Doses that a person releases: until when they may be given out, and which are too old for it.
 
 use jiff::civil::{Weekday, date};
-use vaka_protocol::{DoseOutcome, Lane};
+use vaka_protocol::{Command, DoseOutcome, Lane};
 
 use super::super::rehearsal::Rehearsal;
 use super::super::when::Days;
-use super::tests::{DAY, confirm, dispenser, noted, plan, raised, release, say, schedules, story, utc};
+use super::tests::{DAY, agreed_in, confirm, dispenser, noted, plan, raised, release, say, schedules, story, utc};
 use super::*;
+use crate::journal::record::Decision;
 
 fn on(days: &[Weekday]) -> Plan {
     Plan { days: Days::of(days), ..plan("morning", 8) }
@@ -107,6 +108,37 @@ fn a_release_ends_where_a_dose_of_another_slot_opens_and_waits_while_one_is_open
     assert!(why.contains("the dose of slot `noon` is open until 12:00"), "{why}");
     late.event(&dispenser(), &super::tests::dose("noon", DoseOutcome::Taken));
     assert!(late.releasable("r1", "morning", None).is_ok(), "it is taken");
+}
+
+/// The opening that each slot of the newest schedule releases.
+fn releases(story: &Rehearsal) -> Vec<Option<i64>> {
+    let sent = story.log.iter().rev().filter_map(|(_, decision)| match decision {
+        Decision::Send(send) => Some(&send.command),
+        _ => None,
+    });
+    let mut schedules = sent.filter_map(|command| match command {
+        Command::Schedule { slots } => Some(slots.iter().map(|slot| slot.releases).collect()),
+        _ => None,
+    });
+    schedules.next().unwrap()
+}
+
+#[test]
+fn a_release_names_the_dose_that_it_releases_as_the_dispenser_knows_it_and_a_moved_dose_names_none() {
+    let mut story = story(DAY, vec![plan("morning", 8)]);
+    story.until(utc("2026-11-22T10:00:00Z"));
+    // Moved since: the dispenser has it locked by the time that it was asked for.
+    story.agree(agreed_in("Europe/Stockholm", vec![plan("morning", 10)]));
+    release(&mut story, date(2026, 11, 22));
+    let of = releases(&story);
+    assert_eq!((of[0], of[1..].iter().flatten().count()), (Some(utc("2026-11-22T07:00:00Z")), 0));
+    confirm(&mut story);
+
+    // The next day's, brought forward into a window that is open already.
+    story.until(utc("2026-11-23T05:40:00Z"));
+    story.agree(agreed_in("Europe/Stockholm", vec![plan("morning", 6)]));
+    assert_eq!(asked(&story)[0].0, utc("2026-11-23T05:00:00Z"));
+    assert_eq!(releases(&story).iter().flatten().count(), 0);
 }
 
 #[test]

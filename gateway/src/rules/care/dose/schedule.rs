@@ -62,16 +62,24 @@ fn wanted(view: View<'_>, person: &Person, slots: &[&Slot<'_>], known: Option<&D
         let mut open = 0;
         for planned in dates.filter_map(|date| slot.on(zone, date)) {
             let told = history.and_then(|told| told.get(&planned.date.to_string()));
-            let asked = |(opens_ms, closes_ms)| Asked { slot: slot.name.to_owned(), opens_ms, closes_ms };
-            let own = asked((planned.opens_ms, planned.closes_ms));
+            let asked = |(opens_ms, closes_ms), releases_ms| Asked {
+                slot: slot.name.to_owned(),
+                opens_ms,
+                closes_ms,
+                releases_ms,
+            };
+            let own = asked((planned.opens_ms, planned.closes_ms), None);
             let window = match told {
-                Some(told) => release_window(view, person, slot, &planned, told).map(asked),
+                Some(told) => release_window(view, person, slot, &planned, told)
+                    .map(|window| asked(window, Some(opened_ms(view, known, slot, &planned)))),
                 None if is_given_out(slot, &planned, known, now_ms) => None,
                 None if is_given_out_before(view, slot, &planned, history) => None,
                 None => Some(own.clone()),
             };
-            let is_release = window.as_ref().is_some_and(|window| *window != own);
-            if window.is_none() || is_release {
+            let is_release = window.as_ref().is_some_and(|window| window.releases_ms.is_some());
+            // What was given by hand the dispenser does not know of itself.
+            let is_by_hand = told.is_some_and(|told| told.outcome == Outcome::Signed);
+            if (window.is_none() || is_release) && !is_by_hand {
                 wanted.done.push(own);
             }
             let Some(window) = window.filter(|window| window.closes_ms > now_ms) else { continue };
@@ -89,6 +97,14 @@ fn wanted(view: View<'_>, person: &Person, slots: &[&Slot<'_>], known: Option<&D
     wanted.next.sort_by(|a, b| (a.opens_ms, &a.slot).cmp(&(b.opens_ms, &b.slot)));
     wanted.next.truncate(SCHEDULE_SLOTS_MAX);
     wanted
+}
+
+/// When the dose opened by the schedule that the dispenser had of it, whatever is planned now: its name there. UTC milliseconds.
+fn opened_ms(view: View<'_>, known: Option<&Dispenser>, slot: &Slot<'_>, planned: &Planned<'_>) -> i64 {
+    let asked = known.into_iter().flat_map(|known| known.asked(slot.name)).filter(|asked| asked.releases_ms.is_none());
+    let opens = asked.map(|asked| asked.opens_ms);
+    let of_date = opens.filter(|opens_ms| local(&view.agreed.zone, *opens_ms).date() == planned.date);
+    of_date.max().unwrap_or(planned.opens_ms)
 }
 
 fn is_given_out(slot: &Slot<'_>, planned: &Planned<'_>, known: Option<&Dispenser>, now_ms: i64) -> bool {
@@ -249,6 +265,7 @@ fn push(view: View<'_>, person: &Person, device: &DeviceId, next: Vec<Asked>, ou
         slot: asked.slot.as_str().into(),
         opens_at: asked.opens_ms,
         closes_at: asked.closes_ms,
+        releases: asked.releases_ms,
     });
     let finding = Finding {
         cause,

@@ -1,0 +1,191 @@
+//! `deploy/RUNBOOK.md` on the real program: each heading's commands are run in the state that it names, and say what it prints.
+
+use std::fs;
+use std::process::Command;
+
+use vaka_tests::{Centre, Gateway, Home, MqttVersion, event, lacks, mosquitto_pub, press, root, vaka_bin};
+
+/// A command of the runbook and what is expected of it, line by line; `…` stands for anything.
+#[derive(Debug)]
+struct Step {
+    command: String,
+    expected: Vec<String>,
+}
+
+/// Headings with the commands under them, in the file's order.
+fn chapters() -> Vec<(String, Vec<Step>)> {
+    let text = fs::read_to_string(root().join("deploy/RUNBOOK.md")).expect("deploy/RUNBOOK.md");
+    let mut chapters: Vec<(String, Vec<Step>)> = Vec::new();
+    let (mut inside, mut takes) = (false, false);
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            chapters.push((heading.to_owned(), Vec::new()));
+        } else if line.starts_with("```") {
+            (inside, takes) = (line == "```console", false);
+        } else if inside {
+            let steps = &mut chapters.last_mut().expect("a heading before the first command").1;
+            if let Some(command) = line.strip_prefix("$ ") {
+                steps.push(Step { command: command.to_owned(), expected: Vec::new() });
+                takes = true;
+            } else if line.starts_with("# ") {
+                takes = false;
+            } else if takes {
+                steps.last_mut().expect("a command before its output").expected.push(line.to_owned());
+            } else {
+                panic!("output of no command: {line}");
+            }
+        }
+    }
+    chapters
+}
+
+/// `…` within a line is anything in it.
+fn line_fits(said: &str, expected: &str) -> bool {
+    let mut rest = said;
+    let parts: Vec<&str> = expected.split('…').collect();
+    for (place, part) in parts.iter().enumerate() {
+        let at = match place {
+            0 => rest.starts_with(part).then_some(0),
+            last if last + 1 == parts.len() => rest.ends_with(part).then(|| rest.len() - part.len()),
+            _ => rest.find(part),
+        };
+        let Some(at) = at else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    parts.len() > 1 || rest.is_empty()
+}
+
+/// A line that is `…` alone is any number of lines.
+fn fits(said: &[&str], expected: &[String]) -> bool {
+    match expected.split_first() {
+        None => said.is_empty(),
+        Some((any, rest)) if any == "…" => (0..=said.len()).any(|skipped| fits(&said[skipped..], rest)),
+        Some((line, rest)) => {
+            said.split_first().is_some_and(|(first, others)| line_fits(first, line) && fits(others, rest))
+        }
+    }
+}
+
+/// Runs a chapter's commands in `home`, with the alarm's id as `$ALARM`.
+fn follow(heading: &str, home: &Home, alarm: &str) {
+    let (_, steps) = chapters().into_iter().find(|(name, _)| name == heading).unwrap_or_else(|| panic!("no {heading}"));
+    assert!(!steps.is_empty(), "{heading} has no command");
+    let programs =
+        format!("{}:{}", vaka_bin().parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default());
+    for Step { command, expected } in steps {
+        let here = command.replace(":9464", &format!(":{}", home.metrics_port()));
+        let output = Command::new("sh")
+            .args(["-c", &format!("exec 2>&1\n{here}")])
+            .current_dir(home.path(""))
+            .env("PATH", &programs)
+            .env("ALARM", alarm)
+            .env_remove("VAKA_CONFIG")
+            .output()
+            .expect("sh runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let said: Vec<&str> = text.lines().collect();
+        assert!(fits(&said, &expected), "{heading}: {command}\nsaid:\n{text}\nexpected:\n{}", expected.join("\n"));
+    }
+}
+
+fn publish(home: &Home, payload: &str) {
+    let published = mosquitto_pub(home, "p1", MqttVersion::V5, "vaka/v1/p1/event", payload);
+    assert_eq!(published.code, 0, "{published:?}");
+}
+
+/// A home with a pendant `p1`.
+fn home() -> Home {
+    let home = Home::init();
+    home.device("p1", "pendant");
+    home
+}
+
+#[test]
+fn every_chapter_is_tried_and_every_alert_points_to_one() {
+    let source = fs::read_to_string(root().join("tests/e2e/runbook.rs")).expect("this file");
+    let headings: Vec<String> = chapters().iter().map(|(heading, _)| heading.clone()).collect();
+    for (heading, steps) in chapters() {
+        assert!(steps.is_empty() || source.contains(&format!("follow(\"{heading}\"")), "{heading} is never tried");
+    }
+    let rules = fs::read_to_string(root().join("deploy/prometheus/vaka.rules.yml")).expect("the rules");
+    for line in rules.lines() {
+        let Some((_, chapter)) = line.split_once("RUNBOOK: ") else { continue };
+        let chapter = chapter.trim_end_matches('"').to_lowercase();
+        assert!(
+            headings.iter().any(|heading| heading.to_lowercase() == chapter),
+            "no chapter `{chapter}` for an alert"
+        );
+    }
+}
+
+/// SECURITY.md says which tests hold what it claims: they are there.
+#[test]
+fn every_test_that_the_security_page_names_is_there() {
+    let page = fs::read_to_string(root().join("deploy/SECURITY.md")).expect("deploy/SECURITY.md");
+    let ours = fs::read_to_string(root().join("tests/Cargo.toml")).expect("tests/Cargo.toml");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("|---"));
+    let held = rows.filter_map(|row| row.trim_end_matches(" |").rsplit_once("| ").map(|(_, last)| last));
+    let names: Vec<&str> = held.flat_map(|last| last.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        let is_module = root().join(format!("gateway/src/{}.rs", name.replace("::", "/"))).is_file();
+        let of_board = root().join(format!("gateway/board/tests/{name}.rs")).is_file();
+        assert!(is_module || of_board || ours.contains(&format!("name = \"{name}\"")), "{name}");
+    }
+}
+
+#[test]
+fn a_gateway_that_is_well_or_down_or_told_nonsense() {
+    if lacks(&["sipp", "mosquitto_pub", "curl"]) {
+        return;
+    }
+    let home = home();
+    follow("The gateway is down", &home, "");
+    let good = fs::read_to_string(home.config()).expect("vaka.toml");
+    fs::write(home.config(), good.replace("time_zone", "time_zome")).expect("writing vaka.toml");
+    follow("The configuration is wrong", &home, "");
+    fs::write(home.config(), good).expect("writing vaka.toml");
+
+    let centre = Centre::start("ok");
+    home.centre(centre.port);
+    let mut gateway = Gateway::start(&home);
+    follow("Start here", &home, "");
+    follow("The journal stands still", &home, "");
+    follow("The disk is full", &home, "");
+    follow("A certificate ends", &home, "");
+    follow("The clock is wrong", &home, "");
+    publish(&home, &press(1, 1));
+    gateway.wait_alarm("the accepted alarm", |row| row["rung"] == "accepted");
+    follow("Person not confirmed", &home, "");
+    follow("A device is silent", &home, "");
+    publish(&home, &event(1, 2, r#"{"battery":{"percent":11,"low":true}}"#));
+    follow("A battery is low", &home, "");
+    follow("A device is lost or stolen", &home, "");
+    assert!(gateway.stop().success(), "{}", gateway.tail());
+    follow("The disk fails", &home, "");
+
+    // A byte of the first record is another: found, named, and lived with.
+    let segment = fs::read_dir(home.path("journal/segments")).expect("segments").flatten().next().expect("one").path();
+    let mut bytes = fs::read(&segment).expect("it");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    fs::write(&segment, bytes).expect("writing it");
+    follow("The journal is damaged", &home, "");
+}
+
+#[test]
+fn an_alarm_that_finds_nobody_and_a_device_that_is_refused() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let home = home();
+    home.centre(vaka_tests::free_port());
+    let gateway = Gateway::start(&home);
+    publish(&home, &press(1, 1));
+    let alarm = gateway.wait_alarm("the alarm", |row| row["lane"] == "life")["id"].as_str().expect("an id").to_owned();
+    gateway.wait_alarm("the lost path", |row| row["cause"] == "path");
+    follow("A receiver is not reached", &home, "");
+    follow("An alarm is not delivered", &home, &alarm);
+    // Any technical alarm is listed so.
+    follow("A device is refused", &home, "");
+}
