@@ -15,6 +15,7 @@ pub mod est;
 pub mod ingest;
 pub mod journal;
 pub mod limits;
+pub mod look;
 pub mod metrics;
 pub mod notice;
 pub mod parts;

@@ -754,6 +754,50 @@ pub const ENROL_ADDRESSES_MAX: usize = 8_192;
 /// needs 0.5 s for TLS and has made its key before.
 pub const ENROL_MS_MAX: u64 = 10_000;
 
+/// Look-ins by camera a day that can be agreed with one person. Beyond: a config error. Source: our choice; as at night.
+pub const LOOK_ROUNDS_MAX: usize = 24;
+
+/// Looks and checks that are remembered, the newest of all. Beyond: the oldest is forgotten; the journal has it. About 400 bytes each.
+/// Source: our choice; a house of 50 cameras with ten look-ins and as many checks in a night.
+pub const LOOKS_KEPT: usize = 1_024;
+
+/// Look-ins by camera whose end is remembered for whoever shows it. Beyond: the oldest is forgotten; that it ended is not.
+pub const LOOK_ENDS_KEPT: usize = 512;
+
+/// Whoever has looked and not said what they saw is asked again after so long, in milliseconds. Source: the task's routine.
+pub const LOOK_ASK_AGAIN_MS: i64 = 60_000;
+
+/// And after so long somebody is sent, in milliseconds: as long again. Source: our choice.
+pub const LOOK_OUTCOME_MS: i64 = 120_000;
+
+/// A "not tonight" holds for so long at least, in milliseconds. Source: our choice; who presses shortly before noon means the evening too.
+pub const LOOK_NO_MS: i64 = 12 * 3_600_000;
+
+/// How long the command that puts the light out is kept for a lamp that is away, in milliseconds. Longer than any outage of a lamp that
+/// comes back with its light on. Source: our choice.
+pub const LOOK_LIGHT_OFF_MS: i64 = 24 * 3_600_000;
+
+/// An alarm opens the camera for so long after it was raised, in milliseconds. Later: somebody is there, or should be. Source: our choice.
+pub const LOOK_ALARM_MS: i64 = 30 * 60_000;
+
+/// Longest purpose, in bytes. Source: our choice; a sentence.
+pub const LOOK_PURPOSE_BYTES_MAX: usize = 256;
+
+/// Tries to look for one slot or alarm that showed nothing. Beyond: refused, and a person goes. Source: our choice.
+pub const LOOK_TRIES_MAX: usize = 5;
+
+/// From a grant until the camera is asked: the viewer comes and the light answers, in milliseconds. Beyond: the look is over unused.
+/// Source: our choice; a lamp on radio answers within a second or two.
+pub const LOOK_SETUP_MS: i64 = 15_000;
+
+/// Longest time that a camera may take to wake and show its first picture, in milliseconds. Source: our choice; battery cameras take 2 to 5 s.
+pub const LOOK_WAKE_MS_MAX: i64 = 15_000;
+
+/// A camera is checked so long before its slot, in milliseconds: time to put it right. Source: our choice.
+pub const LOOK_CHECK_AHEAD_MS: i64 = 5 * 60_000;
+
+/// And again as often, in milliseconds, until somebody has looked. Source: our choice; each check lights the resident's lamp.
+pub const LOOK_CHECK_EVERY_MS: i64 = 10 * 60_000;
 /// How long an order to open or lock waits for its device, in milliseconds. Beyond: it is not carried out. Source: our choice; whoever
 /// orders stands at the door or is on the way, and a door that opens by itself minutes later is a danger.
 pub const ORDER_UNLOCK_MS: i64 = 60_000;

@@ -6,6 +6,10 @@ use clap::Parser;
 use vaka::cli::{self, Cli, Command, Exit, Failure};
 use vaka::config::Config;
 
+/// Zeroes what is given back: libraries copy pictures into buffers that no type of ours can zero.
+#[global_allocator]
+static ALLOCATOR: vaka_camera::Wiping = vaka_camera::Wiping;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

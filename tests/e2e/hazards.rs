@@ -15,6 +15,7 @@ fn levels() -> BTreeMap<String, BTreeSet<&'static str>> {
         ("firmware/device", "part"),
         ("gateway/src", "part"),
         ("gateway/board", "part"),
+        ("gateway/camera", "part"),
         ("tests/simulation", "simulation"),
         ("tests/traces", "trace"),
         ("tests/e2e", "program"),

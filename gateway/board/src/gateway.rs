@@ -8,8 +8,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 use vaka_protocol::{Lane, Ordered, Rung};
 
 /// What is answered later.
@@ -319,6 +320,72 @@ pub struct RoundItem {
     pub by: Option<String>,
     pub alarm: Option<String>,
     pub slot: Option<String>,
+    /// A look-in by camera that may be made now: the name of its page, `/look/{name}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<String>,
+    /// The look of which whoever looked has not said what they saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsaid: Option<u64>,
+}
+
+/// What somebody wants to look for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LookAt {
+    /// A planned look-in: UTC milliseconds of its beginning.
+    Slot {
+        resident: String,
+        planned_at: i64,
+    },
+    Alarm(String),
+}
+
+/// A look-in by camera, before anybody looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookIn {
+    pub resident: String,
+    pub unit: Option<String>,
+    /// Which look-in, and by when.
+    pub said: Said,
+    /// How long one look lasts, seconds.
+    pub seconds: u64,
+    pub may_see_clearly: bool,
+    /// Why nobody may look now, in English; absent: somebody may.
+    pub refused: Option<String>,
+    /// What stands in the way of the camera, as known last.
+    pub fault: Option<Said>,
+    /// The look of which nobody has said yet what was seen.
+    pub unsaid: Option<u64>,
+}
+
+/// One look that was granted: recorded, and the resident's light is being lit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    pub look: u64,
+    /// Opens the picture once, for whom it was granted. Never in an address, never in a log.
+    pub token: String,
+    pub seconds: u64,
+}
+
+/// What comes of a look, in its order.
+#[derive(Debug)]
+pub enum LookPart {
+    /// The resident's light is on; the camera is asked.
+    Lit,
+    /// The first picture follows; so many milliseconds are left.
+    Begun { left_ms: u64 },
+    /// One JPEG picture.
+    Picture(Bytes),
+    /// It is over; a stable word, and words.
+    Ended { why: String, said: Said },
+}
+
+/// What whoever looked saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LookOutcome {
+    Calm,
+    NeedsVisit,
+    CouldNotTell,
 }
 
 /// What the night has shown of one resident.
@@ -485,6 +552,13 @@ pub trait Gateway: Send + Sync + 'static {
     /// `date`: the local date on whose evening it begins; `None`: tonight, by day the coming one.
     fn night(&self, date: Option<String>) -> Later<'_, Night>;
     fn sign(&self, sign: Sign, by: &str) -> Later<'_, ()>;
+    fn look_in(&self, at: LookAt) -> Later<'_, LookIn>;
+    /// Grants one look, if everything that is agreed says so: recorded before it answers. `clear`: without the veil.
+    fn open_look(&self, at: LookAt, purpose: &str, clear: bool, by: &str) -> Later<'_, Granted>;
+    /// The picture of a look that was granted to this person, once. Dropping the receiver ends the look.
+    fn watch_look(&self, token: &str, by: &str) -> Later<'_, mpsc::Receiver<LookPart>>;
+    /// By whoever looked.
+    fn say_look(&self, look: u64, outcome: LookOutcome, by: &str) -> Later<'_, ()>;
     /// A locked dose is given free by a person.
     fn release_dose(&self, resident: &str, slot: &str, by: &str, note: &str) -> Later<'_, ()>;
 

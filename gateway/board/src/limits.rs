@@ -76,6 +76,8 @@ pub const TEXT_CHARS_MAX: usize = 500;
 pub const TRACES_SHOWN_MAX: usize = 200;
 /// Traces in one export: a year of a busy house. Beyond: the older ones are asked for by date. Source: our choice.
 pub const TRACES_EXPORTED_MAX: usize = 200_000;
+/// Longest grant of a look that is read, in characters; ours have 64. Beyond: refused. Source: our choice.
+pub const LOOK_TOKEN_CHARS_MAX: usize = 128;
 /// Longest wait for an act to show in the list before the page goes back to it, in milliseconds. Beyond: the page shows the list
 /// as it is, and is told of the change when it comes. Source: our choice.
 pub const SHOWS_MS_MAX: u64 = 500;

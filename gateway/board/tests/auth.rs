@@ -356,7 +356,7 @@ fn may(right: Right) -> &'static [Role] {
         Right::ChangeDevices | Right::RevokeDevices => &[Technician, Admin],
         Right::ChangeAgreements | Right::Withdraw | Right::SeePeople | Right::ChangePeople => &[Admin],
         Right::SeeLog => &[Admin, Auditor],
-        Right::LookIn => &[Night],
+        Right::LookIn | Right::SayLook => &[Night],
     }
 }
 

@@ -154,6 +154,7 @@ async fn a_route_of_the_table_that_is_ours_is_served() {
         "/check",
         "/devices",
         "/log",
+        "/look",
         "/night",
         "/residents",
         "/theme",
@@ -395,6 +396,74 @@ async fn a_withdrawal_acts_at_once_and_a_wrong_setting_changes_nothing() {
     assert_eq!(seat.post("/residents/r32/withdraw", "table=night").await, StatusCode::SEE_OTHER);
     let (_, page) = seat.get("/residents/r32").await;
     assert!(page.contains("Avslutad 03:1") && page.contains("Ny överenskommelse"), "{page}");
+}
+
+/// Parts of a look's stream, as the script reads them, until one of this kind has come.
+async fn parts_until(stream: &mut Body, kind: u8) -> Vec<(u8, Vec<u8>)> {
+    let (mut bytes, mut parts) = (Vec::new(), Vec::new());
+    while !parts.iter().any(|(known, _)| *known == kind) {
+        let frame = poll_fn(|cx| Pin::new(&mut *stream).poll_frame(cx)).await.expect("a frame").expect("no error");
+        bytes.extend_from_slice(&frame.into_data().expect("bytes"));
+        while bytes.len() >= 5 {
+            let length = u32::from_be_bytes(bytes[1..5].try_into().expect("four")) as usize;
+            if bytes.len() < 5 + length {
+                break;
+            }
+            let rest = bytes.split_off(5 + length);
+            let part = std::mem::replace(&mut bytes, rest);
+            parts.push((part[0], part[5..].to_vec()));
+        }
+    }
+    parts
+}
+
+#[tokio::test]
+async fn a_look_has_a_purpose_opens_once_and_ends_with_one_tap() {
+    let night = seat(Role::Night, &["*"]);
+    let name = night.house.state().night.round.iter().find_map(|item| item.look.clone()).expect("a look-in by camera");
+    let path = format!("/look/{name}");
+    let (_, round) = night.get("/night").await;
+    assert!(round.contains(&format!("href=\"{path}\"")), "the round leads there");
+    let staff = night.other(Role::Staff, &["*"]);
+    assert!(!staff.get("/night").await.1.contains("/look/"), "only who may look is shown a way");
+    let elsewhere = night.other(Role::Night, &["parken"]);
+    assert_eq!(elsewhere.get(&path).await.0, StatusCode::NOT_FOUND, "another group's resident");
+
+    let (status, page) = night.get(&path).await;
+    assert!(status == StatusCode::OK && page.contains("Varför tittar du?"), "{page}");
+    assert!(!page.contains("canvas"), "nothing is opened by looking at the page");
+    let opened = night.ask(Method::POST, &path, "purpose=ronden").await;
+    assert_eq!(opened.status(), StatusCode::OK);
+    let page = text(opened).await;
+    let traced = night.house.state().traces.last().expect("a trace").trace.clone();
+    assert_eq!(
+        (traced.act.as_str(), traced.purpose.as_str()),
+        ("look", "ronden"),
+        "in the log before anything is seen"
+    );
+    assert_eq!(traced.resident.as_deref(), Some("r17"));
+    let token = page.split("data-token=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a grant").to_owned();
+
+    let answer = night.ask(Method::POST, "/look/stream", &token).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
+    let mut stream = answer.into_body();
+    let parts = parts_until(&mut stream, b'P').await;
+    assert_eq!(parts.iter().map(|(kind, _)| *kind as char).collect::<String>(), "LBP");
+    assert_eq!(parts[1].1, b"30000");
+    assert!(parts[2].1.starts_with(&[0xff, 0xd8]), "a JPEG picture");
+    for (path, form) in [("/look/stream", token.as_str()), ("/look/stream", "guessed"), (path.as_str(), "purpose=igen")]
+    {
+        assert_eq!(night.post(path, form).await, StatusCode::CONFLICT, "{path} opens once");
+    }
+    assert_eq!(night.post("/look/stream", &"a".repeat(200)).await, StatusCode::UNPROCESSABLE_ENTITY);
+    let said = night.ask(Method::POST, "/look/said", "look=1&outcome=calm&back=https%3A%2F%2Fevil.example").await;
+    assert_eq!(
+        (said.status(), &said.headers()[header::LOCATION]),
+        (StatusCode::SEE_OTHER, &"/".parse().expect("a path"))
+    );
+    let (_, round) = night.get("/night").await;
+    assert!(!round.contains("/look/r17"), "it is made");
 }
 
 /// The stream of somebody of this role who is called otherwise.

@@ -7,10 +7,10 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, broadcast, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use vaka_board::gateway::{
-    self as shown, AlarmAct, Change, Gateway, InviteWish, Invited, Lang, Later, Name, Night, Refused, SettingsChange,
-    Sign, Traced,
+    self as shown, AlarmAct, Change, Gateway, Granted, InviteWish, Invited, Lang, Later, LookAt, LookIn, LookOutcome,
+    LookPart, Name, Night, Refused, SettingsChange, Sign, Traced,
 };
 use vaka_protocol::AlarmId;
 
@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Language};
 use crate::ingest::inbox::{Inbox, Rank};
 use crate::journal::record::{Act, ActWhat, Trace};
+use crate::look::Looks;
 use crate::pipeline::follow::{Follower, Touched};
 use crate::pipeline::keeper::{Ask, Input, Keeper};
 
@@ -44,6 +45,7 @@ pub struct Desk {
     /// Held while a file is written whole.
     pub(super) writing: tokio::sync::Mutex<()>,
     pub(super) reload: Option<Reload>,
+    pub(super) looks: Arc<Looks>,
 }
 
 fn stopping<E>(_: E) -> Refused {
@@ -59,7 +61,8 @@ impl Desk {
     ) -> Self {
         let (places, log_readings) = (Semaphore::new(ASKS_MAX), Semaphore::new(LOG_READINGS_MAX));
         let writing = tokio::sync::Mutex::new(());
-        Desk { inbox, clock, config, told, places, log_readings, writing, reload: None }
+        let looks = Looks::new(inbox.clone(), config.clone());
+        Desk { inbox, clock, config, told, places, log_readings, writing, reload: None, looks }
     }
 
     /// With the way to have the config read anew; without it a change holds from the next start.
@@ -272,6 +275,23 @@ impl Gateway for Desk {
 
     fn sign(&self, sign: Sign, by: &str) -> Later<'_, ()> {
         later(self.signed(sign, by.to_owned()))
+    }
+
+    fn look_in(&self, at: LookAt) -> Later<'_, LookIn> {
+        later(self.looked_up(at))
+    }
+
+    fn open_look(&self, at: LookAt, purpose: &str, clear: bool, by: &str) -> Later<'_, Granted> {
+        later(self.look_opened(at, purpose.to_owned(), clear, by.to_owned()))
+    }
+
+    fn watch_look(&self, token: &str, by: &str) -> Later<'_, mpsc::Receiver<LookPart>> {
+        let parts = self.looks.redeem(token, by).map_err(super::look::refused);
+        later(async move { parts })
+    }
+
+    fn say_look(&self, look: u64, outcome: LookOutcome, by: &str) -> Later<'_, ()> {
+        later(self.look_said(look, outcome, by.to_owned()))
     }
 
     fn release_dose(&self, resident: &str, slot: &str, by: &str, note: &str) -> Later<'_, ()> {

@@ -6,6 +6,7 @@
 pub mod data;
 pub mod desk;
 pub mod kept;
+mod look;
 mod names;
 mod people;
 pub mod round;

@@ -41,6 +41,9 @@ fn agreements(config: &Config, text: &str, only: bool, person: &Person) -> Vec<A
     if let Some(presence) = &person.presence {
         parts.push(("presence".into(), Person { presence: Some(presence.clone()), ..bare() }, &presence.term));
     }
+    if let Some(look) = &person.look {
+        parts.push(("look".into(), Person { look: Some(look.clone()), ..bare() }, &look.term));
+    }
     let hm = |time: jiff::civil::Time| time.strftime("%H:%M").to_string();
     for fence in &person.fences {
         let name = settings::name_of("fence", &[&fence.name]);

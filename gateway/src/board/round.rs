@@ -12,6 +12,7 @@ use crate::pipeline::keeper::Keeper;
 use crate::rules::alarms::Alarm;
 use crate::rules::care::agreed::Person;
 use crate::rules::care::dose::{self, rows};
+use crate::rules::care::look::{self, LookState, LookView, looks_of};
 use crate::rules::care::night::{self, rounds_of};
 use crate::rules::care::when::{Daily, Span, local};
 use crate::rules::care::{alarm_of, signed};
@@ -19,6 +20,9 @@ use crate::rules::lasting;
 
 /// The night where none is agreed: the hours of a night patrol. Source: as `[night]`'s own.
 const USUAL: Daily = Daily { from: jiff::civil::time(22, 0, 0, 0), until: jiff::civil::time(6, 0, 0, 0) };
+
+/// Look-ins by camera that began so long ago are still shown by day, milliseconds. Source: our choice; a shift.
+const DAY_SHOWN_MS: i64 = 8 * 3_600_000;
 
 /// `2026-11-22`.
 ///
@@ -38,7 +42,9 @@ pub fn night(keeper: &Keeper, date: Option<Date>) -> Night {
         Some(date) => window.on(&agreed.zone, date),
         None => window.around(&agreed.zone, now_ms),
     };
-    let shown = Shown { keeper, zone: &agreed.zone, span, now_ms };
+    // By day the coming night is shown, and with it the look-ins of this day.
+    let since_ms = if date.is_none() { span.start_ms.min(now_ms - DAY_SHOWN_MS) } else { span.start_ms };
+    let shown = Shown { keeper, zone: &agreed.zone, span, looks: Span { start_ms: since_ms, ..span }, now_ms };
     let mut round: Vec<RoundItem> = agreed.people.iter().flat_map(|person| shown.of_person(person)).collect();
     round.sort_by(|a, b| (a.planned_at, &a.resident, &a.form).cmp(&(b.planned_at, &b.resident, &b.form)));
     // What is next is so for everybody: one patrol goes the round.
@@ -63,6 +69,8 @@ struct Shown<'a> {
     keeper: &'a Keeper,
     zone: &'a TimeZone,
     span: Span,
+    /// In which look-ins by camera are shown.
+    looks: Span,
     now_ms: i64,
 }
 
@@ -83,11 +91,14 @@ impl Shown<'_> {
             by: None,
             alarm: None,
             slot: None,
+            look: None,
+            unsaid: None,
         }
     }
 
     fn of_person(&self, person: &Person) -> Vec<RoundItem> {
         let mut items = self.look_ins(person);
+        items.extend(self.looks(person));
         items.extend(self.doses(person));
         items.extend(self.tasks(person));
         items
@@ -130,6 +141,55 @@ impl Shown<'_> {
             item
         };
         rounds.into_iter().map(item).collect()
+    }
+
+    /// Look-ins by camera.
+    fn looks(&self, person: &Person) -> Vec<RoundItem> {
+        let (state, agreed) = (self.keeper.state(), self.keeper.agreed());
+        let looks = looks_of(&state.care, agreed, person, &self.looks, self.keeper.view().now);
+        looks.into_iter().map(|look| self.look(person, look)).collect()
+    }
+
+    fn look(&self, person: &Person, view: LookView) -> RoundItem {
+        let mut item = self.item(person, "camera", view.at_ms);
+        let latest = self.clock(view.latest_ms);
+        item.latest_at = Some(view.latest_ms);
+        item.slot = Some(view.slot);
+        item.unsaid = view.unsaid;
+        let may = look::may_ask(self.keeper.view(), &person.id, Some(view.at_ms), None).is_ok();
+        item.look = may.then(|| format!("{}.{}", person.id, view.at_ms));
+        (item.state, item.said) = match view.state {
+            LookState::Planned => (RoundState::Later, Said::new(format!("Före {latest}."), format!("By {latest}."))),
+            LookState::Open => {
+                (RoundState::Due, Said::new(format!("Titta före {latest}."), format!("Look by {latest}.")))
+            }
+            LookState::Looking { by } => {
+                (RoundState::Due, Said::new(format!("{by} tittar nu."), format!("{by} is looking now.")))
+            }
+            LookState::Unsaid { by } => (
+                RoundState::Due,
+                Said::new(format!("{by} har tittat. Hur var det?"), format!("{by} has looked. How was it?")),
+            ),
+            LookState::Again { at_ms } => {
+                let at = self.clock(at_ms);
+                (RoundState::Due, Said::new(format!("Titta igen från {at}."), format!("Look again from {at}.")))
+            }
+            LookState::Done { said: (sv, en) } => (RoundState::Done, Said::new(sv, en)),
+            LookState::Declined => {
+                (RoundState::Declined, Said::new("Avböjd; ingen kommer.", "Declined; nobody comes."))
+            }
+            LookState::Visit { alarm } => {
+                let known = self.keeper.state().alarms.get(&alarm);
+                item.alarm = known.map(|_| alarm.to_string());
+                item.by = known.and_then(|alarm| alarm.closed_by.clone());
+                self.task(known, view.latest_ms)
+            }
+        };
+        if let Some((sv, en)) = view.fault.filter(|_| matches!(item.state, RoundState::Due | RoundState::Later)) {
+            item.said = with(format!("{} {sv}", item.said.sv), format!("{} {en}", item.said.en), "");
+        }
+        self.sign(&mut item);
+        item
     }
 
     /// How a visit stands that was asked for.
@@ -214,7 +274,9 @@ impl Shown<'_> {
             // One that is open still is done by somebody tonight.
             let waits =
                 alarm.closed_by.is_none() && alarm.raised_at < self.span.end_ms && self.span.contains(self.now_ms);
-            (tonight || waits) && !(alarm.raise.rule == night::NAME && alarm.raise.cause.starts_with(night::ROUND))
+            let is_round = alarm.raise.rule == night::NAME && alarm.raise.cause.starts_with(night::ROUND);
+            let is_look = alarm.raise.rule == look::NAME && due_at.is_some_and(|at| self.looks.contains(at));
+            (tonight || waits) && !is_round && !is_look
         };
         let item = |alarm: &Alarm| {
             let due_at = alarm.raise.basis.as_deref().and_then(|basis| basis.due_at);

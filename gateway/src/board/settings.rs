@@ -14,7 +14,7 @@ use crate::pipeline::export::hex;
 use crate::provision;
 
 /// Tables of which a resident has one of their own, within `[[resident]]`.
-const OWN: [&str; 2] = ["night", "presence"];
+const OWN: [&str; 3] = ["night", "presence", "look"];
 /// Tables of which there may be several, and the keys by which one is known.
 const SEVERAL: [(&str, &[&str]); 4] =
     [("fence", &["name"]), ("dose", &["slot", "at"]), ("reminder", &["device", "at"]), ("threshold", &["kind"])];

@@ -5,9 +5,6 @@
 
 use super::nearest;
 
-/// Tables and keys that the design names and this version does not have.
-const LATER_TABLES: &[&str] = &["camera"];
-
 /// The line (from 1) in which `offset` stands.
 pub(super) fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
@@ -44,9 +41,6 @@ fn unknown(key: &str, expected: &str, table: &str, is_header: bool) -> String {
         (true, _) => ("table", String::new()),
         (false, table) => ("key", format!(" in {table}")),
     };
-    if what == "table" && LATER_TABLES.contains(&key.as_str()) {
-        return format!("`{key}`{place} is not yet supported by this version of vaka; remove it");
-    }
     match nearest(&key, known.iter().copied()) {
         Some(near) => format!("unknown {what} `{key}`{place}; did you mean `{near}`?"),
         None => format!("unknown {what} `{key}`{place}; known: {}", known.join(", ")),

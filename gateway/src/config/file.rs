@@ -41,6 +41,8 @@ pub(super) struct File {
     pub threshold: Vec<Spanned<care::vital::Table>>,
     pub silence: Option<Spanned<care::silence::Table>>,
     pub power: Option<Spanned<care::power::Table>>,
+    #[serde(default)]
+    pub camera: Vec<Spanned<Camera>>,
     pub visit: Option<Visit>,
     pub board: Option<Board>,
     pub metrics: Option<Listen>,
@@ -170,6 +172,24 @@ pub(super) struct Resident {
     pub unit: Option<Text>,
     pub night: Option<Spanned<care::night::Table>>,
     pub presence: Option<Spanned<care::presence::Table>>,
+    pub look: Option<Spanned<care::look::Table>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Camera {
+    pub id: Text,
+    pub room: Option<Text>,
+    pub look: Text,
+    pub snapshot: Option<Text>,
+    pub user: Option<Text>,
+    pub password_file: Option<Text>,
+    pub pin: Option<Text>,
+    pub allowed: Option<Spanned<Vec<Text>>>,
+    pub wake_s: Option<Number>,
+    pub light: Text,
+    #[serde(default)]
+    pub references: Vec<Text>,
 }
 
 #[derive(Debug, Deserialize)]

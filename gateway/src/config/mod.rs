@@ -155,6 +155,20 @@ pub struct Resident {
     pub unit: Option<String>,
 }
 
+/// A camera, as a technician set it up.
+#[derive(Debug, Clone)]
+pub struct Camera {
+    pub id: DeviceId,
+    pub room: Option<String>,
+    /// What shows the resident that somebody looks.
+    pub light: DeviceId,
+    /// Without its password, which stays in its file.
+    pub(in crate::config) setup: vaka_camera::Setup,
+    pub password_file: Option<PathBuf>,
+    /// What it saw when a person accepted it, by day and by night.
+    pub references: Vec<vaka_camera::Reference>,
+}
+
 /// The whole of vaka.toml, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -172,6 +186,7 @@ pub struct Config {
     pub routes: Vec<Route>,
     pub devices: BTreeMap<DeviceId, Device>,
     pub residents: BTreeMap<String, Resident>,
+    pub cameras: BTreeMap<DeviceId, Camera>,
     /// What the care rules go by.
     pub agreed: Arc<Agreed>,
     pub orders: Orders,

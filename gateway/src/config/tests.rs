@@ -34,7 +34,7 @@ fn errors_name_line_key_and_fix() {
         (format!("{HEAD}[journal]\nsize = 5"), "v.toml:7: unknown key `size` in [journal]; did you mean `size_max_mib`?".into()),
         (format!("{HEAD}[journal]\ncolour = 5"), "v.toml:7: unknown key `colour` in [journal]; known: dir, size_max_mib".into()),
         (format!("{HEAD}[[devise]]\nid = \"p1\""), "v.toml:6: unknown table `devise`; did you mean `device`?".into()),
-        (format!("{HEAD}[[camera]]\nid = \"c1\""), "v.toml:6: `camera` is not yet supported by this version of vaka; remove it".into()),
+        (format!("{HEAD}[[camera]]\nid = \"c1\""), "v.toml:6: the key `look` is missing in [[camera]]".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\nhost = \"x.se\""), "v.toml:8: `host`: phones and passkeys trust `x.se` only with its own certificate: give [board] `cert` and `key`, or leave `host` out for localhost".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\nhost = \"https://x.se\""), "v.toml:8: `host`: `https://x.se` is not a host name; write it as people type it, without https:// and port".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\ncert = \"c.pem\""), "v.toml:8: `cert` and `key` go together; give both or none".into()),
@@ -42,7 +42,7 @@ fn errors_name_line_key_and_fix() {
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\n[board.card]\nlisten = \"127.0.0.1:1\"\nca = \"ca.pem\""), "v.toml:9: `listen`: [board] has this address already; give [board.card] a port of its own".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\n[board.oidc]\nissuer = \"http://idp.se\"\nclient_id = \"v\"\nacr = [\"loa3\"]"), "v.toml:9: `issuer`: `http://idp.se` is not an https:// address; the provider's word is worth no more than the way it comes".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\n[board.oidc]\nissuer = \"https://idp.se\"\nclient_id = \"v\"\nacr = []"), "v.toml:11: `acr` of [board.oidc] is empty; name how strongly people must have proven who they are, e.g. \"http://id.sambi.se/loa/loa3\"".into()),
-        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, enrol, journal, receiver, route, device, resident, night, presence, fence, dose, reminder, threshold, silence, power, visit, board, metrics".into()),
+        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, enrol, journal, receiver, route, device, resident, night, presence, fence, dose, reminder, threshold, silence, power, camera, visit, board, metrics".into()),
         // Missing and mistyped.
         ("".into(), "v.toml:1: the table [gateway] is missing".into()),
         (device("id = \"p1\""), "v.toml:6: the key `kind` is missing in [[device]]".into()),

@@ -31,6 +31,7 @@ pub enum Kind {
     Order = 32,
     Visit = 40,
     Trace = 50,
+    Look = 60,
 }
 
 /// One record's body.
@@ -56,6 +57,7 @@ pub enum Record {
     Order(Order),
     Visit(Visit),
     Trace(Trace),
+    Look(Look),
 }
 
 /// The process started: everything after has this boot's monotonic time.
@@ -547,6 +549,74 @@ impl Trace {
     }
 }
 
+/// A look through a camera, or a check of one. No picture is in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// Whose home it is: an id, never a name.
+    pub resident: String,
+    pub camera: DeviceId,
+    pub step: LookStep,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LookStep {
+    /// Granted, and on the disk before anything is seen. The look is known by this record's number.
+    Asked(Box<LookAsked>),
+    /// It is over.
+    Ended {
+        look: u64,
+        /// For how long somebody could see something, milliseconds. 0: nobody saw anything.
+        shown_ms: u64,
+        /// A short stable word, e.g. `time`, `viewer`, `path_down`, `no_light`, `restart`.
+        why: String,
+    },
+    /// What the check found; comes before its end.
+    Checked {
+        look: u64,
+        /// A short stable word: `well`, `dark`, `frozen`, `path_down`, …
+        found: String,
+        /// Where edges run, in coarse cells, 96 hexadecimal digits: for `references` of the camera, if a person accepts what it sees.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+    },
+    /// What whoever looked makes of it.
+    Outcome { look: u64, outcome: LookOutcome, by: String },
+}
+
+/// Who looks where, why, and for how long at most.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LookAsked {
+    /// Absent: the gateway checks the camera, and nobody sees anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    pub purpose: String,
+    /// When the look-in begins and by when it must be made, UTC milliseconds. Absent: an alarm opens the camera.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<(i64, i64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<AlarmId>,
+    /// Without the veil.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub clear: bool,
+    /// From the first picture on, milliseconds.
+    pub look_ms: u64,
+    /// What shows the resident that somebody looks.
+    pub light: DeviceId,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sound: bool,
+    /// By then it is over whatever happens, UTC milliseconds.
+    pub ends_at: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LookOutcome {
+    Calm,
+    NeedsVisit,
+    CouldNotTell,
+}
+
 /// The way to a receiver was lost or is back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PathRecord {
@@ -762,6 +832,7 @@ impl Record {
             Record::Order(_) => Kind::Order,
             Record::Visit(_) => Kind::Visit,
             Record::Trace(_) => Kind::Trace,
+            Record::Look(_) => Kind::Look,
         }
     }
 
@@ -793,6 +864,7 @@ impl Record {
             Record::Order(body) => put(body, out),
             Record::Visit(body) => put(body, out),
             Record::Trace(body) => put(body, out),
+            Record::Look(body) => put(body, out),
         }
     }
 
@@ -822,6 +894,7 @@ impl Record {
             32 => Record::Order(get(kind, body)?),
             40 => Record::Visit(get(kind, body)?),
             50 => Record::Trace(get(kind, body)?),
+            60 => Record::Look(get(kind, body)?),
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
         })
     }

@@ -8,6 +8,7 @@ use super::say;
 use crate::config::Language;
 use crate::rules::care::agreed::Person;
 use crate::rules::care::dose::Plan;
+use crate::rules::care::look::{Instead, Look};
 use crate::rules::care::night::{Declined, Night};
 use crate::rules::care::place::Fence;
 use crate::rules::care::presence::Presence;
@@ -22,6 +23,9 @@ pub(super) fn automatic(person: &Person, language: Language) -> Vec<String> {
     }
     if let Some(presence) = &person.presence {
         by_day(presence, language, &mut lines);
+    }
+    if let Some(agreed) = &person.look {
+        lines.extend(look(agreed, language));
     }
     lines.extend(person.fences.iter().flat_map(|fence| place(fence, language)));
     lines.extend(person.doses.iter().map(|plan| dose(plan, language)));
@@ -53,6 +57,48 @@ pub(super) fn automatic(person: &Person, language: Language) -> Vec<String> {
             "Nothing is agreed about noticing what has not happened. Only what you or a detector raises is passed on.",
         ));
     }
+    lines
+}
+
+/// Who may look through the camera, when, and what happens instead.
+fn look(look: &Look, language: Language) -> Vec<String> {
+    let mut lines = Vec::new();
+    let seconds = look.look_ms / 1_000;
+    if !look.rounds.is_empty() {
+        let times = look.rounds.iter().map(|round| format!("{}–{}", hm(round.at), hm(round.latest)));
+        let times = times.collect::<Vec<_>>().join(", ");
+        lines.push(say(
+            language,
+            format!("Kl. {times}: en person i nattpatrullen tittar till dig genom kameran i högst {seconds} sekunder. Lampan lyser så länge."),
+            format!("At {times}: one person of the night patrol looks in on you through the camera for at most {seconds} seconds. The light is on as long."),
+        ));
+    }
+    if !look.alarms.is_empty() {
+        let alarms = look.alarms.join(", ");
+        lines.push(say(
+            language,
+            format!("Vid dessa larm får en person titta genom kameran en gång: {alarms}."),
+            format!("At these alarms one person may look through the camera once: {alarms}."),
+        ));
+    }
+    lines.push(match look.may_see_clearly {
+        true => say(
+            language,
+            "Bilden är suddig tills den som tittar ber att få se klart.",
+            "The picture is veiled until whoever looks asks to see clearly.",
+        ),
+        false => say(language, "Bilden är alltid suddig.", "The picture is always veiled."),
+    });
+    let instead = match look.instead {
+        Instead::Visit => ("någon kommer i stället", "somebody comes instead"),
+        Instead::Call => ("någon ringer i stället", "somebody telephones instead"),
+        Instead::Nothing => ("ingen kommer", "nobody comes"),
+    };
+    lines.push(say(
+        language,
+        format!("Säger du \"inte i natt\" tittar ingen; {}. Ingenting spelas in. Du får veta vem som har tittat och varför.", instead.0),
+        format!("If you say \"not tonight\" nobody looks; {}. Nothing is recorded. You are told who has looked, and why.", instead.1),
+    ));
     lines
 }
 

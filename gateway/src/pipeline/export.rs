@@ -56,6 +56,7 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Signed(body) => ("signed", plain(body)),
         Record::Order(body) => ("order", plain(body)),
         Record::Visit(body) => ("visit", plain(body)),
+        Record::Look(body) => ("look", plain(body)),
         Record::Trace(body) => {
             let mut fields = plain(body);
             fields["before"] = hex(&body.before).into();

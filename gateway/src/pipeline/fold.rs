@@ -194,6 +194,7 @@ impl State {
                     changes.push(Change::Command { device, expires_at: order.expires_at, command });
                 }
             }
+            Record::Look(look) => self.care.looked(look, recorded(header)),
             Record::Event(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
         }
         self.tell_devices(header, changes, outcomes);

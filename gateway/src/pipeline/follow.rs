@@ -40,7 +40,7 @@ impl Touched {
             Record::Decisions(decisions) => {
                 return decisions.decisions.iter().for_each(|decision| self.by_decision(decision));
             }
-            Record::Release(_) | Record::Signed(_) | Record::Visit(_) => {
+            Record::Release(_) | Record::Signed(_) | Record::Visit(_) | Record::Look(_) => {
                 self.others = true;
                 return;
             }

@@ -17,8 +17,9 @@ use super::fold::{Outcome, State, happening};
 use super::follow::{Follower, Touched};
 use super::health::Health;
 use super::homes::Homes;
-use super::orders::HubOrders;
+use super::looks::{LookReply, Lookers};
 use super::measures;
+use super::orders::HubOrders;
 use super::restore::{self, Restored};
 use super::shortage::{Room, Shortage, Why};
 use super::streams::{Desk, Window};
@@ -42,6 +43,7 @@ use crate::metrics::Meters;
 use crate::rules::alarms::{Alarm, Change, Notice};
 use crate::rules::care::agreed::Agreed;
 use crate::rules::care::dose::rows::{self, DoseRow};
+use crate::rules::care::look::{self, OpenLook};
 use crate::rules::care::moment::Moment;
 use crate::rules::care::{View, Watch, place, signed};
 use crate::rules::{self, Happening, Home, Input as Judged, orders};
@@ -120,6 +122,17 @@ pub enum Ask {
         wish: signed::Wish,
         by: String,
         reply: SignReply,
+    },
+    /// Somebody, or the gateway by itself, wants something of a camera: answered with the look's number once it is on the disk.
+    Look {
+        wish: look::Wish,
+        by: String,
+        reply: LookReply,
+    },
+    /// How a look stands, now and after each commit until it is over.
+    LookWatch {
+        look: u64,
+        to: tokio::sync::watch::Sender<OpenLook>,
     },
     /// A technician's visit.
     Visit {
@@ -215,6 +228,7 @@ pub struct Keeper {
     answers: Vec<Answer>,
     /// Technicians' steps of this batch: answered after its commit.
     pub(super) visit_answers: Vec<VisitReply>,
+    pub(super) lookers: Lookers,
     outcomes: Vec<Outcome>,
     pub(super) room: Room,
     /// When that was looked up, in monotonic milliseconds; `None`: it has to be again.
@@ -262,6 +276,7 @@ impl Keeper {
             listening: BTreeMap::new(),
             answers: Vec::new(),
             visit_answers: Vec::new(),
+            lookers: Lookers::default(),
             outcomes: Vec::new(),
             room: Room::default(),
             room_at_ms: None,
@@ -376,6 +391,19 @@ impl Keeper {
         }
     }
 
+    /// As the care rules are asked, now.
+    pub fn view(&self) -> View<'_> {
+        let state = &self.restored.state;
+        let (care, alarms, agreed) = (&state.care, &state.alarms, self.watch.agreed());
+        View { care, alarms, home: &self.home, agreed, now: self.moment() }
+    }
+
+    /// Something has changed that belongs to no device: everybody is looked at.
+    pub(super) fn look_at_all(&mut self) {
+        self.watch.look_at_all();
+        self.watch_over();
+    }
+
     /// Set by whoever wants the thread to end even while the disk refuses.
     pub fn stopping(&self) -> Arc<AtomicBool> {
         self.stopping.clone()
@@ -389,6 +417,7 @@ impl Keeper {
     pub fn begin(&mut self) {
         self.watch_homes();
         self.tell_start();
+        self.end_looks();
         self.go_on_with_floods();
         self.watch_over();
         self.forget_receivers();
@@ -755,6 +784,8 @@ impl Keeper {
             Ask::Visit { wish, reply } => self.take_wish(wish, reply),
             Ask::Sign { wish, by, reply } => self.take_signature(wish, &by, reply),
             Ask::Order { wish, traced, reply } => self.take_order(wish, traced, reply),
+            Ask::Look { wish, by, reply } => self.take_look(wish, &by, reply),
+            Ask::LookWatch { look, to } => self.lookers.watch(look, to),
             Ask::Traces { traces, reply } => {
                 if self.room.refused.contains(&Lane::Technical) {
                     let _ = reply.send(Err("the disk is full: what is read cannot be recorded".to_owned()));
@@ -921,6 +952,8 @@ impl Keeper {
             | Ask::Release { .. }
             | Ask::Sign { .. }
             | Ask::Order { .. }
+            | Ask::Look { .. }
+            | Ask::LookWatch { .. }
             | Ask::Traces { .. }
             | Ask::Home { .. }
             | Ask::Fault(_)
@@ -1094,6 +1127,7 @@ impl Keeper {
         }
         self.tell_follower();
         self.answer_visits();
+        self.answer_looks();
         self.unrepeatable.clear();
         self.shortage.committed(&self.room, &self.shares);
         for outcome in std::mem::take(&mut self.outcomes) {
@@ -1117,6 +1151,7 @@ impl Keeper {
         for question in std::mem::take(&mut self.questions) {
             self.answer(question);
         }
+        self.tell_lookers();
     }
 
     fn release(&mut self, outcome: Outcome) {
@@ -1205,6 +1240,7 @@ impl Keeper {
             }
         }
         self.fail_visits();
+        self.lookers.fail();
         self.shortage.failed();
         self.streams.forget();
         self.room_at_ms = None;

@@ -15,6 +15,7 @@ mod homes;
 #[cfg(test)]
 mod hub_tests;
 pub mod keeper;
+mod looks;
 mod measures;
 mod orders;
 #[cfg(test)]
@@ -202,6 +203,8 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         let desk = desk.reload_with(reload_sender.clone());
         board::start(settings, Arc::new(desk), inbox.clone(), shutdown.clone());
     }
+    let looks = crate::look::Looks::new(inbox.clone(), config_changes.subscribe());
+    tokio::spawn(crate::look::keep_checking(looks, shutdown.clone()));
     let enrolment = Arc::new(enrol::Counts::default());
     let (enrolled_sender, mut enrolled) = tokio::sync::mpsc::unbounded_channel();
     if let Some(listener) = enrol_listener {

@@ -3,6 +3,7 @@
 mod acts;
 mod doses;
 mod kept;
+mod looks;
 mod paths;
 mod rounds;
 mod visits;

@@ -62,8 +62,21 @@ impl Labels {
             unit: device.unit.clone(),
         };
         let unit = |resident: &crate::config::Resident| Some((resident.id.clone(), resident.unit.clone()?));
+        let whose = |camera: &DeviceId| {
+            let people = config.agreed.people.iter();
+            people
+                .filter(|person| person.look.as_ref().is_some_and(|look| look.camera == *camera))
+                .map(|person| person.id.clone())
+                .next()
+        };
+        let of_camera = |camera: &crate::config::Camera| Label {
+            room: camera.room.clone(),
+            resident: whose(&camera.id),
+            unit: None,
+        };
+        let cameras = config.cameras.values().map(|camera| (camera.id.clone(), of_camera(camera)));
         Self {
-            devices: config.devices.values().map(|device| (device.id.clone(), label(device))).collect(),
+            devices: config.devices.values().map(|device| (device.id.clone(), label(device))).chain(cameras).collect(),
             units: config.residents.values().filter_map(unit).collect(),
             english: config.gateway.language == Language::En,
             time_zone: config.gateway.time_zone.clone(),

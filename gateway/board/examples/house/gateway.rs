@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 use vaka_board::gateway::*;
 use vaka_protocol::{Ordered, Rung};
@@ -22,7 +22,19 @@ pub struct State {
     pub night: Night,
     pub traces: Vec<Traced>,
     pub visit: Value,
+    pub grants: Vec<Grant>,
 }
+
+/// One look that was granted.
+pub struct Grant {
+    token: String,
+    by: String,
+    slot: (String, i64),
+    used: bool,
+}
+
+/// How long one look lasts here.
+const LOOK_MS: u64 = 30_000;
 
 pub struct House {
     begun: Instant,
@@ -68,6 +80,15 @@ impl House {
         let dead = self.dead.load(Ordering::SeqCst);
         let dead = dead.then(|| Refused::Unavailable("asking the gateway: it does not run; start it".into()));
         Box::pin(async move { dead.map_or(answer, Err) })
+    }
+
+    fn looks(&self, resident: &str, planned_at: i64) -> bool {
+        let state = self.state();
+        state
+            .night
+            .round
+            .iter()
+            .any(|item| item.resident == resident && item.planned_at == planned_at && item.look.is_some())
     }
 
     fn find(&self, alarm: &str) -> Result<Alarm, Refused> {
@@ -204,6 +225,61 @@ impl Gateway for House {
         for item in state.night.round.iter_mut().filter(|item| item.resident == who && item.planned_at == at) {
             item.state = RoundState::Visited;
             item.by = Some(by.to_owned());
+        }
+        let _ = self.changes.send(Change::Other);
+        self.answer(Ok(()))
+    }
+
+    fn look_in(&self, at: LookAt) -> Later<'_, LookIn> {
+        let resident = match at {
+            LookAt::Slot { resident, planned_at } if self.looks(&resident, planned_at) => resident,
+            _ => return self.answer(Err(none("look-in", "then"))),
+        };
+        self.answer(Ok(LookIn {
+            resident,
+            unit: Some("hagalund".into()),
+            said: Said::new("Tillsyn 03:00, senast 04:00.", "Look-in 03:00, by 04:00."),
+            seconds: 30,
+            may_see_clearly: true,
+            refused: None,
+            fault: None,
+            unsaid: None,
+        }))
+    }
+
+    fn open_look(&self, at: LookAt, _purpose: &str, _clear: bool, by: &str) -> Later<'_, Granted> {
+        let LookAt::Slot { resident, planned_at } = at else { return self.answer(Err(none("look-in", "then"))) };
+        let mut state = self.state();
+        let look = state.grants.len() as u64 + 1;
+        if state.grants.iter().any(|grant| grant.slot == (resident.clone(), planned_at)) {
+            return self.answer(Err(Refused::Conflict("it was looked at already; go there if in doubt".into())));
+        }
+        let token = format!("{look:064x}");
+        state.grants.push(Grant { token: token.clone(), by: by.to_owned(), slot: (resident, planned_at), used: false });
+        self.answer(Ok(Granted { look, token, seconds: LOOK_MS / 1_000 }))
+    }
+
+    fn watch_look(&self, token: &str, by: &str) -> Later<'_, mpsc::Receiver<LookPart>> {
+        let mut state = self.state();
+        let grant = state.grants.iter_mut().find(|grant| grant.token == token && grant.by == by && !grant.used);
+        let Some(grant) = grant else {
+            return self.answer(Err(Refused::Conflict("the grant was used, or is somebody else's".into())));
+        };
+        grant.used = true;
+        let (to, parts) = mpsc::channel(1);
+        tokio::spawn(rows::pictures(to, LOOK_MS));
+        self.answer(Ok(parts))
+    }
+
+    fn say_look(&self, look: u64, outcome: LookOutcome, by: &str) -> Later<'_, ()> {
+        let mut state = self.state();
+        let index = usize::try_from(look).ok().and_then(|look| look.checked_sub(1));
+        let slot = index.and_then(|index| state.grants.get(index)).map(|grant| grant.slot.clone());
+        let Some((resident, at)) = slot else { return self.answer(Err(none("look", "of that number"))) };
+        for item in state.night.round.iter_mut().filter(|item| item.resident == resident && item.planned_at == at) {
+            item.state = if outcome == LookOutcome::Calm { RoundState::Done } else { RoundState::Visit };
+            item.by = Some(by.to_owned());
+            item.look = None;
         }
         let _ = self.changes.send(Change::Other);
         self.answer(Ok(()))

@@ -1,6 +1,9 @@
 //! The house's rows: what a night could look like. Nobody in it exists.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use vaka_board::gateway::*;
 use vaka_protocol::{Lane, Rung};
 
@@ -215,6 +218,8 @@ fn night(now: i64) -> Night {
         by: None,
         alarm: None,
         slot: None,
+        look: None,
+        unsaid: None,
     };
     let round = vec![
         item("r32", "parken", "look-in", at(3, 0), RoundState::Done, "i sängen sedan 22:48", "in bed since 22:48"),
@@ -249,6 +254,12 @@ fn night(now: i64) -> Night {
                 "sängsensorn är tyst sedan 00:12, åk dit",
                 "the bed sensor has been silent since 00:12, go there",
             )
+        },
+        RoundItem {
+            latest_at: Some(at(6, 0)),
+            slot: Some("03:00".into()),
+            look: Some(format!("r17.{}", at(5, 1))),
+            ..item("r17", "hagalund", "camera", at(5, 1), RoundState::Due, "Titta före 04:00.", "Look by 04:00.")
         },
         item("r32", "parken", "look-in", at(7, 0), RoundState::Later, "sensor", "by sensor"),
         item(
@@ -373,6 +384,23 @@ pub fn check() -> Value {
     })
 }
 
+/// A look that begins at once and ends by itself: two veiled pictures in turns, one every second.
+pub async fn pictures(to: mpsc::Sender<LookPart>, look_ms: u64) {
+    const PICTURES: [&[u8]; 2] = [include_bytes!("veiled-1.jpg"), include_bytes!("veiled-2.jpg")];
+    let shown = async {
+        to.send(LookPart::Lit).await.ok()?;
+        to.send(LookPart::Begun { left_ms: look_ms }).await.ok()?;
+        for picture in PICTURES.into_iter().cycle() {
+            to.send(LookPart::Picture(Bytes::from_static(picture))).await.ok()?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Some(())
+    };
+    let _ = tokio::time::timeout(Duration::from_millis(look_ms), shown).await;
+    let _ =
+        to.send(LookPart::Ended { why: "time".into(), said: Said::new("Tiden är slut.", "The time is over.") }).await;
+}
+
 pub fn state(now: i64) -> State {
     let trace = |seq: u64, ago: i64, person: &str, role: &str, act: &str, purpose: &str| Traced {
         seq,
@@ -399,5 +427,6 @@ pub fn state(now: i64) -> State {
             trace(3, 2 * HOUR, "natt-03", "night", "read-resident", "agreements"),
         ],
         visit: visit(now),
+        grants: Vec::new(),
     }
 }

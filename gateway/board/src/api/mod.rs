@@ -20,7 +20,9 @@ use vaka_protocol::{Light, Ordered, Sound};
 
 use crate::Board;
 use crate::auth::Session;
-use crate::gateway::{Alarm, AlarmAct, InviteWish, OrderWish, Outcome, Refused, SettingsChange, Sign, Trace, TraceQuery};
+use crate::gateway::{
+    Alarm, AlarmAct, InviteWish, OrderWish, Outcome, Refused, SettingsChange, Sign, Trace, TraceQuery,
+};
 use crate::limits::{ORDER_TEXT_BYTES_MAX, TEXT_CHARS_MAX, TRACES_EXPORTED_MAX, TRACES_SHOWN_MAX};
 use crate::pages::seen::Sight;
 

@@ -53,6 +53,8 @@ pub enum Right {
     Unlock,
     /// Looks in by camera.
     LookIn,
+    /// Says what a look showed: by then the log-in is older than a look may be.
+    SayLook,
 }
 
 impl Right {
@@ -96,7 +98,7 @@ impl Role {
             ChangeDevices | RevokeDevices => matches!(self, Role::Technician | Role::Admin),
             SeeLog => matches!(self, Role::Auditor | Role::Admin),
             Say | Unlock => matches!(self, Role::Staff | Role::Night),
-            LookIn => matches!(self, Role::Night),
+            LookIn | SayLook => matches!(self, Role::Night),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::trouble::Trouble;
 use super::view::{Asked, View};
 use super::{orders, round, words};
 use crate::auth::Right;
-use crate::gateway::{Alarm, Lang, Story, StoryLine};
+use crate::gateway::{Alarm, Lang, LookAt, Story, StoryLine};
 use crate::limits::ROWS_SHOWN_MAX;
 
 /// The board: is somebody waiting for me?
@@ -103,10 +103,17 @@ pub(super) async fn one(asked: Asked, Path(id): Path<String>) -> Result<Markup, 
     let view = &asked.view;
     let alarm = &story.alarm;
     let title = format!("{}, {}", place(view, alarm), words::lane(view.lang, alarm.lane));
-    Ok(Frame::new(view, title).tab("/").page(page(view, &story, asked.board.gateway.lang())))
+    let opens = view.may(Right::LookIn) && alarm.closed_by.is_none();
+    let look = match opens {
+        true => asked.sight().look_in(LookAt::Alarm(id.clone())).await.ok(),
+        false => None,
+    };
+    let looks = look.is_some_and(|look| look.refused.is_none() || look.unsaid.is_some());
+    Ok(Frame::new(view, title).tab("/").page(page(view, &story, asked.board.gateway.lang(), looks)))
 }
 
-fn page(view: &View, story: &Story, spoken: Lang) -> Markup {
+/// `looks`: the alarm may open the resident's camera.
+fn page(view: &View, story: &Story, spoken: Lang, looks: bool) -> Markup {
     let alarm = &story.alarm;
     let open = if alarm.claimed_by.is_none() && alarm.closed_by.is_none() { "open" } else { "" };
     let (mark, class, word) = state(view, alarm);
@@ -129,6 +136,7 @@ fn page(view: &View, story: &Story, spoken: Lang) -> Markup {
                     @if !alarm.note.is_empty() { p.why { (view.t("Anteckning: ", "Note: ")) (alarm.note) } }
                     (rungs(view, alarm))
                     (acts(view, alarm, true))
+                    @if looks { p.act { a.button href={ "/look/alarm/" (alarm.id) } { (view.t("Titta genom kameran", "Look through the camera")) } } }
                 }
                 (orders::in_the_home(view, alarm, spoken))
                 (whereto(view, story))

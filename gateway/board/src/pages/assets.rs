@@ -28,6 +28,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     vec![
         asset_of("board.css", "text/css; charset=utf-8", include_bytes!("../../assets/board.css")),
         asset_of("live.js", "text/javascript; charset=utf-8", include_bytes!("../../assets/live.js")),
+        asset_of("look.js", "text/javascript; charset=utf-8", include_bytes!("../../assets/look.js")),
         asset_of("passkey.js", "text/javascript; charset=utf-8", include_bytes!("../../assets/passkey.js")),
         asset_of("push.js", "text/javascript; charset=utf-8", include_bytes!("../../assets/push.js")),
         asset_of("icon.svg", "image/svg+xml", include_bytes!("../../assets/icon.svg")),

@@ -18,6 +18,7 @@ mod list;
 pub mod live;
 mod log;
 pub mod login;
+mod look;
 mod names;
 mod orders;
 pub mod people;
@@ -68,6 +69,10 @@ pub fn router() -> Router<Arc<Board>> {
         .route("/events", get(events::events))
         .route("/log", get(log::log))
         .route("/log/export", get(log::export))
+        .route("/look/alarm/{id}", get(look::alarm).post(look::open_alarm))
+        .route("/look/said", post(look::said))
+        .route("/look/stream", post(look::stream))
+        .route("/look/{slot}", get(look::slot).post(look::open_slot))
         .route("/manifest.webmanifest", get(assets::manifest))
         .route("/night", get(round::night))
         .route("/night/handover", get(handover::handover))

@@ -100,6 +100,10 @@ fn line(view: &View, item: &RoundItem, signs: bool) -> Markup {
                 @if let Some(alarm) = &item.alarm { a.small-link href={ "/alarms/" (alarm) } { (view.t("Se larmet", "See the alarm")) } }
             }
             (tag(view, item))
+            @if let (Some(unsaid), true) = (item.unsaid, signs && view.may(Right::SayLook)) { (super::look::outcome(view, unsaid, "/night", false)) }
+            @if let (Some(look), true) = (&item.look, signs && view.may(Right::LookIn)) {
+                p.act { a.button.main href={ "/look/" (look) } { (view.t("Titta", "Look")) span.sr { ": " (item.resident) " " (view.times.minute(item.planned_at)) } } }
+            }
             @if signs && view.may(Right::SignRound) { (sign(view, item)) }
         }
     }

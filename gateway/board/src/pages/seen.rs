@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::auth::{Session, Units};
 use crate::gateway::{
-    Alarm, Device, Gateway, InviteWish, Night, Refused, Resident, RoundItem, Story, TraceQuery, Traced,
+    Alarm, Device, Gateway, InviteWish, LookAt, LookIn, Night, Refused, Resident, RoundItem, Story, TraceQuery, Traced,
 };
 
 /// Whether these units see an alarm.
@@ -126,6 +126,15 @@ impl<'b> Sight<'b> {
         night.round.retain(|item| sees_round(self.units, item));
         night.people.retain(|of| self.units.cover(of.unit.as_deref()));
         Ok(night)
+    }
+
+    /// A look-in by camera, before anybody looks.
+    pub async fn look_in(&self, at: LookAt) -> Result<LookIn, Refused> {
+        let look = self.gateway.look_in(at).await?;
+        match self.units.cover(look.unit.as_deref()) {
+            true => Ok(look),
+            false => Err(none("resident", &look.resident)),
+        }
     }
 
     /// What was done and read: of residents these units cover, and what is of no resident.

@@ -85,6 +85,18 @@ impl Gateway for Told {
     fn sign(&self, _: Sign, _: &str) -> Later<'_, ()> {
         absent()
     }
+    fn look_in(&self, _: LookAt) -> Later<'_, LookIn> {
+        absent()
+    }
+    fn open_look(&self, _: LookAt, _: &str, _: bool, _: &str) -> Later<'_, Granted> {
+        absent()
+    }
+    fn watch_look(&self, _: &str, _: &str) -> Later<'_, tokio::sync::mpsc::Receiver<LookPart>> {
+        absent()
+    }
+    fn say_look(&self, _: u64, _: LookOutcome, _: &str) -> Later<'_, ()> {
+        absent()
+    }
     fn release_dose(&self, _: &str, _: &str, _: &str, _: &str) -> Later<'_, ()> {
         absent()
     }

@@ -3,6 +3,7 @@
 //! Invariant: goes on after a complaint, so that one run names everything that is wrong.
 
 mod board;
+mod cameras;
 pub(super) mod care;
 mod dc09;
 mod devices;
@@ -153,7 +154,8 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
     let routes = routes::routes(&mut c, &file, &receivers);
     let residents = devices::residents(&mut c, &file);
     let devices = devices::devices(&mut c, &file, gateway.as_ref(), &residents);
-    let agreed = gateway.as_ref().map(|gateway| care::agreed(&mut c, &file, gateway, &devices, &residents));
+    let cameras = cameras::cameras(&mut c, &file, &devices);
+    let agreed = gateway.as_ref().map(|gateway| care::agreed(&mut c, &file, gateway, &devices, &residents, &cameras));
     let zone = gateway.as_ref().map(|gateway| gateway.time_zone.clone()).unwrap_or(jiff::tz::TimeZone::UTC);
     let orders = orders::orders(&mut c, &file, &zone, &devices);
     let visit = visit(&mut c, &file);
@@ -186,6 +188,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
                 routes,
                 devices,
                 residents,
+                cameras,
                 agreed,
                 orders,
                 visit,

@@ -33,7 +33,7 @@ fn bench() -> Bench {
 }
 
 impl Bench {
-    fn pass_min(&mut self, minutes: u64) {
+    pub(super) fn pass_min(&mut self, minutes: u64) {
         for _ in 0..minutes {
             self.clock.advance(60_000);
             self.keeper().run_batch(&mut Vec::new());
@@ -41,7 +41,7 @@ impl Bench {
     }
 
     /// How many records of this kind are on the disk.
-    fn records(&self, kind: u8) -> usize {
+    pub(super) fn records(&self, kind: u8) -> usize {
         let mut count = 0;
         let scan = crate::journal::reader::scan(self.dir(), 0, |entry| {
             count += usize::from(entry.header.kind == kind);
@@ -59,7 +59,7 @@ impl Bench {
         answer.try_recv().expect("a night")
     }
 
-    fn sign(&mut self, planned_at: Option<i64>, by: &str) -> Result<(), NotSigned> {
+    pub(super) fn sign(&mut self, planned_at: Option<i64>, by: &str) -> Result<(), NotSigned> {
         let (reply, mut answer) = oneshot::channel();
         let wish = Wish::Visit { resident: "r1".into(), planned_at, note: "sov".into() };
         self.keeper().run_batch(&mut vec![Input::Ask(Ask::Sign { wish, by: by.into(), reply })]);

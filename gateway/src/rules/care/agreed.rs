@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use vaka_protocol::DeviceId;
 
 use super::term::Term;
-use super::{dose, night, place, power, presence, reminder, silence, vital};
+use super::{dose, look, night, place, power, presence, reminder, silence, vital};
 
 /// Everything agreed in this home.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Person {
     pub doses: Vec<dose::Plan>,
     pub reminders: Vec<reminder::Reminder>,
     pub vitals: Vec<vital::Threshold>,
+    /// Look-ins by camera. In force between its dates also where the consent was withdrawn: the rule then asks for what is agreed instead.
+    pub look: Option<look::Look>,
 }
 
 /// What is agreed of one device.
@@ -61,7 +63,8 @@ impl Person {
         let doses = self.doses.iter().map(|plan| &plan.term);
         let reminders = self.reminders.iter().map(|reminder| &reminder.term);
         let vitals = self.vitals.iter().map(|threshold| &threshold.term);
-        night.chain(presence).chain(fences).chain(doses).chain(reminders).chain(vitals)
+        let look = self.look.iter().map(|look| &look.term);
+        night.chain(presence).chain(fences).chain(doses).chain(reminders).chain(vitals).chain(look)
     }
 
     /// What is in force with this person at `at_ms`, UTC milliseconds.
@@ -75,6 +78,7 @@ impl Person {
             doses: self.doses.iter().filter(|plan| plan.term.holds(at_ms)).cloned().collect(),
             reminders: self.reminders.iter().filter(|reminder| reminder.term.holds(at_ms)).cloned().collect(),
             vitals: self.vitals.iter().filter(|threshold| threshold.term.holds(at_ms)).cloned().collect(),
+            look: self.look.clone(),
         }
     }
 }

@@ -13,7 +13,7 @@
 //!   whether the device is awake is asked only at the agreed time itself.
 //! - `dose`: what dispensers say of doses and stock, and their answers. That one is heard decides what it could have told only while that
 //!   is not clear: then it is eager.
-//! - `reminder`: answers. `vital`: readings; a thermometer's where a limit on temperature was set.
+//! - `reminder`: answers. `vital`: readings; a thermometer's where a limit on temperature was set. `look`: a look-in declined, privacy.
 
 use vaka_protocol::{DeviceId, Event, Lane};
 
@@ -29,10 +29,12 @@ pub(super) enum Rule {
     Dose,
     Reminder,
     Vital,
+    Look,
 }
 
 impl Rule {
-    pub const ALL: [Rule; 6] = [Rule::Night, Rule::Presence, Rule::Place, Rule::Dose, Rule::Reminder, Rule::Vital];
+    pub const ALL: [Rule; 7] =
+        [Rule::Night, Rule::Presence, Rule::Place, Rule::Dose, Rule::Reminder, Rule::Vital, Rule::Look];
 }
 
 /// Some of them.
@@ -84,7 +86,9 @@ impl Part {
             Event::Motion {} | Event::Alive {} => Rules::NONE,
             Event::Bed { .. } | Event::Door { .. } => NIGHT.and(PRESENCE),
             Event::Chair { .. } | Event::Mat { .. } => PRESENCE,
-            Event::Staff { .. } | Event::Decline { .. } => NIGHT,
+            Event::Staff { .. } => NIGHT,
+            Event::Decline { .. } => NIGHT.and(Rules::of(Rule::Look)),
+            Event::Privacy { .. } => Rules::of(Rule::Look),
             Event::Temperature { .. } => self.temperature,
             Event::Vital { .. } => Rules::of(Rule::Vital),
             Event::Position { .. } => Rules::of(Rule::Place),

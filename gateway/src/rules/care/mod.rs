@@ -11,6 +11,7 @@ pub mod clocks;
 mod concern;
 pub mod dose;
 pub mod facts;
+pub mod look;
 pub mod moment;
 pub mod night;
 mod out;
@@ -32,7 +33,7 @@ use vaka_protocol::{DeviceId, Event};
 
 use super::Home;
 use super::alarms::Alarms;
-use crate::journal::record::{Decision, Signed, SignedWhat};
+use crate::journal::record::{self, Decision, Signed, SignedWhat};
 use crate::limits::{CATCH_UP_QUIET_MS, SET_BACK_MS};
 use agreed::{Agreed, Person};
 use clocks::Stamp;
@@ -90,6 +91,8 @@ pub struct Care {
     pub power: power::Powers,
     #[serde(default)]
     pub signed: signed::Signatures,
+    #[serde(default)]
+    pub look: look::Looks,
 }
 
 /// What a rule may look at.
@@ -126,6 +129,7 @@ impl Care {
         self.vital.see(sight);
         self.silence.see(sight);
         self.power.see(sight);
+        self.look.see(sight);
     }
 
     /// What an event says of its device's clock; before [`Care::see`]. Leaves: how far that is behind, in milliseconds.
@@ -168,6 +172,11 @@ impl Care {
         self.signed.apply(signed, at);
     }
 
+    /// Folds a step of a look through a camera in.
+    pub fn looked(&mut self, look: &record::Look, at: At) {
+        self.look.apply_step(look, at);
+    }
+
     /// How long judging this person waits for what their devices still have to say, in milliseconds. None: it does not.
     fn waits_ms(&self, person: &Person, now: Moment) -> Option<i64> {
         // Nearly always nothing has been late for a while, anywhere.
@@ -193,6 +202,7 @@ impl Care {
         self.dose.apply(decision, at, command);
         self.reminder.apply(decision, command);
         self.vital.apply(decision);
+        self.look.apply(decision, at, command);
     }
 }
 
@@ -211,6 +221,7 @@ fn judge_person(view: View<'_>, person: &Person, rule: Rule, kept: &mut night::K
         Rule::Dose => dose::judge(view, person, &mut out),
         Rule::Reminder => reminder::judge(view, person, &mut out),
         Rule::Vital => vital::judge(view, person, &mut out),
+        Rule::Look => look::judge(view, person, &mut out),
     }
     out
 }
@@ -227,6 +238,7 @@ fn judge_device(view: View<'_>, id: &DeviceId, device: &agreed::Device) -> Out {
 fn judge_home(view: View<'_>) -> Out {
     let mut out = Out::default();
     silence::listens(view, &mut out);
+    look::lights(view, &mut out);
     // What stands unlisted behind a bridge is judged too, as all devices are by default.
     let unlisted = power::Policy::default();
     for id in view.care.power.devices().filter(|id| !view.agreed.devices.contains_key(*id)) {

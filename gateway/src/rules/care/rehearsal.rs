@@ -11,7 +11,7 @@ use super::agreed::Agreed;
 use super::clocks::Stamp;
 use super::moment::{At, Moment};
 use super::signed::{Refusal, Verdict};
-use super::{Care, Sight, View, Watch};
+use super::{Care, Sight, View, Watch, look};
 use crate::journal::record::{Act, ActWhat, Decision, Release};
 use crate::limits::ASSIGNED_RESTART;
 use crate::rules::alarms::{Alarms, Change};
@@ -204,6 +204,38 @@ impl Rehearsal {
             self.decide();
         }
         Ok(verdict)
+    }
+
+    /// A wish for a look, or what became of one. Leaves: the look's number.
+    ///
+    /// # Errors
+    /// As [`super::look::grant`].
+    pub fn look(&mut self, wish: look::Wish, by: &str) -> Result<u64, Refusal> {
+        let known = match wish {
+            look::Wish::Checked { look, .. } | look::Wish::End { look, .. } | look::Wish::Outcome { look, .. } => look,
+            look::Wish::Open { .. } | look::Wish::Check { .. } => 0,
+        };
+        let Some(step) = look::grant(self.view(), wish, by)? else { return Ok(known) };
+        let at = self.recorded();
+        self.care.looked(&step, at);
+        self.watch.look_at_all();
+        self.decide();
+        Ok(if known == 0 { at.record } else { known })
+    }
+
+    /// As [`super::look::must_end`].
+    pub fn must_end(&self, look: u64) -> bool {
+        look::must_end(self.view(), look)
+    }
+
+    /// As [`super::look::checks_due`].
+    pub fn checks_due(&self) -> Vec<look::Due> {
+        look::checks_due(self.view())
+    }
+
+    fn view(&self) -> View<'_> {
+        let (care, alarms, home, agreed) = (&self.care, &self.alarms, &self.home, self.watch.agreed());
+        View { care, alarms, home, agreed, now: self.now }
     }
 
     /// As [`Rehearsal::restart`], but the machine is off until `at_ms` (UTC milliseconds): its running clock begins anew.

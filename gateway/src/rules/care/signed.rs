@@ -12,7 +12,7 @@ use vaka_protocol::AlarmId;
 use super::agreed::Person;
 use super::dose::rows;
 use super::moment::At;
-use super::{View, night};
+use super::{View, look, night};
 use crate::journal::record::{Signed, SignedWhat};
 use crate::limits::{SIGN_EARLY_MS, SIGN_LATE_MS, SIGN_NOTE_BYTES_MAX, SIGN_REPEAT_MS, SIGNATURES_KEPT};
 use crate::rules::alarms::Alarm;
@@ -151,16 +151,18 @@ fn visit(view: View<'_>, person: &Person, planned_at: i64, by: &str, note: Strin
     }
     let now_ms = view.now.wall_ms;
     if let Some((round, key)) = night::planned_round(view.care, view.agreed, person, planned_at) {
-        if now_ms < round.at_ms.saturating_sub(SIGN_EARLY_MS) {
-            let text = format!("the look-in of {} has not come yet; sign it when you have been there", round.slot);
-            return Err(Refusal::Conflict(text));
-        }
-        if now_ms > round.latest_ms.saturating_add(SIGN_LATE_MS) {
-            let text = format!("the look-in of {} is long over; sign a visit without a planned time", round.slot);
-            return Err(Refusal::Conflict(text));
-        }
+        in_time(&round.slot, round.at_ms, round.latest_ms, now_ms)?;
         let asked = match &round.state {
             night::RoundState::Visit { alarm } => view.alarms.get(alarm).filter(|alarm| alarm.closed_by.is_none()),
+            _ => None,
+        };
+        let what = SignedWhat::Visit { planned_at: Some(planned_at), settles: Some((key, round.latest_ms)) };
+        return Ok(Verdict::New(signed(person, by, note, what), asked.map(|alarm| alarm.id().clone())));
+    }
+    if let Some((round, key)) = look::planned_look(view.care, view.agreed, person, planned_at, view.now) {
+        in_time(&round.slot, round.at_ms, round.latest_ms, now_ms)?;
+        let asked = match &round.state {
+            look::LookState::Visit { alarm } => view.alarms.get(alarm).filter(|alarm| alarm.closed_by.is_none()),
             _ => None,
         };
         let what = SignedWhat::Visit { planned_at: Some(planned_at), settles: Some((key, round.latest_ms)) };
@@ -173,6 +175,19 @@ fn visit(view: View<'_>, person: &Person, planned_at: i64, by: &str, note: Strin
     };
     let what = SignedWhat::Visit { planned_at: Some(planned_at), settles: None };
     Ok(Verdict::New(signed(person, by, note, what), Some(asked.id().clone())))
+}
+
+/// A look-in is signed when it is made.
+fn in_time(slot: &str, at_ms: i64, latest_ms: i64, now_ms: i64) -> Result<(), Refusal> {
+    if now_ms < at_ms.saturating_sub(SIGN_EARLY_MS) {
+        let text = format!("the look-in of {slot} has not come yet; sign it when you have been there");
+        return Err(Refusal::Conflict(text));
+    }
+    if now_ms > latest_ms.saturating_add(SIGN_LATE_MS) {
+        let text = format!("the look-in of {slot} is long over; sign a visit without a planned time");
+        return Err(Refusal::Conflict(text));
+    }
+    Ok(())
 }
 
 /// The visits that are asked for at this resident, and that are no dose's: to be there does not give it.

@@ -5,6 +5,7 @@
 
 pub(in crate::config) mod consent;
 pub(in crate::config) mod dose;
+pub(in crate::config) mod look;
 pub(in crate::config) mod night;
 pub(in crate::config) mod place;
 pub(in crate::config) mod power;
@@ -91,7 +92,9 @@ pub(super) fn agreed(
     gateway: &Gateway,
     devices: &BTreeMap<DeviceId, Device>,
     residents: &BTreeMap<String, Resident>,
+    cameras: &BTreeMap<DeviceId, Camera>,
 ) -> Agreed {
+    let mut taken = BTreeSet::new();
     let person = |id: &str| Person { id: id.to_owned(), ..Person::default() };
     let mut people: Vec<Person> = residents.keys().map(|id| person(id)).collect();
     // A hub's people live in its homes.
@@ -127,6 +130,7 @@ pub(super) fn agreed(
         person.night = night::night(c, zone, file.night.as_ref(), own.and_then(|own| own.night.as_ref()), &whose);
         let presence = own.and_then(|own| own.presence.as_ref());
         person.presence = presence::presence(c, zone, file.presence.as_ref(), presence);
+        person.look = look::look(c, zone, own.and_then(|own| own.look.as_ref()), cameras, &mut taken);
     }
     let kinds = devices.values().map(|device| (device.id.clone(), device.kind)).collect();
     let behind_bridge =
@@ -144,6 +148,14 @@ pub(super) fn agreed(
     }
     for table in &file.threshold {
         vital::threshold(c, &mut people, table);
+    }
+    for table in file.camera.iter().map(Spanned::get_ref) {
+        let id = table.id.get_ref();
+        let is_known = cameras.keys().any(|known| known.as_str() == id);
+        if is_known && !taken.iter().any(|known| known.as_str() == id) {
+            let text = "nobody has agreed to this camera ([resident.look] camera): it is never opened";
+            c.warn(&table.id, text.to_owned());
+        }
     }
     Agreed { zone: gateway.time_zone.clone(), people: people.people, devices: known }
 }

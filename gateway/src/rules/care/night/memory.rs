@@ -205,7 +205,7 @@ impl Nights {
     }
 
     /// When look-ins were declined at this device: what it called them, and when.
-    pub(super) fn declined(&self, device: &DeviceId) -> impl Iterator<Item = (&str, &At)> {
+    pub fn declined(&self, device: &DeviceId) -> impl Iterator<Item = (&str, &At)> {
         self.declined.get(device).into_iter().flatten().map(|(slot, at)| (slot.as_str(), at))
     }
 

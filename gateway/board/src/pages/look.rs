@@ -1,0 +1,258 @@
+//! `/look/{slot}`: a look-in by camera. First why, then some seconds of picture, then one tap.
+//!
+//! Enters: a look-in or an alarm, a purpose, what whoever looked saw. Leaves: a page, and one stream of pictures that nothing keeps.
+//! Invariants: the purpose is in the log before the light is lit, and the light is lit before anything is seen; the stream opens once;
+//! without the script there is no picture.
+
+use axum::body::Body;
+use axum::extract::{Form, Path};
+use axum::http::header;
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use super::acts::word;
+use super::assets;
+use super::events::Stream;
+use super::frame::Frame;
+use super::trouble::Trouble;
+use super::view::{Asked, View};
+use crate::gateway::{Bytes, Granted, Lang, LookAt, LookIn, LookOutcome, LookPart, Refused};
+use crate::limits::LOOK_TOKEN_CHARS_MAX;
+
+/// A page's way to what is looked at, and back.
+struct Way {
+    at: LookAt,
+    /// Where the form and the second look are.
+    page: String,
+    /// Where it leads when the look is over.
+    back: String,
+}
+
+impl Way {
+    /// `r17.1795313528000`.
+    fn slot(asked: &Asked, name: &str) -> Result<Way, Trouble> {
+        let parsed = name.rsplit_once('.').and_then(|(resident, at)| Some((resident, at.parse().ok()?)));
+        let (resident, planned_at) =
+            parsed.ok_or_else(|| asked.trouble(Refused::NotFound(format!("`{name}` is no look-in"))))?;
+        let at = LookAt::Slot { resident: resident.to_owned(), planned_at };
+        Ok(Way { at, page: format!("/look/{name}"), back: "/night".to_owned() })
+    }
+
+    fn alarm(id: &str) -> Way {
+        let back = format!("/alarms/{id}");
+        Way { at: LookAt::Alarm(id.to_owned()), page: format!("/look/alarm/{id}"), back }
+    }
+
+    fn object(&self) -> String {
+        match &self.at {
+            LookAt::Slot { planned_at, .. } => format!("look-in {planned_at}"),
+            LookAt::Alarm(id) => format!("alarm {id}"),
+        }
+    }
+}
+
+pub(super) async fn slot(asked: Asked, Path(name): Path<String>) -> Result<Markup, Trouble> {
+    let way = Way::slot(&asked, &name)?;
+    page(&asked, &way).await
+}
+
+pub(super) async fn alarm(asked: Asked, Path(id): Path<String>) -> Result<Markup, Trouble> {
+    // Also finds that it is not theirs: then there is no such alarm.
+    asked.sight().story(&id).await.map_err(|refused| asked.trouble(refused))?;
+    page(&asked, &Way::alarm(&id)).await
+}
+
+async fn page(asked: &Asked, way: &Way) -> Result<Markup, Trouble> {
+    let look = asked.sight().look_in(way.at.clone()).await.map_err(|refused| asked.trouble(refused))?;
+    asked.trace("read-look", way.object(), "look", Some(&look.resident)).await?;
+    let view = &asked.view;
+    let body = html! {
+        div.narrow {
+            (heading(view, &look))
+            @match (&look.unsaid, &look.refused) {
+                (Some(unsaid), _) => (outcome(view, *unsaid, &way.back, true)),
+                (None, Some(why)) => {
+                    p.strong { (view.t("Nu kan ingen titta. Gå dit om du är osäker.", "Nobody can look now. Go there if you are in doubt.")) }
+                    p.soft lang="en" { (why) }
+                }
+                (None, None) => (form(view, &look, way)),
+            }
+            p { a href=(way.back) { (view.t("Tillbaka utan att titta", "Back without looking")) } }
+        }
+    };
+    Ok(Frame::new(view, title(view)).tab("/night").page(body))
+}
+
+fn title(view: &View) -> &'static str {
+    view.t("Tillsyn med kamera", "Look-in by camera")
+}
+
+fn heading(view: &View, look: &LookIn) -> Markup {
+    html! {
+        h1 { (view.t("Tillsyn med kamera, boende ", "Look-in by camera, resident ")) (look.resident) }
+        p.lead { (look.said.in_(view.lang)) }
+        @if let Some(fault) = &look.fault { p.strong { (fault.in_(view.lang)) } }
+    }
+}
+
+fn form(view: &View, look: &LookIn, way: &Way) -> Markup {
+    let purpose = match way.at {
+        LookAt::Slot { .. } => view.t("Avtalad tillsyn", "Agreed look-in"),
+        LookAt::Alarm(_) => view.t("Larm", "Alarm"),
+    };
+    let seconds = look.seconds;
+    html! {
+        p { (view.say(
+            format!("En lampa tänds hos den boende. Du ser bilden i högst {seconds} sekunder, en gång. Den sparas inte. Att du tittar, och varför, skrivs i loggen och lämnas ut till den boende."),
+            format!("A light goes on at the resident's. You see the picture for at most {seconds} seconds, once. It is not kept. That you look, and why, is written in the log, and told to the resident."))) }
+        form.form method="post" action=(way.page) {
+            label { (view.t("Varför tittar du?", "Why do you look?")) input name="purpose" required maxlength="200" value=(purpose) autocomplete="off"; }
+            @if look.may_see_clearly {
+                label.tick { input type="checkbox" name="clear" value="true";
+                    (view.t("Visa klart, utan slöja. Bara om du måste.", "Show clearly, without the veil. Only if you must.")) }
+            } @else {
+                p.soft { (view.t("Den boende har inte gått med på att synas klart.", "The resident has not agreed to be seen clearly.")) }
+            }
+            button.main { (view.say(format!("Titta nu, {seconds} s"), format!("Look now, {seconds} s"))) }
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Wish {
+    purpose: String,
+    #[serde(default)]
+    clear: bool,
+}
+
+pub(super) async fn open_slot(
+    asked: Asked,
+    Path(name): Path<String>,
+    Form(wish): Form<Wish>,
+) -> Result<Markup, Trouble> {
+    let way = Way::slot(&asked, &name)?;
+    open(&asked, &way, &wish).await
+}
+
+pub(super) async fn open_alarm(
+    asked: Asked,
+    Path(id): Path<String>,
+    Form(wish): Form<Wish>,
+) -> Result<Markup, Trouble> {
+    asked.sight().story(&id).await.map_err(|refused| asked.trouble(refused))?;
+    open(&asked, &Way::alarm(&id), &wish).await
+}
+
+async fn open(asked: &Asked, way: &Way, wish: &Wish) -> Result<Markup, Trouble> {
+    let view = &asked.view;
+    let look = asked.sight().look_in(way.at.clone()).await.map_err(|refused| asked.trouble(refused))?;
+    let purpose = word(asked, &wish.purpose)?;
+    let clear = if wish.clear { ", clear" } else { "" };
+    asked.trace("look", format!("{}{clear}", way.object()), purpose.clone(), Some(&look.resident)).await?;
+    let granted = asked.board.gateway.open_look(way.at.clone(), &purpose, wish.clear, asked.by()).await;
+    let granted = granted.map_err(|refused| {
+        let heading = view.t("Nu kan ingen titta", "Nobody can look now").to_owned();
+        let body = html! {
+            p { (view.t("Gå dit om du är osäker.", "Go there if you are in doubt.")) }
+            p { a.button href=(way.back) { (view.t("Tillbaka", "Back")) } }
+        };
+        asked.trouble(refused).saying(heading, body)
+    })?;
+    let body = html! { div.narrow { (heading(view, &look)) (picture(view, &granted, way)) } };
+    Ok(Frame::new(view, title(view)).tab("/night").page(body))
+}
+
+fn picture(view: &View, granted: &Granted, way: &Way) -> Markup {
+    html! {
+        section #look.look data-token=(granted.token) data-back=(way.back)
+            data-waits=(view.t("Lampan tänds hos den boende …", "The light goes on at the resident's …"))
+            data-lit=(view.t("Lampan lyser. Kameran öppnas …", "The light is on. The camera is opened …"))
+            data-over=(view.t("Det är slut. Bilden är borta.", "It is over. The picture is gone."))
+            data-hidden=(view.t("Sidan doldes, så bilden stängdes.", "The page was hidden, so the picture was closed."))
+            data-failed=(view.t("Bilden kunde inte hämtas. Gå dit om du är osäker.", "The picture could not be had. Go there if you are in doubt."))
+            data-again=(view.t("Hur var det? Svara, annars skickas någon dit.", "How was it? Answer, else somebody is sent."))
+            data-seconds=(view.t("sekunder kvar", "seconds left")) {
+            p #look-said role="status" { (view.t("Lampan tänds hos den boende …", "The light goes on at the resident's …")) }
+            canvas #look-picture role="img" aria-label=(view.t("Bild från kameran", "Picture from the camera")) hidden {}
+            p #look-left role="timer" {}
+            noscript { p.strong { (view.t("Bilden behöver skript, som är avstängt här.", "The picture needs scripts, which are off here.")) } }
+            div #look-outcome hidden { (outcome(view, granted.look, &way.back, true)) }
+            p { a.button href=(way.back) { (view.t("Stäng bilden", "Close the picture")) } }
+        }
+        script src=(assets::path("look.js")) defer {}
+    }
+}
+
+/// One tap.
+pub(super) fn outcome(view: &View, look: u64, back: &str, heads: bool) -> Markup {
+    html! {
+        @if heads { h2 { (view.t("Hur var det?", "How was it?")) } }
+        form.act method="post" action="/look/said" {
+            input type="hidden" name="look" value=(look);
+            input type="hidden" name="back" value=(back);
+            button.main name="outcome" value="calm" { (view.t("Lugnt", "Calm")) }
+            button name="outcome" value="needs-visit" { (view.t("Behöver besök", "Needs a visit")) }
+            button name="outcome" value="could-not-tell" { (view.t("Gick inte att avgöra", "Could not tell")) }
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Said {
+    look: u64,
+    outcome: LookOutcome,
+    #[serde(default)]
+    back: String,
+}
+
+pub(super) async fn said(asked: Asked, Form(said): Form<Said>) -> Result<Redirect, Trouble> {
+    let outcome = match said.outcome {
+        LookOutcome::Calm => "calm",
+        LookOutcome::NeedsVisit => "needs-visit",
+        LookOutcome::CouldNotTell => "could-not-tell",
+    };
+    asked.trace("say-look", format!("look {}", said.look), outcome, None).await?;
+    let done = asked.board.gateway.say_look(said.look, said.outcome, asked.by()).await;
+    done.map_err(|refused| asked.trouble(refused))?;
+    Ok(Redirect::to(super::own_path(&said.back)))
+}
+
+/// The picture of a look that was granted, once. Each part: a letter, its length (4 bytes, big-endian), its bytes.
+pub(super) async fn stream(asked: Asked, token: String) -> Result<Response, Trouble> {
+    if token.len() > LOOK_TOKEN_CHARS_MAX {
+        return Err(asked.trouble(Refused::Wrong("this is no grant of a look".into())));
+    }
+    let parts = asked.board.gateway.watch_look(&token, asked.by()).await;
+    let parts = parts.map_err(|refused| asked.trouble(refused))?;
+    let (to, bytes) = mpsc::channel(1);
+    tokio::spawn(pass_on(parts, to, asked.view.lang));
+    let kind = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
+    Ok((kind, Body::new(Stream(bytes))).into_response())
+}
+
+async fn pass_on(mut parts: mpsc::Receiver<LookPart>, to: mpsc::Sender<Bytes>, lang: Lang) {
+    loop {
+        let part = tokio::select! {
+            part = parts.recv() => part,
+            // Nobody sees it any more: the look ends.
+            () = to.closed() => return,
+        };
+        let Some(part) = part else { return };
+        let (kind, bytes) = match part {
+            LookPart::Lit => (b'L', Bytes::new()),
+            LookPart::Begun { left_ms } => (b'B', Bytes::from(left_ms.to_string())),
+            LookPart::Picture(picture) => (b'P', picture),
+            LookPart::Ended { said, .. } => (b'E', Bytes::from(said.in_(lang).to_owned())),
+        };
+        let Ok(length) = u32::try_from(bytes.len()) else { return };
+        let mut head = vec![kind];
+        head.extend_from_slice(&length.to_be_bytes());
+        for bytes in [Bytes::from(head), bytes] {
+            if !bytes.is_empty() && to.send(bytes).await.is_err() {
+                return;
+            }
+        }
+    }
+}

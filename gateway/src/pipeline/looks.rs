@@ -1,0 +1,98 @@
+//! Looks through cameras, as the keeper records them.
+//!
+//! Enters: wishes of people and of the gateway's own checks. Leaves, after the commit: the number of the look, or why not; to whoever
+//! carries one out, how it stands. Invariant: what is granted is on the disk before anybody hears of it.
+
+use tokio::sync::{oneshot, watch};
+use vaka_protocol::Lane;
+
+use super::keeper::{Keeper, NotSigned};
+use crate::journal::record::{LookStep, Record};
+use crate::rules::care::look::{self, OpenLook, Wish};
+
+/// The look's number, or why not.
+pub type LookReply = oneshot::Sender<Result<u64, NotSigned>>;
+
+/// Who waits for what.
+#[derive(Default)]
+pub struct Lookers {
+    answers: Vec<(u64, LookReply)>,
+    watchers: Vec<(u64, watch::Sender<OpenLook>)>,
+}
+
+impl Lookers {
+    pub fn watch(&mut self, look: u64, to: watch::Sender<OpenLook>) {
+        self.watchers.push((look, to));
+    }
+
+    /// The commit has failed.
+    pub fn fail(&mut self) {
+        for (_, reply) in self.answers.drain(..) {
+            let _ = reply.send(Err(NotSigned::Disk));
+        }
+    }
+}
+
+impl Keeper {
+    pub(super) fn take_look(&mut self, wish: Wish, by: &str, reply: LookReply) {
+        let opens = matches!(wish, Wish::Open { .. } | Wish::Check { .. });
+        // What is read of a person must be recorded, and this is.
+        if opens && self.room.refused.contains(&Lane::Technical) {
+            let _ = reply.send(Err(NotSigned::Disk));
+            return;
+        }
+        let known = match wish {
+            Wish::Checked { look, .. } | Wish::End { look, .. } | Wish::Outcome { look, .. } => Some(look),
+            Wish::Open { .. } | Wish::Check { .. } => None,
+        };
+        let number = match (look::grant(self.view(), wish, by), known) {
+            (Err(why), _) => {
+                let _ = reply.send(Err(why.into()));
+                return;
+            }
+            (Ok(Some(step)), Some(known)) => {
+                self.append_unrepeatable(Record::Look(step), Lane::Care);
+                known
+            }
+            (Ok(Some(step)), None) => self.append(Record::Look(step), Lane::Care).seq,
+            (Ok(None), known) => known.unwrap_or_default(),
+        };
+        self.look_at_all();
+        self.lookers.answers.push((number, reply));
+    }
+
+    /// Looks that were open when the process ended are over; their lights are put out.
+    pub(super) fn end_looks(&mut self) {
+        let open: Vec<_> = self.state().care.look.open().map(|(id, seen)| (*id, seen.clone())).collect();
+        for (look, seen) in open {
+            // Somebody may have seen something until then: longer than it may last it did not.
+            let shown_ms =
+                if seen.asked.by.is_some() && seen.light.is_some_and(|(_, at)| at.is_some()) { 1 } else { 0 };
+            let step = LookStep::Ended { look, shown_ms, why: "restart".into() };
+            let record = crate::journal::record::Look { resident: seen.resident, camera: seen.camera, step };
+            self.append(Record::Look(record), Lane::Care);
+        }
+    }
+
+    pub(super) fn answer_looks(&mut self) {
+        for (number, reply) in self.lookers.answers.drain(..) {
+            let _ = reply.send(Ok(number));
+        }
+    }
+
+    pub(super) fn tell_lookers(&mut self) {
+        if self.lookers.watchers.is_empty() {
+            return;
+        }
+        let mut watchers = std::mem::take(&mut self.lookers.watchers);
+        let view = self.view();
+        watchers.retain(|(look, to)| {
+            let state = view.care.look.state(*look);
+            let state = OpenLook { must_end: look::must_end(view, *look), ..state };
+            let is_over = state.is_ended;
+            to.send_if_modified(|known| std::mem::replace(known, state.clone()) != state);
+            !is_over && !to.is_closed()
+        });
+        self.lookers.watchers = watchers;
+    }
+}

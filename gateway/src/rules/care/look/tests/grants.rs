@@ -1,0 +1,104 @@
+//! Who may look.
+
+use super::*;
+use crate::journal::record::Act;
+
+fn wish(slot: Option<&str>, clear: bool) -> Wish {
+    let slot_at = slot.map(Story::slot_at);
+    Wish::Open { resident: "r1".into(), slot_at, alarm: None, purpose: "round".into(), clear }
+}
+
+#[test]
+fn only_in_its_slot_once_and_one_at_a_time() {
+    let mut story = Story::new();
+    refused(story.at("22:59").open("23:00", "anna"), "has not come");
+    let look = story.at("23:00").open("23:00", "anna").unwrap();
+    refused(story.open("23:00", "bo"), "open for anna");
+    story.wish(Wish::End { look, shown_ms: 30_000, why: "time".into() }, "gateway").unwrap();
+    refused(story.open("23:00", "bo"), "looked at already");
+    refused(story.at("23:31").open("23:00", "anna"), "is over");
+    refused(story.wish(wish(None, false), "anna"), "one of them");
+    refused(story.at("01:31").wish(wish(Some("01:30"), true), "anna"), "seen clearly");
+    refused(story.at("01:32").open("01:00", "anna"), "no look-in is planned");
+    refused(story.open("01:30", " "), "who looks");
+}
+
+#[test]
+fn a_try_without_a_picture_may_be_made_again_but_not_for_ever() {
+    let mut story = Story::new();
+    story.at("23:01");
+    for _ in 0..crate::limits::LOOK_TRIES_MAX {
+        let look = story.open("23:00", "anna").unwrap();
+        story.wish(Wish::End { look, shown_ms: 0, why: "path_down".into() }, "gateway").unwrap();
+    }
+    refused(story.open("23:00", "anna"), "tried 5 times");
+}
+
+#[test]
+fn an_alarm_opens_the_camera_where_that_is_agreed_while_it_is_new_and_open() {
+    let mut story = Story::new();
+    let raise = |story: &mut Story, id: &str, event: Event| {
+        story.home.event(&device(id), &event);
+        let raised = story.home.log.iter().rev().find_map(|(_, decision)| match decision {
+            Decision::Raise(raise) => Some(raise.alarm.clone()),
+            _ => None,
+        });
+        raised.expect("an alarm")
+    };
+    let open = |alarm: &vaka_protocol::AlarmId| Wish::Open {
+        resident: "r1".into(),
+        slot_at: None,
+        alarm: Some(alarm.clone()),
+        purpose: "alarm".into(),
+        clear: false,
+    };
+    story.at("20:00");
+    let fall = raise(&mut story, "reader", Event::Fall { impact_mg: None, still_s: None });
+    let smoke = raise(&mut story, "reader", Event::Smoke { active: true });
+    refused(story.wish(open(&smoke), "anna"), "not agreed");
+    let look = story.wish(open(&fall), "anna").unwrap();
+    story.wish(Wish::End { look, shown_ms: 30_000, why: "time".into() }, "gateway").unwrap();
+    refused(story.wish(open(&fall), "bo"), "looked at already");
+    let old = raise(&mut story, "lamp", Event::Fall { impact_mg: None, still_s: None });
+    story.at("20:31");
+    refused(story.wish(open(&old), "anna"), "too old");
+    let closed = raise(&mut story, "lamp", Event::Smoke { active: true });
+    story.home.close(&closed);
+    refused(story.wish(open(&closed), "anna"), "not agreed");
+    let _: fn(_, _, _, _) -> Act = Act::new;
+}
+
+#[test]
+fn only_whoever_looked_says_what_they_saw_once() {
+    let mut story = Story::new();
+    let look = story.at("23:05").look("23:00", None);
+    refused(story.wish(Wish::Outcome { look, outcome: LookOutcome::Calm }, "bo"), "only anna looked");
+    story.wish(Wish::Outcome { look, outcome: LookOutcome::Calm }, "anna").unwrap();
+    story.wish(Wish::Outcome { look, outcome: LookOutcome::Calm }, "anna").expect("a second tap of the same finger");
+    refused(story.wish(Wish::Outcome { look, outcome: LookOutcome::NeedsVisit }, "anna"), "already");
+    refused(story.wish(Wish::Outcome { look: 999_999, outcome: LookOutcome::Calm }, "anna"), "no look");
+}
+
+#[test]
+fn a_no_ends_a_look_that_is_open() {
+    let mut story = Story::new();
+    let look = story.at("23:05").open("23:00", "anna").unwrap();
+    assert!(!story.home.must_end(look));
+    story.decline("");
+    assert!(story.home.must_end(look));
+}
+
+#[test]
+fn checks_are_due_before_each_slot_and_again_until_somebody_has_looked() {
+    let mut story = Story::new();
+    let due = |story: &Story| story.home.checks_due().len();
+    assert_eq!(due(story.at("22:54")), 0);
+    assert_eq!(due(story.at("22:55")), 1);
+    story.check("23:00", "well");
+    assert_eq!(due(story.at("23:00")), 0, "fresh");
+    assert_eq!(due(story.at("23:06")), 1);
+    story.look("23:00", Some(LookOutcome::Calm));
+    assert_eq!(due(story.at("23:20")), 0, "settled");
+    story.decline("");
+    assert_eq!(due(story.at("01:31")), 0, "not while the resident says no");
+}

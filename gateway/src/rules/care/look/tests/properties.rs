@@ -1,0 +1,151 @@
+//! What holds of every day.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Debug, Clone, Copy)]
+enum Scene {
+    Look(u8),
+    /// A look that ends without a picture.
+    Try,
+    Check(bool),
+    Decline(bool),
+    Privacy(bool),
+}
+
+fn scene() -> impl Strategy<Value = Scene> {
+    prop_oneof![
+        4 => (0u8..4).prop_map(Scene::Look),
+        2 => Just(Scene::Try),
+        2 => any::<bool>().prop_map(Scene::Check),
+        1 => any::<bool>().prop_map(Scene::Decline),
+        1 => any::<bool>().prop_map(Scene::Privacy),
+    ]
+}
+
+fn trace() -> impl Strategy<Value = Vec<(i64, Scene)>> {
+    prop::collection::vec((0..48 * 60_i64, scene()), 0..60).prop_map(|mut trace| {
+        trace.sort_by_key(|(at, _)| *at);
+        trace
+    })
+}
+
+const SLOTS: [&str; 3] = ["23:00", "01:30", "14:00"];
+
+/// Two days from the noon of the 20th, minute by minute.
+fn play(trace: &[(i64, Scene)], every: usize) -> Story {
+    let mut story = Story::new();
+    let start_ms = story.home.now_ms();
+    for (n, (at_min, scene)) in trace.iter().enumerate() {
+        story.home.until(start_ms + at_min * 60_000);
+        let slots = looks_now(&story);
+        match scene {
+            Scene::Look(what) => {
+                for slot_at in slots {
+                    let wish = Wish::Open {
+                        resident: "r1".into(),
+                        slot_at: Some(slot_at),
+                        alarm: None,
+                        purpose: "p".into(),
+                        clear: false,
+                    };
+                    let Ok(look) = story.wish(wish, "anna") else { continue };
+                    story.home.until(story.home.now_ms() + 30_000);
+                    story.wish(Wish::End { look, shown_ms: 30_000, why: "time".into() }, "gateway").unwrap();
+                    let outcome = [LookOutcome::Calm, LookOutcome::NeedsVisit, LookOutcome::CouldNotTell];
+                    if let Some(outcome) = outcome.get(usize::from(*what)) {
+                        story.wish(Wish::Outcome { look, outcome: *outcome }, "anna").unwrap();
+                    }
+                }
+            }
+            Scene::Try => {
+                for slot_at in slots {
+                    let wish = Wish::Open {
+                        resident: "r1".into(),
+                        slot_at: Some(slot_at),
+                        alarm: None,
+                        purpose: "p".into(),
+                        clear: false,
+                    };
+                    let Ok(look) = story.wish(wish, "bo") else { continue };
+                    story.wish(Wish::End { look, shown_ms: 0, why: "silent".into() }, "gateway").unwrap();
+                }
+            }
+            Scene::Check(well) => {
+                for due in story.home.checks_due() {
+                    let wish = Wish::Check { resident: due.resident, slot_at: due.slot_at };
+                    let look = story.wish(wish, "gateway").unwrap();
+                    let found = if *well { "well" } else { "dark" };
+                    story.wish(Wish::Checked { look, found: found.into(), reference: None }, "gateway").unwrap();
+                    story.wish(Wish::End { look, shown_ms: 0, why: "checked".into() }, "gateway").unwrap();
+                }
+            }
+            Scene::Decline(named) => {
+                story.decline(if *named { "01:30" } else { "" });
+            }
+            Scene::Privacy(on) => {
+                story.event("lamp", Event::Privacy { on: *on });
+            }
+        }
+        if n % every == 0 {
+            story.home.restart();
+        }
+    }
+    story.home.until(start_ms + 48 * 3_600_000);
+    story
+}
+
+/// The beginnings of the slots that are open, of both days.
+fn looks_now(story: &Story) -> Vec<i64> {
+    let zone = jiff::tz::TimeZone::get("Europe/Stockholm").unwrap();
+    let now_ms = story.home.now_ms();
+    let today = crate::rules::care::when::local(&zone, now_ms).date();
+    let days = [today.yesterday().unwrap(), today];
+    let all = days.into_iter().flat_map(|day| SLOTS.map(|slot| local(&format!("{day} {slot}"))));
+    all.filter(|at| *at <= now_ms && now_ms < at + 3_600_000).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_look_in_ends_once_and_only_a_calm_look_makes_it(trace in trace()) {
+        let story = play(&trace, usize::MAX);
+        let mut ends: BTreeMap<i64, usize> = BTreeMap::new();
+        for (at, decision) in &story.home.log {
+            let (basis, done) = match decision {
+                Decision::Raise(raise) if raise.rule == NAME => (raise.basis.as_deref().unwrap(), false),
+                Decision::Note(note) if note.what == DONE || note.what == DECLINED => (&note.basis, note.what == DONE),
+                _ => continue,
+            };
+            *ends.entry(basis.upto).or_default() += 1;
+            prop_assert!(*at < basis.upto, "while there is time for it: {at} {basis:?}");
+            if done {
+                prop_assert!(basis.seen.iter().any(|seen| seen.what == "look calm"), "{basis:?}");
+            }
+        }
+        // Six look-ins in two days, each once.
+        prop_assert_eq!(ends.len(), 6, "{:?}", story.told());
+        prop_assert!(ends.values().all(|count| *count == 1), "{:?}", story.told());
+    }
+
+    #[test]
+    fn a_restart_anywhere_decides_the_same(trace in trace(), every in 1usize..4) {
+        let (whole, broken) = (play(&trace, usize::MAX), play(&trace, every));
+        prop_assert_eq!(whole.told(), broken.told());
+        prop_assert_eq!(whole.lights(), broken.lights());
+    }
+
+    #[test]
+    fn the_light_is_out_whenever_nobody_looks(trace in trace()) {
+        let story = play(&trace, usize::MAX);
+        let lights = story.lights();
+        prop_assert_ne!(lights.last(), Some(&Light::Steady));
+        let on = lights.iter().filter(|light| **light == Light::Steady).count();
+        let looks = story.home.care.look.of("r1").count();
+        prop_assert_eq!(on, looks, "each look and each check has its light");
+    }
+}
