@@ -169,7 +169,7 @@ impl Page {
             false => Vec::new(),
         };
         // What somebody has taken reads otherwise to them.
-        let is_own = changed.iter().any(|(_, alarm)| mine(&alarm));
+        let is_own = changed.iter().any(|(_, alarm)| mine(alarm));
         let told = match shared.events.get(&key).filter(|_| !is_own) {
             Some(told) => told.clone(),
             None => {
