@@ -54,7 +54,7 @@ pub enum Record {
     Carried(Carried),
     Release(Release),
     Signed(Signed),
-    Order(Order),
+    Order(Box<Order>),
     Visit(Visit),
     Trace(Trace),
     Look(Look),

@@ -58,7 +58,7 @@ impl Page {
 /// `{lane="life",le="0.1"}`; nothing where there are no labels.
 fn braces(family: &Family, values: &[&str], le: Option<&str>) -> String {
     debug_assert_eq!(family.labels.len(), values.len(), "{}", family.name);
-    debug_assert_eq!(le.is_some() && family.kind != Kind::Histogram, false, "{}", family.name);
+    debug_assert!(le.is_none() || family.kind == Kind::Histogram, "{}", family.name);
     let pairs = family.labels.iter().copied().zip(values.iter().copied()).chain(le.map(|le| ("le", le)));
     let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
     if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) }

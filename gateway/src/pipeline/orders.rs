@@ -64,7 +64,7 @@ impl Keeper {
                 if !traced {
                     self.trace_order("cli", &order);
                 }
-                let header = self.append(Record::Order(order), Lane::Care);
+                let header = self.append(Record::Order(Box::new(order)), Lane::Care);
                 self.answer_later(Answer::Ordered(header.seq, reply));
             }
         }
@@ -94,7 +94,7 @@ impl Keeper {
         };
         self.trace_order(&receiver, &order);
         let refused = order.refused.clone();
-        self.append_unrepeatable(Record::Order(Order { from: Some(from), ..order }), Lane::Care);
+        self.append_unrepeatable(Record::Order(Box::new(Order { from: Some(from), ..order })), Lane::Care);
         if let Some(outcome) = refused {
             warn!(receiver, order = id, outcome, "an order of the hub is refused");
             self.put_out(Outcome::Answer { receiver, id, outcome });
