@@ -10,7 +10,7 @@ use std::sync::Arc;
 use vaka_protocol::{Command, DeviceId, Event, Light, Outcome};
 
 use super::*;
-use crate::journal::record::{Decision, Look as Step, LookStep, Raise};
+use crate::journal::record::{Decision, Raise};
 use crate::rules::Home;
 use crate::rules::care::agreed::Agreed;
 use crate::rules::care::night::tests::{device, local, parse, unsupervised};
@@ -180,9 +180,4 @@ impl Story {
 pub(super) fn refused(result: Result<u64, Refusal>, word: &str) {
     let why = result.expect_err("nobody may look").to_string();
     assert!(why.contains(word), "{why}");
-}
-
-/// As the keeper writes it.
-pub(super) fn step(step: LookStep) -> Step {
-    Step { resident: "r1".into(), camera: device("cam"), step }
 }

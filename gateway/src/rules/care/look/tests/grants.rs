@@ -1,7 +1,6 @@
 //! Who may look.
 
 use super::*;
-use crate::journal::record::Act;
 
 fn wish(slot: Option<&str>, clear: bool) -> Wish {
     let slot_at = slot.map(Story::slot_at);
@@ -65,7 +64,6 @@ fn an_alarm_opens_the_camera_where_that_is_agreed_while_it_is_new_and_open() {
     let closed = raise(&mut story, "lamp", Event::Smoke { active: true });
     story.home.close(&closed);
     refused(story.wish(open(&closed), "anna"), "not agreed");
-    let _: fn(_, _, _, _) -> Act = Act::new;
 }
 
 #[test]
