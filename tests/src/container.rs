@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::home::Output;
-use crate::{Process, eventually, has_program, root};
+use crate::{Process, eventually_within, has_program, root};
 
 /// A system that runs until this is dropped.
 pub struct Container {
@@ -28,6 +29,26 @@ fn done(command: &mut Command) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// All that a system has of its own.
+const INSIDE: &[&str] = &["-m", "-u", "-i", "-n", "-p"];
+
+/// Runs a program in these spaces of the system whose first process is `leader`.
+fn enter(leader: u32, spaces: &[&str], words: &[&str]) -> Output {
+    let output = Command::new("nsenter")
+        .args(["-t", &leader.to_string()])
+        .args(spaces)
+        .arg("--")
+        .args(words)
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .output()
+        .expect("nsenter is in util-linux");
+    Output {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
 }
 
 impl Container {
@@ -52,43 +73,29 @@ impl Container {
             .arg(format!("--directory={}", at("root")))
             .arg(format!("--machine=vaka-{}", std::process::id()));
         let process = Process::start(&command, &dir.path().join("console.log"));
-        let mut container = Container { dir, process, leader: 0 };
-        let children = format!("/proc/{0}/task/{0}/children", container.process.id());
-        let process = &container.process;
-        container.leader = eventually(
-            "the system's first process",
+        let children = format!("/proc/{0}/task/{0}/children", process.id());
+        // What it starts first is gone again: looked up anew until a system answers.
+        let leader = eventually_within(
+            Duration::from_secs(60),
+            "the system to be up",
             || process.tail(),
-            || std::fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok(),
+            || {
+                let leader = std::fs::read_to_string(&children).ok()?.split_whitespace().next_back()?.parse().ok()?;
+                let state = enter(leader, INSIDE, &["systemctl", "is-system-running", "--wait"]).stdout;
+                (state.trim() == "running").then_some(leader)
+            },
         );
-        let up = || container.run("systemctl is-system-running --wait").stdout.trim() == "running";
-        eventually("the system to be up", || container.process.tail(), || up().then_some(()));
-        Ok(container)
+        Ok(Container { dir, process, leader })
     }
 
     /// Runs words of a shell in it, as root.
     pub fn run(&self, script: &str) -> Output {
-        self.enter(&["-m", "-u", "-i", "-n", "-p"], &["sh", "-c", script])
+        enter(self.leader, INSIDE, &["sh", "-c", script])
     }
 
     /// Runs a program of this machine on the other one's network.
     pub fn beside(&self, words: &[&str]) -> Output {
-        self.enter(&["-n"], words)
-    }
-
-    fn enter(&self, spaces: &[&str], words: &[&str]) -> Output {
-        let output = Command::new("nsenter")
-            .args(["-t", &self.leader.to_string()])
-            .args(spaces)
-            .arg("--")
-            .args(words)
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .output()
-            .expect("nsenter is in util-linux");
-        Output {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        enter(self.leader, &["-n"], words)
     }
 
     /// A file in it, seen from here.
@@ -108,6 +115,7 @@ impl Drop for Container {
         self.process.signal("TERM");
         self.process.wait();
         let root = self.dir.path().join("root");
-        let _ = done(Command::new("umount").arg(&root));
+        // What ran in it may be going still.
+        let _ = done(Command::new("umount").args(["--lazy".as_ref(), root.as_os_str()]));
     }
 }

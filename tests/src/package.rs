@@ -11,6 +11,7 @@ pub fn make_package(folder: &Path, second: i64, tool: &Path) -> PathBuf {
     let output = Command::new(root().join("deploy/debian/build"))
         .arg(folder)
         .env("VAKA_PROGRAM", vaka_bin())
+        .env("VAKA_QUICK", "1")
         .env("VAKA_TOOLS", tool.parent().expect("a folder"))
         .env("SOURCE_DATE_EPOCH", second.to_string())
         .output()
