@@ -319,8 +319,8 @@ fn downstairs_tail(home: &Home) -> String {
 /// The next command of that kind that reaches a device, once it is there.
 fn command(device: &mut Paho, kind: &str) -> serde_json::Value {
     let heard = device.take_until(kind);
-    let texts = heard.iter().filter_map(|message| message["payload"].as_str());
-    let text = texts.filter(|text| text.contains(kind)).next_back().unwrap_or_else(|| panic!("no {kind} in {heard:?}"));
+    let mut texts = heard.iter().filter_map(|message| message["payload"].as_str());
+    let text = texts.rfind(|text| text.contains(kind)).unwrap_or_else(|| panic!("no {kind} in {heard:?}"));
     serde_json::from_str(text).expect("JSON")
 }
 

@@ -69,7 +69,7 @@ impl Bench {
         let lamp = device("p1");
         let owed = self.keeper().state().commands.owed(&lamp, now_ms);
         let light = |message: &vaka_protocol::CommandMessage| match &message.command {
-            Command::Feedback { light, .. } => Some((message.id, light.clone())),
+            Command::Feedback { light, .. } => Some((message.id, *light)),
             _ => None,
         };
         owed.filter_map(light).collect()
@@ -91,7 +91,7 @@ fn a_look_is_on_the_disk_before_it_is_granted_lit_by_its_lamp_and_ended_by_a_kil
     bench.keeper().run_batch(&mut vec![Input::Ask(Ask::LookWatch { look, to })]);
     assert!(!state.borrow().is_lit);
     let lamp = bench.lamp();
-    assert_eq!(lamp.iter().map(|(_, light)| light.clone()).collect::<Vec<_>>(), [Some(Light::Steady)]);
+    assert_eq!(lamp.iter().map(|(_, light)| *light).collect::<Vec<_>>(), [Some(Light::Steady)]);
     bench.publish(
         "p1",
         &format!(r#"{{"v":1,"restart":1,"seq":1,"event":{{"done":{{"id":{},"outcome":"done"}}}}}}"#, lamp[0].0),
@@ -102,7 +102,7 @@ fn a_look_is_on_the_disk_before_it_is_granted_lit_by_its_lamp_and_ended_by_a_kil
     bench.kill_and_start();
     let (disk, memory) = bench.disk_and_memory();
     assert!(disk == memory, "the disk says the same as memory");
-    assert_eq!(bench.lamp().iter().map(|(_, light)| light.clone()).collect::<Vec<_>>(), [Some(Light::Off)]);
+    assert_eq!(bench.lamp().iter().map(|(_, light)| *light).collect::<Vec<_>>(), [Some(Light::Off)]);
     assert_eq!(bench.records(LOOK), 2, "asked and ended");
     assert!(state.has_changed().is_err(), "whoever carried it out has gone with the process");
     let item = bench.camera_item();

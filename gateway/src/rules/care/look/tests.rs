@@ -160,7 +160,7 @@ impl Story {
     pub fn lights(&self) -> Vec<Light> {
         let told = self.home.log.iter().filter_map(|(_, decision)| match decision {
             Decision::Send(send) => match &send.command {
-                Command::Feedback { light, .. } => light.clone(),
+                Command::Feedback { light, .. } => *light,
                 _ => None,
             },
             _ => None,
