@@ -80,7 +80,6 @@ pub struct Answer {
     pub status: u16,
     /// Header lines, names in lower case as the board writes them.
     pub head: String,
-    pub body: Vec<u8>,
 }
 
 /// One connection.
@@ -133,7 +132,8 @@ impl Wire {
         while self.read.len() < length {
             self.fill().await?;
         }
-        Ok(Answer { status, head, body: self.read.drain(..length).collect() })
+        self.read.drain(..length);
+        Ok(Answer { status, head })
     }
 
     /// Server-sent events, from now on.

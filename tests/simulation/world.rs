@@ -83,6 +83,7 @@ fn attempt(event: &LinkEvent) -> Option<(u64, bool)> {
         | LinkEvent::Path { .. }
         | LinkEvent::Certificate { .. }
         | LinkEvent::Person { .. }
+        | LinkEvent::Order { .. }
         | LinkEvent::Parcel { .. } => None,
     }
 }
