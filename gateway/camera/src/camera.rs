@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::{Net, Pin, View, limits, net};
+use crate::{Fault, Net, Pin, View, limits, net};
 
 /// A password: zeroed when dropped, never shown.
 #[derive(Clone, Default)]
@@ -154,6 +154,11 @@ impl Camera {
             View::Veiled | View::Clear => self.pictures().is_some(),
             View::Video => self.look.scheme == Scheme::Rtsp,
         }
+    }
+
+    /// No picture came within the longest silence.
+    pub(crate) fn silent(&self) -> Fault {
+        Fault::Silent { camera: self.id.clone(), silent_ms: self.waits.silence_ms }
     }
 
     /// Where pictures are had one by one.

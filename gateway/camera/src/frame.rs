@@ -142,6 +142,11 @@ impl FrameSink {
         true
     }
 
+    /// Whether nothing waits for the viewer.
+    pub(crate) fn is_free(&self) -> bool {
+        self.0.slot().frame.is_none()
+    }
+
     /// Waits until nothing waits for the viewer any more. `false`: the viewer has gone.
     pub(crate) async fn taken(&self) -> bool {
         loop {

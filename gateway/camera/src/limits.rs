@@ -11,7 +11,8 @@ pub const CHECK_MS_MAX: u64 = 20_000;
 /// switch; 3 s lets one lost SYN come again. Source: our choice.
 pub const CONNECT_MS_MAX: u64 = 3_000;
 
-/// Longest silence of a connected camera, in milliseconds. Beyond: the fault `silent`. A key frame each 4 s is the slowest that we ask
+/// Longest silence of a connected camera, in milliseconds: without a byte, and without a picture fit to show, whatever bytes come. Beyond:
+/// the fault `silent`. A key frame each 4 s is the slowest that we ask
 /// technicians to leave; a third of a 30 s look may not pass with nothing. Source: our choice.
 pub const SILENCE_MS_MAX: u64 = 8_000;
 
@@ -40,7 +41,8 @@ pub const PICTURE_WIDTH_PX_MAX: usize = 3_840;
 /// Largest picture, in pixels high. Beyond: as [`PICTURE_WIDTH_PX_MAX`].
 pub const PICTURE_HEIGHT_PX_MAX: usize = 2_160;
 
-/// Largest H.264 picture, in bytes. Beyond: the fault `too_large`.
+/// Largest H.264 picture, in bytes, and most video that the library is given before it gives a picture: what follows stays with the camera.
+/// Beyond, and after [`SILENCE_MS_MAX`] without a picture: the fault `too_large`.
 pub const VIDEO_PICTURE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Longest that a picture of a video waits for the viewer to take the one before, in milliseconds. Beyond: it is left out, and all after it

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::http::Http;
 use crate::limits::{PICTURE_BYTES_MAX, WAKE_PAUSE_MS};
@@ -35,7 +35,12 @@ impl<'a> Pictures<'a> {
         let due = self.last_at.map(|last| last + Duration::from_millis(pause_ms));
         let mut jpeg = loop {
             let jpeg = match &mut self.parts {
-                Some(_) => self.part().await?,
+                // Bytes alone are no sign of life: a whole picture is due.
+                Some(_) => {
+                    let silence = Duration::from_millis(self.camera.waits.silence_ms);
+                    let part = timeout(silence, self.part()).await;
+                    part.unwrap_or_else(|_| Err(self.camera.silent()))?
+                }
                 None => {
                     if let Some(due) = due {
                         sleep_until(due).await;
@@ -55,8 +60,10 @@ impl<'a> Pictures<'a> {
 
     /// A still, or the first picture of a stream; tried again while the camera may be waking.
     async fn first(&mut self) -> Result<Vec<u8>, Fault> {
+        let waits = self.camera.waits;
+        let most = Duration::from_millis(waits.connect_ms + waits.silence_ms);
         loop {
-            match self.asked().await {
+            match timeout(most, self.asked()).await.unwrap_or_else(|_| Err(self.camera.silent())) {
                 Err(Fault::PathDown { .. } | Fault::Answered { status: 500.., .. } | Fault::Ended { .. })
                     if Instant::now() < self.awake_at =>
                 {

@@ -156,6 +156,14 @@ async fn silence_is_a_fault_at_every_step() {
 }
 
 #[tokio::test]
+async fn bytes_without_a_picture_are_silence() {
+    let begin = [MJPEG.as_bytes(), &part(ROOM)].concat();
+    let peer = scripted(move |_, _| Reply::Stream(begin.clone(), vec![b"not for us\r\n".to_vec()])).await;
+    let (frames, result) = some_frames(&camera(peer.address), View::Clear, 2).await;
+    assert_eq!((frames.len(), result.expect_err("a fault").word()), (1, "silent"));
+}
+
+#[tokio::test]
 async fn a_redirect_is_refused_and_nobody_else_is_asked() {
     let elsewhere = scripted(|_, _| Reply::Keep(jpeg(ROOM))).await;
     let location = elsewhere.address;

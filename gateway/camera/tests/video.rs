@@ -5,7 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use support::*;
-use vaka_camera::{Camera, Fault, Frame, Setup, View, limits};
+use vaka_camera::{Camera, Fault, Frame, Setup, View, Waits, limits};
 
 const SDP: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=c\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
                    a=fmtp:96 packetization-mode=1;profile-level-id=42c00d;sprop-parameter-sets=Z0LADdkBQfsBEAAAAwAQAAADAUDxQqSA,aMuMsg==\r\n\
@@ -47,7 +47,11 @@ fn plays(request: &str, sdp: &str, packets: &[u8], hangs: bool) -> Reply {
 }
 
 async fn video_fault(look: String) -> Fault {
-    let camera = Camera::new(setup(look)).expect("a camera");
+    fault_of(setup(look)).await
+}
+
+async fn fault_of(setup: Setup) -> Fault {
+    let camera = Camera::new(setup).expect("a camera");
     some_frames(&camera, View::Video, 1_000).await.1.expect_err("a fault")
 }
 
@@ -81,21 +85,12 @@ async fn a_picture_comes_as_a_beginning_and_a_part() {
 
 #[tokio::test]
 async fn broken_video_is_a_fault_with_its_own_word() {
-    let piece = vec![0x55; 60_000];
-    // Pieces of one picture that never ends.
-    let endless: Vec<u8> = (0..40u16)
-        .flat_map(|number| {
-            let begins = if number == 0 { 0x80 } else { 0 };
-            rtp(number, 9_000, false, &[&[0x7c, 0x05 | begins], piece.as_slice()].concat())
-        })
-        .collect();
     let cut = key(1, 0)[..10].to_vec();
     let damaged_sets = SDP.replace("Z0LADdkBQfsBEAAAAwAQAAADAUDxQqSA", "Z/////////8=");
     for (what, sdp, packets, hangs, word) in [
         ("ends in the middle of a picture", SDP, cut.clone(), false, "ended"),
         ("falls silent in the middle of a picture", SDP, cut, true, "silent"),
         ("falls silent after one", SDP, key(1, 0), true, "silent"),
-        ("sends a picture without end", SDP, endless, true, "too_large"),
         ("sends damaged H.264", SDP, rtp(1, 0, true, &[0x7c]), true, "malformed"),
         ("sends no RTP", SDP, b"$\0\0\x04abcd".to_vec(), true, "malformed"),
         ("sends no RTSP", SDP, b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), true, "malformed"),
@@ -116,6 +111,77 @@ async fn broken_video_is_a_fault_with_its_own_word() {
         let fault = video_fault(format!("rtsp://{}/stream2", peer.address)).await;
         assert_eq!(fault.word(), word, "{what}: {fault}");
     }
+}
+
+#[tokio::test]
+async fn what_never_becomes_a_picture_is_bounded() {
+    let piece = vec![0x55; 60_000];
+    // Pieces of one picture that never ends.
+    let endless = |number: u16| {
+        let begins = if number == 0 { 0x80 } else { 0 };
+        rtp(number, 9_000, false, &[&[0x7c, 0x05 | begins], piece.as_slice()].concat())
+    };
+    // What may stand before a picture, at ever new times, each said to end one: the library gathers it as one picture's.
+    let before = |number: u16| rtp(number, u32::from(number) * 9_000, true, &[&[0x06], piece.as_slice()].concat());
+    // The same behind a slice, in one unit with it.
+    let behind = |number: u16| {
+        rtp(number, u32::from(number) * 9_000, true, &[&[0x41, 1, 0, 0, 1, 6], piece.as_slice()].concat())
+    };
+    for (what, packets) in [
+        ("one picture", (0..40).flat_map(endless).collect::<Vec<u8>>()),
+        ("no picture", (0..40).flat_map(before).collect()),
+        ("no picture in disguise", (0..40).flat_map(behind).collect()),
+    ] {
+        let peer = scripted(move |request, _| plays(request, SDP, &packets, true)).await;
+        // Long enough to read two megabytes on a busy machine.
+        let waits = Waits { silence_ms: 3_000, ..waits() };
+        let fault = fault_of(Setup { waits, ..setup(format!("rtsp://{}/stream2", peer.address)) }).await;
+        assert_eq!(fault.word(), "too_large", "{what}: {fault}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_without_a_picture_are_silence() {
+    // A key picture, then one with a loss before it, then for ever what is not the video's.
+    let begin = [key(1, 0), rtp(3, 9_000, true, &[0x41, 0x9a, 1, 2, 3])].concat();
+    let peer = scripted(move |request, _| match request.starts_with("PLAY") {
+        true => Reply::Stream(
+            [answer(request, "Session: 1\r\n"), begin.clone()].concat(),
+            vec![b"$\x02\0\x04abcd".to_vec()],
+        ),
+        false => plays(request, SDP, &[], true),
+    })
+    .await;
+    assert_eq!(video_fault(format!("rtsp://{}/stream2", peer.address)).await.word(), "silent");
+}
+
+#[tokio::test]
+async fn parameters_of_a_picture_that_was_left_out_are_told_with_the_next_one() {
+    // Another level: the fourth byte.
+    let sps = [
+        0x67, 0x42, 0xc0, 0x0e, 0xd9, 0x01, 0x41, 0xfb, 0x01, 0x10, 0, 0, 3, 0, 0x10, 0, 0, 3, 1, 0x40, 0xf1, 0x42,
+        0xa4, 0x80,
+    ];
+    let packets = [
+        key(1, 0),
+        // One before it was lost.
+        rtp(3, 9_000, false, &sps),
+        rtp(4, 9_000, false, &[0x68, 0xcb, 0x8c, 0xb2]),
+        rtp(5, 9_000, true, &[0x41, 0x9a, 1, 2, 3]),
+        key(6, 18_000),
+    ]
+    .concat();
+    let peer = scripted(move |request, _| plays(request, SDP, &packets, true)).await;
+    let camera = Camera::new(setup(format!("rtsp://{}/stream2", peer.address))).expect("a camera");
+    let (frames, _) = some_frames(&camera, View::Video, 4).await;
+    let mimes: Vec<&str> = frames
+        .iter()
+        .filter_map(|frame| match frame {
+            Frame::Mp4Init { mime, .. } => Some(mime.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(mimes, ["video/mp4; codecs=\"avc1.42C00D\"", "video/mp4; codecs=\"avc1.42C00E\""]);
 }
 
 #[tokio::test]

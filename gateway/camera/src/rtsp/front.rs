@@ -16,8 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use url::Url;
 
+use super::flow::Flow;
 use crate::head::{Head, login};
-use crate::limits::{CONNECT_MS_MAX, HEAD_BYTES_MAX, TEXT_BYTES_MAX, VIDEO_PICTURE_BYTES_MAX};
+use crate::limits::{CONNECT_MS_MAX, HEAD_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::line::{Line, dial};
 use crate::{Camera, Fault};
 
@@ -54,15 +55,15 @@ impl Front {
     }
 
     /// Serves until something is wrong.
-    pub async fn serve(self, camera: &Camera) -> Fault {
-        match self.carry(camera).await {
+    pub async fn serve(self, camera: &Camera, flow: &Flow) -> Fault {
+        match self.carry(camera, flow).await {
             Err(fault) => fault,
             // The library has gone: its own error says why.
             Ok(()) => std::future::pending().await,
         }
     }
 
-    async fn carry(self, camera: &Camera) -> Result<(), Fault> {
+    async fn carry(self, camera: &Camera, flow: &Flow) -> Result<(), Fault> {
         let Some((mut inner, mut waiting)) = self.accepted().await else { return Ok(()) };
         // From here on nobody else can connect.
         let Front { listener, url } = self;
@@ -73,14 +74,16 @@ impl Front {
             line: dial(camera, &camera.look).await?,
             digest: None,
             request: None,
-            picture: (0, 0),
+            flow,
         };
         let mut piece = [0; 4_096];
         loop {
             while let Some(request) = request(&mut waiting, camera)? {
                 passage.send(request).await?;
             }
-            while let Some(length) = passage.next().await? {
+            while !flow.is_full()
+                && let Some(length) = passage.next().await?
+            {
                 // The library has gone, or reads no more: what is left is not for anybody.
                 if inner.write_all(&passage.line.buffer[..length]).await.is_err() {
                     return Ok(());
@@ -92,7 +95,8 @@ impl Front {
                     Ok(length) if length > 0 => waiting.extend_from_slice(&piece[..length]),
                     _ => return Ok(()),
                 },
-                more = passage.line.fill_soon() => if !more? {
+                () = flow.room(), if flow.is_full() => (),
+                more = passage.line.fill_soon(), if !flow.is_full() => if !more? {
                     return Err(passage.line.ended());
                 },
             }
@@ -120,8 +124,7 @@ struct Passage<'a> {
     line: Line,
     digest: Option<http_auth::DigestClient>,
     request: Option<Request>,
-    /// RTP time of the present picture, and how many bytes of it have come.
-    picture: (u32, usize),
+    flow: &'a Flow,
 }
 
 impl Passage<'_> {
@@ -167,7 +170,7 @@ impl Passage<'_> {
                     }
                     // Channels 0 and 1 are the video's; what was not asked for is left out.
                     if channel <= 1 {
-                        self.weigh(channel, length)?;
+                        self.flow.goes_in(length);
                         return Ok(Some(length));
                     }
                     self.line.buffer.drain(..length);
@@ -179,18 +182,6 @@ impl Passage<'_> {
                 },
             }
         }
-    }
-
-    /// Bounds a picture: the library would gather one of any size.
-    fn weigh(&mut self, channel: u8, length: usize) -> Result<(), Fault> {
-        let packet = &self.line.buffer[4..length];
-        if channel != 0 || packet.len() < 12 {
-            return Ok(());
-        }
-        let at = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
-        self.picture = if self.picture.0 == at { (at, self.picture.1 + packet.len()) } else { (at, packet.len()) };
-        let is_large = self.picture.1 > VIDEO_PICTURE_BYTES_MAX;
-        if is_large { Err(self.line.too_large("a picture of its video", VIDEO_PICTURE_BYTES_MAX)) } else { Ok(()) }
     }
 
     async fn answer(&mut self) -> Result<Answer, Fault> {
