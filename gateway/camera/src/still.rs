@@ -122,12 +122,17 @@ impl Light {
         grid
     }
 
-    /// A number for the middle of the picture, equal for equal pixels. The upper and lower sixth are left out: clocks that a camera
-    /// writes there go on while its picture stands still.
-    pub fn middle(&self) -> u64 {
-        let rows = self.height / 6..self.height - self.height / 6;
-        let middle = &self.pixels[rows.start * self.width..rows.end * self.width];
+    /// The picture without its upper and lower sixth: clocks and names that a camera writes there say nothing of what it sees.
+    pub fn middle(&self) -> Light {
+        let edge = self.height / 6;
+        let pixels = &self.pixels[edge * self.width..(self.height - edge) * self.width];
+        Light { width: self.width, height: self.height - 2 * edge, pixels: Zeroizing::new(pixels.to_vec()) }
+    }
+
+    /// A number that is equal for equal pixels.
+    pub fn sum(&self) -> u64 {
         // FNV-1a: any number that differs will do, nobody attacks it to look alive who could not send noise instead.
-        middle.iter().fold(0xcbf2_9ce4_8422_2325, |sum, pixel| (sum ^ u64::from(*pixel)).wrapping_mul(0x0100_0000_01b3))
+        let pixels = self.pixels.iter();
+        pixels.fold(0xcbf2_9ce4_8422_2325, |sum, pixel| (sum ^ u64::from(*pixel)).wrapping_mul(0x0100_0000_01b3))
     }
 }

@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use support::rtsp::*;
 use support::*;
 use vaka_camera::{Camera, Checked, Fault, Reference, Setup, State, View, check};
 
@@ -11,6 +12,10 @@ const PERSON: &[u8] = include_bytes!("data/person.jpg");
 const TURNED: &[u8] = include_bytes!("data/turned.jpg");
 const DARK: &[u8] = include_bytes!("data/dark.jpg");
 const COVERED: &[u8] = include_bytes!("data/covered.jpg");
+// With the time and a name written into them, as most cameras do.
+const DARK_CLOCK: &[u8] = include_bytes!("data/dark-clock.jpg");
+const COVERED_CLOCK: &[u8] = include_bytes!("data/covered-clock.jpg");
+const ROOM_CLOCKS: [&[u8]; 2] = [include_bytes!("data/room-clock-1.jpg"), include_bytes!("data/room-clock-2.jpg")];
 
 /// What a check finds in these, in turns.
 async fn checked(pictures: &'static [&'static [u8]], references: &[Reference]) -> Checked {
@@ -27,8 +32,11 @@ async fn each_state_is_told_from_the_others() {
         ("the same room", &[ROOM_AGAIN, ROOM] as &'static [&'static [u8]], State::Well),
         ("somebody lies in bed", &[ROOM, PERSON], State::Well),
         ("the same picture again and again", &[ROOM], State::Frozen),
+        ("the same picture under a clock that goes on", &ROOM_CLOCKS, State::Frozen),
         ("dark", &[DARK], State::Dark),
+        ("dark, and a clock", &[DARK_CLOCK], State::Dark),
         ("covered", &[COVERED], State::Covered),
+        ("covered, and a clock", &[COVERED_CLOCK], State::Covered),
         ("turned", &[TURNED, ROOM, TURNED, TURNED], State::Moved),
     ] {
         assert_eq!(checked(pictures, &[reference]).await.state, state, "{what}");
@@ -44,6 +52,24 @@ async fn each_state_is_told_from_the_others() {
 async fn a_stream_is_checked_as_stills_are() {
     let peer = scripted(|_, _| Reply::Stream(MJPEG.into(), vec![part(ROOM), part(ROOM_AGAIN), part(PERSON)])).await;
     assert_eq!(check(&camera(peer.address), &[]).await.expect("a check").state, State::Well);
+}
+
+#[tokio::test]
+async fn a_camera_with_video_and_stills_is_checked_by_both_ways() {
+    let stills = scripted(|_, count| Reply::Keep(jpeg([ROOM, ROOM_AGAIN][count % 2]))).await;
+    let packets = [key(1, 0), key(2, 9_000), key(3, 18_000)].concat();
+    let video = scripted(move |request, _| plays(request, SDP, &packets, true)).await;
+    let closed = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        listener.local_addr().expect("an address")
+    };
+    let of = |video, stills| {
+        let snapshot = Some(format!("http://{stills}/"));
+        Camera::new(Setup { snapshot, ..setup(format!("rtsp://{video}/")) }).expect("a camera")
+    };
+    assert_eq!(check(&of(video.address, stills.address), &[]).await.expect("a check").state, State::Well);
+    assert_eq!(check(&of(closed, stills.address), &[]).await.expect_err("a fault").word(), "path_down");
+    assert_eq!(check(&of(video.address, closed), &[]).await.expect_err("a fault").word(), "path_down");
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own share")]
 
+pub mod rtsp;
+
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
