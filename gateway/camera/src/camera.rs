@@ -32,8 +32,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What a technician sets up.
-#[derive(Debug, Clone)]
+/// What a technician sets up. Its `Debug` leaves out user, path and query of the addresses: there, too, cameras take passwords.
+#[derive(Clone)]
 pub struct Setup {
     /// Stands in faults.
     pub id: String,
@@ -51,6 +51,30 @@ pub struct Setup {
     /// Networks in which a camera may stand; [`Net::private`] where nothing else was agreed.
     pub allowed: Vec<Net>,
     pub waits: Waits,
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup")
+            .field("id", &self.id)
+            .field("look", &place(&self.look))
+            .field("snapshot", &self.snapshot.as_deref().map(place))
+            .field("user", &self.user)
+            .field("password", &self.password)
+            .field("pin", &self.pin)
+            .field("wake_ms", &self.wake_ms)
+            .field("allowed", &self.allowed)
+            .field("waits", &self.waits)
+            .finish()
+    }
+}
+
+/// Scheme, host and port of an address, for `Debug`.
+pub(crate) fn place(text: &str) -> String {
+    let url = Url::parse(text).ok().filter(Url::has_host);
+    let Some(url) = url else { return "(no address)".to_owned() };
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
 /// How long to wait for a camera at most, in milliseconds. The defaults are [`limits`]' own; tests take shorter ones.
@@ -97,13 +121,21 @@ pub(crate) enum Scheme {
 }
 
 /// One address of a camera: where to connect, and what to ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Spot {
     pub scheme: Scheme,
     pub tls: bool,
     pub address: SocketAddr,
     /// Path and query, beginning with `/`.
     pub path: String,
+}
+
+/// Without its path, as [`Setup`]'s.
+impl fmt::Debug for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Spot { scheme, tls, address, path: _ } = self;
+        write!(f, "{scheme:?}{} {address}", if *tls { " by TLS" } else { "" })
+    }
 }
 
 /// A camera that may be looked through.
@@ -248,6 +280,21 @@ mod tests {
         let both =
             Camera::new(setup("rtsp://192.168.90.4/live", Some("http://192.168.90.4:81/snap.jpg"))).expect("a camera");
         assert!([View::Veiled, View::Clear, View::Video].iter().all(|view| both.can(*view)));
+    }
+
+    #[test]
+    fn no_password_is_printed_wherever_a_maker_has_it_written() {
+        for look in [
+            "rtsp://192.168.90.4/live?user=vaka&pw=geheim",
+            "rtsp://192.168.90.4/user=vaka_password=geheim_channel=1",
+            "rtsp://vaka:geheim@192.168.90.4/live",
+            "vaka:geheim@192.168.90.4",
+        ] {
+            let setup = setup(look, Some(look));
+            let printed = format!("{setup:?} {:?}", Camera::new(Setup { snapshot: None, ..setup.clone() }));
+            assert!(!printed.contains("geheim"), "{printed}");
+            assert!(look.starts_with("vaka") || printed.contains("rtsp://192.168.90.4"), "{printed}");
+        }
     }
 
     #[test]

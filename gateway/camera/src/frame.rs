@@ -100,7 +100,7 @@ pub fn frames() -> (FrameSink, Frames) {
 }
 
 impl Frames {
-    /// The next frame, as soon as there is one. `None`: the [`FrameSink`] was dropped and nothing waits any more. Cancel-safe.
+    /// The next frame, as soon as there is one. `None`: the [`FrameSink`] was dropped. What waits when a look ends is taken back. Cancel-safe.
     pub async fn next(&mut self) -> Option<Frame> {
         loop {
             // Made before looking: it then hears of whatever comes after the look.
@@ -130,7 +130,8 @@ impl FrameSink {
         }
         let fits = match (&slot.frame, &frame) {
             (None, Frame::Mp4Part { is_key, .. }) => *is_key || !slot.needs_key,
-            (Some(Frame::Jpeg(_)), Frame::Jpeg(_)) | (None, _) => true,
+            // Whatever waits, a whole picture says more now; a beginning follows nothing else.
+            (None, _) | (_, Frame::Jpeg(_)) | (Some(Frame::Jpeg(_)), Frame::Mp4Init { .. }) => true,
             (Some(_), _) => false,
         };
         slot.lost += u64::from(!fits || slot.frame.is_some());
@@ -161,6 +162,13 @@ impl FrameSink {
         }
     }
 
+    /// Takes back what the viewer has not come for.
+    pub(crate) fn empty(&self) {
+        let frame = self.0.slot().frame.take();
+        drop(frame);
+        self.0.taken.notify_waiters();
+    }
+
     /// Ends when the viewer has gone.
     pub(crate) async fn left(&self) {
         loop {
@@ -181,6 +189,7 @@ impl FrameSink {
 
 impl Drop for FrameSink {
     fn drop(&mut self) {
+        self.empty();
         self.0.close();
     }
 }
@@ -234,6 +243,25 @@ mod tests {
         sink.put(part(4, false));
         assert_eq!(byte(viewer.next().await), Some(4));
         assert_eq!(sink.counts(), (3, 2));
+    }
+
+    #[tokio::test]
+    async fn a_picture_takes_the_place_of_a_video_that_is_over() {
+        let (sink, mut viewer) = frames();
+        sink.put(part(1, true));
+        sink.put(Frame::Jpeg(Wiped::new(vec![2])));
+        assert_eq!(byte(viewer.next().await), Some(2));
+        sink.put(Frame::Jpeg(Wiped::new(vec![3])));
+        sink.put(Frame::Mp4Init { mime: String::new(), segment: Wiped::new(vec![4]) });
+        assert_eq!(byte(viewer.next().await), Some(4));
+    }
+
+    #[tokio::test]
+    async fn what_waits_goes_with_its_sink() {
+        let (sink, mut viewer) = frames();
+        sink.put(Frame::Jpeg(Wiped::new(vec![1])));
+        drop(sink);
+        assert_eq!(byte(viewer.next().await), None);
     }
 
     #[tokio::test]

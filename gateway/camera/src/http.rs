@@ -8,6 +8,7 @@ use crate::camera::Spot;
 use crate::head::{Head, login};
 use crate::limits::HEAD_BYTES_MAX;
 use crate::line::{Line, dial};
+use crate::unread::Unread;
 use crate::{Camera, Fault};
 
 /// How an answer's body ends.
@@ -95,7 +96,7 @@ impl<'a> Http<'a> {
         let head = loop {
             match Head::http(&line.buffer).map_err(|_| line.malformed("the head of its answer"))? {
                 Some((head, length)) => {
-                    line.buffer.drain(..length);
+                    line.buffer.skip(length);
                     // 1xx only announce another answer.
                     if head.status >= 200 {
                         break head;
@@ -123,14 +124,14 @@ impl<'a> Http<'a> {
         loop {
             match self.rest {
                 Rest::Nothing => return Ok(None),
-                Rest::Close if !line.buffer.is_empty() => return Ok(Some(std::mem::take(&mut line.buffer))),
+                Rest::Close if !line.buffer.is_empty() => return Ok(Some(line.buffer.take(usize::MAX))),
                 Rest::Bytes(left) if !line.buffer.is_empty() => {
-                    let piece = split(&mut line.buffer, left);
+                    let piece = line.buffer.take(left);
                     self.rest = if piece.len() == left { Rest::Nothing } else { Rest::Bytes(left - piece.len()) };
                     return Ok(Some(piece));
                 }
                 Rest::Chunks(left) if left > 0 && !line.buffer.is_empty() => {
-                    let piece = split(&mut line.buffer, left);
+                    let piece = line.buffer.take(left);
                     self.rest = Rest::Chunks(left - piece.len());
                     return Ok(Some(piece));
                 }
@@ -139,7 +140,7 @@ impl<'a> Http<'a> {
                         .map_err(|_| line.malformed("the length of a piece of its answer"))?
                     {
                         httparse::Status::Complete((at, size)) => {
-                            line.buffer.drain(..at);
+                            line.buffer.skip(at);
                             self.rest = match usize::try_from(size) {
                                 // What may follow the last chunk is not wanted, so neither is the connection.
                                 Ok(0) => {
@@ -199,14 +200,9 @@ impl<'a> Http<'a> {
     }
 }
 
-fn split(buffer: &mut Vec<u8>, most: usize) -> Vec<u8> {
-    let rest = buffer.split_off(buffer.len().min(most));
-    std::mem::replace(buffer, rest)
-}
-
 /// Without the line end that closes the chunk before.
-fn trimmed(buffer: &mut Vec<u8>) -> &[u8] {
+fn trimmed(buffer: &mut Unread) -> &[u8] {
     let ends = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    buffer.drain(..ends.min(2));
+    buffer.skip(ends.min(2));
     buffer
 }

@@ -14,8 +14,8 @@
 //! - Invariant: every wait has an end: the caller's moment, or one of [`Waits`].
 //! - Invariant: at most one frame waits for a viewer. A slow viewer loses frames and never piles them up.
 //! - Invariant: a password is answered with by digest alone, only to the camera's own address and, where there is TLS, its own key.
-//! - Invariant: nothing is written to disk or log. What holds a picture shows its length alone, and is zeroed when dropped; copies in
-//!   libraries are zeroed by [`Wiping`], which the program sets as its allocator.
+//! - Invariant: nothing is written to disk or log. What leaves with a picture in it shows its length alone, and is zeroed when dropped.
+//!   What is read, and what libraries copy, is zeroed only where the program sets [`Wiping`] as its allocator: this invariant needs it.
 //! - Absent: names to look up, redirects to follow, a C decoder.
 
 mod camera;
@@ -38,6 +38,7 @@ mod properties;
 mod reference;
 mod rtsp;
 mod still;
+mod unread;
 mod veil;
 mod wiping;
 

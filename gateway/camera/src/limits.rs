@@ -65,6 +65,9 @@ pub const TEXT_BYTES_MAX: usize = 256 * 1024;
 /// Deepest nesting of an ONVIF answer, in elements. Beyond: the fault `malformed`. Real answers are about ten deep.
 pub const XML_DEPTH_MAX: usize = 64;
 
+/// Attributes of one element of an ONVIF answer. Beyond: the fault `malformed`. An envelope names about twenty namespaces.
+pub const XML_ATTRIBUTES_MAX: usize = 64;
+
 /// Cameras that one discovery lists. Beyond: the rest is left out, and counted.
 pub const DISCOVERED_MAX: usize = 256;
 

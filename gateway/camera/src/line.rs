@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::camera::Spot;
-use crate::{Camera, Fault, Pin, pin};
+use crate::unread::Unread;
+use crate::{Camera, Fault, Net, Pin, net, pin};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -24,7 +25,7 @@ pub(crate) struct Line {
     wire: Box<dyn Wire>,
     camera: String,
     silence_ms: u64,
-    pub buffer: Vec<u8>,
+    pub buffer: Unread,
 }
 
 /// Connects to `spot` of `camera`, with TLS where it has it.
@@ -33,7 +34,7 @@ pub(crate) async fn dial(camera: &Camera, spot: &Spot) -> Result<Line, Fault> {
     let wire = timeout(Duration::from_millis(connect_ms), connect(camera, spot)).await.unwrap_or_else(|_| {
         Err(Fault::PathDown { camera: camera.id().to_owned(), reason: format!("no connection within {connect_ms} ms") })
     })?;
-    Ok(Line { wire, camera: camera.id().to_owned(), silence_ms: camera.waits.silence_ms, buffer: Vec::new() })
+    Ok(Line { wire, camera: camera.id().to_owned(), silence_ms: camera.waits.silence_ms, buffer: Unread::default() })
 }
 
 async fn connect(camera: &Camera, spot: &Spot) -> Result<Box<dyn Wire>, Fault> {
@@ -64,10 +65,18 @@ fn is_other_key(error: &io::Error) -> bool {
 }
 
 /// The key that the machine at `address` shows now, for a person to compare and accept. `id` stands in faults. Nothing is sent to it
-/// but a TLS handshake.
-pub async fn pin_of(id: &str, address: std::net::SocketAddr, waits: crate::Waits) -> Result<Pin, Fault> {
+/// but a TLS handshake, and to an address outside `allowed` not even that.
+pub async fn pin_of(
+    id: &str,
+    address: std::net::SocketAddr,
+    allowed: &[Net],
+    waits: crate::Waits,
+) -> Result<Pin, Fault> {
     let down = |reason: String| Fault::PathDown { camera: id.to_owned(), reason };
     let tls = |reason: String| Fault::Tls { camera: id.to_owned(), reason };
+    if let Some(reason) = net::refusal(address.ip(), allowed) {
+        return Err(down(reason.to_owned()));
+    }
     let (connector, shown) = pin::connector(None).map_err(|e| tls(e.to_string()))?;
     let handshake = async {
         let stream = TcpStream::connect(address).await.map_err(|e| down(e.kind().to_string()))?;
@@ -83,8 +92,9 @@ pub async fn pin_of(id: &str, address: std::net::SocketAddr, waits: crate::Waits
 impl Line {
     /// Reads more into `buffer`. `false`: the camera has ended the connection.
     pub async fn fill(&mut self) -> Result<bool, Fault> {
-        self.buffer.reserve(READ_BYTES);
-        let read = (&mut self.wire).take(READ_BYTES as u64).read_buf(&mut self.buffer).await;
+        let buffer = self.buffer.more();
+        buffer.reserve(READ_BYTES);
+        let read = (&mut self.wire).take(READ_BYTES as u64).read_buf(buffer).await;
         Ok(read.is_ok_and(|length| length > 0))
     }
 

@@ -1,7 +1,8 @@
 //! One look through one camera.
 //!
 //! Enters: a camera, how it is shown, and when it is over. Leaves: frames in the sink, and why it ended.
-//! Invariant: whatever the camera does, it is over at its moment, and as soon as the viewer has gone.
+//! Invariant: whatever the camera does, it is over at its moment, and as soon as the viewer has gone; what the viewer has not come for by
+//! then is taken back, also when the look is dropped.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -48,20 +49,39 @@ pub struct Ended {
 /// To change from veiled to clear, drop the future and call again with the same sink and the same moment.
 /// Lasts at most [`limits::LOOK_S_MAX`]. A camera that gave no frame at all up to `until` is [`Fault::Silent`]: nobody has seen anything.
 pub async fn look(camera: &Camera, view: View, until: Instant, sink: &FrameSink) -> Result<Ended, Fault> {
-    let start = Instant::now();
-    let until = until.min(start + Duration::from_secs(limits::LOOK_S_MAX));
     let mut shown = Shown::new(sink);
-    let why = tokio::select! {
-        biased;
-        () = sink.left() => Why::Left,
-        () = sleep_until(until) => Why::Expired,
-        fault = show(camera, view, &mut shown) => return fault.map(|never| match never {}),
-    };
+    let why = bounded(until, sink, show(camera, view, &mut shown)).await?;
     if why == Why::Expired && shown.first_ms.is_none() {
-        return Err(Fault::Silent { camera: camera.id().to_owned(), silent_ms: ms(start) });
+        return Err(Fault::Silent { camera: camera.id().to_owned(), silent_ms: ms(shown.start) });
     }
     let (passed, lost) = sink.counts();
     Ok(Ended { why, passed, lost, first_ms: shown.first_ms })
+}
+
+/// Lets `source` fill `sink` until `until`, for [`limits::LOOK_S_MAX`] at most, or until the viewer goes.
+async fn bounded(
+    until: Instant,
+    sink: &FrameSink,
+    source: impl Future<Output = Result<Infallible, Fault>>,
+) -> Result<Why, Fault> {
+    // Let go of after the source, which then puts nothing more.
+    let _emptied = Emptied(sink);
+    let until = until.min(Instant::now() + Duration::from_secs(limits::LOOK_S_MAX));
+    tokio::select! {
+        biased;
+        () = sink.left() => Ok(Why::Left),
+        () = sleep_until(until) => Ok(Why::Expired),
+        fault = source => fault.map(|never| match never {}),
+    }
+}
+
+/// Empties the viewer's place when dropped: nothing is seen after a look, or in the next one, that belongs to this one.
+struct Emptied<'a>(&'a FrameSink);
+
+impl Drop for Emptied<'_> {
+    fn drop(&mut self) {
+        self.0.empty();
+    }
 }
 
 /// Where frames go, and when the first one went.
@@ -111,4 +131,56 @@ async fn show(camera: &Camera, view: View, shown: &mut Shown<'_>) -> Result<Infa
 async fn veiled(camera: &Camera, jpeg: Wiped) -> Result<Wiped, Fault> {
     let veiled = tokio::task::spawn_blocking(move || still::light(&jpeg).map(|light| veil::veil(&light))).await;
     veiled.unwrap_or(Err(still::Bad::Malformed)).map_err(|bad| bad.fault(camera.id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+    use crate::frames;
+
+    fn picture() -> Frame {
+        Frame::Jpeg(Wiped::new(vec![1]))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_is_over_at_its_moment_and_no_later_than_the_longest_one() {
+        for (asked_s, lasts_s) in [(2, 2), (limits::LOOK_S_MAX, limits::LOOK_S_MAX), (3_600, limits::LOOK_S_MAX)] {
+            let (sink, _viewer) = frames();
+            let start = Instant::now();
+            let source = async {
+                sink.put(picture());
+                pending().await
+            };
+            let why = bounded(start + Duration::from_secs(asked_s), &sink, source).await;
+            assert_eq!(why, Ok(Why::Expired));
+            assert_eq!(start.elapsed(), Duration::from_secs(lasts_s), "{asked_s} s were asked for");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_is_taken_back_however_a_look_ends() {
+        let ended = || Fault::Ended { camera: "c1".to_owned() };
+        for (what, fault, drops) in
+            [("its moment", None, false), ("a fault", Some(ended()), false), ("dropped", None, true)]
+        {
+            let (sink, viewer) = frames();
+            let source = async {
+                sink.put(picture());
+                match fault {
+                    Some(fault) => Err(fault),
+                    None => pending().await,
+                }
+            };
+            let look = bounded(Instant::now() + Duration::from_secs(2), &sink, source);
+            if drops {
+                let _ = tokio::time::timeout(Duration::from_secs(1), look).await;
+            } else {
+                let _ = look.await;
+            }
+            assert!(sink.is_free(), "{what}");
+            drop(viewer);
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 use crate::head::Head;
 use crate::limits::HEAD_BYTES_MAX;
+use crate::unread::Unread;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bad {
@@ -23,11 +24,10 @@ enum Stage {
 }
 
 /// A reader of parts.
-#[derive(Debug)]
 pub(crate) struct Parts {
     /// With `--` before it.
     boundary: Vec<u8>,
-    buffer: Vec<u8>,
+    buffer: Unread,
     /// How much of `buffer` was searched already.
     searched: usize,
     stage: Stage,
@@ -50,11 +50,11 @@ impl Parts {
     /// Parts of at most `max` bytes, with what [`boundary`] found between them.
     pub fn new(boundary: &str, max: usize) -> Self {
         let boundary = [b"--", boundary.as_bytes()].concat();
-        Parts { boundary, buffer: Vec::new(), searched: 0, stage: Stage::Boundary, max }
+        Parts { boundary, buffer: Unread::default(), searched: 0, stage: Stage::Boundary, max }
     }
 
     pub fn push(&mut self, piece: &[u8]) {
-        self.buffer.extend_from_slice(piece);
+        self.buffer.more().extend_from_slice(piece);
     }
 
     /// The next part. `None`: more must come.
@@ -128,7 +128,6 @@ impl Parts {
 
     fn take(&mut self, length: usize) -> Vec<u8> {
         self.searched = 0;
-        let rest = self.buffer.split_off(length);
-        std::mem::replace(&mut self.buffer, rest)
+        self.buffer.take(length)
     }
 }

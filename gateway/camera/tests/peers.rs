@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use support::*;
-use vaka_camera::{Camera, Frame, Pin, Setup, State, View, check, pin_of};
+use vaka_camera::{Camera, Frame, Net, Pin, Setup, State, View, check, pin_of};
 
 const USER: &str = "vaka";
 const PASSWORD: &str = "ett långt lösenord";
@@ -143,6 +143,10 @@ fn pem(folder: &Path) -> PathBuf {
     path
 }
 
+fn loopback() -> [Net; 1] {
+    ["127.0.0.0/8".parse().expect("a network")]
+}
+
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }
@@ -157,7 +161,7 @@ async fn gstreamer_with_tls_is_known_by_its_key() {
     let pem = pem(folder.path());
     let peer = gstreamer(&["--user", USER, "--password", PASSWORD, "--pem", pem.to_str().expect("a path")]).await;
     let address = ([127, 0, 0, 1], peer.port).into();
-    let pin = pin_of("c1", address, vaka_camera::Waits::default()).await.expect("its key");
+    let pin = pin_of("c1", address, &loopback(), vaka_camera::Waits::default()).await.expect("its key");
     let of_pin =
         |pin| with_user(Setup { pin: Some(pin), ..setup_slow(format!("rtsps://{address}/stream2")) }, USER, PASSWORD);
     let (frames, result) = some_frames(&of_pin(pin), View::Video, 3).await;
@@ -256,7 +260,7 @@ async fn stills_and_mjpeg_behind_digest_and_tls() {
     assert_eq!(some_frames(&wrong, View::Clear, 1).await.1.expect_err("a fault").word(), "refused");
     // The same by TLS.
     let address = ([127, 0, 0, 1], web.https).into();
-    let pin = pin_of("c1", address, vaka_camera::Waits::default()).await.expect("its key");
+    let pin = pin_of("c1", address, &loopback(), vaka_camera::Waits::default()).await.expect("its key");
     let secure = Setup { pin: Some(pin), ..patient(format!("https://{address}/live.cgi")) };
     let (frames, result) = some_frames(&with_user(secure, USER, PASSWORD), View::Clear, 3).await;
     assert_eq!(frames.len(), 3, "{result:?}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use support::*;
 use tokio::time::Instant;
-use vaka_camera::{Camera, Fault, Frame, Setup, View, Why, frames, limits, look, pin_of};
+use vaka_camera::{Camera, Fault, Frame, Net, Setup, View, Why, frames, limits, look, pin_of};
 
 fn bytes(frame: &Frame) -> &[u8] {
     match frame {
@@ -66,15 +66,10 @@ async fn a_look_is_over_at_its_moment_whatever_the_camera_does() {
     let ended = result.expect("a look");
     assert_eq!(ended.why, Why::Expired);
     assert!(Instant::now() >= until);
-    assert!(
-        first.is_some() && ended.passed == 1 && ended.lost > 0,
-        "one was taken, one waits, the rest is left out: {ended:?}"
-    );
+    assert!(first.is_some() && ended.passed == 1 && ended.lost > 0, "one was taken, the rest is left out: {ended:?}");
     assert!(ended.first_ms.is_some());
-    // What still waits is the newest; then it is over.
     drop(sink);
-    assert!(shown.next().await.is_some());
-    assert!(shown.next().await.is_none());
+    assert!(shown.next().await.is_none(), "nothing is had after its moment");
 }
 
 #[tokio::test]
@@ -232,7 +227,10 @@ async fn a_password_is_given_by_digest_alone() {
 async fn a_pinned_key_is_accepted_and_any_other_refused() {
     let (acceptor, pin) = identity();
     let peer = scripted_with(Some(acceptor), |_, _| Reply::Keep(jpeg(ROOM))).await;
-    assert_eq!(pin_of("c1", peer.address, waits()).await, Ok(pin), "what a technician accepts");
+    let allowed = ["127.0.0.0/8".parse().expect("a network")];
+    assert_eq!(pin_of("c1", peer.address, &allowed, waits()).await, Ok(pin), "what a technician accepts");
+    let refused = pin_of("c1", peer.address, &Net::private(), waits()).await.expect_err("outside");
+    assert!(refused.to_string().contains("outside the networks"), "{refused}");
     let of_pin = |pin| Camera::new(Setup { pin, ..setup(format!("https://{}/", peer.address)) });
     let (taken, _) = some_frames(&of_pin(Some(pin)).expect("a camera"), View::Clear, 1).await;
     assert_eq!(taken.len(), 1);

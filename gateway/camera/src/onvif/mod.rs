@@ -9,6 +9,7 @@ mod discovery;
 mod soap;
 pub(crate) mod xml;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -18,12 +19,12 @@ use url::Url;
 pub use self::discovery::{Discovered, Found, discover};
 use self::soap::Door;
 use self::xml::Node;
-use crate::camera::Spot;
+use crate::camera::{Spot, place};
 use crate::limits::{PROFILES_MAX, SETUP_MS_MAX};
 use crate::{Camera, Fault};
 
-/// One of the streams a camera offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One of the streams a camera offers. Its `Debug` leaves out what [`crate::Setup`]'s does.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Profile {
     pub name: String,
     /// As the camera says it: `H264`, `H265`, `JPEG`. Browsers show H.264 alone.
@@ -35,6 +36,19 @@ pub struct Profile {
     pub look: String,
     /// For [`crate::Setup::snapshot`].
     pub snapshot: Option<String>,
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Profile")
+            .field("name", &self.name)
+            .field("encoding", &self.encoding)
+            .field("width", &self.width)
+            .field("height", &self.height)
+            .field("look", &place(&self.look))
+            .field("snapshot", &self.snapshot.as_deref().map(place))
+            .finish()
+    }
 }
 
 /// What a camera offers: at most [`PROFILES_MAX`] profiles, in its own order, within [`SETUP_MS_MAX`].
@@ -136,4 +150,19 @@ fn path(url: &Url) -> String {
     let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
     let path = url.path();
     format!("{}{path}{query}", if path.starts_with('/') { "" } else { "/" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_prints_no_password() {
+        let look = "rtsp://192.168.90.4/live?pw=geheim".to_owned();
+        let snapshot = Some("http://192.168.90.4/snap?pw=geheim".to_owned());
+        let profile =
+            Profile { name: "p".to_owned(), encoding: "H264".to_owned(), width: 0, height: 0, look, snapshot };
+        let printed = format!("{profile:?}");
+        assert!(!printed.contains("geheim") && printed.contains("http://192.168.90.4\""), "{printed}");
+    }
 }

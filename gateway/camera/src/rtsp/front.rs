@@ -88,7 +88,7 @@ impl Front {
                 if inner.write_all(&passage.line.buffer[..length]).await.is_err() {
                     return Ok(());
                 }
-                passage.line.buffer.drain(..length);
+                passage.line.buffer.skip(length);
             }
             tokio::select! {
                 read = inner.read(&mut piece) => match read {
@@ -173,7 +173,7 @@ impl Passage<'_> {
                         self.flow.goes_in(length);
                         return Ok(Some(length));
                     }
-                    self.line.buffer.drain(..length);
+                    self.line.buffer.skip(length);
                 }
                 Some(_) => match self.answer().await? {
                     Answer::Whole(length) => return Ok(Some(length)),
@@ -201,7 +201,7 @@ impl Passage<'_> {
         match head.status {
             401 if !request.is_answered => {
                 self.digest = Some(login::read(self.camera, &head)?);
-                self.line.buffer.drain(..length + body);
+                self.line.buffer.skip(length + body);
                 self.send(Request { is_answered: true, ..request }).await?;
                 return Ok(Answer::Ours);
             }
