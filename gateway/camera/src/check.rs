@@ -103,7 +103,11 @@ struct Seen {
 }
 
 fn seen(jpeg: &[u8]) -> Result<Seen, still::Bad> {
-    let light = still::light(jpeg)?.middle();
+    Ok(told(&still::light(jpeg)?))
+}
+
+fn told(light: &still::Light) -> Seen {
+    let light = light.middle();
     let grid = light.grid(reference::POINTS.0, reference::POINTS.1);
     let mean = grid.iter().map(|point| usize::from(*point)).sum::<usize>() / grid.len();
     let mut sorted = grid.clone();
@@ -111,7 +115,7 @@ fn seen(jpeg: &[u8]) -> Result<Seen, still::Bad> {
     let twentieth = sorted.len() / 20;
     let spread = sorted[sorted.len() - 1 - twentieth] - sorted[twentieth];
     let is_dark = mean < DARK_MEAN_MAX && spread < DARK_SPREAD_MAX;
-    Ok(Seen { is_dark, sum: light.sum(), reference: Reference::of(&grid) })
+    Seen { is_dark, sum: light.sum(), reference: Reference::of(&grid) }
 }
 
 /// Judges pictures in the order they came; the last one says what is seen now. Dark before covered before frozen: a dark picture has no
@@ -184,5 +188,24 @@ async fn video_checked(camera: &Camera) -> Result<(), Fault> {
     tokio::select! {
         Err(fault) = rtsp::show(camera, &mut shown) => Err(fault),
         () = async { for _ in 0..VIDEO_FRAMES { frames.next().await; } } => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    #[test]
+    fn a_lamp_on_another_device_makes_no_room_and_a_bed_does() {
+        let (width, height) = (640, 480);
+        // How many pixels across and down are light in an otherwise dark picture.
+        for (what, side, light, is_dark) in [("a lamp", 30, 255, true), ("a bed by a night light", 200, 60, false)] {
+            let is_light = |at: usize| (at % width).abs_diff(320) < side / 2 && (at / width).abs_diff(240) < side / 2;
+            let pixels = (0..width * height).map(|at| if is_light(at) { light } else { 10 + (at % 3) as u8 }).collect();
+            let seen = told(&still::Light { width, height, pixels: Zeroizing::new(pixels) });
+            assert_eq!(seen.is_dark, is_dark, "{what}");
+        }
     }
 }
