@@ -119,6 +119,18 @@ fn cards(dir: PathBuf) -> PathBuf {
     dir
 }
 
+/// The board takes cards of the folder `cards` on a port of their own.
+fn listening_for_cards(home: &Home) -> u16 {
+    let port = free_port();
+    home.edit(|config| {
+        let card = &mut config["board"]["card"];
+        card["listen"] = value(format!("127.0.0.1:{port}"));
+        card["ca"] = value("cards/ca.pem");
+        card["crl"] = value("cards/crl.pem");
+    });
+    port
+}
+
 #[test]
 fn a_card_lets_its_person_in_and_no_other_does() {
     if lacks(&BROWSER) || lacks(&["sipp", "openssl"]) {
@@ -127,13 +139,7 @@ fn a_card_lets_its_person_in_and_no_other_does() {
     let centre = Centre::start("ok");
     let home = home(&centre);
     let (ours, strange) = (cards(home.path("cards")), cards(home.path("strange")));
-    let port = free_port();
-    home.edit(|config| {
-        let card = &mut config["board"]["card"];
-        card["listen"] = value(format!("127.0.0.1:{port}"));
-        card["ca"] = value("cards/ca.pem");
-        card["crl"] = value("cards/crl.pem");
-    });
+    let port = listening_for_cards(&home);
     let person = |name: &str| {
         format!(
             "[[person]]\nid = \"{name}\"\nrole = \"night\"\nunits = [\"*\"]\ncard = \"SERIALNUMBER=SE2321000016-{name}\"\n"
@@ -342,13 +348,7 @@ fn a_program_uses_the_api_with_a_certificate() {
     let centre = Centre::start("ok");
     let home = home(&centre);
     cards(home.path("cards"));
-    let port = free_port();
-    home.edit(|config| {
-        let card = &mut config["board"]["card"];
-        card["listen"] = value(format!("127.0.0.1:{port}"));
-        card["ca"] = value("cards/ca.pem");
-        card["crl"] = value("cards/crl.pem");
-    });
+    let port = listening_for_cards(&home);
     let program = |name: &str| {
         format!(
             "[[program]]\nname = \"{name}\"\nrole = \"staff\"\nunits = [\"*\"]\ncard = \"SERIALNUMBER=SE2321000016-{name}\"\n"
