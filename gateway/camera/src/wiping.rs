@@ -3,9 +3,19 @@
 //! Enters: what the whole program allocates. Leaves: the system's memory, with zeros where pictures and passwords were. Libraries copy:
 //! TLS, RTSP and the web server each hold pieces of a picture that no type of ours can zero.
 //!
-//! The program sets it: `#[global_allocator] static ALLOCATOR: vaka_camera::Wiping = vaka_camera::Wiping;`
+//! It wipes from the first camera on that the process knows ([`crate::Camera::new`]): wiping what grows costs a third more memory, and
+//! a home without a camera has no pictures. The program sets it: `#[global_allocator] static ALLOCATOR: vaka_camera::Wiping = vaka_camera::Wiping;`
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// There is a camera: what is given back may have held a picture.
+static WIPES: AtomicBool = AtomicBool::new(false);
+
+/// From now on, for good.
+pub(crate) fn begin() {
+    WIPES.store(true, Ordering::Relaxed);
+}
 
 /// The system's allocator, but memory is zeroed before it is given back, also where an allocation moves to grow.
 ///
@@ -39,7 +49,9 @@ unsafe impl GlobalAlloc for Wiping {
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
         // SAFETY: the block is the caller's, and `layout.size()` long, until `System` has it back.
         unsafe {
-            wipe(start, layout.size());
+            if WIPES.load(Ordering::Relaxed) {
+                wipe(start, layout.size());
+            }
             System.dealloc(start, layout);
         }
     }
@@ -48,6 +60,9 @@ unsafe impl GlobalAlloc for Wiping {
         // SAFETY: the caller promises a size that is not 0 and does not overflow with this alignment. Both blocks are apart, and the
         // smaller size fits in both. The old one is given back only when there is a new one.
         unsafe {
+            if !WIPES.load(Ordering::Relaxed) {
+                return System.realloc(start, layout, new_size);
+            }
             let new = System.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
             if !new.is_null() {
                 new.copy_from_nonoverlapping(start, layout.size().min(new_size));

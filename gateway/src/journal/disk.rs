@@ -196,6 +196,13 @@ impl DiskFile for RealFile {
 
 struct RealLock(File);
 
+impl Drop for RealLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that is just being started holds the same open file until it is that program.
+        let _ = rustix::fs::flock(&self.0, rustix::fs::FlockOperation::Unlock);
+    }
+}
+
 impl DiskLock for RealLock {
     fn note(&self) -> io::Result<String> {
         let mut bytes = [0; NOTE_BYTES];

@@ -15,6 +15,7 @@ use super::super::routes::time;
 use super::{Check, Text, consent};
 use crate::config::{Camera, nearest};
 use crate::limits::LOOK_ROUNDS_MAX;
+use crate::rules::care::agreed::Person;
 use crate::rules::care::look::{Instead, Look, Round};
 use crate::rules::care::when::{instant, next};
 
@@ -30,20 +31,19 @@ const SECOND_MIN: std::ops::RangeInclusive<i64> = 15..=20;
 const LEAD_MIN: i64 = 10;
 const DAY_MIN: i64 = 24 * 60;
 /// Causes of alarms, as rules and devices name them.
-const CAUSES: [&str; 14] = [
+const CAUSES: [&str; 13] = [
     "absence",
-    "bed",
+    "absence-life",
     "button",
-    "chair",
     "door",
-    "fall",
-    "in-bed-by",
-    "mat",
-    "no-activity",
-    "no-sign",
-    "seizure",
     "enuresis",
-    "out-of-home",
+    "fall",
+    "no-sign",
+    "not-in-bed",
+    "out-long",
+    "quiet",
+    "seizure",
+    "unproven",
     "visits-up",
 ];
 
@@ -76,6 +76,7 @@ pub(in crate::config) fn look(
     zone: &TimeZone,
     table: Option<&Spanned<Table>>,
     cameras: &BTreeMap<DeviceId, Camera>,
+    person: &Person,
     taken: &mut BTreeSet<DeviceId>,
 ) -> Option<Look> {
     let whole = table?;
@@ -89,6 +90,13 @@ pub(in crate::config) fn look(
     }
     if let Some(camera) = camera.filter(|camera| !taken.insert(camera.id.clone())) {
         let text = format!("camera `{}` looks at somebody else already; each sees one resident", camera.id);
+        c.wrong(&t.camera, text);
+    }
+    // Another resident's lamp would answer, and this one be seen in the dark.
+    if let Some(camera) = camera.filter(|camera| !person.devices.contains(&camera.light)) {
+        let (light, id) = (&camera.light, &person.id);
+        let text =
+            format!("the light `{light}` of camera `{}` is not `{id}`'s; give it `resident = \"{id}\"`", camera.id);
         c.wrong(&t.camera, text);
     }
     let number = |c: &mut Check<'_>, key: &str, value: &Option<Number>, default: i64, least: i64, most: i64| {

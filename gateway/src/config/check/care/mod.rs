@@ -130,7 +130,7 @@ pub(super) fn agreed(
         person.night = night::night(c, zone, file.night.as_ref(), own.and_then(|own| own.night.as_ref()), &whose);
         let presence = own.and_then(|own| own.presence.as_ref());
         person.presence = presence::presence(c, zone, file.presence.as_ref(), presence);
-        person.look = look::look(c, zone, own.and_then(|own| own.look.as_ref()), cameras, &mut taken);
+        person.look = look::look(c, zone, own.and_then(|own| own.look.as_ref()), cameras, person, &mut taken);
     }
     let kinds = devices.values().map(|device| (device.id.clone(), device.kind)).collect();
     let behind_bridge =

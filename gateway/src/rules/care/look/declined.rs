@@ -47,6 +47,21 @@ fn until_ms(zone: &TimeZone, at_ms: i64) -> i64 {
     instant(zone, date, noon).max(at_ms.saturating_add(LOOK_NO_MS))
 }
 
+/// The no that stands against looking at all now, for an alarm too (`now_ms`, UTC milliseconds): "not tonight" is not "unless".
+pub fn no_now(care: &Care, zone: &TimeZone, person: &Person, look: &Look, now_ms: i64) -> Option<No> {
+    if look.term.end_ms.is_some_and(|end| end <= now_ms) {
+        return Some(No::Withdrawn);
+    }
+    if let Some((device, at)) = private(care, person) {
+        return Some(No::Private(device.clone(), at));
+    }
+    let said = person.devices.iter().flat_map(|id| care.night.declined(id).map(move |(name, at)| (id, name, *at)));
+    let holds = |(_, name, at): &(&DeviceId, &str, At)| {
+        name.is_empty() && at.wall_ms <= now_ms && now_ms < until_ms(zone, at.wall_ms)
+    };
+    said.filter(holds).max_by_key(|(_, _, at)| at.wall_ms).map(|(id, _, at)| No::Declined(id.clone(), at))
+}
+
 /// The no that stands against looking for this slot now (`now_ms`, UTC milliseconds).
 pub fn said_no(care: &Care, zone: &TimeZone, person: &Person, look: &Look, slot: &Slot, now_ms: i64) -> Option<No> {
     if look.term.end_ms.is_some_and(|end| end <= now_ms) {

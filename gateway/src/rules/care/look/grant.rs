@@ -9,7 +9,7 @@ use vaka_protocol::{AlarmId, DeviceId};
 use super::super::View;
 use super::super::agreed::Person;
 use super::super::signed::Refusal;
-use super::declined::{self, said_no};
+use super::declined::{no_now, said_no};
 use super::memory::Seen;
 use super::slots::{self, Slot};
 use super::{CAUSE, Look, NAME};
@@ -76,6 +76,10 @@ pub fn may_ask(view: View<'_>, resident: &str, slot_at: Option<i64>, alarm: Opti
 /// The look that is open must end now: the resident has said no since, nothing is agreed any more, or it is a check and somebody looks.
 pub fn must_end(view: View<'_>, look: u64) -> bool {
     let Some(seen) = view.care.look.get(look) else { return true };
+    // Its light goes out now: nobody sees on in the dark.
+    if seen.is_over(view.now) {
+        return true;
+    }
     if seen.asked.by.is_none() && looking(view, &seen.camera).is_some() {
         return true;
     }
@@ -83,7 +87,10 @@ pub fn must_end(view: View<'_>, look: u64) -> bool {
     let slot = slots::around(agreed, &view.agreed.zone, view.now.wall_ms).into_iter().find(|slot| seen.is_of(slot));
     match slot {
         Some(slot) => said_no(view.care, &view.agreed.zone, person, agreed, &slot, view.now.wall_ms).is_some(),
-        None => seen.asked.slot.is_some() || declined::private(view.care, person).is_some(),
+        None => {
+            let zone = &view.agreed.zone;
+            seen.asked.slot.is_some() || no_now(view.care, zone, person, agreed, view.now.wall_ms).is_some()
+        }
     }
 }
 
@@ -161,7 +168,8 @@ fn of(seen: &Seen, step: LookStep) -> Step {
 }
 
 fn asked(view: View<'_>, look: &Look, by: Option<&str>, purpose: String, clear: bool) -> LookAsked {
-    let longest_ms = LOOK_SETUP_MS + LOOK_WAKE_MS_MAX + look.look_ms;
+    // The viewer comes, the light answers, the camera wakes: each has its time.
+    let longest_ms = 2 * LOOK_SETUP_MS + LOOK_WAKE_MS_MAX + look.look_ms;
     LookAsked {
         by: by.map(str::to_owned),
         purpose,
@@ -170,7 +178,8 @@ fn asked(view: View<'_>, look: &Look, by: Option<&str>, purpose: String, clear: 
         clear,
         look_ms: u64::try_from(look.look_ms).unwrap_or(0),
         light: look.light.clone(),
-        sound: look.sound,
+        // A check wakes nobody.
+        sound: look.sound && by.is_some(),
         ends_at: view.now.wall_ms.saturating_add(longest_ms),
     }
 }
@@ -253,6 +262,11 @@ fn may_for_slot(view: View<'_>, person: &Person, look: &Look, at_ms: i64) -> Res
             slot.name()
         )));
     }
+    let key = super::key(NAME, Some(&person.id), &slot.cause());
+    let is_done = |end: &super::memory::End| end.how == super::memory::How::Done;
+    if view.care.look.ended(&key, slot.latest_ms).is_some_and(is_done) {
+        return Err(Refusal::Conflict(format!("the look-in of {} is made; nobody need look", slot.name())));
+    }
     if now_ms >= slot.latest_ms {
         return Err(Refusal::Conflict(format!("the look-in of {} is over; go there", slot.name())));
     }
@@ -279,7 +293,7 @@ fn may_for_alarm(view: View<'_>, person: &Person, look: &Look, alarm: &AlarmId) 
     if view.now.wall_ms.saturating_sub(known.raised_at) > LOOK_ALARM_MS {
         return Err(Refusal::Conflict(format!("alarm {alarm} is too old to open the camera; go there")));
     }
-    if let Some((_, _)) = declined::private(view.care, person) {
+    if no_now(view.care, &view.agreed.zone, person, look, view.now.wall_ms).is_some() {
         return Err(Refusal::Conflict(format!("`{}` does not want to be looked at now; go there", person.id)));
     }
     is_free(view, look)?;
@@ -330,15 +344,16 @@ pub fn checks_due(view: View<'_>) -> Vec<Due> {
         let now_ms = view.now.wall_ms;
         let slots = slots::around(look, &view.agreed.zone, now_ms);
         let is_near = |slot: &&Slot| slot.at_ms - LOOK_CHECK_AHEAD_MS <= now_ms && now_ms < slot.latest_ms;
-        let slot = slots.iter().find(is_near)?;
-        let key = super::key(NAME, Some(&person.id), &slot.cause());
-        let is_settled = view.care.settled.has(&key, slot.latest_ms);
+        let key = |slot: &Slot| super::key(NAME, Some(&person.id), &slot.cause());
+        // One that is settled hides no other that begins as it ends.
+        let is_open = |slot: &&Slot| !view.care.settled.has(&key(slot), slot.latest_ms);
+        let slot = slots.iter().filter(is_near).find(is_open)?;
         let of_slot = || view.care.look.of(&person.id).filter(|(_, seen)| seen.is_of(slot));
         let is_looked = of_slot().any(|(_, seen)| seen.asked.by.is_some() && seen.shown(view.now));
         let newest = of_slot().map(|(_, seen)| &seen.at).max_by_key(|at| at.record);
         let is_fresh = newest.is_some_and(|at| view.now.age_ms(at) < LOOK_CHECK_EVERY_MS);
         let may = agreed_with(view, &person.id).is_ok() && stands_free(view, person, look, slot).is_ok();
-        (may && !is_settled && !is_looked && !is_fresh).then(|| Due {
+        (may && !is_looked && !is_fresh).then(|| Due {
             resident: person.id.clone(),
             camera: look.camera.clone(),
             slot_at: slot.at_ms,

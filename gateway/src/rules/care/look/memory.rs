@@ -186,7 +186,11 @@ impl Looks {
                 };
                 self.looks.insert(at.record, seen);
                 while self.looks.len() > LOOKS_KEPT {
-                    self.looks.pop_first();
+                    // Checks go first: who has looked may not look again.
+                    let is_check = |(_, seen): &(&u64, &Seen)| seen.asked.by.is_none() && seen.ended.is_some();
+                    let oldest = self.looks.iter().find(is_check).or_else(|| self.looks.first_key_value());
+                    let oldest = oldest.map(|(id, _)| *id);
+                    oldest.and_then(|id| self.looks.remove(&id));
                 }
             }
             LookStep::Ended { look, shown_ms, why } => {

@@ -38,6 +38,8 @@ const RULE: (&str, u16) = (NAME, VERSION);
 
 /// With the look-in's own time: its cause.
 pub const CAUSE: &str = "look ";
+/// Of a look that an alarm opened; settled by the number of its record.
+const OF_ALARM: &str = "look alarm";
 const AGREED: &str = "look-agreed";
 const DONE: &str = "look-done";
 const DECLINED: &str = "look-declined";
@@ -141,6 +143,7 @@ pub fn judge(view: View<'_>, person: &Person, out: &mut Out) {
     if next_ms < i64::MAX {
         out.look_at(view, next_ms);
     }
+    now.after_alarms(out);
     now.ask_again(out);
 }
 
@@ -197,7 +200,12 @@ impl<'a> Now<'a> {
         if let Some((id, seen)) = self.looks(slot).filter(counts).last() {
             return self.after_look(slot, id, seen, out);
         }
+        let lead_ms = slot.latest_ms.saturating_sub(self.look.lead_ms);
         if let Some(no) = said_no(view.care, &view.agreed.zone, self.person, self.look, slot, view.now.wall_ms) {
+            // A shutter may open again while there is time.
+            if matches!(no, No::Private(..)) && !out.has_come(view, lead_ms) {
+                return;
+            }
             let evidence = no.evidence(&self.look.camera);
             match self.look.instead {
                 Instead::Nothing => {
@@ -208,7 +216,7 @@ impl<'a> Now<'a> {
             }
             return;
         }
-        if !out.has_come(view, slot.latest_ms.saturating_sub(self.look.lead_ms)) {
+        if !out.has_come(view, lead_ms) {
             return;
         }
         let (why, evidence) = self.why_not(slot);
@@ -228,6 +236,11 @@ impl<'a> Now<'a> {
             self.visit(slot, words::visit(slot, why, zone), vec![self.evidence(id, seen, what)], out);
         };
         match seen.outcome.as_ref().map(|(outcome, ..)| *outcome) {
+            // Who saw calm in a picture that stands still, or of another place, has not seen the resident.
+            Some(LookOutcome::Calm) if self.blind(slot, id).is_some() => {
+                let fault = self.blind(slot, id).unwrap_or_default();
+                visit(words::why(fault), &format!("camera {fault}"), out);
+            }
             Some(LookOutcome::Calm) => {
                 let said = words::calm(slot, by, over_at.wall_ms, zone);
                 let finding = self.finding(slot, said, vec![self.evidence(id, seen, "look calm")]);
@@ -246,6 +259,48 @@ impl<'a> Now<'a> {
             }
             None if out.has_lasted(view, &over_at, LOOK_OUTCOME_MS) => visit(words::no_outcome(by), "look ended", out),
             None => {}
+        }
+    }
+
+    /// What the newest check before this look found, where no person can see it in the picture.
+    fn blind(&self, slot: &Slot, look: u64) -> Option<&'a str> {
+        let of_slot = self.view.care.look.of(&self.person.id);
+        let checks = of_slot.filter(|(id, seen)| **id < look && seen.asked.by.is_none() && seen.is_of(slot));
+        let found = checks.filter_map(|(_, seen)| seen.found.as_deref()).next_back();
+        found.filter(|found| matches!(*found, "frozen" | "moved"))
+    }
+
+    /// A look that an alarm opened, and that nobody called calm: somebody goes.
+    fn after_alarms(&self, out: &mut Out) {
+        let view = self.view;
+        for (id, seen) in view.care.look.of(&self.person.id) {
+            let Some(alarm) = seen.asked.alarm.as_ref().filter(|_| seen.shown(view.now)) else { continue };
+            let Some(over_at) = seen.over_at(view.now) else { continue };
+            let by = seen.asked.by.as_deref().unwrap_or_default();
+            let why = match seen.outcome.as_ref().map(|(outcome, ..)| *outcome) {
+                Some(LookOutcome::Calm) => continue,
+                Some(LookOutcome::NeedsVisit) => words::needs_visit(by),
+                Some(LookOutcome::CouldNotTell) => words::could_not_tell(by),
+                None if out.has_lasted(view, &over_at, LOOK_OUTCOME_MS) => words::no_outcome(by),
+                None => continue,
+            };
+            let upto = i64::try_from(*id).unwrap_or(i64::MAX);
+            if view.care.settled.has(&self.key(OF_ALARM), upto) {
+                continue;
+            }
+            let evidence = vec![self.evidence(*id, seen, "look ended")];
+            let agreed = words::settings(self.look);
+            let finding = Finding {
+                cause: OF_ALARM.to_owned(),
+                upto,
+                said: words::go_for_alarm(alarm, why),
+                seen: evidence,
+                agreed,
+                prevented: Some(words::prevented()),
+                ..Finding::default()
+            };
+            let subject = Subject { rule: RULE, resident: Some(&self.person.id), device: &self.look.camera };
+            out.raise(view, subject, Lane::Care, HELP, finding);
         }
     }
 

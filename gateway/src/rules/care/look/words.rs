@@ -3,6 +3,7 @@
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use vaka_camera::State;
+use vaka_protocol::AlarmId;
 
 use super::super::when::local;
 use super::declined::No;
@@ -120,6 +121,14 @@ pub(super) fn visit(slot: &Slot, (why_sv, why_en): Said, zone: &TimeZone) -> Sai
     let sv = format!("Besök före {latest}. Tillsynen {} skulle göras med kamera. {why_sv}", slot.name());
     let en = format!("Visit by {latest}. The {} look-in was to be made by camera. {why_en}", slot.name());
     (sv, en)
+}
+
+/// After a look that an alarm opened.
+pub(super) fn go_for_alarm(alarm: &AlarmId, (why_sv, why_en): Said) -> Said {
+    (
+        format!("Besök nu. Ett larm ({alarm}) öppnade kameran. {why_sv}"),
+        format!("Visit now. An alarm ({alarm}) opened the camera. {why_en}"),
+    )
 }
 
 pub(super) fn nobody_looked() -> Said {

@@ -100,3 +100,82 @@ fn checks_are_due_before_each_slot_and_again_until_somebody_has_looked() {
     story.decline("");
     assert_eq!(due(story.at("01:31")), 0, "not while the resident says no");
 }
+
+#[test]
+fn not_tonight_holds_for_an_alarm_too_and_ends_a_look_that_one_opened() {
+    let mut story = Story::new();
+    let fall = |story: &mut Story, id: &str| {
+        story.event(id, Event::Fall { impact_mg: None, still_s: None });
+        let raised = story.home.log.iter().rev().find_map(|(_, decision)| match decision {
+            Decision::Raise(raise) if raise.rule != NAME => Some(raise.alarm.clone()),
+            _ => None,
+        });
+        let alarm = raised.expect("an alarm");
+        Wish::Open { resident: "r1".into(), slot_at: None, alarm: Some(alarm), purpose: "alarm".into(), clear: false }
+    };
+    let open = fall(story.at("20:00"), "reader");
+    let look = story.wish(open, "anna").unwrap();
+    assert!(!story.home.must_end(look));
+    story.decline("");
+    assert!(story.home.must_end(look), "said while somebody looks");
+    story.wish(Wish::End { look, shown_ms: 9_000, why: "said_no".into() }, "gateway").unwrap();
+    let open = fall(story.at("02:00"), "lamp");
+    refused(story.wish(open, "anna"), "does not want");
+}
+
+#[test]
+fn who_looked_for_an_alarm_and_did_not_call_it_calm_sends_somebody() {
+    for (outcome, goes) in [
+        (Some(LookOutcome::Calm), 0),
+        (Some(LookOutcome::NeedsVisit), 1),
+        (Some(LookOutcome::CouldNotTell), 1),
+        (None, 1),
+    ] {
+        let mut story = Story::new();
+        story.at("20:00").event("reader", Event::Fall { impact_mg: None, still_s: None });
+        let alarm = story.home.log.iter().rev().find_map(|(_, decision)| match decision {
+            Decision::Raise(raise) => Some(raise.alarm.clone()),
+            _ => None,
+        });
+        let open = Wish::Open { resident: "r1".into(), slot_at: None, alarm, purpose: "alarm".into(), clear: false };
+        let look = story.wish(open, "anna").unwrap();
+        story.wish(Wish::End { look, shown_ms: 15_000, why: "time".into() }, "gateway").unwrap();
+        if let Some(outcome) = outcome {
+            story.wish(Wish::Outcome { look, outcome }, "anna").unwrap();
+        }
+        story.at("20:10");
+        let sent = story.raises().iter().filter(|raise| raise.cause == OF_ALARM).count();
+        assert_eq!(sent, goes, "{outcome:?}: {:?}", story.told());
+    }
+}
+
+#[test]
+fn calm_in_a_picture_that_stands_still_is_no_look_in() {
+    for (found, calm) in [("well", true), ("dark", true), ("frozen", false), ("moved", false)] {
+        let mut story = Story::new();
+        story.at("22:55").check("23:00", found);
+        story.at("23:02").look("23:00", Some(LookOutcome::Calm));
+        story.at("23:20");
+        let visits = story.raises().iter().filter(|raise| raise.cause == "look 23:00").count();
+        assert_eq!(visits == 0, calm, "{found}: {:?}", story.told());
+    }
+}
+
+#[test]
+fn a_check_makes_no_sound_and_a_look_is_over_when_its_light_goes_out() {
+    let mut story = Story::with("instead", "instead = \"visit\"\nsound = true");
+    story.at("22:55").check("23:00", "well");
+    let sounds = |story: &Story| {
+        let sent = story.home.log.iter().filter_map(|(_, decision)| match decision {
+            Decision::Send(send) => Some(&send.command),
+            _ => None,
+        });
+        sent.filter(|command| matches!(command, Command::Feedback { sound: Some(_), .. })).count()
+    };
+    assert_eq!(sounds(&story), 0);
+    let look = story.at("23:00").open("23:00", "anna").unwrap();
+    assert!(!story.home.must_end(look));
+    let ends_at = story.home.care.look.get(look).expect("known").asked.ends_at;
+    story.home.until(ends_at);
+    assert!(story.home.must_end(look));
+}
