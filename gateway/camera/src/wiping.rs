@@ -3,8 +3,8 @@
 //! Enters: what the whole program allocates. Leaves: the system's memory, with zeros where pictures and passwords were. Libraries copy:
 //! TLS, RTSP and the web server each hold pieces of a picture that no type of ours can zero.
 //!
-//! It wipes from the first camera on that the process knows ([`crate::Camera::new`]): wiping what grows costs a third more memory, and
-//! a home without a camera has no pictures. The program sets it: `#[global_allocator] static ALLOCATOR: vaka_camera::Wiping = vaka_camera::Wiping;`
+//! It wipes from the first camera on that the process knows ([`crate::Camera::new`]): what grows is then always moved, and a home without
+//! a camera has no pictures. The program sets it: `#[global_allocator] static ALLOCATOR: vaka_camera::Wiping = vaka_camera::Wiping;`
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
