@@ -847,3 +847,7 @@ pub const METRICS_ANSWER_MS_MAX: u64 = 2_000;
 /// Looks at the journal's thread within the time after which a service manager holds the gateway for dead. With four, one that is late
 /// by half of that time kills nothing.
 pub const WATCHDOG_LOOKS: u32 = 4;
+
+/// Time between two tries to record the end of a look while the disk takes nothing, in milliseconds. Source: our choice; the end of its
+/// time ends it too, and a start.
+pub const LOOK_END_RETRY_MS: u64 = 1_000;

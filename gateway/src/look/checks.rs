@@ -75,10 +75,15 @@ async fn check(looks: &Looks, due: &Due) -> Result<(), LookError> {
         };
         ended.await
     };
-    if let Some((word, reference)) = found {
-        let (found, reference) = (word.to_owned(), reference.map(|reference| reference.to_string()));
-        looks.wish(Wish::Checked { look, found, reference }, BY).await?;
-    }
-    looks.end(look, if found.is_some() { "checked" } else { "gave_way" }.to_owned(), 0).await;
-    Ok(())
+    let why = if found.is_some() { "checked" } else { "gave_way" };
+    let told = match found {
+        Some((word, reference)) => {
+            let (found, reference) = (word.to_owned(), reference.map(|reference| reference.to_string()));
+            looks.wish(Wish::Checked { look, found, reference }, BY).await.map(|_| ())
+        }
+        None => Ok(()),
+    };
+    // Ended whatever became of the finding: its light goes out.
+    looks.end(look, why.to_owned(), 0).await;
+    told
 }

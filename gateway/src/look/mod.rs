@@ -19,7 +19,7 @@ use vaka_protocol::DeviceId;
 
 use crate::config::Config;
 use crate::ingest::inbox::{Inbox, Rank};
-use crate::limits::LOOK_SETUP_MS;
+use crate::limits::{LOOK_END_RETRY_MS, LOOK_SETUP_MS};
 use crate::pipeline::export::hex;
 use crate::pipeline::keeper::{Ask, Input, Keeper, NotSigned};
 use crate::rules::care::look::{OpenLook, Wish};
@@ -109,15 +109,27 @@ impl Looks {
     /// # Errors
     /// [`LookError`]: nothing was opened.
     pub async fn open(self: &Arc<Self>, wish: Wish, by: &str) -> Result<Granted, LookError> {
+        // A phone that loses its network drops this future: what was recorded and lit is ended all the same.
+        let (room, by) = (Arc::clone(self), by.to_owned());
+        let granting = tokio::spawn(async move { room.grant(wish, by).await });
+        granting.await.map_err(|_| LookError::Stopping)?
+    }
+
+    async fn grant(self: &Arc<Self>, wish: Wish, by: String) -> Result<Granted, LookError> {
         let mut token = [0; TOKEN_BYTES];
         let random = ring::rand::SystemRandom::new().fill(&mut token);
         random.map_err(|_| LookError::Camera("the machine gives no random numbers".to_owned()))?;
         let token = hex(&token);
-        let look = self.wish(wish, by).await?;
-        let asked = self.see(move |keeper| keeper.state().care.look.get(look).cloned()).await?;
-        let asked = asked.ok_or(LookError::NoGrant)?;
+        let look = self.wish(wish, &by).await?;
+        let asked = match self.see(move |keeper| keeper.state().care.look.get(look).cloned()).await {
+            Ok(Some(asked)) => asked,
+            missing => {
+                self.end(look, "unused".to_owned(), 0).await;
+                return Err(missing.err().unwrap_or(LookError::NoGrant));
+            }
+        };
         let (viewer, comes) = oneshot::channel();
-        self.grants().insert(token.clone(), Grant { by: by.to_owned(), viewer });
+        self.grants().insert(token.clone(), Grant { by, viewer });
         let seconds = asked.asked.look_ms / 1_000;
         let room = Arc::clone(self);
         let granted = Granted { look, token: token.clone(), seconds };
@@ -156,7 +168,9 @@ impl Looks {
     async fn end(&self, look: u64, why: String, shown_ms: u64) {
         loop {
             match self.wish(Wish::End { look, shown_ms, why: why.clone() }, "gateway").await {
-                Err(LookError::Refused(NotSigned::Disk)) => tokio::time::sleep(Duration::from_secs(1)).await,
+                Err(LookError::Refused(NotSigned::Disk)) => {
+                    tokio::time::sleep(Duration::from_millis(LOOK_END_RETRY_MS)).await
+                }
                 Err(e) => return tracing::error!(look, "the end of a look is not recorded: {e}"),
                 Ok(_) => return,
             }
