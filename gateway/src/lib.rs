@@ -3,6 +3,7 @@
 //!
 //! Invariant: a stage imports `clock`, `limits` and what stands before it, never the next.
 
+pub mod backup;
 mod base64;
 pub mod board;
 pub mod cli;
@@ -11,7 +12,9 @@ pub mod config;
 pub mod demo;
 pub mod dispatch;
 pub mod enrol;
+pub mod erase;
 pub mod est;
+pub mod incident;
 pub mod ingest;
 pub mod journal;
 pub mod limits;
@@ -23,7 +26,10 @@ pub mod pipeline;
 pub mod provision;
 pub mod rehearse;
 pub mod report;
+pub mod retention;
 pub mod rules;
 pub mod service;
+pub mod takeout;
+pub mod update;
 pub mod uplink;
 pub mod visit;

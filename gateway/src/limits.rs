@@ -802,6 +802,39 @@ pub const LOOK_CHECK_EVERY_MS: i64 = 10 * 60_000;
 /// orders stands at the door or is on the way, and a door that opens by itself minutes later is a danger.
 pub const ORDER_UNLOCK_MS: i64 = 60_000;
 
+/// How long an order to look waits for its home, in milliseconds. Beyond: it is not carried out. Source: our choice; whoever ordered it
+/// waits before an empty page.
+pub const ORDER_LOOK_MS: i64 = 15_000;
+
+/// How long a viewer at a hub waits for the home to call, in milliseconds. Beyond: the page says so, and no picture comes. The order's
+/// time, and a second path tried after the first.
+pub const LOOK_CALL_MS: u64 = 20_000;
+
+/// Longest pause in what a home sends of one look, in milliseconds. Beyond: the hub ends it. Longer than a camera may take to wake and be
+/// silent in.
+pub const LOOK_LINE_SILENT_MS: u64 = 25_000;
+
+/// Homes that have called for a look and have not said for which, at once. Beyond: turned away; the look is over unseen.
+pub const LOOK_CALLERS_MAX: usize = 32;
+
+/// Longest that a home may take to say for which look it calls, in milliseconds. Beyond: closed.
+pub const LOOK_CALLER_MS: u64 = 5_000;
+
+/// A hub that may look is told of look-ins by camera that begin within so long, in milliseconds: a night.
+pub const LOOKS_TOLD_AHEAD_MS: i64 = 12 * 3_600_000;
+
+/// And of those that were to be made by so long ago, in milliseconds. Source: our choice; until whoever looked has said how it was, and
+/// the visit is made.
+pub const LOOKS_TOLD_BACK_MS: i64 = 2 * 3_600_000;
+
+/// Least time between two lookings for what a hub is to be told of look-ins, in milliseconds. Source: our choice; each costs some
+/// microseconds for each resident.
+pub const LOOKS_TOLD_EVERY_MS: u64 = 1_000;
+
+/// Look-ins by camera that are remembered of one home at its hub, about 150 bytes each. Beyond: those farthest ahead are not
+/// known yet. A house of 179 residents with four look-ins each.
+pub const HOME_LOOKS_MAX: usize = 768;
+
 /// How long words, light and sound to a resident wait for their device, in milliseconds. Source: our choice; "we are coming" is not
 /// true for longer.
 pub const ORDER_FEEDBACK_MS: i64 = 5 * 60_000;
@@ -822,7 +855,7 @@ pub const UNLOCK_S: u16 = 120;
 /// gateway without NTP is a minute off after some weeks, and its device has the time of [`ORDER_UNLOCK_MS`] from here on.
 pub const ORDER_CLOCKS_MS: i64 = 120_000;
 
-/// Orders of one hub that are taken up in a minute. Beyond: not heard, and not answered; the hub says them again. More than people give
+/// Orders of one hub that are taken up in a minute, and as many about look-ins by camera. Beyond: not heard, and not answered; the hub says them again. More than people give
 /// by hand; a hub in wrong hands fills no home's disk.
 pub const HUB_ORDERS_PER_MINUTE: u32 = 20;
 
@@ -851,3 +884,42 @@ pub const WATCHDOG_LOOKS: u32 = 4;
 /// Time between two tries to record the end of a look while the disk takes nothing, in milliseconds. Source: our choice; the end of its
 /// time ends it too, and a start.
 pub const LOOK_END_RETRY_MS: u64 = 1_000;
+
+/// Time between two looks whether a release may begin, in milliseconds. Longer: a quiet moment passes unused. Source: our choice.
+pub const UPDATE_LOOK_MS: u64 = 60_000;
+
+/// So many of those looks pass until the publisher is asked again: an hour. More often: thousands of boxes ask for nothing.
+pub const UPDATE_CHECK_LOOKS: u32 = 60;
+
+/// Longest time until the running program's own test alarm is accepted, before it gives its place to another, in milliseconds. Beyond: the
+/// way is not proven, and nothing is switched now. Source: twice the 30 s in which an alarm is to be accepted.
+pub const UPDATE_PROOF_MS: u64 = 60_000;
+
+/// Time between two looks how far that test alarm has come, in milliseconds.
+pub const UPDATE_PROOF_LOOK_MS: u64 = 250;
+
+/// Longest time that a new program may take to read the config before it is trusted with a start, in milliseconds. Beyond: given up.
+pub const UPDATE_CHECK_CONFIG_MS: u64 = 60_000;
+
+/// Downloads of one release that came whole and were not what was signed. Beyond: it is not fetched again until the next start, so
+/// that a broken server uses up neither flash nor data.
+pub const UPDATE_DAMAGED_MAX: u32 = 3;
+/// Record numbers left out when a box is replaced, so that none that the old box used after the copy is used again: 2 years of 1,000
+/// records a second. Command ids are 256 times as large; 512 replacements stay within what JSON readers keep exact (2^53).
+/// Smaller: a command of the new box could be taken for one that a device has carried out. Source: our choice.
+pub const SUCCESSION_RECORDS: u64 = 1 << 36;
+
+/// Boots left out in the same way: two years of a start each minute. Source: our choice.
+pub const SUCCESSION_BOOTS: u32 = 1 << 20;
+
+/// Files beside the journal that one backup takes. Beyond: refused, somebody keeps other things in the home's folder. Source: our choice.
+pub const BACKUP_FILES_MAX: usize = 100_000;
+
+/// How much before an alarm an incident bundle tells, in milliseconds: what led to it. Source: our choice.
+pub const INCIDENT_BEFORE_MS: i64 = 60 * 60 * 1_000;
+/// How much after its last step, in milliseconds. Source: our choice.
+pub const INCIDENT_AFTER_MS: i64 = 10 * 60 * 1_000;
+/// Longest span after the alarm, in milliseconds. Beyond: what came later is not in the bundle. Source: our choice.
+pub const INCIDENT_SPAN_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1_000;
+/// Records in an incident's timeline. Beyond: counted. Source: our choice; a page that a person still scrolls through.
+pub const INCIDENT_LINES_MAX: usize = 5_000;

@@ -176,6 +176,25 @@ pub enum Ordered {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         language: Option<Label>,
     },
+    /// A look-in by camera, for whoever orders it. The home alone grants it; the picture goes to the hub over a connection that the home opens.
+    Look {
+        /// Whose look-in: an id, never a name.
+        resident: Label,
+        /// When that look-in begins, UTC milliseconds: which one it is.
+        at: i64,
+        /// Without the veil.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        clear: bool,
+        /// What the home says at the hub's door, so that the picture comes to this one viewer. Used once.
+        call: Label,
+    },
+    /// What whoever looked saw.
+    Looked {
+        /// The command by which the look was ordered.
+        id: u64,
+        /// `calm`, `needs-visit`, `could-not-tell`.
+        outcome: Label,
+    },
 }
 
 impl Ordered {
@@ -186,6 +205,8 @@ impl Ordered {
             Ordered::Lock {} => "lock",
             Ordered::Feedback { .. } => "feedback",
             Ordered::Settings { .. } => "settings",
+            Ordered::Look { .. } => "look",
+            Ordered::Looked { .. } => "looked",
         }
     }
 }

@@ -375,6 +375,18 @@ pub enum Event {
         /// In plain words.
         #[serde(default)]
         text: Words,
+        /// By camera: from when on, UTC milliseconds; with the resident it says which look-in. Absent: not by camera.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from_at: Option<i64>,
+        /// By camera, how far it is: `planned`, `open`, `looking`, `unsaid`, `again`, `done`, `visit`, `declined`, `gone`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<Label>,
+        /// By camera: how long one look lasts, seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        look_s: Option<u16>,
+        /// By camera: the veil may be taken off. Absent: it may not.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        may_see_clearly: bool,
     },
     /// An event that this version does not know: kept, and shown to a person. Its fields are in the payload.
     #[serde(skip_deserializing)]

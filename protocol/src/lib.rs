@@ -21,6 +21,7 @@ extern crate std;
 #[cfg(feature = "enrol")]
 pub mod enrol;
 pub mod limits;
+pub mod look;
 pub mod topic;
 
 mod command;

@@ -160,9 +160,15 @@ fn home_event() -> impl Strategy<Value = Event> {
             faults,
             text
         }),
-        (lane(), label(), option::of(label()), at(), any::<bool>(), words()).prop_map(
-            |(lane, slot, resident, due_at, done, text)| Event::Round { lane, slot, resident, due_at, done, text }
-        ),
+        (
+            (lane(), label(), option::of(label()), at(), any::<bool>(), words()),
+            (at(), option::of(label()), option::of(any::<u16>()), any::<bool>())
+        )
+            .prop_map(
+                |((lane, slot, resident, due_at, done, text), (from_at, state, look_s, may_see_clearly))| {
+                    Event::Round { lane, slot, resident, due_at, done, text, from_at, state, look_s, may_see_clearly }
+                }
+            ),
     ]
 }
 
@@ -208,6 +214,13 @@ fn ordered() -> impl Strategy<Value = Ordered> {
                 language
             }
         ),
+        (label(), any::<i64>(), any::<bool>(), label()).prop_map(|(resident, at, clear, call)| Ordered::Look {
+            resident,
+            at,
+            clear,
+            call
+        }),
+        (any::<u64>(), label()).prop_map(|(id, outcome)| Ordered::Looked { id, outcome }),
     ]
 }
 

@@ -217,8 +217,20 @@ impl<'h> Town<'h> {
         Ok(result.presses)
     }
 
+    /// Closes what the buttons have raised: the next press of each is a new alarm, and stands on top of every board.
+    fn close(&self) -> Result<()> {
+        for row in
+            self.home.alarms().iter().filter(|row| row["device"].as_str().is_some_and(|id| id.starts_with("press-")))
+        {
+            let id = row["id"].as_str().context("a row without an id")?;
+            self.home.vaka(&["alarm", "close", id, "--by", "p000"]).ok();
+        }
+        Ok(())
+    }
+
     /// Presses while so many boards are open and looked at.
     fn watched(&self, dir: &Path, boards: usize, presses: u64, restart: u32) -> Result<Watched> {
+        self.close()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let sights: Vec<Arc<Mutex<Sight>>> = (0..boards).map(|_| Arc::default()).collect();
         let tls = web::tls(&self.ca, None)?;
@@ -292,6 +304,8 @@ impl<'h> Town<'h> {
         if lacks(&["chromium", "node", "mosquitto_pub", "playwright"]) {
             return Ok(false);
         }
+        // Its row is the newest, and in sight.
+        self.close()?;
         let modules = root().join("target/browser/node_modules");
         let script = root().join("tests/browser/speed.cjs");
         let mut command = Command::new("node");

@@ -137,6 +137,21 @@ async function judge(page, what) {
 
 const picture = (page, name) => page.screenshot({ path: path.join(env("VAKA_SCREENS"), `${name}.png`), fullPage: true });
 
+/** Parts of the test's pictures (VAKA_PICTURES) that stand in any file of the browsers' profiles: they lie in this process's own folder for such. */
+function traces() {
+  const bytes = fs.readdirSync(env("VAKA_PICTURES")).map((name) => fs.readFileSync(path.join(env("VAKA_PICTURES"), name)));
+  const slices = bytes.flatMap((one) => Array.from({ length: Math.floor((one.length - 1000) / 1500) }, (_, at) => one.subarray(1000 + at * 1500, 1024 + at * 1500)));
+  const files = fs.readdirSync(env("TMPDIR"), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  if (slices.length < 20 || files.length === 0) throw new Error(`nothing to search for, or nowhere: ${slices.length} slices, ${files.length} files`);
+  let found = 0;
+  for (const file of files) {
+    let read;
+    try { read = fs.readFileSync(path.join(file.parentPath ?? file.path, file.name)); } catch { continue; }
+    found += slices.filter((slice) => read.includes(slice)).length;
+  }
+  return found;
+}
+
 /** Runs a script to its end. */
 async function main(body) {
   try {
@@ -149,4 +164,4 @@ async function main(body) {
   process.exit(wrong === 0 ? 0 : 1);
 }
 
-module.exports = { BOARD, HOME, enter, is, judge, link, logIn, main, network, person, picture, press, tell, vaka, worn };
+module.exports = { BOARD, HOME, enter, is, judge, link, logIn, main, network, person, picture, press, tell, traces, vaka, worn };

@@ -1,6 +1,6 @@
 // A look-in by camera as the night patrol makes it: on the round, why, the picture for its seconds, gone, and one tap.
 "use strict";
-const { BOARD, enter, is, judge, link, logIn, main, person, picture } = require("./lib.cjs");
+const { BOARD, enter, is, judge, link, logIn, main, person, picture, traces } = require("./lib.cjs");
 
 /** What the canvas shows: its width, and whether it is shown at all. */
 const shown = (page) => page.evaluate(() => {
@@ -32,11 +32,12 @@ main(async () => {
   await judge(night, "before a look");
   await picture(night, "look-before");
 
+  await night.check('input[name="clear"]');
   const opened = night.waitForRequest((request) => request.url().endsWith("/look/stream"));
   await night.click("button.main");
   const token = (await opened).postData();
   await night.waitForFunction(() => !document.getElementById("look-picture").hidden, undefined, { timeout: 30000 });
-  is("the picture is veiled: coarse cells", (await shown(night)) > 0);
+  is("the picture is the camera's own, seen clearly", (await shown(night)) === 320);
   is("the seconds that are left are said", /\d+/.test(await night.textContent("#look-left")));
   is("the grant is not in the page", !(await night.content()).includes(token));
   const again = await night.evaluate(async (token) => (await fetch("/look/stream", { method: "POST", body: token })).status, token);
@@ -47,6 +48,8 @@ main(async () => {
   is("at its end nothing is shown", (await shown(night)) === 0);
   is("it was moving", Number(await night.evaluate(() => document.getElementById("look").dataset.pictures)) >= 2);
   await picture(night, "look-after");
+  is("what is over cannot be closed", (await night.locator("#look-close").isVisible()) === false);
+  is("nothing of it is in the browser's profile", traces() === 0, `${traces()}`);
   await night.click('button[value="calm"]');
   await night.waitForURL(/\/night/);
   is("one tap, and it is made", (await night.locator('a[href^="/look/"]').count()) === 0);

@@ -16,6 +16,8 @@ fn levels() -> BTreeMap<String, BTreeSet<&'static str>> {
         ("gateway/src", "part"),
         ("gateway/board", "part"),
         ("gateway/camera", "part"),
+        ("gateway/update", "part"),
+        ("gateway/archive", "part"),
         ("tests/simulation", "simulation"),
         ("tests/traces", "trace"),
         ("tests/e2e", "program"),

@@ -61,6 +61,8 @@ fn the_package_has_what_it_should_and_is_the_same_twice() {
     for (mode, path) in [
         ("-rwxr-xr-x", "./usr/bin/vaka"),
         ("-rw-r--r--", "./usr/lib/systemd/system/vaka.service"),
+        ("-rw-r--r--", "./usr/lib/systemd/system/vaka-backup.service"),
+        ("-rw-r--r--", "./usr/lib/systemd/system/vaka-backup.timer"),
         ("-rw-r--r--", "./etc/default/vaka"),
         ("-rw-r--r--", "./usr/share/man/man1/vaka.1.gz"),
         ("-rw-r--r--", "./usr/share/man/man1/vaka-alarm-list.1.gz"),

@@ -72,8 +72,11 @@ fn follow(heading: &str, home: &Home, alarm: &str) {
     assert!(!steps.is_empty(), "{heading} has no command");
     let programs =
         format!("{}:{}", vaka_bin().parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default());
+    let dir = home.dir().display().to_string();
+    let placed = |line: &str| line.replace("/media/usb", &dir).replace("/var/lib/vaka/home", &format!("{dir}/new"));
     for Step { command, expected } in steps {
-        let here = command.replace(":9464", &format!(":{}", home.metrics_port()));
+        let here = placed(&command).replace(":9464", &format!(":{}", home.metrics_port()));
+        let expected: Vec<String> = expected.iter().map(|line| placed(line)).collect();
         let output = Command::new("sh")
             .args(["-c", &format!("exec 2>&1\n{here}")])
             .current_dir(home.path(""))
@@ -154,6 +157,7 @@ fn a_gateway_that_is_well_or_down_or_told_nonsense() {
     follow("The disk is full", &home, "");
     follow("A certificate ends", &home, "");
     follow("The clock is wrong", &home, "");
+    follow("An update failed", &home, "");
     publish(&home, &press(1, 1));
     gateway.wait_alarm("the accepted alarm", |row| row["rung"] == "accepted");
     follow("Person not confirmed", &home, "");
@@ -188,4 +192,14 @@ fn an_alarm_that_finds_nobody_and_a_device_that_is_refused() {
     follow("An alarm is not delivered", &home, &alarm);
     // Any technical alarm is listed so.
     follow("A device is refused", &home, "");
+}
+
+#[test]
+fn a_box_that_gives_its_place_to_another() {
+    let home = home();
+    let said = home.vaka_plain(&["backup", "key", "--to", "key.txt"]).ok().stdout;
+    let recipients = said.lines().last().expect("what to write into vaka.toml").to_owned();
+    let config = fs::read_to_string(home.config()).expect("vaka.toml");
+    fs::write(home.config(), format!("{config}\n[backup]\n{recipients}\n")).expect("writing vaka.toml");
+    follow("A box is replaced", &home, "");
 }

@@ -23,7 +23,10 @@ pub(crate) fn is_there() -> bool {
 pub fn browse(home: &Home, script: &str, more: &[(&str, &str)]) {
     let screens = root().join("target/tests/screens");
     std::fs::create_dir_all(&screens).expect("a folder for pictures");
+    // The browser's profile lies here, where it can be searched.
+    let profile = tempfile::TempDir::with_prefix("vaka-browser-").expect("a temporary directory");
     let output = Command::new("node")
+        .env("TMPDIR", profile.path())
         .arg(root().join("tests/browser").join(script).with_extension("cjs"))
         .env("NODE_PATH", modules())
         .env("VAKA_BOARD", format!("https://localhost:{}", home.board_port()))

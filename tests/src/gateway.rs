@@ -111,6 +111,12 @@ impl<'h> Gateway<'h> {
         self.process.wait()
     }
 
+    /// How it ended by itself, or by somebody else's word.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        self.process.wait()
+    }
+
     /// SIGHUP: read the configuration again.
     pub fn reload(&self) {
         self.process.signal("HUP");

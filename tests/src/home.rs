@@ -73,7 +73,26 @@ impl Home {
     /// `vaka init h`, with free ports. No receiver: add one.
     #[track_caller]
     pub fn init() -> Home {
+        Home::init_in(TempDir::with_prefix("vaka-home-").expect("a temporary directory"))
+    }
+
+    /// [`Home::init`] on another disk.
+    #[track_caller]
+    pub fn init_on(disk: &Path) -> Home {
+        Home::init_in(TempDir::with_prefix_in("vaka-home-", disk).expect("a temporary directory"))
+    }
+
+    /// `vaka restore`: what a backup of `old` makes on another box, with the same ports.
+    #[track_caller]
+    pub fn restored(old: &Home, backup: &Path, key: &Path) -> Home {
         let dir = TempDir::with_prefix("vaka-home-").expect("a temporary directory");
+        let (backup, key) = (backup.to_str().expect("a path"), key.to_str().expect("a path"));
+        run_vaka(dir.path(), &["restore", backup, "--identity", key, "--to", "h"]).ok();
+        Home { dir, mqtt_port: old.mqtt_port }
+    }
+
+    #[track_caller]
+    fn init_in(dir: TempDir) -> Home {
         run_vaka(dir.path(), &["init", "h"]).ok();
         let home = Home { dir, mqtt_port: free_port() };
         home.edit(|config| {

@@ -89,6 +89,18 @@ impl LoopDisk {
         Frozen(self)
     }
 
+    /// Whether these words, of one line, are anywhere on the disk itself, in a file or not, after all is written out.
+    #[track_caller]
+    pub fn holds(&self, words: &str) -> bool {
+        run("sync", &["-f", text(&self.path())]).unwrap_or_else(|e| panic!("{e}"));
+        let found = Command::new("grep").args(["-aqF", "-e", words, text(&self.image())]).status().expect("grep");
+        match found.code() {
+            Some(0) => true,
+            Some(1) => false,
+            code => panic!("grep in {}: {code:?}", self.image().display()),
+        }
+    }
+
     /// Bytes that a program can still write.
     #[track_caller]
     pub fn free_bytes(&self) -> u64 {

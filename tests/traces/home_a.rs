@@ -217,7 +217,15 @@ fn every_sensor_that_falls_silent_is_found() {
         let (before, mut after): (Vec<Said>, Vec<Said>) = said.into_iter().partition(|said| said.at_ms < silent);
         after.retain(|said| said.device != home.bed);
         let heard = before.iter().rev().find(|said| said.device == home.bed).map_or(silent, |said| said.at_ms);
-        let quiet_ms = home.config.agreed.devices[&home.bed].silence.quiet_ms.expect("the bed is supervised");
+        let quiet_ms = home
+            .config
+            .agreed
+            .devices
+            .get(&home.bed)
+            .expect("the bed is listed")
+            .silence
+            .quiet_ms
+            .expect("the bed is supervised");
         let rehearsed = rehearse(&[before, after].concat(), &home.config, quiet_ms);
         let of_bed = |decision: &Decision| matches!(decision, Decision::Raise(raise) if raise.rule == "silence" && raise.device == home.bed);
         let found = rehearsed.log.iter().find(|(_, decision)| of_bed(decision)).map(|(at, _)| *at);

@@ -29,9 +29,14 @@
     stop.abort();
     clear();
     clearInterval(timer);
+    document.getElementById('look-close').hidden = true;
     left.textContent = '';
     said.textContent = text;
-    if (!seen) return;
+    if (!seen) {
+      // There is nothing to answer: the way on is the way back.
+      document.getElementById('look-back').hidden = false;
+      return;
+    }
     outcome.hidden = false;
     // Asked again, before somebody is sent.
     setTimeout(() => {

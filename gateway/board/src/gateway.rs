@@ -326,6 +326,9 @@ pub struct RoundItem {
     /// The look of which whoever looked has not said what they saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsaid: Option<u64>,
+    /// At a hub: in which home. It is signed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
 }
 
 /// What somebody wants to look for.
@@ -337,6 +340,23 @@ pub enum LookAt {
         planned_at: i64,
     },
     Alarm(String),
+    /// At a hub: a planned look-in of a home's resident.
+    Home {
+        home: String,
+        resident: String,
+        planned_at: i64,
+    },
+}
+
+/// One look that somebody wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookWish {
+    pub at: LookAt,
+    pub purpose: String,
+    /// Without the veil.
+    pub clear: bool,
+    /// As what they look.
+    pub role: String,
 }
 
 /// A look-in by camera, before anybody looks.
@@ -553,8 +573,8 @@ pub trait Gateway: Send + Sync + 'static {
     fn night(&self, date: Option<String>) -> Later<'_, Night>;
     fn sign(&self, sign: Sign, by: &str) -> Later<'_, ()>;
     fn look_in(&self, at: LookAt) -> Later<'_, LookIn>;
-    /// Grants one look, if everything that is agreed says so: recorded before it answers. `clear`: without the veil.
-    fn open_look(&self, at: LookAt, purpose: &str, clear: bool, by: &str) -> Later<'_, Granted>;
+    /// Grants one look, if everything that is agreed says so: recorded before it answers. Of a home: ordered, and the home may still say no.
+    fn open_look(&self, wish: LookWish, by: &str) -> Later<'_, Granted>;
     /// The picture of a look that was granted to this person, once. Dropping the receiver ends the look.
     fn watch_look(&self, token: &str, by: &str) -> Later<'_, mpsc::Receiver<LookPart>>;
     /// By whoever looked.

@@ -9,6 +9,7 @@ pub mod api;
 pub mod auth;
 pub mod gateway;
 pub mod limits;
+mod packed;
 pub mod pages;
 pub mod push;
 pub mod routes;

@@ -50,6 +50,11 @@ pub const OTHERS_SHOWN_MAX: usize = 8;
 /// Groups of people (groups of residents, role, language) whose lists are kept between two changes. Beyond: all are made anew. Source: our
 /// choice; a list is some hundred pointers, an event some KiB.
 pub const AUDIENCES_MAX: usize = 256;
+/// Least text that is packed as gzip, in bytes: below, it fits into one packet anyway. Source: our choice.
+pub const PACKED_BYTES_MIN: u64 = 1_024;
+/// Longest text that is packed, in bytes; our longest pages have some 200 KiB. Beyond: it is sent as it is. Source: our choice: packing
+/// takes a processor about 1 ms for 100 KiB.
+pub const PACKED_BYTES_MAX: u64 = 1_048_576;
 /// Rows on a page of all alarms, residents, devices. Beyond: the next page. Source: our choice, about 60 KiB.
 pub const ROWS_SHOWN_MAX: usize = 100;
 /// Between two beats to an open page, in milliseconds; each is sent only when the gateway has answered. A page is stale after two
@@ -76,6 +81,9 @@ pub const TEXT_CHARS_MAX: usize = 500;
 pub const TRACES_SHOWN_MAX: usize = 200;
 /// Traces in one export: a year of a busy house. Beyond: the older ones are asked for by date. Source: our choice.
 pub const TRACES_EXPORTED_MAX: usize = 200_000;
+/// Time between two askings whether whoever looks is logged in still, in milliseconds; each picture asks too. Source: our choice; "at once"
+/// to a person.
+pub const LOOK_LIVES_MS: u64 = 250;
 /// Longest grant of a look that is read, in characters; ours have 64. Beyond: refused. Source: our choice.
 pub const LOOK_TOKEN_CHARS_MAX: usize = 128;
 /// Longest wait for an act to show in the list before the page goes back to it, in milliseconds. Beyond: the page shows the list

@@ -13,12 +13,13 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::Response;
 use house::gateway::House;
-use house::{board, rows, session};
+use house::{board, board_of, rows, session};
 use hyper::body::Body as _;
 use serde_json::Value;
 use tower::ServiceExt;
 use vaka_board::Board;
-use vaka_board::auth::{Right, Role};
+use vaka_board::auth::secret::Hash;
+use vaka_board::auth::{Right, Role, Session};
 use vaka_board::gateway::Gateway;
 use vaka_board::pages;
 use vaka_board::routes::ROUTES;
@@ -30,23 +31,33 @@ struct Seat {
     role: Role,
     units: Vec<&'static str>,
     lang: &'static str,
+    /// Where being logged in still is asked for again. Else: somebody of the role.
+    logged_in: Option<Session>,
 }
 
 fn seat(role: Role, units: &[&'static str]) -> Seat {
     let house = Arc::new(House::new());
-    Seat { board: board(Arc::clone(&house)).expect("a board"), house, role, units: units.to_vec(), lang: "sv" }
+    Seat {
+        board: board(Arc::clone(&house)).expect("a board"),
+        house,
+        role,
+        units: units.to_vec(),
+        lang: "sv",
+        logged_in: None,
+    }
 }
 
 impl Seat {
     fn other(&self, role: Role, units: &[&'static str]) -> Seat {
         let (house, board) = (Arc::clone(&self.house), Arc::clone(&self.board));
-        Seat { house, board, role, units: units.to_vec(), lang: self.lang }
+        Seat { house, board, role, units: units.to_vec(), lang: self.lang, logged_in: None }
     }
 
     async fn ask(&self, method: Method, path: &str, form: &str) -> Response {
         let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT_LANGUAGE, self.lang);
         request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        request = request.extension(session(self.role, &self.units, &self.house));
+        let who = self.logged_in.clone().unwrap_or_else(|| session(self.role, &self.units, &self.house));
+        request = request.extension(who);
         let request = request.body(Body::from(form.to_owned())).expect("a request");
         pages::router().with_state(Arc::clone(&self.board)).oneshot(request).await.expect("an answer")
     }
@@ -419,7 +430,15 @@ async fn parts_until(stream: &mut Body, kind: u8) -> Vec<(u8, Vec<u8>)> {
 
 #[tokio::test]
 async fn a_look_has_a_purpose_opens_once_and_ends_with_one_tap() {
-    let night = seat(Role::Night, &["*"]);
+    let dir = tempfile::tempdir().expect("a folder");
+    let people = dir.path().join("people.toml");
+    std::fs::write(&people, "[[person]]\nid = \"natt-07\"\nrole = \"night\"\nunits = [\"*\"]\n").expect("written");
+    let mut night = seat(Role::Night, &["*"]);
+    night.board = board_of(Arc::clone(&night.house), people).expect("a board");
+    let (sessions, people, now) = (&night.board.sessions, &night.board.people, night.house.now_ms());
+    let person = people.get("natt-07").expect("in the file");
+    let cookie = sessions.begin(&person, "passkey", Hash::of(b"phone"), now).expect("randomness");
+    night.logged_in = sessions.find(&cookie, Some("phone"), people, now, true).ok();
     let name = night.house.state().night.round.iter().find_map(|item| item.look.clone()).expect("a look-in by camera");
     let path = format!("/look/{name}");
     let (_, round) = night.get("/night").await;

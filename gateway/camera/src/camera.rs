@@ -154,7 +154,7 @@ pub struct Camera {
 impl Camera {
     /// Judges a set-up; nothing is sent.
     pub fn new(setup: Setup) -> Result<Camera, Unfit> {
-        crate::wiping::begin();
+        crate::wiping::wipe_from_now_on();
         let Setup { id, look, snapshot, user, password, pin, wake_ms, allowed, waits } = setup;
         let look = spot(&id, "look", &look, &allowed)?;
         let snapshot = snapshot.map(|text| spot(&id, "snapshot", &text, &allowed)).transpose()?;

@@ -51,4 +51,4 @@ pub use look::{Ended, View, Why, look};
 pub use net::Net;
 pub use pin::Pin;
 pub use reference::Reference;
-pub use wiping::Wiping;
+pub use wiping::{Wiping, wipe_from_now_on};

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// There is a camera: what is given back may have held a picture.
 static WIPES: AtomicBool = AtomicBool::new(false);
 
-/// From now on, for good.
-pub(crate) fn begin() {
+/// From now on, for good: before the first picture of a process that knows no camera of its own. A [`crate::Camera`] does it by itself.
+pub fn wipe_from_now_on() {
     WIPES.store(true, Ordering::Relaxed);
 }
 

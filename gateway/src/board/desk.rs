@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use vaka_board::gateway::{
     self as shown, AlarmAct, Change, Gateway, Granted, InviteWish, Invited, Lang, Later, LookAt, LookIn, LookOutcome,
-    LookPart, Name, Night, Refused, SettingsChange, Sign, Traced,
+    LookPart, LookWish, Name, Night, Refused, SettingsChange, Sign, Traced,
 };
 use vaka_protocol::AlarmId;
 
@@ -57,11 +57,11 @@ impl Desk {
         inbox: Arc<Inbox<Input>>,
         clock: Arc<dyn Clock>,
         config: watch::Receiver<Arc<Config>>,
+        looks: Arc<Looks>,
         told: Told,
     ) -> Self {
         let (places, log_readings) = (Semaphore::new(ASKS_MAX), Semaphore::new(LOG_READINGS_MAX));
         let writing = tokio::sync::Mutex::new(());
-        let looks = Looks::new(inbox.clone(), config.clone());
         Desk { inbox, clock, config, told, places, log_readings, writing, reload: None, looks }
     }
 
@@ -281,8 +281,8 @@ impl Gateway for Desk {
         later(self.looked_up(at))
     }
 
-    fn open_look(&self, at: LookAt, purpose: &str, clear: bool, by: &str) -> Later<'_, Granted> {
-        later(self.look_opened(at, purpose.to_owned(), clear, by.to_owned()))
+    fn open_look(&self, wish: LookWish, by: &str) -> Later<'_, Granted> {
+        later(self.look_opened(wish, by.to_owned()))
     }
 
     fn watch_look(&self, token: &str, by: &str) -> Later<'_, mpsc::Receiver<LookPart>> {

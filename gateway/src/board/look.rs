@@ -1,14 +1,20 @@
 //! Look-ins by camera as the board asks for them.
 
-use vaka_board::gateway::{Granted, LookAt, LookIn, LookOutcome, Refused, Said};
-use vaka_protocol::AlarmId;
+use vaka_board::gateway::{Granted, LookAt, LookIn, LookOutcome, LookWish, Refused, Said};
+use vaka_protocol::{AlarmId, DeviceId, Ordered};
 
 use super::desk::Desk;
+use super::round::homes;
+use crate::ingest::inbox::Rank;
 use crate::journal::record;
-use crate::look::LookError;
-use crate::pipeline::keeper::{Keeper, NotSigned};
+use crate::look::{LookError, ThereWish};
+use crate::pipeline::command_id;
+use crate::pipeline::keeper::{Ask, Keeper, NotOrdered, NotSigned};
 use crate::rules::care::look::{self, Wish};
 use crate::rules::care::signed::Refusal;
+use crate::rules::care::when;
+use crate::rules::homes::HomeLook;
+use crate::rules::orders;
 
 /// Which look-in or alarm, as the rules name it.
 struct Meant {
@@ -22,8 +28,8 @@ pub(super) fn refused(e: LookError) -> Refused {
         LookError::Refused(NotSigned::Refused(Refusal::NotFound(why))) => Refused::NotFound(why),
         LookError::Refused(NotSigned::Refused(Refusal::Conflict(why))) => Refused::Conflict(why),
         LookError::Refused(NotSigned::Refused(Refusal::Wrong(why))) => Refused::Wrong(why),
-        LookError::NoGrant => Refused::Conflict(e.to_string()),
-        LookError::Refused(NotSigned::Disk) | LookError::Stopping | LookError::Camera(_) => {
+        LookError::NoGrant | LookError::NotOrdered(_) => Refused::Conflict(e.to_string()),
+        LookError::Disk | LookError::Refused(NotSigned::Disk) | LookError::Stopping | LookError::Camera(_) => {
             Refused::Unavailable(e.to_string())
         }
     }
@@ -43,10 +49,42 @@ fn meant(keeper: &Keeper, at: LookAt) -> Result<Meant, Refused> {
             let person = person.ok_or_else(none)?;
             Ok(Meant { resident: person.id.clone(), slot_at: None, alarm: Some(alarm.id().clone()) })
         }
+        LookAt::Home { home, .. } => Err(Refused::NotFound(format!("the home {home} looks for itself"))),
     }
 }
 
+/// A look-in of a home, as far as is known here.
+fn in_home(keeper: &Keeper, home: &str, resident: &str, planned_at: i64) -> Result<(DeviceId, HomeLook), Refused> {
+    let none = || Refused::NotFound(format!("`{home}` has told of no look-in of `{resident}` then; go there"));
+    let home = DeviceId::try_from(home).map_err(|_| none())?;
+    let look = keeper.state().home_looks.get(&home, resident, planned_at).ok_or_else(none)?;
+    Ok((home, look.clone()))
+}
+
+fn look_in_home(keeper: &Keeper, home: &str, resident: &str, planned_at: i64) -> Result<LookIn, Refused> {
+    let (home, look) = in_home(keeper, home, resident, planned_at)?;
+    let latest = when::local(&keeper.agreed().zone, look.latest_ms).strftime("%H:%M").to_string();
+    let slot = &look.slot;
+    let is_open = homes::is_open(&look, keeper.now_ms());
+    Ok(LookIn {
+        unit: keeper.labels().unit(None, Some(&home)),
+        said: Said::new(
+            format!("Hemmet {home}. Tillsyn {slot}, senast {latest}."),
+            format!("Home {home}. Look-in {slot}, by {latest}."),
+        ),
+        seconds: look.look_s.into(),
+        may_see_clearly: look.may_see_clearly,
+        refused: (!is_open).then(|| format!("the home says that this look-in is {}; go there if in doubt", look.state)),
+        fault: None,
+        unsaid: homes::unsaid(keeper.state(), &home, &look, keeper.now_ms()),
+        resident: look.resident,
+    })
+}
+
 fn look_in(keeper: &Keeper, at: LookAt) -> Result<LookIn, Refused> {
+    if let LookAt::Home { home, resident, planned_at } = &at {
+        return look_in_home(keeper, home, resident, *planned_at);
+    }
     let Meant { resident, slot_at, alarm } = meant(keeper, at)?;
     let view = keeper.view();
     let none = || Refused::NotFound(format!("no look-in by camera is agreed with `{resident}` then; go there"));
@@ -89,13 +127,15 @@ impl Desk {
         self.see(move |keeper| look_in(keeper, at)).await?
     }
 
-    pub(super) async fn look_opened(
-        &self,
-        at: LookAt,
-        purpose: String,
-        clear: bool,
-        by: String,
-    ) -> Result<Granted, Refused> {
+    pub(super) async fn look_opened(&self, wish: LookWish, by: String) -> Result<Granted, Refused> {
+        let LookWish { at, purpose, clear, role } = wish;
+        if let LookAt::Home { home, resident, planned_at: slot_at } = at {
+            let known = move |keeper: &Keeper| in_home(keeper, &home, &resident, slot_at);
+            let (home, look) = self.see(known).await??;
+            let (resident, seconds) = (look.resident, look.look_s.into());
+            let wish = ThereWish { home, resident, slot_at, purpose, clear, by, role, seconds };
+            return self.looks.open_there(wish).await.map_err(refused);
+        }
         let Meant { resident, slot_at, alarm } = self.see(move |keeper| meant(keeper, at)).await??;
         self.looks.open(Wish::Open { resident, slot_at, alarm, purpose, clear }, &by).await.map_err(refused)
     }
@@ -106,6 +146,32 @@ impl Desk {
             LookOutcome::NeedsVisit => record::LookOutcome::NeedsVisit,
             LookOutcome::CouldNotTell => record::LookOutcome::CouldNotTell,
         };
+        let who = by.clone();
+        if let Some(wish) = self.see(move |keeper| said_of_home(keeper, look, outcome, &who)).await?? {
+            let ordered = self.ask(Rank::Urgent, |reply| Ask::Order { wish, traced: true, reply }).await?;
+            return match ordered {
+                Ok(_) => Ok(()),
+                Err(NotOrdered::Refused(why)) => Err(refused(LookError::NotOrdered(why))),
+                Err(NotOrdered::Disk) => Err(refused(LookError::Disk)),
+            };
+        }
         self.looks.wish(Wish::Outcome { look, outcome }, &by).await.map(|_| ()).map_err(refused)
     }
+}
+
+/// What somebody here saw in a home, as the order to it; `None`: it was a look here.
+fn said_of_home(
+    keeper: &Keeper,
+    look: u64,
+    outcome: record::LookOutcome,
+    by: &str,
+) -> Result<Option<orders::Wish>, Refused> {
+    let Some(kept) = keeper.state().orders.get(look) else { return Ok(None) };
+    let (order, Ordered::Look { .. }) = (&kept.order, &kept.order.what) else { return Ok(None) };
+    if order.by != by {
+        return Err(Refused::Conflict(format!("only {} looked, and can say what they saw", order.by)));
+    }
+    let what = Ordered::Looked { id: command_id(look), outcome: outcome.word().into() };
+    let (device, by, role) = (order.to.clone(), order.by.clone(), order.role.clone());
+    Ok(Some(orders::Wish { alarm: None, device, what, by, role, purpose: order.purpose.clone() }))
 }

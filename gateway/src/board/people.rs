@@ -5,12 +5,13 @@
 
 use vaka_board::gateway::{Agreement, Dose, Resident, Said};
 
-use super::settings;
+use super::{places, settings};
 use crate::config::{Config, Language};
 use crate::notice;
 use crate::rules::care::agreed::Person;
 use crate::rules::care::dose::rows::DoseRow;
 use crate::rules::care::term::Term;
+use crate::rules::orders::Unlock;
 
 /// Everybody, in the order of the file. `written`: whose names are written down.
 pub fn residents(config: &Config, text: &str, doses: &[DoseRow], written: &[String]) -> Vec<Resident> {
@@ -46,27 +47,34 @@ fn agreements(config: &Config, text: &str, only: bool, person: &Person) -> Vec<A
     }
     let hm = |time: jiff::civil::Time| time.strftime("%H:%M").to_string();
     for fence in &person.fences {
-        let name = settings::name_of("fence", &[&fence.name]);
+        let name = places::name_of("fence", &[&fence.name]);
         parts.push((name, Person { fences: vec![fence.clone()], ..bare() }, &fence.term));
     }
     for plan in &person.doses {
-        let name = settings::name_of("dose", &[&plan.slot, &hm(plan.at)]);
+        let name = places::name_of("dose", &[&plan.slot, &hm(plan.at)]);
         parts.push((name, Person { doses: vec![plan.clone()], ..bare() }, &plan.term));
     }
     for reminder in &person.reminders {
-        let name = settings::name_of("reminder", &[reminder.device.as_ref(), &hm(reminder.at)]);
+        let name = places::name_of("reminder", &[reminder.device.as_ref(), &hm(reminder.at)]);
         parts.push((name, Person { reminders: vec![reminder.clone()], ..bare() }, &reminder.term));
     }
     for threshold in &person.vitals {
-        let name = settings::name_of("threshold", &[&threshold.kind]);
+        let name = places::name_of("threshold", &[&threshold.kind]);
         parts.push((name, Person { vitals: vec![threshold.clone()], ..bare() }, &threshold.term));
     }
+    let in_words = |alone: &Person, language| notice::agreed_with(alone, language).join(" ");
+    let mut said: Vec<(String, Said, &Term)> = Vec::new();
+    for (table, alone, term) in &parts {
+        said.push((table.clone(), Said::new(in_words(alone, Language::Sv), in_words(alone, Language::En)), term));
+    }
+    for (lock, unlock) in &config.orders.unlock {
+        if config.device(lock).and_then(|device| device.resident.as_ref()) == Some(&person.id) {
+            said.push((places::name_of("unlock", &[lock.as_ref()]), unlocked(lock.as_ref(), unlock), &unlock.term));
+        }
+    }
     let zone = &config.gateway.time_zone;
-    let agreement = |(table, alone, term): (String, Person, &Term)| Agreement {
-        said: Said::new(
-            notice::agreed_with(&alone, Language::Sv).join(" "),
-            notice::agreed_with(&alone, Language::En).join(" "),
-        ),
+    let agreement = |(table, said, term): (String, Said, &Term)| Agreement {
+        said,
         settings: settings::settings(text, only, &person.id, &table),
         stands: settings::stands(text, only, &person.id, &table),
         from: term.from.map(|from| from.to_string()),
@@ -76,5 +84,26 @@ fn agreements(config: &Config, text: &str, only: bool, person: &Person) -> Vec<A
         withdrawn_at: term.withdrawn_ms(zone),
         table,
     };
-    parts.into_iter().map(agreement).collect()
+    said.into_iter().map(agreement).collect()
+}
+
+/// Who opens a lock through the gateway, when, and for how long.
+fn unlocked(lock: &str, unlock: &Unlock) -> Said {
+    let Unlock { roles, always, open_s, .. } = unlock;
+    let (mut sv, mut en) = (Vec::new(), Vec::new());
+    for role in roles {
+        let (in_sv, in_en) =
+            if role == "night" { ("nattpatrullen", "the night patrol") } else { ("personalen", "the staff") };
+        sv.push(in_sv);
+        en.push(in_en);
+    }
+    let (sv, en) = (sv.join(" och "), en.join(" and "));
+    let (when_sv, when_en) = match always {
+        true => ("när det behövs", "when it is needed"),
+        false => ("när ett larm är öppet", "while an alarm is open"),
+    };
+    Said::new(
+        format!("Låset {lock} får öppnas på håll av {sv} {when_sv}, {open_s} sekunder åt gången."),
+        format!("The lock {lock} may be opened from afar by {en} {when_en}, {open_s} seconds at a time."),
+    )
 }

@@ -3,6 +3,8 @@
 //! Enters: what the journal has folded to, what is in force. Leaves: the rows of the board and of `vaka round`. Invariants: what no sensor
 //! proves and nobody has signed for is never done; a bed whose sensor is not heard has nobody in it. Absent: names, and any judgement.
 
+pub(super) mod homes;
+
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use vaka_board::gateway::{Night, NightOf, RoundItem, RoundState, Said, StoryLine};
@@ -46,6 +48,7 @@ pub fn night(keeper: &Keeper, date: Option<Date>) -> Night {
     let since_ms = if date.is_none() { span.start_ms.min(now_ms - DAY_SHOWN_MS) } else { span.start_ms };
     let shown = Shown { keeper, zone: &agreed.zone, span, looks: Span { start_ms: since_ms, ..span }, now_ms };
     let mut round: Vec<RoundItem> = agreed.people.iter().flat_map(|person| shown.of_person(person)).collect();
+    round.extend(homes::items(keeper, &shown.looks));
     round.sort_by(|a, b| (a.planned_at, &a.resident, &a.form).cmp(&(b.planned_at, &b.resident, &b.form)));
     // What is next is so for everybody: one patrol goes the round.
     if let Some(first) = round.iter().find(|item| item.state == RoundState::Later).map(|item| item.planned_at) {
@@ -93,6 +96,7 @@ impl Shown<'_> {
             slot: None,
             look: None,
             unsaid: None,
+            home: None,
         }
     }
 

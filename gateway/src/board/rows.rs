@@ -117,6 +117,8 @@ fn order_lines(kept: &Kept, speaks: bool, now_ms: i64) -> Vec<StoryLine> {
             (format!("säg till den boende: ”{text}”"), format!("say to the resident: “{text}”"))
         }
         Ordered::Settings { .. } => ("ställ in enheten".to_owned(), "set the device".to_owned()),
+        Ordered::Look { .. } => ("titta med kamera".to_owned(), "look by camera".to_owned()),
+        Ordered::Looked { .. } => ("svara hur det var".to_owned(), "say how it was".to_owned()),
     };
     let is_said = matches!(what, Ordered::Feedback { .. }) || purpose.is_empty();
     let why = if is_said { String::new() } else { format!(" ({purpose})") };

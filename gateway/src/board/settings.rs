@@ -6,20 +6,16 @@
 use std::path::Path;
 
 use jiff::civil::DateTime;
-use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, TableLike, Value};
 use vaka_board::gateway::{Refused, SettingsChange};
 
+use super::places;
 use crate::config::Config;
 use crate::pipeline::export::hex;
 use crate::provision;
 
-/// Tables of which a resident has one of their own, within `[[resident]]`.
-const OWN: [&str; 3] = ["night", "presence", "look"];
-/// Tables of which there may be several, and the keys by which one is known.
-const SEVERAL: [(&str, &[&str]); 4] =
-    [("fence", &["name"]), ("dose", &["slot", "at"]), ("reminder", &["device", "at"]), ("threshold", &["kind"])];
 /// Keys whose values look like numbers and are texts.
-const TEXTS: [&str; 3] = ["below", "above", "text"];
+const TEXTS: [&str; 7] = ["below", "above", "text", "name", "slot", "kind", "unit"];
 /// What a form never sets: whose it is, and what the change itself writes.
 const NOT_SET: [&str; 3] = ["resident", "id", "consent"];
 
@@ -47,15 +43,7 @@ pub fn change(config: &Config, change: &SettingsChange, by: &str, now: DateTime)
 pub fn settings(text: &str, only: bool, resident: &str, table: &str) -> Vec<(String, String)> {
     let Ok(document) = text.parse::<DocumentMut>() else { return Vec::new() };
     let mut shown: Vec<(String, String)> = Vec::new();
-    let mut tables: Vec<&dyn TableLike> = Vec::new();
-    if OWN.contains(&table) {
-        tables.extend(own(&document, resident, table));
-        tables.extend(document.get(table).and_then(Item::as_table_like));
-    } else if let Ok((kind, index)) = index_of(&document, only, resident, table) {
-        let several = document.get(kind).and_then(Item::as_array_of_tables);
-        tables.extend(several.and_then(|several| several.get(index)).map(|found| found as &dyn TableLike));
-    }
-    for (key, item) in tables.into_iter().flat_map(|table| table.iter()) {
+    for (key, item) in places::read(&document, only, resident, table).into_iter().flat_map(|table| table.iter()) {
         let value = item.as_value().map(plain).filter(|_| !NOT_SET.contains(&key));
         if let Some(value) = value.filter(|_| !shown.iter().any(|(known, _)| known == key)) {
             shown.push((key.to_owned(), value));
@@ -64,28 +52,20 @@ pub fn settings(text: &str, only: bool, resident: &str, table: &str) -> Vec<(Str
     shown
 }
 
-/// A resident's own table of this name.
-fn own<'d>(document: &'d DocumentMut, resident: &str, table: &str) -> Option<&'d dyn TableLike> {
-    let residents = document.get("resident").and_then(Item::as_array_of_tables)?;
-    let theirs = residents.iter().find(|known| text_of(*known, "id") == Some(resident))?;
-    theirs.get(table).and_then(Item::as_table_like)
-}
-
 /// What one of a resident's tables says, with the home's behind it, as the first 16 digits of its SHA-256; empty where there is none.
 pub fn stands(text: &str, only: bool, resident: &str, table: &str) -> String {
     let Ok(document) = text.parse::<DocumentMut>() else { return String::new() };
     let written = |table: &dyn TableLike| table.iter().map(|(key, item)| format!("{key}={item}\n")).collect::<String>();
-    let mut said = Vec::new();
-    if OWN.contains(&table) {
-        let own = own(&document, resident, table).map(written);
+    let mut said = String::new();
+    if places::is_own(table) {
+        let own = places::own(&document, resident, table).map(written);
         let home = document.get(table).and_then(Item::as_table_like).map(written);
         said.extend(own.map(|own| format!("own {own}")));
         said.extend(home.map(|home| format!("home {home}")));
-    } else if let Ok((kind, index)) = index_of(&document, only, resident, table) {
-        let several = document.get(kind).and_then(Item::as_array_of_tables);
-        said.extend(several.and_then(|several| several.get(index)).map(|found| written(found)));
+    } else {
+        said.extend(places::read(&document, only, resident, table).into_iter().map(written));
     }
-    match said.concat() {
+    match said {
         said if said.is_empty() => String::new(),
         said => hex(ring::digest::digest(&ring::digest::SHA256, said.as_bytes()).as_ref())[..16].to_owned(),
     }
@@ -102,7 +82,7 @@ pub fn edited(text: &str, only: bool, change: &SettingsChange, by: &str, now: Da
     if let Some(begun_with) = begun_with.as_ref().filter(|_| !*withdraw)
         && *begun_with != stands(text, only, resident, table)
         // Nothing of theirs was agreed then, and nothing is now: what the home has for all of them is no agreement of theirs.
-        && !(begun_with.is_empty() && OWN.contains(&table.as_str()) && own(&document, resident, table).is_none())
+        && !(begun_with.is_empty() && places::is_own(table) && places::own(&document, resident, table).is_none())
     {
         return Err(Refused::Conflict(format!(
             "`{table}` of `{resident}` was changed or withdrawn since this change was begun; look at it, and change it again"
@@ -112,20 +92,23 @@ pub fn edited(text: &str, only: bool, change: &SettingsChange, by: &str, now: Da
     let home_consent = home.and_then(|home| home.get("consent")).cloned();
     let of_home = |key: &str| home.and_then(|home| home.get(key)).and_then(Item::as_value).map(Value::is_str);
     let texts: Vec<bool> = values.iter().map(|(key, _)| of_home(key).unwrap_or(false)).collect();
-    let place: &mut dyn TableLike = if OWN.contains(&table.as_str()) {
-        let residents = document.get_mut("resident").and_then(Item::as_array_of_tables_mut);
-        let mut residents = residents.into_iter().flat_map(|residents| residents.iter_mut());
-        let own = residents.find(|known| text_of(*known, "id") == Some(resident));
-        let own = own.ok_or_else(|| {
-            Refused::NotFound(format!("vaka.toml has no [[resident]] `{resident}`; add it before its agreements"))
-        })?;
-        let made = own.entry(table).or_insert_with(|| Item::Table(Table::new()));
-        made.as_table_like_mut().ok_or_else(|| Refused::Wrong(format!("`{table}` of `{resident}` is no table")))?
-    } else {
-        let (kind, index) = index_of(&document, only, resident, table)?;
-        let several = document.get_mut(kind).and_then(Item::as_array_of_tables_mut);
-        several.and_then(|several| several.get_mut(index)).ok_or_else(|| unknown(resident, table))?
+    if places::is_door(table) && !*withdraw {
+        return Err(Refused::Wrong(format!(
+            "`{table}`: who opens a door is changed in vaka.toml alone; here it is withdrawn"
+        )));
+    }
+    let made;
+    let table = match places::is_new(table) && !*withdraw {
+        true => {
+            if consent_by.as_deref().is_none_or(|by| by.trim().is_empty()) {
+                return Err(Refused::Wrong(format!("who has agreed to a new {table}? Write it under consent")));
+            }
+            made = places::add(&mut document, only, resident, table, values)?;
+            &made
+        }
+        false => table,
     };
+    let place = places::write(&mut document, only, resident, table)?;
     for ((key, value), is_text) in values.iter().zip(texts) {
         if NOT_SET.contains(&key.as_str()) || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
             return Err(Refused::Wrong(format!("`{key}` is not changed by a form; change it in vaka.toml")));
@@ -225,39 +208,6 @@ fn plain(value: &Value) -> String {
             other.decor_mut().clear();
             other.to_string()
         }
-    }
-}
-
-fn text_of<'t>(table: &'t dyn TableLike, key: &str) -> Option<&'t str> {
-    table.get(key).and_then(Item::as_str)
-}
-
-fn unknown(resident: &str, table: &str) -> Refused {
-    Refused::NotFound(format!(
-        "nothing called `{table}` is agreed with `{resident}`; it may have been changed meanwhile"
-    ))
-}
-
-/// What one of several tables is called: `dose morning 08:00`.
-pub fn name_of(kind: &str, words: &[&str]) -> String {
-    format!("{kind} {}", words.join(" "))
-}
-
-fn index_of(document: &DocumentMut, only: bool, resident: &str, table: &str) -> Result<(&'static str, usize), Refused> {
-    let kind = table.split(' ').next().unwrap_or_default();
-    let known = SEVERAL.into_iter().find(|(several, _)| *several == kind);
-    let (kind, keys) = known.ok_or_else(|| unknown(resident, table))?;
-    let several = document.get(kind).and_then(Item::as_array_of_tables);
-    let fits = |found: &Table| {
-        let is_theirs = text_of(found, "resident").map_or(only, |of| of == resident);
-        let words: Vec<&str> = keys.iter().filter_map(|key| text_of(found, key)).collect();
-        is_theirs && name_of(kind, &words) == table
-    };
-    let mut found = several.into_iter().flatten().enumerate().filter(|(_, found)| fits(found)).map(|(index, _)| index);
-    match (found.next(), found.next()) {
-        (Some(index), None) => Ok((kind, index)),
-        (Some(_), Some(_)) => Err(Refused::Conflict(format!("`{table}` stands twice in vaka.toml; change it there"))),
-        (None, _) => Err(unknown(resident, table)),
     }
 }
 

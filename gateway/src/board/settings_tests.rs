@@ -176,3 +176,65 @@ fn a_form_from_before_a_withdrawal_does_not_take_it_back_even_the_same_day() {
     assert_ne!(stands(TEXT, false, "r2", "night"), "", "the home's is theirs");
     assert_eq!(stands(TEXT, false, "r1", "presence"), "");
 }
+
+/// As a form of a new one posts it: under the name of its kind.
+fn new(kind: &str, values: &[(&str, &str)]) -> SettingsChange {
+    SettingsChange {
+        consent_by: Some("Karin".into()),
+        consent_on: Some("2026-11-22".into()),
+        stands: Some(String::new()),
+        ..wish("r2", kind, values)
+    }
+}
+
+#[test]
+fn a_new_one_of_several_is_written_beside_the_others_with_its_consent() {
+    let limit = [("kind", "spo2"), ("unit", "%"), ("below", "88"), ("set_by", "Anna Ek"), ("set_on", "2026-11-20")];
+    let text = edit(&new("threshold", &limit)).unwrap();
+    let config = parse(&text);
+    let vitals = &config.agreed.people[1].vitals;
+    assert_eq!(vitals.iter().map(|one| one.kind.as_str()).collect::<Vec<_>>(), ["heart_rate", "spo2"], "{text}");
+    assert_eq!(vitals[1].term.by.as_deref(), Some("Karin"));
+    assert!(text.contains("below = \"88\"") && text.contains("# the nurse's"), "{text}");
+    assert!(settings(&text, false, "r2", "threshold spo2").contains(&("below".into(), "88".into())));
+    // Where nothing of its kind stands yet, too.
+    let round = [("name", "112"), ("lat", "59.3"), ("lon", "18.07"), ("radius_m", "200")];
+    let text = edit(&new("fence", &round)).unwrap();
+    assert!(text.contains("[[fence]]") && text.contains("name = \"112\"") && text.contains("lat = 59.3"), "{text}");
+}
+
+#[test]
+fn a_new_one_needs_its_name_a_consent_and_to_be_new() {
+    let known = new("threshold", &[("kind", "heart_rate"), ("above", "110")]);
+    assert!(matches!(edit(&known), Err(Refused::Conflict(why)) if why.contains("threshold heart_rate")));
+    let nameless = new("dose", &[("slot", "morning"), ("at", " ")]);
+    assert!(matches!(edit(&nameless), Err(Refused::Wrong(why)) if why.contains("`at` is empty")));
+    let unagreed = SettingsChange { consent_by: None, ..new("threshold", &[("kind", "spo2")]) };
+    assert!(matches!(edit(&unagreed), Err(Refused::Wrong(why)) if why.contains("who has agreed")));
+    assert!(matches!(edit(&new("gateway", &[("id", "x")])), Err(Refused::NotFound(_))));
+}
+
+#[test]
+fn the_door_is_shut_by_a_no_of_its_resident_alone() {
+    let lock = r#"
+[[device]]
+id = "front"
+kind = "lock"
+resident = "r1"
+unlock = { roles = ["night"], open_s = 60, consent = { by = "Karin", on = "2026-11-01" } }  # the key is lost
+"#;
+    let text = format!("{TEXT}{lock}");
+    let no = |of| SettingsChange { withdraw: true, ..wish(of, "unlock front", &[]) };
+    let now = datetime(2026, 11, 22, 14, 5, 9, 0);
+    assert!(matches!(edited(&text, false, &no("r2"), "anna", now), Err(Refused::NotFound(_))));
+    assert_eq!(settings(&text, false, "r1", "unlock front")[1], ("open_s".into(), "60".into()));
+    let wider = edited(&text, false, &wish("r1", "unlock front", &[("always", "true")]), "anna", now);
+    assert!(matches!(wider, Err(Refused::Wrong(why)) if why.contains("vaka.toml alone")));
+    let shut = edited(&text, false, &no("r1"), "anna", now).unwrap();
+    assert!(shut.contains("# the key is lost"), "{shut}");
+    let config = parse(&shut);
+    let (_, unlock) = config.orders.unlock.first_key_value().unwrap();
+    let end = unlock.term.withdrawn_ms(&config.gateway.time_zone).unwrap();
+    assert!(unlock.term.holds(end - 1) && !unlock.term.holds(end), "{shut}");
+    assert_ne!(stands(&text, false, "r1", "unlock front"), stands(&shut, false, "r1", "unlock front"));
+}

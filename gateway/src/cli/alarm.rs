@@ -233,7 +233,7 @@ fn read(config: &Config, attempt: &str) -> Result<crate::pipeline::fold::State, 
     restore::read_only(&config.journal.dir).map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))
 }
 
-fn alarm_id(id: &str, attempt: &str) -> Result<AlarmId, Failure> {
+pub(super) fn alarm_id(id: &str, attempt: &str) -> Result<AlarmId, Failure> {
     AlarmId::try_from(id).map_err(|e| Failure::new(Exit::Usage, attempt, e, "`vaka alarm list` shows the ids"))
 }
 

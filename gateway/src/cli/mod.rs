@@ -3,6 +3,7 @@
 //! Enters: arguments. Leaves: text or JSON on stdout, `vaka: <attempt>: <cause>` with its fix on stderr, an [`Exit`].
 
 pub mod alarm;
+pub mod backup;
 pub mod check;
 pub mod check_config;
 mod check_devices;
@@ -11,16 +12,22 @@ mod clock;
 pub mod device;
 pub mod dose;
 pub mod enrol;
+pub mod erase;
 pub mod identity;
+pub mod incident;
 pub mod init;
 pub mod journal;
+pub mod launch;
 pub mod order;
 pub mod people;
 pub mod rehearse;
+pub mod release;
 pub mod report;
 pub mod resident;
 pub mod round;
 pub mod run;
+pub mod takeout;
+pub mod update;
 pub mod visit;
 
 use std::fmt;
@@ -64,6 +71,17 @@ pub enum Command {
         after_help = "SIGHUP reloads vaka.toml (all or nothing); SIGTERM ends.\nExample:\n  vaka run --config home/vaka.toml"
     )]
     Run(RunArgs),
+    /// Start the newest version that has proven itself, or try the one that waits for it: what the service runs
+    #[command(
+        after_help = "It stays the packaged program's, and never changes by an update. A new version has 180 s ($VAKA_TRIAL_S) to have a test alarm of its own accepted; else, or after three ends before that, the version before it runs again.\nExample:\n  vaka launch --config home/vaka.toml"
+    )]
+    Launch(RunArgs),
+    /// New versions of this program: how they stand, take one, go back
+    #[command(subcommand)]
+    Update(update::UpdateCommand),
+    /// For whoever publishes versions: keys, and a release to be put on a web server
+    #[command(subcommand)]
+    Release(release::ReleaseCommand),
     /// Add, list, show and remove devices
     #[command(subcommand)]
     Device(device::DeviceCommand),
@@ -110,6 +128,31 @@ pub enum Command {
         after_help = "Example of a visit:\n  vaka visit start --by ture\n  vaka visit arm p1                    then press p1\n  vaka visit seen p1                   its light or sound\n  vaka visit measured p1 --signal-dbm -71\n  vaka visit status\n  vaka visit finish --out protocols"
     )]
     Visit(visit::VisitCommand),
+    /// The whole home as one file, sealed to the municipality's key; also while the gateway runs
+    #[command(
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true,
+        after_help = "Examples:\n  vaka backup --to /media/usb/gw-0042.age\n  vaka backup --to gw-0042.age --recipient age1...\n  vaka backup --to gw-0042.age --retire        this box is being replaced\n  vaka backup check gw-0042.age --identity key.txt\n  vaka backup key --to key.txt                 at the office\nExit 1: the backup is written, and what is not in it and may be missed is named."
+    )]
+    Backup(backup::BackupArgs),
+    /// Make a home of a backup, on a new box
+    #[command(
+        after_help = "The authorities, devices, agreements and records are the old box's; keys and record numbers are new.\nExample:\n  vaka restore gw-0042.age --identity key.txt --to /var/lib/vaka/home"
+    )]
+    Restore(backup::RestoreArgs),
+    /// Everything that is kept, in open formats: JSON lines with schemas, CSV
+    #[command(after_help = "Examples:\n  vaka export --to out\n  vaka export --to out --resident r1")]
+    Export(takeout::ExportArgs),
+    /// What happened around one alarm, as one file to send; without names
+    #[command(after_help = "Example:\n  vaka incident 4f2a --to incident.tar && tar xf incident.tar")]
+    Incident(incident::IncidentArgs),
+    /// What the journal keeps, by kind and lane, since when, and about when it goes
+    Retention(takeout::RetentionArgs),
+    /// The end of this home: keys and personal data overwritten and removed
+    #[command(
+        after_help = "A backup is not touched by it. Flash keeps worn blocks: see deploy/DATA.md.\nExample:\n  vaka erase --everything"
+    )]
+    Erase(erase::EraseArgs),
     /// The doctor: is every part, and every device, fit for its work?
     #[command(
         after_help = "Exit 1 if something is wrong. Works on a gateway that does not start.\nExamples:\n  vaka check\n  vaka check --plain --lang en        for staff\n  vaka check --json"

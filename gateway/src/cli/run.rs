@@ -7,9 +7,10 @@ use tracing_subscriber::EnvFilter;
 use super::{Exit, Failure};
 use crate::journal::ErrorKind;
 use crate::pipeline::restore::RestoreError;
-use crate::pipeline::{self, RunError};
+use crate::pipeline::{self, Ended, RunError};
+use crate::update::Running;
 
-pub fn run(config: &Path) -> Result<Exit, Failure> {
+pub fn run(config: &Path, running: Running) -> Result<Exit, Failure> {
     // VAKA_LOG takes the usual filter words, e.g. `debug` or `vaka::dispatch=trace`.
     let filter = EnvFilter::try_from_env("VAKA_LOG").unwrap_or_else(|_| EnvFilter::new("info,mqtt_protocol_core=off"));
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
@@ -21,10 +22,15 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::new(Exit::Internal, "start the gateway", e, ""))?;
-    let ended = runtime.block_on(pipeline::run(config.to_owned()));
+    let launcher = running.launcher.clone();
+    let ended = runtime.block_on(pipeline::run(config.to_owned(), running));
     // A receiver that does not answer must not hold up the end.
     runtime.shutdown_background();
-    ended.map(|()| Exit::Ok).map_err(|e| failure(&e))
+    match (ended.map_err(|e| failure(&e))?, launcher) {
+        // It is the same process for whoever started it, and no pause of a service manager lies between.
+        (Ended::Anew, Some(launcher)) => Err(super::launch::again(&launcher, config)),
+        _ => Ok(Exit::Ok),
+    }
 }
 
 /// A home's box has few cores, and more threads than cores cost memory each.
@@ -47,6 +53,7 @@ fn failure(error: &RunError) -> Failure {
         | RunError::Tls(_)
         | RunError::Listen { .. }
         | RunError::ListenEnrol { .. }
+        | RunError::Retired(_)
         | RunError::Start(_) => Failure::new(Exit::Usage, "start the gateway", error, ""),
     }
 }

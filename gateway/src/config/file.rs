@@ -20,6 +20,7 @@ pub(super) struct File {
     pub enrol: Option<Listen>,
     #[serde(default)]
     pub journal: Journal,
+    pub backup: Option<Backup>,
     #[serde(default)]
     pub receiver: Vec<Spanned<Receiver>>,
     #[serde(default)]
@@ -46,6 +47,17 @@ pub(super) struct File {
     pub visit: Option<Visit>,
     pub board: Option<Board>,
     pub metrics: Option<Listen>,
+    pub update: Option<Update>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Update {
+    pub url: Text,
+    pub keys: Spanned<Vec<Text>>,
+    pub ca: Text,
+    #[serde(default)]
+    pub quiet: Vec<Text>,
 }
 
 /// What a technician must find before they go.
@@ -78,6 +90,12 @@ pub(super) struct Ingest {
 pub(super) struct Journal {
     pub dir: Option<Text>,
     pub size_max_mib: Option<Number>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Backup {
+    pub recipients: Vec<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -181,6 +181,8 @@ pub struct Config {
     /// Where new devices come with a one-time code. Absent: nothing listens.
     pub enrol: Option<SocketAddr>,
     pub journal: Journal,
+    /// Whom a backup is sealed to: age recipients, `age1…`.
+    pub backup: Vec<String>,
     /// In the order of the file.
     pub receivers: Vec<ReceiverConfig>,
     pub routes: Vec<Route>,
@@ -196,6 +198,20 @@ pub struct Config {
     pub board: Option<vaka_board::settings::Settings>,
     /// Absent: no metrics listen.
     pub metrics: Option<SocketAddr>,
+    /// Absent: no release is looked for.
+    pub update: Option<Update>,
+}
+
+/// Where new versions of this program come from.
+#[derive(Debug, Clone)]
+pub struct Update {
+    pub address: vaka_update::fetch::Address,
+    /// Whose signature counts: one key, or two while one takes the other's place.
+    pub keys: Vec<vaka_update::sign::PublicKey>,
+    /// PEM file of the authorities that vouch for the publisher's server.
+    pub ca: PathBuf,
+    /// Local times in which no update begins.
+    pub quiet: Vec<vaka_update::policy::Window>,
 }
 
 /// Where the package keeps its home (`deploy/systemd/vaka.service`).
@@ -261,10 +277,20 @@ impl Config {
         told
     }
 
+    /// Where updates of the program are kept.
+    pub fn releases(&self) -> vaka_update::disk::Folder {
+        releases_of(&self.home)
+    }
+
     /// Where the home's certificates and keys are.
     pub fn pki(&self) -> crate::provision::Pki {
         crate::provision::Pki::beside(&self.home)
     }
+}
+
+/// Where a home keeps updates of the program.
+pub fn releases_of(home: &Path) -> vaka_update::disk::Folder {
+    vaka_update::disk::Folder::new(&home.join("releases"))
 }
 
 /// The known word nearest to `word`, if one is near enough to be what was meant.

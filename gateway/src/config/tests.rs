@@ -7,6 +7,8 @@ use vaka_protocol::{DeviceId, Lane};
 
 use super::*;
 
+/// A public key of minisign.
+const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
 const HEAD: &str = "[gateway]\nid = \"gw-1\"\ncontroller_id = \"1\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n";
 
 fn parse(text: &str) -> Result<(Config, Vec<String>), Vec<String>> {
@@ -42,7 +44,11 @@ fn errors_name_line_key_and_fix() {
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\n[board.card]\nlisten = \"127.0.0.1:1\"\nca = \"ca.pem\""), "v.toml:9: `listen`: [board] has this address already; give [board.card] a port of its own".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\n[board.oidc]\nissuer = \"http://idp.se\"\nclient_id = \"v\"\nacr = [\"loa3\"]"), "v.toml:9: `issuer`: `http://idp.se` is not an https:// address; the provider's word is worth no more than the way it comes".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\n[board.oidc]\nissuer = \"https://idp.se\"\nclient_id = \"v\"\nacr = []"), "v.toml:11: `acr` of [board.oidc] is empty; name how strongly people must have proven who they are, e.g. \"http://id.sambi.se/loa/loa3\"".into()),
-        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, enrol, journal, receiver, route, device, resident, night, presence, fence, dose, reminder, threshold, silence, power, camera, visit, board, metrics".into()),
+        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, enrol, journal, backup, receiver, route, device, resident, night, presence, fence, dose, reminder, threshold, silence, power, camera, visit, board, metrics, update".into()),
+        (format!("{HEAD}[update]\nurl = \"http://u.se/\"\nkeys = [\"{KEY}\"]\nca = \"v\""), "v.toml:7: `url`: `http://u.se/` is no address of releases; write https://HOST/FOLDER/, without a user".into()),
+        (format!("{HEAD}[update]\nurl = \"https://u.se/\"\nkeys = []\nca = \"v\""), "v.toml:8: `keys`: 0 keys, 1 to 2 can be; name the publisher's public key, and the next one while they change (`vaka release key`)".into()),
+        (format!("{HEAD}[update]\nurl = \"https://u.se/\"\nkeys = [\"RWQ\"]\nca = \"v\""), "v.toml:8: `keys`: reading public key `RWQ`: it is not one of minisign's; give its second line, 56 characters that begin with RW".into()),
+        (format!("{HEAD}[update]\nurl = \"https://u.se/\"\nkeys = [\"{KEY}\"]\nca = \"v\"\nquiet = [\"21-07\"]"), "v.toml:10: `quiet`: `21-07` is no window; write \"HH:MM-HH:MM\", local time, such as \"21:00-07:00\"".into()),
         // Missing and mistyped.
         ("".into(), "v.toml:1: the table [gateway] is missing".into()),
         (device("id = \"p1\""), "v.toml:6: the key `kind` is missing in [[device]]".into()),

@@ -7,6 +7,7 @@
 //! While another path is in use this one only proves that the hub answers.
 
 mod beside;
+pub(crate) mod call;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError};
@@ -378,6 +379,7 @@ impl Link {
                 encode_event_json(&EventMessage::new(Event::Done { id: *id, outcome: outcome.clone() }))
             }
             ParcelWhat::Health(word) => beside::of_health(word),
+            ParcelWhat::Round(word) => beside::of_round(word),
             ParcelWhat::Telemetry(word) => beside::of_telemetry(word),
         };
         self.parcels_sent += 1;

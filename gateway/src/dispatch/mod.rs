@@ -40,9 +40,11 @@ use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
 pub use self::backoff::Pace;
 pub use self::config::{Bind, ConfigError, DispatchConfig, PathConfig, ReceiverConfig, ReceiverKind};
 pub use self::counts::{Counts, Sums};
+pub(crate) use self::hub::call::open as call_hub;
 pub use self::link::{Failure, Regime};
-pub use self::parcels::{HealthWord, HomeAct, Parcel, ParcelId, ParcelWhat, TelemetryWord};
+pub use self::parcels::{HealthWord, HomeAct, Parcel, ParcelId, ParcelWhat, RoundWord, TelemetryWord};
 pub use self::routes::{Hours, Route, first_gap};
+pub(crate) use self::stream::{OpenError, Stream};
 
 use self::attempts::{Ledger, Reach, Way};
 use self::backoff::Dice;

@@ -35,6 +35,8 @@ pub enum ParcelId {
     Done(u64),
     /// Counts up: a newer one stands in place of an older.
     Health(u64),
+    /// Counts up: a newer one of the same look-in stands in place of an older.
+    Round(u64),
     /// The record that it stands in, and its place there.
     Telemetry(u64, u16),
 }
@@ -56,7 +58,28 @@ pub enum ParcelWhat {
         outcome: Outcome,
     },
     Health(HealthWord),
+    Round(RoundWord),
     Telemetry(Box<TelemetryWord>),
+}
+
+/// A look-in by camera, for a hub whose people may look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoundWord {
+    /// Whose: an id, never a name.
+    pub resident: String,
+    /// Local time at which it begins: its name.
+    pub slot: String,
+    /// UTC milliseconds.
+    pub at_ms: i64,
+    /// By when it is to be made, UTC milliseconds.
+    pub latest_ms: i64,
+    /// How far it is: as in the event `round`.
+    pub state: &'static str,
+    /// How long one look lasts, seconds.
+    pub look_s: u16,
+    pub may_see_clearly: bool,
+    /// When that was so, UTC milliseconds.
+    pub at: i64,
 }
 
 /// One event of a device here, and nothing else about it.
@@ -171,6 +194,11 @@ impl Parcels {
             let Queue { waiting, flying, .. } = queue;
             waiting.retain(|id, _| !matches!(id, ParcelId::Health(_)) || flying.contains_key(id));
         }
+        if let ParcelWhat::Round(word) = &parcel.what {
+            let is_older = |other: &ParcelWhat| matches!(other, ParcelWhat::Round(other) if (&other.resident, other.at_ms) == (&word.resident, word.at_ms));
+            let Queue { waiting, flying, .. } = queue;
+            waiting.retain(|id, older| !is_older(&older.what) || flying.contains_key(id));
+        }
         queue.waiting.entry(parcel.id).or_insert_with(|| Arc::new(parcel));
     }
 
@@ -278,6 +306,16 @@ mod tests {
             ParcelId::Health(_) => {
                 ParcelWhat::Health(HealthWord { faults: 0, text: String::new(), lane: Lane::Telemetry, at: 0 })
             }
+            ParcelId::Round(_) => ParcelWhat::Round(RoundWord {
+                resident: "r1".into(),
+                slot: "02:00".into(),
+                at_ms: 0,
+                latest_ms: 1,
+                state: "open",
+                look_s: 30,
+                may_see_clearly: false,
+                at: 0,
+            }),
             ParcelId::Telemetry(record, index) => ParcelWhat::Telemetry(Box::new(TelemetryWord {
                 stream: 1,
                 record,
@@ -354,6 +392,8 @@ mod tests {
         parcels.ended("hub", ParcelId::Telemetry(1, 0), false, 0);
         (1..=3).for_each(|number| parcels.pass(parcel(ParcelId::Health(number))));
         assert_eq!(started(&mut parcels, 0), [ParcelId::Health(3)]);
+        (1..=3).for_each(|number| parcels.pass(parcel(ParcelId::Round(number))));
+        assert_eq!(started(&mut parcels, 0), [ParcelId::Round(3)], "of one look-in");
         parcels.pass(parcel(ParcelId::Act(1)));
         assert_eq!(started(&mut parcels, 0), [ParcelId::Act(1)]);
         // Without a route none of it is sent any more.

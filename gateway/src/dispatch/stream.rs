@@ -5,8 +5,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
@@ -36,6 +38,8 @@ pub(crate) enum OpenError {
     Handshake { to: String, source: io::Error },
     #[error("connecting to {to}: nothing within {after_ms} ms")]
     Slow { to: String, after_ms: u128 },
+    #[error("connecting to {to}: it is no address of a hub; write `mqtts:HOST:PORT`")]
+    NoAddress { to: String },
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -48,11 +52,35 @@ pub(crate) async fn open(
     over_tls: bool,
     wall_ms: i64,
 ) -> Result<Opened, OpenError> {
+    let tls = if over_tls { Some(tls::client(config)?) } else { None };
+    open_as(config, host, port, tls, wall_ms).await
+}
+
+/// A TLS stream that says by `alpn` what it is for.
+pub(crate) async fn open_for(
+    config: &ReceiverConfig,
+    host: &str,
+    port: u16,
+    alpn: &[u8],
+) -> Result<Box<dyn Stream>, OpenError> {
+    let mut tls = ClientConfig::clone(&*tls::client(config)?);
+    tls.alpn_protocols = vec![alpn.to_vec()];
+    // Whether its certificate has ended is told of the alarms' own connection.
+    Ok(open_as(config, host, port, Some(Arc::new(tls)), i64::MIN).await?.stream)
+}
+
+async fn open_as(
+    config: &ReceiverConfig,
+    host: &str,
+    port: u16,
+    tls: Option<Arc<ClientConfig>>,
+    wall_ms: i64,
+) -> Result<Opened, OpenError> {
     let limit = Duration::from_millis(config.received_deadline_ms.into());
     let to = || config.url.clone();
-    let tls = match over_tls {
-        false => None,
-        true => Some((TlsConnector::from(tls::client(config)?), tls::server_name(host)?)),
+    let tls = match tls {
+        None => None,
+        Some(tls) => Some((TlsConnector::from(tls), tls::server_name(host)?)),
     };
     let opening = async {
         let wrong = |source| OpenError::Connect { to: to(), source };

@@ -126,11 +126,14 @@ async fn open(
         .await
         .map_err(|_| "the TLS handshake took too long".to_owned())?
         .map_err(|e| format!("the TLS handshake failed: {e}"))?;
-    let peer = {
+    let (peer, calls) = {
         let (_, connection) = stream.get_ref();
         let certificate = connection.peer_certificates().and_then(<[_]>::first).ok_or("no client certificate")?;
-        identify(certificate)?
+        (identify(certificate)?, connection.alpn_protocol() == Some(vaka_protocol::look::ALPN))
     };
+    if calls {
+        return hall.call(peer, stream).map(|()| None);
+    }
     hall.counts.accepted.fetch_add(1, Ordering::Relaxed);
     Ok(session::open(stream, peer, hall, deadline).await)
 }

@@ -36,9 +36,33 @@ pub struct Hall {
     pub clock: Arc<dyn Clock>,
     pub shutdown: watch::Receiver<bool>,
     pub counts: DoorCounts,
+    /// At a hub: homes that call for a look. A connection of its own, without a session.
+    pub callers: Option<mpsc::Sender<Caller>>,
+}
+
+/// A home that calls for a look: who it is, is proven.
+pub struct Caller {
+    pub home: DeviceId,
+    pub stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
 }
 
 impl Hall {
+    /// A known home with a certificate in force, that has said that it calls for a look. Too many at once: turned away.
+    pub(super) fn call(
+        &self,
+        peer: Peer,
+        stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
+    ) -> Result<(), String> {
+        let roster = self.roster.borrow().clone();
+        roster.admit(&peer).map_err(|refusal| format!("{} calls for a look: {}", peer.device, refusal.as_str()))?;
+        if peer.has_ended(self.clock.now().wall_ms) {
+            return Err(format!("{} calls for a look with a certificate that has ended", peer.device));
+        }
+        let callers = self.callers.as_ref().ok_or("nobody looks from here")?;
+        let caller = Caller { home: peer.device, stream };
+        callers.try_send(caller).map_err(|_| "as many homes call for a look as may at once".to_owned())
+    }
+
     /// As many as may are connected: counted, and told once until there is room again.
     fn turned_away_full(&self) {
         self.counts.turned_away_full.fetch_add(1, Ordering::Relaxed);
@@ -770,7 +794,9 @@ mod tests {
         let (_roster, roster) = watch::channel(Arc::new(Roster { devices, ..Roster::default() }));
         let counts = DoorCounts::default();
         let renewals = Arc::new(super::super::renewal::NoRenewals);
-        let hall = Arc::new(Hall { intake: desk.clone(), renewals, roster, sessions, clock, shutdown, counts });
+        let callers = None;
+        let hall =
+            Arc::new(Hall { intake: desk.clone(), renewals, roster, sessions, clock, shutdown, counts, callers });
         let (replies, _answers) = mpsc::unbounded_channel();
         let mut session = Session {
             wire: Wire::new(),

@@ -13,6 +13,7 @@
 //!
 //! Absent here: what records mean (the pipeline folds them), threads, async, clocks.
 
+pub mod copy;
 pub mod damage;
 pub mod disk;
 pub mod error;

@@ -32,6 +32,7 @@ pub enum Kind {
     Visit = 40,
     Trace = 50,
     Look = 60,
+    Update = 70,
 }
 
 /// One record's body.
@@ -58,6 +59,7 @@ pub enum Record {
     Visit(Visit),
     Trace(Trace),
     Look(Look),
+    Update(Update),
 }
 
 /// The process started: everything after has this boot's monotonic time.
@@ -617,6 +619,49 @@ pub enum LookOutcome {
     CouldNotTell,
 }
 
+impl LookOutcome {
+    pub const ALL: [LookOutcome; 3] = [LookOutcome::Calm, LookOutcome::NeedsVisit, LookOutcome::CouldNotTell];
+
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            LookOutcome::Calm => "calm",
+            LookOutcome::NeedsVisit => "needs-visit",
+            LookOutcome::CouldNotTell => "could-not-tell",
+        }
+    }
+
+    pub fn of(word: &str) -> Option<LookOutcome> {
+        Self::ALL.into_iter().find(|outcome| outcome.word() == word)
+    }
+}
+
+/// A step of an update of this program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Update {
+    /// Of the release, e.g. `0.3.0`.
+    pub version: String,
+    pub step: UpdateStep,
+    /// Which version the program was that wrote this.
+    pub by: String,
+    /// Why, or by whom; empty where there is nothing to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpdateStep {
+    /// Fetched, signed, whole; it waits for its time.
+    Staged,
+    /// The next start is that program's, on trial.
+    Begun,
+    /// Its test alarm was accepted: it stays.
+    Proven,
+    /// The program before it runs again.
+    Back,
+}
+
 /// The way to a receiver was lost or is back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PathRecord {
@@ -698,6 +743,9 @@ pub struct Order {
     /// The word for why it is not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// In a home: the look that a hub's order opened, or that it says something of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<u64>,
 }
 
 /// Which command of which hub. A hub that began anew may use an id again: not with the same end.
@@ -833,6 +881,7 @@ impl Record {
             Record::Visit(_) => Kind::Visit,
             Record::Trace(_) => Kind::Trace,
             Record::Look(_) => Kind::Look,
+            Record::Update(_) => Kind::Update,
         }
     }
 
@@ -865,6 +914,7 @@ impl Record {
             Record::Visit(body) => put(body, out),
             Record::Trace(body) => put(body, out),
             Record::Look(body) => put(body, out),
+            Record::Update(body) => put(body, out),
         }
     }
 
@@ -895,6 +945,7 @@ impl Record {
             40 => Record::Visit(get(kind, body)?),
             50 => Record::Trace(get(kind, body)?),
             60 => Record::Look(get(kind, body)?),
+            70 => Record::Update(get(kind, body)?),
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
         })
     }

@@ -8,12 +8,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use vaka_board::gateway::{Bytes, LookPart, Said};
 use vaka_camera::{Frame, View, Why, frames, look};
 
-use super::Looks;
+use super::{LAST_WORD_MS, Looks};
 use crate::limits::{LOOK_SETUP_MS, LOOK_WAKE_MS_MAX};
 use crate::rules::care::look::{Seen, why_in_words};
-
-/// Time to hand the last word to a viewer who reads slowly, in milliseconds. Beyond: the stream just ends. Source: our choice.
-const LAST_WORD_MS: u64 = 1_000;
 
 /// Carries a look out. Leaves: why it ended, and for how long somebody could see something, milliseconds.
 pub(super) async fn carry_out(room: &Looks, id: u64, seen: &Seen, viewer: mpsc::Sender<LookPart>) -> (String, u64) {
@@ -93,7 +90,7 @@ async fn show(room: &Looks, id: u64, seen: &Seen, viewer: &mpsc::Sender<LookPart
             },
         }
     };
-    // At least a moment: whoever had a picture has seen something.
+    // At least a moment: whoever had a picture has seen something. As long as it was, also where that was longer than agreed.
     let shown_ms = first.map_or(0, |first| u64::try_from(first.elapsed().as_millis()).unwrap_or(u64::MAX).max(1));
-    (why, shown_ms.min(seen.asked.look_ms))
+    (why, shown_ms)
 }

@@ -3,10 +3,13 @@
 //! Enters: what the keeper has granted, a viewer. Leaves: frames, one at a time, to that viewer alone; records of the end. Invariants:
 //! a camera is opened only for a look or a check that is on the disk, and after the resident's light has answered; a grant opens one
 //! picture, once, for one person; at its end, at a no and when the viewer goes, the camera is closed. Absent: a place where a frame stays.
-//! Who may look is decided in [`crate::rules::care::look`].
+//! A home's hub looks through the home (`abroad`, and `there` at the hub). Who may look is decided in [`crate::rules::care::look`].
 
+mod abroad;
 mod carry;
 mod checks;
+mod line;
+mod there;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,10 +26,17 @@ use crate::limits::{LOOK_END_RETRY_MS, LOOK_SETUP_MS};
 use crate::pipeline::export::hex;
 use crate::pipeline::keeper::{Ask, Input, Keeper, NotSigned};
 use crate::rules::care::look::{OpenLook, Wish};
+use crate::rules::orders;
+pub use abroad::carry_for_hubs;
 pub use checks::keep_checking;
+pub use there::{ThereWish, hear_homes};
 
 /// Bytes of a grant's token. Source: our choice; nobody guesses 256 bits within [`LOOK_SETUP_MS`].
 const TOKEN_BYTES: usize = 32;
+/// Bytes of what a home says at its hub's door. The home's certificate proves who it is: this says only which look.
+const CALL_BYTES: usize = 16;
+/// Time to hand the last word to a viewer who reads slowly, in milliseconds. Beyond: the stream just ends. Source: our choice.
+const LAST_WORD_MS: u64 = 1_000;
 
 /// Why nobody looks.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +49,18 @@ pub enum LookError {
     Stopping,
     #[error("opening the look: {0}")]
     Camera(String),
+    #[error("ordering the look of the home: {}", .0.said().1)]
+    NotOrdered(orders::Why),
+    #[error("ordering the look of the home: the journal could not be written; try again")]
+    Disk,
+}
+
+/// As hexadecimal digits, so many bytes that nobody guesses.
+fn random(bytes: usize) -> Result<String, LookError> {
+    let mut token = vec![0; bytes];
+    let random = ring::rand::SystemRandom::new().fill(&mut token);
+    random.map_err(|_| LookError::Camera("the machine gives no random numbers".to_owned()))?;
+    Ok(hex(&token))
 }
 
 /// How it stands once it is so. `None`: the gateway is stopping.
@@ -57,16 +79,27 @@ pub struct Looks {
     inbox: Arc<Inbox<Input>>,
     config: watch::Receiver<Arc<Config>>,
     grants: Mutex<BTreeMap<String, Grant>>,
+    /// At a hub: viewers that wait for a home, by what it says.
+    calls: Mutex<BTreeMap<String, there::Call>>,
 }
 
 impl Looks {
     pub fn new(inbox: Arc<Inbox<Input>>, config: watch::Receiver<Arc<Config>>) -> Arc<Self> {
-        Arc::new(Looks { inbox, config, grants: Mutex::default() })
+        Arc::new(Looks { inbox, config, grants: Mutex::default(), calls: Mutex::default() })
     }
 
     /// A map is whole after every statement, so a panic elsewhere spoils nothing.
     fn grants(&self) -> MutexGuard<'_, BTreeMap<String, Grant>> {
         self.grants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Looks::grants`].
+    fn calls(&self) -> MutexGuard<'_, BTreeMap<String, there::Call>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, ask: Ask) {
+        self.inbox.put([(Rank::Urgent, Input::Ask(ask))]);
     }
 
     async fn ask<T>(&self, rank: Rank, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, LookError> {
@@ -94,7 +127,7 @@ impl Looks {
 
     fn watch(&self, look: u64) -> watch::Receiver<OpenLook> {
         let (to, state) = watch::channel(OpenLook::default());
-        self.inbox.put([(Rank::Urgent, Input::Ask(Ask::LookWatch { look, to }))]);
+        self.tell(Ask::LookWatch { look, to });
         state
     }
 
@@ -116,10 +149,7 @@ impl Looks {
     }
 
     async fn grant(self: &Arc<Self>, wish: Wish, by: String) -> Result<Granted, LookError> {
-        let mut token = [0; TOKEN_BYTES];
-        let random = ring::rand::SystemRandom::new().fill(&mut token);
-        random.map_err(|_| LookError::Camera("the machine gives no random numbers".to_owned()))?;
-        let token = hex(&token);
+        let token = random(TOKEN_BYTES)?;
         let look = self.wish(wish, &by).await?;
         let asked = match self.see(move |keeper| keeper.state().care.look.get(look).cloned()).await {
             Ok(Some(asked)) => asked,

@@ -93,6 +93,7 @@ families! {
     CERTIFICATE_LEFT Gauge "vaka_certificate_left_seconds" ["whose"] "Time until the first certificate ends: gateway (its own), or of devices by kind. Read once an hour."
     HOMES Gauge "vaka_homes" ["state"] "At a hub, homes that have told how they are: ok, faulty, away."
 
+    UPDATE Gauge "vaka_update" ["state"] "1 for how updates stand: off (no [update]), unknown (not asked yet), current, waiting (for its ring, its time or a quiet moment), unreachable (publisher or disk), refused (not for this box, or not signed), failed (the program before it runs), trial."
     CLOCK Gauge "vaka_clock_confidence" ["confidence"] "1 for how far the clock is trusted: synchronised (a time source vouches), held (plausible), floor (not believed)."
     TEMPERATURE Gauge "vaka_temperature_celsius" [] "The hottest of the machine's own sensors."
     PROCESS_MEMORY Gauge "process_resident_memory_bytes" [] "Memory of the process."

@@ -24,6 +24,7 @@ use crate::ingest::session::Hall;
 use crate::journal::record::Act;
 use crate::rules::care::signed;
 use crate::rules::orders;
+use crate::update;
 
 /// Longest request line, in bytes.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
@@ -43,6 +44,11 @@ pub enum Request {
     Stat,
     Visit {
         wish: Wish,
+    },
+    /// New versions of the program.
+    Update {
+        wish: update::Wish,
+        by: String,
     },
     /// What is known of each device.
     Devices,
@@ -95,6 +101,7 @@ pub async fn serve(
     hall: Arc<Hall>,
     dispatcher: Dispatcher,
     enrolment: Arc<crate::enrol::Counts>,
+    updates: update::Door,
     mut shutdown: watch::Receiver<bool>,
 ) {
     loop {
@@ -104,7 +111,8 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                tokio::spawn(answer(stream, inbox.clone(), hall.clone(), dispatcher.clone(), enrolment.clone()));
+                let (inbox, hall, dispatcher) = (inbox.clone(), hall.clone(), dispatcher.clone());
+                tokio::spawn(answer(stream, inbox, hall, dispatcher, enrolment.clone(), updates.clone()));
             }
             Err(e) => warn!("accepting on the control socket: {e}"),
         }
@@ -117,12 +125,13 @@ async fn answer(
     hall: Arc<Hall>,
     dispatcher: Dispatcher,
     enrolment: Arc<crate::enrol::Counts>,
+    updates: update::Door,
 ) {
     let (reader, mut writer) = stream.split();
     let mut lines = BufReader::new(reader.take(REQUEST_BYTES_MAX)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let response: Response = match serde_json::from_str(&line) {
-            Ok(request) => ask(request, &inbox, &hall, &dispatcher, &enrolment).await,
+            Ok(request) => ask(request, &inbox, &hall, &dispatcher, &enrolment, &updates).await,
             Err(e) => Err(format!("reading a request on the control socket: {e}")),
         };
         let mut text = serde_json::to_string(&response).unwrap_or_default();
@@ -139,6 +148,7 @@ async fn ask(
     hall: &Hall,
     dispatcher: &Dispatcher,
     enrolment: &crate::enrol::Counts,
+    updates: &update::Door,
 ) -> Response {
     fn gone<E>(_: E) -> String {
         "the gateway is stopping".to_owned()
@@ -165,6 +175,7 @@ async fn ask(
             put(Ask::Visit { wish, reply });
             answer.await.map_err(gone)?
         }
+        Request::Update { wish, by } => updates.ask(wish, by),
         Request::Devices => {
             let (reply, answer) = oneshot::channel();
             put(Ask::Devices { reply });

@@ -57,6 +57,7 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Order(body) => ("order", plain(body)),
         Record::Visit(body) => ("visit", plain(body)),
         Record::Look(body) => ("look", plain(body)),
+        Record::Update(body) => ("update", plain(body)),
         Record::Trace(body) => {
             let mut fields = plain(body);
             fields["before"] = hex(&body.before).into();

@@ -9,18 +9,19 @@ use serde::{Deserialize, Serialize};
 use vaka_protocol::{Command, CommandMessage, DeviceId, Event, Lane, Light, Sound};
 
 use super::commands::Commands;
+use super::looks::HubLook;
 use super::passing::Passing;
 use super::streams::Streams;
 use crate::ingest::window::Windows;
 use crate::ingest::{Encoding, Parsed, payload};
 use crate::journal::Header;
 use crate::journal::record::{Decision, EventRecord, Fault, Record};
-use crate::limits::RECEIPT_EXPIRES_MS;
+use crate::limits::{ORDER_CLOCKS_MS, RECEIPT_EXPIRES_MS};
 use crate::rules::alarms::{Alarms, Change};
 use crate::rules::care::clocks::Stamp;
 use crate::rules::care::moment::At;
 use crate::rules::care::{Care, Sight};
-use crate::rules::homes::EarlyCloses;
+use crate::rules::homes::{EarlyCloses, HomeLooks};
 use crate::rules::orders::Orders;
 use crate::rules::trigger::time_by;
 use crate::rules::visit::Visits;
@@ -58,6 +59,9 @@ pub struct HomeHealth {
 pub struct State {
     /// The newest record folded in.
     pub cursor: u64,
+    /// [`restore::FOLD`](super::restore::FOLD) of the program that has folded it.
+    #[serde(default)]
+    pub folded_by: u32,
     pub windows: Windows,
     pub alarms: Alarms,
     pub commands: Commands,
@@ -74,6 +78,9 @@ pub struct State {
     /// At a hub: what people in a home closed before it was told here.
     #[serde(default)]
     pub early: EarlyCloses,
+    /// At a hub: look-ins by camera of the homes.
+    #[serde(default)]
+    pub home_looks: HomeLooks,
     /// Telemetry that receivers are still to get.
     #[serde(default)]
     pub streams: Streams,
@@ -100,6 +107,8 @@ pub enum Outcome {
         id: u64,
         outcome: String,
     },
+    /// A look that a hub ordered is granted: the picture goes there.
+    Look(HubLook),
     /// Carried along, not looked up later: a higher rung in the same batch takes its place among what is still owed,
     /// but a device that listens hears every rung.
     Command {
@@ -195,7 +204,7 @@ impl State {
                 }
             }
             Record::Look(look) => self.care.looked(look, recorded(header)),
-            Record::Event(_) | Record::Silent(_) | Record::Checkpoint(_) => {}
+            Record::Event(_) | Record::Silent(_) | Record::Checkpoint(_) | Record::Update(_) => {}
         }
         self.tell_devices(header, changes, outcomes);
     }
@@ -240,6 +249,12 @@ impl State {
                     if seen.health.as_ref().is_none_or(|known| known.at <= at) {
                         seen.health = Some(Box::new(said));
                     }
+                }
+                Event::Round { .. } if parsed.of.is_none() => {
+                    // A home's clock that was far ahead for a moment must not outlive that moment here.
+                    let ahead = header.wall_ms.saturating_add(ORDER_CLOCKS_MS);
+                    let said_at = parsed.at.filter(|at| *at <= ahead).unwrap_or(header.wall_ms);
+                    self.home_looks.see(&event.device, event_read, said_at, header.wall_ms);
                 }
                 _ => {}
             }

@@ -21,6 +21,7 @@ use super::looks::{LookReply, Lookers};
 use super::measures;
 use super::orders::HubOrders;
 use super::restore::{self, Restored};
+use super::rounds::Rounds;
 use super::shortage::{Room, Shortage, Why};
 use super::streams::{Desk, Window};
 use super::view::{self, AlarmRow, Labels};
@@ -35,7 +36,7 @@ use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
 use crate::journal::record::{
     Act, ActWhat, Alive, CloseOutcome, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, Release, RungRecord,
-    Silent, Trace, Via,
+    Silent, Trace, Update, Via,
 };
 use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
@@ -134,10 +135,22 @@ pub enum Ask {
         look: u64,
         to: tokio::sync::watch::Sender<OpenLook>,
     },
+    /// Hears once what became of an order.
+    OrderWatch {
+        order: u64,
+        to: oneshot::Sender<String>,
+    },
     /// A technician's visit.
     Visit {
         wish: Wish,
         reply: VisitReply,
+    },
+    /// A step of an update of this program.
+    Updated(Update),
+    /// A test alarm of the gateway's own, by which a program proves itself: its id.
+    Prove {
+        version: String,
+        reply: oneshot::Sender<AlarmId>,
     },
     /// Any other question, answered after the commit.
     See(Box<dyn FnOnce(&Keeper) + Send>),
@@ -250,6 +263,7 @@ pub struct Keeper {
     watch: Watch,
     judges: bool,
     pub(super) health: Health,
+    pub(super) rounds: Rounds,
     pub(super) streams: Desk,
     follower: Option<Follower>,
     touched: Touched,
@@ -291,6 +305,7 @@ impl Keeper {
             watch: Watch::default(),
             judges: true,
             health: Health::default(),
+            rounds: Rounds::default(),
             streams: Desk::default(),
             follower: None,
             touched: Touched::default(),
@@ -349,8 +364,13 @@ impl Keeper {
     /// How long nothing has to be done if nothing comes.
     pub fn patience(&self) -> Duration {
         let mono_ms = self.clock.now().mono_ms;
-        let waits_ms =
-            [self.homes.wait_ms(mono_ms), self.watch.wait_ms(mono_ms), self.health_wait_ms(), self.streams_wait_ms()];
+        let waits_ms = [
+            self.homes.wait_ms(mono_ms),
+            self.watch.wait_ms(mono_ms),
+            self.health_wait_ms(),
+            self.rounds_wait_ms(),
+            self.streams_wait_ms(),
+        ];
         let wait_ms = waits_ms.into_iter().flatten().min().unwrap_or(u64::MAX);
         Duration::from_millis(wait_ms.min(limits::IDLE_MS))
     }
@@ -475,6 +495,7 @@ impl Keeper {
         self.save_streams();
         self.commit();
         self.tell_health();
+        self.tell_rounds();
         self.read_streams();
     }
 
@@ -627,15 +648,18 @@ impl Keeper {
         let Record::Event(event) = &record else { return };
         self.restored.state.apply_event(&header, event, Some(parsed));
         self.answer_orders(&event.device, parsed);
+        if parsed.events.iter().any(|event| matches!(event, Event::Round { .. })) {
+            self.touch(None);
+        }
         let behind_ms = self.restored.state.care.facts.behind_ms(&event.device);
         let since_ms = since_ms.and_then(|ms| i64::try_from(ms).ok());
         let happening = Happening { since_ms, ..happening(event, parsed, behind_ms) };
         let is_told = self.judge(&header, rules::What::Event(happening));
         for read in &parsed.events {
-            self.watch.heard(&event.device, read);
+            self.watch.heard(&event.device, read, &self.restored.state.care.facts);
         }
         if let Some(via) = &event.via {
-            self.watch.heard(&via.bridge, &Event::Alive {});
+            self.watch.heard(&via.bridge, &Event::Alive {}, &self.restored.state.care.facts);
         }
         self.watch_over();
         self.act_for_homes(&happening);
@@ -786,6 +810,7 @@ impl Keeper {
             Ask::Order { wish, traced, reply } => self.take_order(wish, traced, reply),
             Ask::Look { wish, by, reply } => self.take_look(wish, &by, reply),
             Ask::LookWatch { look, to } => self.lookers.watch(look, to),
+            Ask::OrderWatch { order, to } => self.lookers.watch_order(order, to),
             Ask::Traces { traces, reply } => {
                 if self.room.refused.contains(&Lane::Technical) {
                     let _ = reply.send(Err("the disk is full: what is read cannot be recorded".to_owned()));
@@ -839,6 +864,10 @@ impl Keeper {
             }
             Ask::Window(window) => self.take_window(window),
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
+            Ask::Updated(update) => self.append_unrepeatable(Record::Update(update), Lane::Technical),
+            Ask::Prove { version, reply } => {
+                let _ = reply.send(self.prove(&version));
+            }
             Ask::Part(fault) => {
                 // Read off the alarms, so that no restart tells it again.
                 if self.restored.state.part_is_bad(&fault) != fault.active {
@@ -897,7 +926,7 @@ impl Keeper {
     /// A person has done something about an alarm: its rule may have something to say.
     fn stir(&mut self, alarm: &AlarmId) {
         if let Some(known) = self.restored.state.alarms.get(alarm) {
-            self.watch.stirred(&known.raise.device);
+            self.watch.attended(&known.raise);
             self.watch_over();
         }
     }
@@ -954,9 +983,12 @@ impl Keeper {
             | Ask::Order { .. }
             | Ask::Look { .. }
             | Ask::LookWatch { .. }
+            | Ask::OrderWatch { .. }
             | Ask::Traces { .. }
             | Ask::Home { .. }
             | Ask::Fault(_)
+            | Ask::Updated(_)
+            | Ask::Prove { .. }
             | Ask::Part(_)
             | Ask::Window(_)
             | Ask::Damaged { .. } => {}
@@ -1167,6 +1199,7 @@ impl Keeper {
             }
             Outcome::Change(Change::Receipt { .. } | Change::Feedback { .. } | Change::Command { .. }) => {}
             Outcome::Pass(act) => self.pass_on(act),
+            Outcome::Look(look) => self.lookers.open_for_hub(look),
             Outcome::Answer { receiver, id, outcome } => self.answer_hub(receiver, id, &outcome),
             Outcome::Command { device, message } => {
                 if let Some(to) = self.listening.get(&device) {

@@ -3,7 +3,7 @@
 //! Enters: wishes of people and of the gateway's own checks. Leaves, after the commit: the number of the look, or why not; to whoever
 //! carries one out, how it stands. Invariant: what is granted is on the disk before anybody hears of it.
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use vaka_protocol::Lane;
 
 use super::keeper::{Keeper, NotSigned};
@@ -13,16 +13,40 @@ use crate::rules::care::look::{self, OpenLook, Wish};
 /// The look's number, or why not.
 pub type LookReply = oneshot::Sender<Result<u64, NotSigned>>;
 
+/// A look that is granted to somebody at a hub, and on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubLook {
+    pub look: u64,
+    pub receiver: String,
+    /// What is said at the hub's door.
+    pub call: String,
+}
+
 /// Who waits for what.
 #[derive(Default)]
 pub struct Lookers {
     answers: Vec<(u64, LookReply)>,
     watchers: Vec<(u64, watch::Sender<OpenLook>)>,
+    /// Who at this hub waits for what a home answers to an order.
+    orders: Vec<(u64, oneshot::Sender<String>)>,
+    /// Where looks of people at hubs are carried out.
+    of_hubs: Option<mpsc::UnboundedSender<HubLook>>,
 }
 
 impl Lookers {
     pub fn watch(&mut self, look: u64, to: watch::Sender<OpenLook>) {
         self.watchers.push((look, to));
+    }
+
+    pub fn watch_order(&mut self, order: u64, to: oneshot::Sender<String>) {
+        self.orders.push((order, to));
+    }
+
+    /// What is granted without anybody who carries it out ends by its time.
+    pub fn open_for_hub(&self, look: HubLook) {
+        if self.of_hubs.as_ref().is_none_or(|carried| carried.send(look).is_err()) {
+            tracing::warn!("nobody carries out looks of a hub");
+        }
     }
 
     /// The commit has failed.
@@ -34,6 +58,11 @@ impl Lookers {
 }
 
 impl Keeper {
+    /// Looks that hubs order are carried out there.
+    pub fn look_for_hubs_with(&mut self, carried: mpsc::UnboundedSender<HubLook>) {
+        self.lookers.of_hubs = Some(carried);
+    }
+
     pub(super) fn take_look(&mut self, wish: Wish, by: &str, reply: LookReply) {
         let opens = matches!(wish, Wish::Open { .. } | Wish::Check { .. });
         // What is read of a person must be recorded, and this is.
@@ -80,7 +109,19 @@ impl Keeper {
         }
     }
 
+    fn tell_orders(&mut self) {
+        let orders = std::mem::take(&mut self.lookers.orders);
+        for (order, to) in orders {
+            match self.state().orders.get(order).map(|kept| &kept.outcome) {
+                Some(None) if !to.is_closed() => self.lookers.orders.push((order, to)),
+                Some(Some((outcome, _))) => drop(to.send(outcome.clone())),
+                _ => {}
+            }
+        }
+    }
+
     pub(super) fn tell_lookers(&mut self) {
+        self.tell_orders();
         if self.lookers.watchers.is_empty() {
             return;
         }

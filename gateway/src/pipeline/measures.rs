@@ -29,6 +29,8 @@ pub struct Measures {
     pub hall: Arc<Hall>,
     pub dispatcher: Dispatcher,
     pub enrolment: Arc<crate::enrol::Counts>,
+    /// Which version runs, and how updates stand.
+    pub updates: (vaka_update::Version, crate::update::Standing),
     pub config: watch::Receiver<Arc<Config>>,
     /// As they were read last.
     pub certificates: watch::Receiver<Vec<Ends>>,
@@ -44,7 +46,11 @@ impl Measures {
             Role::House => "house",
             Role::Hub => "hub",
         };
-        page.put(&families::BUILD, &[env!("CARGO_PKG_VERSION"), role], 1.0);
+        page.put(&families::BUILD, &[&self.updates.0.to_string(), role], 1.0);
+        let standing = self.updates.1.get().state;
+        for state in crate::update::STATES {
+            page.put(&families::UPDATE, &[state], f64::from(u8::from(state == standing)));
+        }
         self.door(&mut page);
         self.receivers(&mut page);
         self.parts(&mut page, &config);

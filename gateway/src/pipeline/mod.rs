@@ -15,7 +15,7 @@ mod homes;
 #[cfg(test)]
 mod hub_tests;
 pub mod keeper;
-mod looks;
+pub mod looks;
 mod measures;
 mod orders;
 #[cfg(test)]
@@ -23,12 +23,14 @@ mod orders_tests;
 mod passing;
 mod renewals;
 pub mod restore;
+mod rounds;
 mod shortage;
 #[cfg(test)]
 mod stream_tests;
 pub mod streams;
 #[cfg(test)]
 mod tests;
+pub mod updates;
 pub mod view;
 pub mod visits;
 mod watchdog;
@@ -63,6 +65,7 @@ use crate::rules::care::agreed::Agreed;
 use crate::rules::orders::{Orderable, Target};
 use crate::rules::{DeviceFacts, Home, visit};
 use crate::service::{self, Manager};
+use crate::update;
 use keeper::{Ask, Input, Keeper};
 use restore::RestoreError;
 use view::Labels;
@@ -92,6 +95,8 @@ pub enum RunError {
     KeeperDied,
     #[error("stopping: the journal cannot be written; what was not acknowledged will be sent again")]
     KeeperStuck,
+    #[error("this home has moved to another box, which alone may speak as it; if that one never came into use, remove {} and start again", .0.display())]
+    Retired(PathBuf),
 }
 
 /// Sessions put their submissions here.
@@ -116,15 +121,26 @@ impl Intake for Gate {
     }
 }
 
-/// Runs the gateway of the config at `path` until SIGTERM or SIGINT. SIGHUP reads the config anew, all or nothing.
+/// Why it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Stopped,
+    /// Another program is to be started in its place.
+    Anew,
+}
+
+/// Runs the gateway of the config at `path` until SIGTERM or SIGINT, or until an update begins. SIGHUP reads the config anew, all or nothing.
 ///
 /// # Errors
 /// [`RunError`], where it cannot start, or must not go on.
-pub async fn run(path: PathBuf) -> Result<(), RunError> {
+pub async fn run(path: PathBuf, running: update::Running) -> Result<Ended, RunError> {
     let manager = Arc::new(Manager::from_environment());
     let (config, warnings) = Config::load(&path)?;
     for warning in &warnings {
         warn!("{warning}");
+    }
+    if crate::backup::retire::holds(&config.home) {
+        return Err(RunError::Retired(crate::backup::retire::mark(&config.home)));
     }
     // Before the journal's lock is taken: whoever finds the lock may send SIGHUP.
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| RunError::Start(format!("taking SIGTERM: {e}")))?;
@@ -169,6 +185,8 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     let mut keeper =
         Keeper::new(restored, home(&config), Labels::from_config(&config), clock.clone(), Some(dispatcher.clone()));
     keeper.agree(config.agreed.clone());
+    let (for_hubs, asked_by_hubs) = tokio::sync::mpsc::unbounded_channel();
+    keeper.look_for_hubs_with(for_hubs);
     let (changes, follower) = board::desk::follower();
     if config.board.is_some() {
         keeper.follow_with(follower);
@@ -187,6 +205,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         Watched { pki: config.pki(), clock: clock.clone(), own_renewed: own_renewed.clone(), certificates_read };
     tokio::spawn(watch_parts(watched, roster.clone(), inbox.clone(), shutdown.clone()));
 
+    let (callers, called) = tokio::sync::mpsc::channel(crate::limits::LOOK_CALLERS_MAX);
     let hall = Arc::new(Hall {
         intake: Arc::new(Gate { inbox: inbox.clone() }),
         renewals: renewals::start(config.pki(), clock.clone(), roster_changes.clone())?,
@@ -195,15 +214,19 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         clock: clock.clone(),
         shutdown: shutdown.clone(),
         counts: DoorCounts::default(),
+        callers: Some(callers),
     });
     let (reload_sender, mut reloads) = tokio::sync::mpsc::channel(1);
     let (config_changes, config_in_force) = watch::channel(Arc::new(config.clone()));
+    let looks = crate::look::Looks::new(inbox.clone(), config_changes.subscribe());
     if let Some(settings) = config.board.clone() {
-        let desk = board::desk::Desk::new(inbox.clone(), clock.clone(), config_in_force.clone(), changes);
+        let desk =
+            board::desk::Desk::new(inbox.clone(), clock.clone(), config_in_force.clone(), looks.clone(), changes);
         let desk = desk.reload_with(reload_sender.clone());
         board::start(settings, Arc::new(desk), inbox.clone(), shutdown.clone());
     }
-    let looks = crate::look::Looks::new(inbox.clone(), config_changes.subscribe());
+    tokio::spawn(crate::look::carry_for_hubs(looks.clone(), asked_by_hubs));
+    tokio::spawn(crate::look::hear_homes(looks.clone(), called));
     tokio::spawn(crate::look::keep_checking(looks, shutdown.clone()));
     let enrolment = Arc::new(enrol::Counts::default());
     let (enrolled_sender, mut enrolled) = tokio::sync::mpsc::unbounded_channel();
@@ -216,12 +239,14 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         tokio::spawn(door);
     }
     let door = tokio::spawn(listener::run(listener, tls, identify, hall.clone()));
+    let standing = update::Standing::default();
     if let Some(address) = config.metrics {
         let measures = Arc::new(measures::Measures {
             inbox: inbox.clone(),
             hall: hall.clone(),
             dispatcher: dispatcher.clone(),
             enrolment: enrolment.clone(),
+            updates: (running.version, standing.clone()),
             config: config_in_force,
             certificates,
             clock: clock.clone(),
@@ -229,7 +254,22 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         tokio::spawn(metrics::server::run(address, move || measures.clone().look(), shutdown.clone()));
     }
     tokio::spawn(watchdog::run(manager.clone(), turns, inbox.clone(), dispatcher.clone(), shutdown.clone()));
-    let control = control::serve(control, inbox.clone(), hall.clone(), dispatcher.clone(), enrolment, shutdown);
+    let leave = Arc::new(tokio::sync::Notify::new());
+    let (wishes, wished) = tokio::sync::mpsc::channel(1);
+    let work = update::Work {
+        config: config_changes.subscribe(),
+        inbox: inbox.clone(),
+        clock: clock.clone(),
+        running: running.clone(),
+        standing: standing.clone(),
+        wishes: wished,
+        leave: leave.clone(),
+        shutdown: shutdown.clone(),
+    };
+    update::start(work).map_err(|e| RunError::Start(format!("starting the thread of updates: {e}")))?;
+    let updates = update::Door { wishes, standing, running, config: config_changes.subscribe() };
+    let control =
+        control::serve(control, inbox.clone(), hall.clone(), dispatcher.clone(), enrolment, updates, shutdown);
     tokio::spawn(control);
     info!(
         gateway.id = %config.gateway.id,
@@ -241,11 +281,16 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
     );
 
     let mut keeper_ended = keeper.ended;
+    let mut ended = Ended::Stopped;
     loop {
         let mut asked: Option<tokio::sync::oneshot::Sender<Result<(), String>>> = None;
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            () = leave.notified() => {
+                ended = Ended::Anew;
+                break;
+            }
             _ = &mut keeper_ended => return Err(RunError::KeeperDied),
             _ = hangup.recv() => {}
             () = own_renewed.notified() => {}
@@ -277,7 +322,10 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         manager.say(service::READY);
     }
     info!("stopping");
-    manager.say(service::STOPPING);
+    // To the service manager the next program is the same process, which goes on.
+    if ended == Ended::Stopped {
+        manager.say(service::STOPPING);
+    }
     stop.send_replace(true);
     let _ = door.await;
     wait_for_sessions(&hall).await;
@@ -289,7 +337,7 @@ pub async fn run(path: PathBuf) -> Result<(), RunError> {
         return Err(RunError::KeeperStuck);
     }
     let _ = std::fs::remove_file(control::socket(&config.journal.dir));
-    Ok(())
+    Ok(ended)
 }
 
 /// Each connection is a descriptor, and the usual soft limit is below the connections that are let in. Returns how many devices
@@ -575,6 +623,11 @@ pub fn home(config: &Config) -> Home {
         planned: config.agreed.planned(),
         orders: orderable(config),
     }
+}
+
+/// The id of the command by which the order in the record of this number goes to whom it is for.
+pub fn command_id(order: u64) -> u64 {
+    commands::Commands::id(order, 0)
 }
 
 /// What people may order of the devices here.

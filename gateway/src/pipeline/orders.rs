@@ -7,15 +7,17 @@
 use std::collections::BTreeMap;
 
 use tracing::warn;
-use vaka_protocol::{Command, DeviceId, Event, Lane, Outcome as Word};
+use vaka_protocol::{Command, DeviceId, Event, Lane, Ordered, Outcome as Word};
 
 use super::commands::Commands;
 use super::fold::Outcome;
 use super::keeper::{Answer, Keeper, NotOrdered, OrderReply};
+use super::looks::HubLook;
 use crate::dispatch::{Parcel, ParcelId, ParcelWhat};
 use crate::ingest::Parsed;
-use crate::journal::record::{FromHub, Order, Record, Trace};
+use crate::journal::record::{FromHub, Look, Order, Record, Trace};
 use crate::limits::{HUB_ORDERS_PER_MINUTE, ORDER_ANSWERS_MS, ORDER_OWED_MAX};
+use crate::rules::care::look;
 use crate::rules::orders::{self, Why, Wish};
 
 /// How many orders each hub has given in this minute. In memory alone: a restart costs a minute's worth.
@@ -32,6 +34,16 @@ impl HubOrders {
         *count += 1;
         *count <= HUB_ORDERS_PER_MINUTE
     }
+}
+
+/// What a hub's look is to become.
+struct HubsLook {
+    /// Its record. `None`: it is so already.
+    step: Option<Look>,
+    /// The look that it is about, where that is known.
+    known: Option<u64>,
+    /// What is said at the hub's door.
+    call: Option<String>,
 }
 
 impl Keeper {
@@ -81,17 +93,28 @@ impl Keeper {
             return;
         }
         let minute = self.moment().mono_ms / 60_000;
-        if !self.hub_orders.takes(&receiver, minute) {
+        let is_look = matches!(what, Ordered::Look { .. } | Ordered::Looked { .. });
+        // Looks and what was seen have a count of their own: they keep no door shut.
+        let counted = if is_look { format!("{receiver} looks") } else { receiver.clone() };
+        if !self.hub_orders.takes(&counted, minute) {
             return warn!(receiver, order = id, "too many orders of this hub in a minute: not heard");
         }
         let by = format!("{receiver}: {by}");
         let (role, purpose) = (role.as_str().to_owned(), purpose.as_str().to_owned());
         let wish = Wish { alarm, device, what, by, role, purpose };
+        if is_look {
+            return self.take_hubs_look(from, wish);
+        }
         let judged = orders::judge_of_hub(self.orders_view(), &receiver, expires_at, wish.clone());
         let order = match judged.and_then(|order| self.has_room(&order).map(|()| order)) {
             Ok(order) => order,
             Err(why) => refused(wish, expires_at, why),
         };
+        self.keep_hubs_order(from, order);
+    }
+
+    fn keep_hubs_order(&mut self, from: FromHub, order: Order) {
+        let (receiver, id) = (from.receiver.clone(), from.id);
         self.trace_order(&receiver, &order);
         let refused = order.refused.clone();
         self.append_unrepeatable(Record::Order(Box::new(Order { from: Some(from), ..order })), Lane::Care);
@@ -101,12 +124,80 @@ impl Keeper {
         }
     }
 
+    /// A look that somebody at a hub orders, or what they saw: judged as that of somebody here, by the rule `look`.
+    fn take_hubs_look(&mut self, from: FromHub, wish: Wish) {
+        let (receiver, id) = (from.receiver.clone(), from.id);
+        let HubsLook { step, known, call } = match self.judge_hubs_look(&from, &wish) {
+            Ok(judged) => judged,
+            Err(why) => return self.keep_hubs_order(from.clone(), refused(wish, from.expires_at, why)),
+        };
+        // First the look: an order whose look is not on the disk must not be said to be done.
+        let camera = step.as_ref().map(|step| step.camera.clone());
+        let look = match (step, known) {
+            (Some(step), None) => self.append(Record::Look(step), Lane::Care).seq,
+            (Some(step), Some(known)) => {
+                self.append(Record::Look(step), Lane::Care);
+                known
+            }
+            (None, known) => known.unwrap_or_default(),
+        };
+        let camera = camera.or_else(|| Some(self.state().care.look.get(look)?.camera.clone()));
+        let Wish { alarm, what, by, role, purpose, .. } = wish;
+        let (to, from, look_of) = (camera, Some(from.clone()), Some(look));
+        let (expires_at, of, command, refused) = (from.as_ref().map_or(0, |from| from.expires_at), None, None, None);
+        let order = Order { to, alarm, what, by, role, purpose, expires_at, from, of, command, refused, look: look_of };
+        self.trace_order(&receiver, &order);
+        // Not again after a failed commit: the look has then another number, or is not granted.
+        self.append(Record::Order(Box::new(order)), Lane::Care);
+        self.look_at_all();
+        self.put_out(Outcome::Answer { receiver: receiver.clone(), id, outcome: Word::Done.as_str().to_owned() });
+        if let Some(call) = call {
+            self.put_out(Outcome::Look(HubLook { look, receiver, call }));
+        }
+    }
+
+    fn judge_hubs_look(&self, from: &FromHub, wish: &Wish) -> Result<HubsLook, Why> {
+        let known = |id| self.state().orders.look_of(&from.receiver, id);
+        let asked = orders::look_of_hub(self.orders_view(), &from.receiver, from.expires_at, wish, known)?;
+        let view = self.view();
+        if let look::Wish::Open { resident, .. } = &asked.wish {
+            // What is seen of a person must be recorded, and this is. What somebody has seen is heard in any case.
+            if self.is_short_for(Lane::Technical) {
+                return Err(Why::Busy);
+            }
+            let person = view.agreed.people.iter().find(|person| person.id == *resident);
+            let agreed = person.and_then(|person| person.look.as_ref()).ok_or(Why::NoLook)?;
+            if !view.now.sure {
+                return Err(Why::Clock);
+            }
+            if !agreed.term.holds(view.now.wall_ms) {
+                return Err(Why::NotInForce);
+            }
+        }
+        let known = match &asked.wish {
+            look::Wish::Outcome { look, .. } => Some(*look),
+            _ => None,
+        };
+        let step = look::grant(view, asked.wish, &wish.by).map_err(|refusal| {
+            warn!(receiver = from.receiver, order = from.id, "a look of the hub is refused: {refusal}");
+            Why::from(&refusal)
+        })?;
+        Ok(HubsLook { step, known, call: asked.call })
+    }
+
     /// What people there see and do here is theirs to answer for, as what people here do.
     fn trace_order(&mut self, receiver: &str, order: &Order) {
         let device = order.to.as_ref();
-        let resident = device.and_then(|device| self.home().orders.residents.get(device).cloned());
+        let of_device = device.and_then(|device| self.home().orders.residents.get(device).cloned());
+        let of_look = order.look.and_then(|look| Some(self.state().care.look.get(look)?.resident.clone()));
+        let resident = match &order.what {
+            Ordered::Look { resident, .. } => Some(resident.as_str().to_owned()),
+            _ => of_look.or(of_device),
+        };
         let act = if order.refused.is_some() { "order-refused" } else { "order" };
-        let object = device.map_or_else(String::new, |device| format!("device {device}"));
+        let of_look = matches!(order.what, Ordered::Look { .. } | Ordered::Looked { .. });
+        let kind = if of_look { "camera" } else { "device" };
+        let object = device.map_or_else(String::new, |device| format!("{kind} {device}"));
         let trace = Trace {
             person: order.by.clone(),
             role: order.role.clone(),
@@ -154,5 +245,6 @@ impl Keeper {
 fn refused(wish: Wish, expires_at: i64, why: Why) -> Order {
     let Wish { alarm, device: _, what, by, role, purpose } = wish;
     let refused = Some(why.word().to_owned());
-    Order { to: None, alarm, what, by, role, purpose, expires_at, from: None, of: None, command: None, refused }
+    let (to, from, of, command, look) = (None, None, None, None, None);
+    Order { to, alarm, what, by, role, purpose, expires_at, from, of, command, refused, look }
 }

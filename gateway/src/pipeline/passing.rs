@@ -114,7 +114,7 @@ impl Keeper {
             }
             // Told anew at every start.
             // Or asked for again.
-            ParcelId::Known(_) | ParcelId::Done(_) | ParcelId::Health(_) => {}
+            ParcelId::Known(_) | ParcelId::Done(_) | ParcelId::Health(_) | ParcelId::Round(_) => {}
             ParcelId::Telemetry(record, index) => self.telemetry_taken(&receiver, record, index),
         }
     }

@@ -24,6 +24,12 @@ use crate::journal::record::{Boot, Decisions, Fault, Record};
 use crate::journal::{Header, Journal, OpenError, Opened, Options, ReadError, RemoveError, Reserve};
 use crate::limits;
 
+/// Which records this program folds in: raised by each version that takes in a kind, or a field, that the version before left out.
+///
+/// A saved fold of a lower number is not believed. Else a version that was gone back from and comes again would start from what the
+/// older one saved meanwhile, without what it had recorded itself. The journal is read from the start instead, once.
+pub const FOLD: u32 = 1;
+
 /// Why the journal and its fold could not be brought up.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -126,7 +132,7 @@ pub fn read_only_on(disk: &dyn Disk, dir: &Path) -> Result<State, ReadError> {
         fold.take(entry.header, entry.body);
         ControlFlow::Continue(())
     })?;
-    Ok(fold.state)
+    Ok(State { folded_by: FOLD, ..fold.state })
 }
 
 impl Restored {
@@ -146,7 +152,7 @@ impl Restored {
         let news: Vec<_> = news.collect();
         self.opened.damage.extend(news);
         let (state, unjudged) = fold.finish();
-        self.state = state;
+        self.state = State { folded_by: FOLD, ..state };
         self.unjudged = unjudged;
         Ok(())
     }
@@ -161,7 +167,7 @@ impl Restored {
             return None;
         }
         let state: State = minicbor_serde::from_slice(&snapshot.state).ok()?;
-        (state.cursor == position).then_some(state)
+        (state.cursor == position && state.folded_by >= FOLD).then_some(state)
     }
 
     /// Records about the start itself, and what has to be judged late.

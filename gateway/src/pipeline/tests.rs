@@ -2,10 +2,12 @@
 
 mod acts;
 mod doses;
+mod hub_looks;
 mod kept;
 mod looks;
 mod paths;
 mod rounds;
+mod updates;
 mod visits;
 
 use std::path::Path;

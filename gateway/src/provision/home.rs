@@ -98,18 +98,27 @@ pub fn create_under(
 
 /// localhost in its three spellings, the machine's name, and the address it listens on.
 fn server_names(listen: SocketAddr) -> Vec<SanType> {
-    let host = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let host = host();
     let mut names = vec!["localhost".to_owned()];
-    if !host.is_empty() && host != "localhost" && host.chars().all(is_name) {
-        names.push(host);
-    }
+    names.extend(host);
     let mut addresses = vec![[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()];
     if !listen.ip().is_unspecified() && !addresses.contains(&listen.ip()) {
         addresses.push(listen.ip());
     }
     let names = names.iter().filter_map(|name| Ia5String::try_from(name.as_str()).ok()).map(SanType::DnsName);
     names.chain(addresses.into_iter().map(SanType::IpAddress)).collect()
+}
+
+/// The machine's name in the network, where it has one that a certificate can carry.
+fn host() -> Option<String> {
+    let host = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    (!host.is_empty() && host != "localhost" && host.chars().all(is_name)).then_some(host)
+}
+
+/// [`host`] as a certificate has it.
+pub(super) fn host_name() -> Option<SanType> {
+    Ia5String::try_from(host()?.as_str()).ok().map(SanType::DnsName)
 }
 
 fn vaka_toml(home: &NewHome) -> String {

@@ -25,6 +25,7 @@ mod reload;
 mod renew;
 #[cfg(test)]
 mod renew_tests;
+mod succession;
 #[cfg(test)]
 mod tests;
 pub mod tls;
@@ -45,8 +46,9 @@ pub use invite::{Invited, Judged, NotEnrolled, invite, invites, judge, locators,
 pub use invites::{Invitation, InvitationState};
 pub use issued::{Issued, IssuedRow};
 pub use own::renew_own;
-pub use reload::{Told, tell_gateway};
+pub use reload::{Told, stop_gateway, tell_gateway};
 pub use renew::{NotRenewed, Renewal, first_used, renew, waiting};
+pub use succession::{Key, Superseded, supersede};
 
 /// Life of both authorities, in days (20 years): longer than the box. Their keys never leave `pki/`; a shorter life would
 /// end with every device of the home having to be visited.

@@ -2,11 +2,14 @@
 //!
 //! Under the same key, so that one file is replaced, all or nothing, and a receiver that has pinned the key still knows it.
 
+use std::path::Path;
+
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, SanType};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tracing::{info, warn};
 use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::X509Certificate;
 
 use super::certificate::{Start, Subject, read_authority, sign};
 use super::devices::lock_home;
@@ -62,8 +65,29 @@ fn renew_one(
     if (now_ms + GATEWAY_DAYS * DAY_MS).min(authority.not_after) < until + WORTH_MS {
         return Ok(false);
     }
-    let name: Vec<&str> = old.subject().iter_common_name().filter_map(|cn| cn.as_str().ok()).collect();
-    let names = old.subject_alternative_name().map_err(|_| unreadable())?;
+    let (name, alternatives) = names(&old).ok_or_else(unreadable)?;
+    let subject = Subject { name: &name, usage, alternatives, start: Start::As(from), days: GATEWAY_DAYS };
+    let text = std::fs::read_to_string(key).map_err(ProvisionError::file(key))?;
+    let pair = KeyPair::from_pem(&text).map_err(|source| ProvisionError::Certificate { path: key.clone(), source })?;
+    let signed = sign(&authority, subject, &pair, now_ms)?;
+    files::write(cert, chain(signed.pem, ca, above)?.as_bytes(), files::PUBLIC)?;
+    Ok(true)
+}
+
+/// As it was shown before: with the authorities between it and the municipality's root.
+pub(super) fn chain(pem: String, ca: &Path, above: &Path) -> Result<String, ProvisionError> {
+    let mut chain = pem;
+    if let Ok(above) = std::fs::read_to_string(above) {
+        chain += &std::fs::read_to_string(ca).map_err(ProvisionError::file(ca))?;
+        chain += &above;
+    }
+    Ok(chain)
+}
+
+/// Whom a certificate names: its common name, and the names and addresses beside it.
+pub(super) fn names(x509: &X509Certificate<'_>) -> Option<(String, Vec<SanType>)> {
+    let name: Vec<&str> = x509.subject().iter_common_name().filter_map(|cn| cn.as_str().ok()).collect();
+    let names = x509.subject_alternative_name().ok()?;
     let alternatives = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
         GeneralName::DNSName(name) => Some(SanType::DnsName((*name).try_into().ok()?)),
         GeneralName::IPAddress(bytes) => match (<[u8; 4]>::try_from(*bytes), <[u8; 16]>::try_from(*bytes)) {
@@ -73,23 +97,5 @@ fn renew_one(
         },
         _ => None,
     });
-    let name = name.concat();
-    let subject = Subject {
-        name: &name,
-        usage,
-        alternatives: alternatives.collect(),
-        start: Start::As(from),
-        days: GATEWAY_DAYS,
-    };
-    let text = std::fs::read_to_string(key).map_err(ProvisionError::file(key))?;
-    let pair = KeyPair::from_pem(&text).map_err(|source| ProvisionError::Certificate { path: key.clone(), source })?;
-    let signed = sign(&authority, subject, &pair, now_ms)?;
-    let mut chain = signed.pem;
-    // As it was shown before: with the authorities between it and the municipality's root.
-    if let Ok(above) = std::fs::read_to_string(above) {
-        chain += &std::fs::read_to_string(ca).map_err(ProvisionError::file(ca))?;
-        chain += &above;
-    }
-    files::write(cert, chain.as_bytes(), files::PUBLIC)?;
-    Ok(true)
+    Some((name.concat(), alternatives.collect()))
 }

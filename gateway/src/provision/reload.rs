@@ -36,6 +36,22 @@ impl fmt::Display for Told {
 ///
 /// A left-over file without its lock belongs to a gateway that is gone, and its number may be somebody else's by now.
 pub fn tell_gateway(lock: &Path) -> Told {
+    signal(lock, Signal::HUP)
+}
+
+/// Sends SIGTERM to the gateway in the same way: its process id, `None` where no gateway runs.
+///
+/// # Errors
+/// In words, where one runs and cannot be told.
+pub fn stop_gateway(lock: &Path) -> Result<Option<i32>, String> {
+    match signal(lock, Signal::TERM) {
+        Told::Failed { why } => Err(why),
+        Told::Running { pid } => Ok(Some(pid)),
+        Told::NotRunning => Ok(None),
+    }
+}
+
+fn signal(lock: &Path, word: Signal) -> Told {
     let failed = |why: String| Told::Failed { why };
     let text = match std::fs::read_to_string(lock) {
         Ok(text) => text,
@@ -60,7 +76,7 @@ pub fn tell_gateway(lock: &Path) -> Told {
     if !held {
         return Told::NotRunning;
     }
-    match kill_process(pid, Signal::HUP) {
+    match kill_process(pid, word) {
         Ok(()) => Told::Running { pid: pid.as_raw_nonzero().get() },
         Err(error) => failed(format!("pid {}: {error}", pid.as_raw_nonzero())),
     }

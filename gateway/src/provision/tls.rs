@@ -17,7 +17,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use super::verifier::Timeless;
 use crate::clock::Clock;
-use crate::config::{Config, TlsMin};
+use crate::config::{Config, Role, TlsMin};
 
 /// Why there are no TLS settings.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,10 @@ pub fn server_config(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Serve
         .map_err(|source| TlsError::Certificate { path: pki.server_cert(), source })?;
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
+    if config.gateway.role == Role::Hub {
+        // Where names are agreed on, a client that names only others is refused: so MQTT has its own here too, and elsewhere none is asked.
+        server.alpn_protocols = vec![vaka_protocol::look::ALPN.to_vec(), b"mqtt".to_vec()];
+    }
     Ok(Arc::new(server))
 }
 

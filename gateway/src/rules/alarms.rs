@@ -10,6 +10,7 @@ use vaka_protocol::{AlarmId, Command, DeviceId, Lane, Rung};
 
 use crate::journal::record::{Act, ActWhat, CloseOutcome, Join, JoinWhat, Raise, RungRecord, Tell, Whereabouts};
 use crate::limits::{CLOSED_ALARMS_KEPT, NOTICES_PER_ALARM_MAX};
+use crate::rules::lookup::Lookup;
 
 /// Each time a receiver is told of an alarm.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -108,7 +109,10 @@ pub struct Alarms {
     technical_changes: u64,
     /// Open alarms by rule and resident: read off the others.
     #[serde(skip)]
-    of_rule: BTreeMap<String, BTreeMap<String, BTreeSet<AlarmId>>>,
+    of_rule: Lookup<String, Lookup<String, BTreeSet<AlarmId>>>,
+    /// Of the closed ones: read off them.
+    #[serde(skip)]
+    closed_ids: BTreeSet<AlarmId>,
 }
 
 /// [`Alarms`] as they are saved.
@@ -123,8 +127,9 @@ struct Saved {
 
 impl From<Saved> for Alarms {
     fn from(Saved { open, closed, newest, technical_changes }: Saved) -> Self {
-        let of_rule = BTreeMap::new();
-        let mut alarms = Alarms { open, closed, newest, technical_changes, of_rule };
+        let of_rule = Lookup::default();
+        let closed_ids = closed.iter().map(|alarm| alarm.id().clone()).collect();
+        let mut alarms = Alarms { open, closed, newest, technical_changes, of_rule, closed_ids };
         let raises: Vec<Raise> = alarms.open.values().map(|alarm| alarm.raise.clone()).collect();
         raises.iter().for_each(|raise| alarms.list(raise));
         alarms
@@ -222,7 +227,13 @@ impl Alarm {
 impl Alarms {
     pub fn get(&self, id: &AlarmId) -> Option<&Alarm> {
         let closed = || self.closed.iter().rev().find(|alarm| alarm.id() == id);
-        self.open.get(id).or_else(closed).map(|alarm| &**alarm)
+        let known = || self.closed_ids.contains(id).then(closed).flatten();
+        self.open.get(id).or_else(known).map(|alarm| &**alarm)
+    }
+
+    /// As [`Alarms::get`], while nobody has closed it.
+    pub fn get_open(&self, id: &AlarmId) -> Option<&Alarm> {
+        self.open.get(id).map(|alarm| &**alarm)
     }
 
     /// Open alarms by id.
@@ -253,8 +264,8 @@ impl Alarms {
     }
 
     fn list(&mut self, raise: &Raise) {
-        let residents = self.of_rule.entry(raise.rule.clone()).or_default();
-        residents.entry(resident_of(raise).to_owned()).or_default().insert(raise.alarm.clone());
+        let residents = self.of_rule.or_default(&raise.rule);
+        residents.or_default(&resident_of(raise).to_owned()).insert(raise.alarm.clone());
     }
 
     fn unlist(&mut self, raise: &Raise) {
@@ -471,9 +482,12 @@ impl Alarms {
                 self.newest.remove(&alarm.raise.device);
             }
         }
+        self.closed_ids.insert(alarm.id().clone());
         self.closed.push_back(alarm);
-        if self.closed.len() > CLOSED_ALARMS_KEPT {
-            self.closed.pop_front();
+        if self.closed.len() > CLOSED_ALARMS_KEPT
+            && let Some(oldest) = self.closed.pop_front()
+        {
+            self.closed_ids.remove(oldest.id());
         }
     }
 }

@@ -5,10 +5,12 @@
 //! person has closed it here is a new alarm, so that no clear from above ever mutes a home.
 
 mod early;
+mod looks;
 
 use vaka_protocol::{AlarmId, DeviceId, Event, Lane, Rung, Telling};
 
 pub use self::early::EarlyCloses;
+pub use self::looks::{HomeLook, HomeLooks};
 use super::alarms::{Alarm, Alarms};
 use super::trigger::{Cause, LINK_MONITOR, MALFUNCTION, RESTORAL, Time, over, own, raise_or_join, time_of};
 use super::{Happening, Input, alarm_id, words};

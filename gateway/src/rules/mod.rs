@@ -6,6 +6,7 @@
 pub mod alarms;
 pub mod care;
 pub mod homes;
+pub mod lookup;
 pub mod orders;
 mod reach;
 pub mod trigger;
@@ -18,6 +19,7 @@ use vaka_protocol::{AlarmId, DeviceId, Event, Lane};
 
 use crate::journal::record::{Decision, Fault, Nobody, PathRecord, Quarantine, Silent};
 use alarms::Alarms;
+use lookup::Lookup;
 pub use reach::Paths;
 pub use words::{lasting, prevented_by};
 
@@ -37,7 +39,7 @@ pub struct DeviceFacts {
 /// The home as agreed in the config.
 #[derive(Debug, Clone, Default)]
 pub struct Home {
-    pub devices: BTreeMap<DeviceId, DeviceFacts>,
+    pub devices: Lookup<DeviceId, DeviceFacts>,
     /// What people in the home are told is in English, not in Swedish.
     pub english: bool,
     /// The receivers that are told of life alarms, each with the labels of its paths.

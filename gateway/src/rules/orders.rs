@@ -4,6 +4,8 @@
 //! what became of it. Invariants: the home judges, whoever asks; an order of a hub is carried out once, however often it is said; a door
 //! opens only by an agreement in force, soon or not at all.
 
+mod looks;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +15,11 @@ use super::Home;
 use super::alarms::{Alarm, Alarms};
 use super::care::term::Term;
 use crate::journal::record::{FromHub, OfHome, OnTheWire, Order};
-use crate::limits::{ORDER_CLOCKS_MS, ORDER_FEEDBACK_MS, ORDER_SETTINGS_MS, ORDER_UNLOCK_MS, ORDERS_KEPT_MAX};
+use crate::limits::{
+    LOOK_OUTCOME_MS, ORDER_CLOCKS_MS, ORDER_FEEDBACK_MS, ORDER_LOOK_MS, ORDER_SETTINGS_MS, ORDER_UNLOCK_MS,
+    ORDERS_KEPT_MAX,
+};
+pub use looks::{LookWish, look_of_hub};
 
 /// What may be ordered here, and by whom.
 #[derive(Debug, Default, Clone)]
@@ -81,10 +87,12 @@ pub enum Why {
     Clock,
     Expired,
     Busy,
+    NoLook,
+    NotNow,
 }
 
 impl Why {
-    pub const ALL: [Why; 12] = [
+    pub const ALL: [Why; 14] = [
         Why::NoAlarm,
         Why::NoDevice,
         Why::NotADevice,
@@ -97,6 +105,8 @@ impl Why {
         Why::Clock,
         Why::Expired,
         Why::Busy,
+        Why::NoLook,
+        Why::NotNow,
     ];
 
     /// As in the outcome that a hub is told.
@@ -114,6 +124,8 @@ impl Why {
             Why::Clock => "no-clock",
             Why::Expired => "expired",
             Why::Busy => "busy",
+            Why::NoLook => "no-look",
+            Why::NotNow => "not-now",
         }
     }
 
@@ -141,6 +153,14 @@ impl Why {
                 "it came too late, or the home's clock and the hub's differ",
             ),
             Why::Busy => ("för mycket väntar på enheten redan", "too much waits for the device already"),
+            Why::NoLook => (
+                "hemmet känner ingen sådan tillsyn med kamera; gå dit",
+                "the home knows no such look-in by camera; go there",
+            ),
+            Why::NotNow => (
+                "hemmet släpper inte in någon blick nu: den boende har sagt nej, någon tittar, eller det är gjort; gå dit",
+                "the home lets nobody look now: the resident said no, somebody looks, or it is made; go there",
+            ),
         }
     }
 }
@@ -179,6 +199,9 @@ pub struct View<'v> {
 /// # Errors
 /// [`Why`] not.
 pub fn judge(view: View<'_>, wish: Wish) -> Result<Order, Why> {
+    if matches!(wish.what, Ordered::Look { .. } | Ordered::Looked { .. }) {
+        return looks::to_home(view, wish);
+    }
     let alarm = match &wish.alarm {
         Some(id) => Some(view.alarms.get(id).filter(|alarm| alarm.closed_by.is_none()).ok_or(Why::NoAlarm)?),
         None => None,
@@ -195,6 +218,7 @@ pub fn judge(view: View<'_>, wish: Wish) -> Result<Order, Why> {
         of,
         command: None,
         refused: None,
+        look: None,
     };
     let expires_at = view.now_ms.saturating_add(life_ms(&wish.what));
     // A home's: it knows what is agreed there.
@@ -218,13 +242,7 @@ fn with_command(order: Order, view: View<'_>) -> Order {
 /// # Errors
 /// [`Why`] not.
 pub fn judge_of_hub(view: View<'_>, receiver: &str, expires_at: i64, wish: Wish) -> Result<Order, Why> {
-    if !view.home.orders.hubs.get(receiver).is_some_and(|may| may.contains(wish.what.name())) {
-        return Err(Why::Hub);
-    }
-    // The hub says nothing that has expired by its own clock: this is for what was long on the way, whatever the two clocks differ.
-    if view.sure && view.now_ms >= expires_at.saturating_add(ORDER_CLOCKS_MS) {
-        return Err(Why::Expired);
-    }
+    is_heard(view, receiver, expires_at, wish.what.name())?;
     let alarm = wish.alarm.as_ref().and_then(|id| view.alarms.get(id));
     let order = judge(view, wish)?;
     // An alarm that this hub was never told of is none of its business.
@@ -238,11 +256,25 @@ pub fn judge_of_hub(view: View<'_>, receiver: &str, expires_at: i64, wish: Wish)
     Ok(order)
 }
 
+/// The home lets that hub order such a thing, and it came in time.
+fn is_heard(view: View<'_>, receiver: &str, expires_at: i64, what: &str) -> Result<(), Why> {
+    if !view.home.orders.hubs.get(receiver).is_some_and(|may| may.contains(what)) {
+        return Err(Why::Hub);
+    }
+    // The hub says nothing that has expired by its own clock: this is for what was long on the way, whatever the two clocks differ.
+    if view.sure && view.now_ms >= expires_at.saturating_add(ORDER_CLOCKS_MS) {
+        return Err(Why::Expired);
+    }
+    Ok(())
+}
+
 fn life_ms(what: &Ordered) -> i64 {
     match what {
         Ordered::Unlock { .. } | Ordered::Lock {} => ORDER_UNLOCK_MS,
         Ordered::Feedback { .. } => ORDER_FEEDBACK_MS,
         Ordered::Settings { .. } => ORDER_SETTINGS_MS,
+        Ordered::Look { .. } => ORDER_LOOK_MS,
+        Ordered::Looked { .. } => LOOK_OUTCOME_MS,
     }
 }
 
@@ -286,7 +318,8 @@ fn target(home: &Home, alarm: Option<&Alarm>, wish: &Wish) -> Result<DeviceId, W
             let own = Some(&alarm.raise.device).filter(|device| home.orders.devices.contains_key(*device));
             theirs(|target| target.speaks).map(|(id, _)| id).next().or(own).cloned().ok_or(Why::NotADevice)
         }
-        Ordered::Settings { .. } => Err(Why::NoDevice),
+        // A look is not a device's to carry out.
+        Ordered::Settings { .. } | Ordered::Look { .. } | Ordered::Looked { .. } => Err(Why::NoDevice),
     }
 }
 
@@ -296,6 +329,7 @@ fn allowed(view: View<'_>, device: &DeviceId, alarm: Option<&Alarm>, wish: &Wish
     match wish.what {
         Ordered::Feedback { .. } => has_role(&["staff", "night"]),
         Ordered::Settings { .. } => has_role(&["technician", "admin"]),
+        Ordered::Look { .. } | Ordered::Looked { .. } => has_role(&[looks::ROLE]),
         Ordered::Unlock { .. } | Ordered::Lock {} => {
             if !target.is_lock {
                 return Err(Why::NotALock);
@@ -345,6 +379,15 @@ fn command(order: &Order, home: &Home, now_ms: i64) -> Option<Command> {
         Ordered::Settings { heartbeat_interval_s, volume_percent, language } => {
             Command::Settings { heartbeat_interval_s, position_interval_s: None, volume_percent, language }
         }
+        // Said to a home, which carries it out itself.
+        what @ (Ordered::Look { .. } | Ordered::Looked { .. }) => Command::Order {
+            alarm: None,
+            device: None,
+            by: order.by.as_str().into(),
+            role: order.role.as_str().into(),
+            purpose: order.purpose.as_str().into(),
+            what,
+        },
     })
 }
 
@@ -364,7 +407,9 @@ pub struct Kept {
 
 impl Orders {
     pub fn apply(&mut self, record: u64, order: &Order, at: i64) {
-        let outcome = order.refused.clone().map(|word| (word, at));
+        // A look is granted by its own record, and carried out beside: with that the order is done.
+        let granted = order.look.map(|_| "done".to_owned());
+        let outcome = order.refused.clone().or(granted).map(|word| (word, at));
         self.0.insert(record, Kept { order: order.clone(), at, outcome });
         while self.0.len() > ORDERS_KEPT_MAX {
             // What may still be done is not forgotten before what is over.
@@ -403,6 +448,20 @@ impl Orders {
     /// What was ordered by this command of a hub.
     pub fn of_hub(&self, from: &FromHub) -> Option<&Kept> {
         self.0.values().rev().find(|kept| kept.order.from.as_ref() == Some(from))
+    }
+
+    /// Which look a hub's command has opened here, and for whom.
+    pub fn look_of(&self, receiver: &str, id: u64) -> Option<u64> {
+        let is_it = |kept: &&Kept| {
+            let from = kept.order.from.as_ref().filter(|from| from.receiver == receiver && from.id == id);
+            from.is_some() && matches!(kept.order.what, Ordered::Look { .. })
+        };
+        self.0.values().rev().find(is_it)?.order.look
+    }
+
+    /// With the number of its record, the newest first.
+    pub fn newest(&self) -> impl Iterator<Item = (u64, &Kept)> {
+        self.0.iter().rev().map(|(record, kept)| (*record, kept))
     }
 
     /// With the number of its record, the oldest first.

@@ -131,6 +131,16 @@ pub fn of_fault(name: &str, active: bool) -> Words {
             "A technician's visit is not finished. Something may be untried.",
         ),
         ("visit-open", false) => ("Montörsbesöket är avslutat.", "The technician's visit is finished."),
+        ("update-failed", true) => (
+            "En uppdatering gick inte. Gatewayen kör det förra programmet.",
+            "An update failed. The gateway runs the program before it.",
+        ),
+        ("update-failed", false) => ("Gatewayen är uppdaterad.", "The gateway is up to date."),
+        ("restored", true) => (
+            "Gatewayen är ny och går vidare från en säkerhetskopia. Det som hände efter den finns inte här.",
+            "The gateway is new and goes on from a backup. What happened after that is not known here.",
+        ),
+        ("restored", false) => ("Det är utrett.", "That is settled."),
         ("too-hot", true) => ("Gatewayen är för varm. Ge den luft.", "The gateway is too hot. Give it air."),
         ("too-hot", false) => ("Gatewayen är inte längre för varm.", "The gateway is no longer too hot."),
         ("certificate-not-renewed", true) => {

@@ -104,6 +104,10 @@ pub const EVENTS: &[(&str, &str)] = &[
         "a2617601656576656e74a16773746172746564a26563617573656b726f6c6c65642d6261636b6776657273696f6e65312e342e30",
     ),
     (r#"{"v":1,"event":{"signal":{"rssi_dbm":-71}}}"#, "a2617601656576656e74a1667369676e616ca168727373695f64626d3846"),
+    (
+        r#"{"v":1,"event":{"round":{"lane":"telemetry","slot":"02:00","resident":"r1","due_at":1795212345123,"done":false,"text":"","from_at":1795212000000,"state":"open","look_s":30,"may_see_clearly":true}}}"#,
+        "a2617601656576656e74a165726f756e64aa646c616e656974656c656d6574727964736c6f746530323a3030687265736964656e74627231666475655f61741b000001a1fafe7f2364646f6e65f46474657874606766726f6d5f61741b000001a1faf93b00657374617465646f70656e666c6f6f6b5f73181e6f6d61795f7365655f636c6561726c79f5",
+    ),
 ];
 
 /// `(JSON, CBOR in hexadecimal)` of `commands()`, in its order.
@@ -159,6 +163,14 @@ pub const COMMANDS: &[(&str, &str)] = &[
     (
         r#"{"v":1,"id":29,"expires_at":1795212405123,"command":{"schedule":{"slots":[{"slot":"morning","opens_at":1795219600000,"closes_at":1795223200000,"releases":1795212400000}]}}}"#,
         "a4617601626964181d6a657870697265735f61741b000001a1faff698367636f6d6d616e64a1687363686564756c65a165736c6f747381a464736c6f74676d6f726e696e67686f70656e735f61741b000001a1fb6d328069636c6f7365735f61741b000001a1fba421006872656c65617365731b000001a1faff5580",
+    ),
+    (
+        r#"{"v":1,"id":30,"expires_at":1795212405123,"command":{"order":{"by":"anna","role":"night","purpose":"Avtalad tillsyn","what":{"look":{"resident":"r1","at":1795212000000,"clear":true,"call":"00112233445566778899aabbccddeeff"}}}}}"#,
+        "a4617601626964181e6a657870697265735f61741b000001a1faff698367636f6d6d616e64a1656f72646572a462627964616e6e6164726f6c65656e6967687467707572706f73656f417674616c61642074696c6c73796e6477686174a1646c6f6f6ba4687265736964656e746272316261741b000001a1faf93b0065636c656172f56463616c6c78203030313132323333343435353636373738383939616162626363646465656666",
+    ),
+    (
+        r#"{"v":1,"id":31,"expires_at":1795212405123,"command":{"order":{"by":"anna","role":"night","purpose":"","what":{"looked":{"id":17,"outcome":"could-not-tell"}}}}}"#,
+        "a4617601626964181f6a657870697265735f61741b000001a1faff698367636f6d6d616e64a1656f72646572a462627964616e6e6164726f6c65656e6967687467707572706f7365606477686174a1666c6f6f6b6564a262696411676f7574636f6d656e636f756c642d6e6f742d74656c6c",
     ),
 ];
 
@@ -264,6 +276,10 @@ pub fn events() -> Vec<EventMessage> {
             due_at: Some(1_795_212_345_123),
             done: true,
             text: "".into(),
+            from_at: None,
+            state: None,
+            look_s: None,
+            may_see_clearly: false,
         },
         Event::Unknown { name: "choking".into() },
     ];
@@ -305,6 +321,18 @@ pub fn events() -> Vec<EventMessage> {
         Event::Fault { part: "motor".into(), active: true },
         Event::Started { cause: StartCause::RolledBack, version: "1.4.0".into() },
         Event::Signal { rssi_dbm: -71 },
+        Event::Round {
+            lane: Lane::Telemetry,
+            slot: "02:00".into(),
+            resident: Some("r1".into()),
+            due_at: Some(1_795_212_345_123),
+            done: false,
+            text: "".into(),
+            from_at: Some(1_795_212_000_000),
+            state: Some("open".into()),
+            look_s: Some(30),
+            may_see_clearly: true,
+        },
     ];
     all.chain([closed_at_home, of_a_device]).chain(later.map(EventMessage::new)).collect()
 }
@@ -364,6 +392,27 @@ pub fn commands() -> Vec<CommandMessage> {
                 ..slot("morning", 1_795_219_600_000)
             }])
             .expect("a slot fits"),
+        },
+        Command::Order {
+            alarm: None,
+            device: None,
+            by: "anna".into(),
+            role: "night".into(),
+            purpose: "Avtalad tillsyn".into(),
+            what: Ordered::Look {
+                resident: "r1".into(),
+                at: 1_795_212_000_000,
+                clear: true,
+                call: "00112233445566778899aabbccddeeff".into(),
+            },
+        },
+        Command::Order {
+            alarm: None,
+            device: None,
+            by: "anna".into(),
+            role: "night".into(),
+            purpose: "".into(),
+            what: Ordered::Looked { id: 17, outcome: "could-not-tell".into() },
         },
     ]
     .into_iter()

@@ -201,6 +201,8 @@ impl Gateway for House {
                 Err(Said::new("ingen har kommit överens om det", "nobody has agreed to it"))
             }
             Ordered::Feedback { .. } | Ordered::Settings { .. } => Ok(()),
+            // A house has no homes.
+            Ordered::Look { .. } | Ordered::Looked { .. } => Err(Said::new("inget hem", "no home")),
         }))
     }
 
@@ -247,8 +249,8 @@ impl Gateway for House {
         }))
     }
 
-    fn open_look(&self, at: LookAt, _purpose: &str, _clear: bool, by: &str) -> Later<'_, Granted> {
-        let LookAt::Slot { resident, planned_at } = at else { return self.answer(Err(none("look-in", "then"))) };
+    fn open_look(&self, wish: LookWish, by: &str) -> Later<'_, Granted> {
+        let LookAt::Slot { resident, planned_at } = wish.at else { return self.answer(Err(none("look-in", "then"))) };
         let mut state = self.state();
         let look = state.grants.len() as u64 + 1;
         if state.grants.iter().any(|grant| grant.slot == (resident.clone(), planned_at)) {

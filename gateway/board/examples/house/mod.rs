@@ -4,6 +4,7 @@ pub mod gateway;
 pub mod rows;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use vaka_board::auth::people::Person;
@@ -17,13 +18,21 @@ use vaka_board::{Board, StartError};
 /// # Errors
 /// [`StartError`], as the board itself.
 pub fn board(house: Arc<gateway::House>) -> Result<Arc<Board>, StartError> {
+    // Not there: nobody logs in to an example.
+    board_of(house, std::env::temp_dir().join("vaka-house").join("people.toml"))
+}
+
+/// The same with the people of this file.
+///
+/// # Errors
+/// As [`board`].
+pub fn board_of(house: Arc<gateway::House>, people: PathBuf) -> Result<Arc<Board>, StartError> {
     let settings = Settings {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         host: "localhost".into(),
         cert: None,
         own: ("server.pem".into(), "server.key".into()),
-        // Not there: nobody logs in to an example.
-        people: std::env::temp_dir().join("vaka-house").join("people.toml"),
+        people,
         idle_min: 15,
         card: None,
         oidc: None,

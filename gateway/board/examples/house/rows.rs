@@ -220,6 +220,7 @@ fn night(now: i64) -> Night {
         slot: None,
         look: None,
         unsaid: None,
+        home: None,
     };
     let round = vec![
         item("r32", "parken", "look-in", at(3, 0), RoundState::Done, "i sängen sedan 22:48", "in bed since 22:48"),

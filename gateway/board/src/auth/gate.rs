@@ -19,9 +19,10 @@ use super::sessions::NoSession;
 use super::{Right, Session, origin, tokens};
 use crate::Board;
 use crate::gateway::Trace;
-use crate::pages::login;
+use crate::packed;
 use crate::pages::trouble::Trouble;
 use crate::pages::view::View;
+use crate::pages::{assets, login};
 use crate::routes::{ROUTES, right_of};
 use crate::seats::Seat;
 use crate::server::Peer;
@@ -44,11 +45,13 @@ const HEADERS: [(HeaderName, &str); 6] = [
 
 /// The middleware. A handler behind it finds its [`Session`] as an argument; behind [`Right::Open`] as an `Option`.
 pub async fn gate(State(board): State<Arc<Board>>, mut request: Request, next: Next) -> Response {
+    let packs = request.method() == Method::GET && packed::is_wanted(request.headers());
     let answer = match admit(&board, &mut request).await {
         Ok(()) => next.run(request).await,
         Err(refusal) => *refusal,
     };
-    dress(&board, answer)
+    let answer = dress(&board, answer);
+    if packs { packed::pack(answer).await } else { answer }
 }
 
 /// Finds the session and puts it into the request, or says why not.
@@ -240,6 +243,11 @@ pub(super) fn dress(board: &Board, mut answer: Response) -> Response {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    // The style is fetched beside the page, not after it.
+    let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if is_page && let Some(ahead) = assets::ahead("board.css", "style") {
+        headers.append(header::LINK, ahead);
+    }
     answer
 }
 

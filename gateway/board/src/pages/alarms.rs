@@ -1,6 +1,8 @@
 //! `/` the open alarms, `/alarms` all at hand, `/alarms/{id}` one with its story.
 
 use axum::extract::{Path, Query};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -9,13 +11,13 @@ use super::frame::Frame;
 use super::list::{self, List};
 use super::trouble::Trouble;
 use super::view::{Asked, View};
-use super::{orders, round, words};
+use super::{assets, orders, round, words};
 use crate::auth::Right;
 use crate::gateway::{Alarm, Lang, LookAt, Story, StoryLine};
 use crate::limits::ROWS_SHOWN_MAX;
 
 /// The board: is somebody waiting for me?
-pub(super) async fn home(asked: Asked) -> Result<Markup, Trouble> {
+pub(super) async fn home(asked: Asked) -> Result<Response, Trouble> {
     asked.trace("read-alarms", "alarms", "list", None).await?;
     let board = &asked.board;
     let watched = board.live.follow(&board.gateway).await.map_err(|refused| asked.trouble(refused))?;
@@ -29,7 +31,9 @@ pub(super) async fn home(asked: Asked) -> Result<Markup, Trouble> {
             (round::aside(view, &now))
         }
     };
-    Ok(Frame::new(view, view.t("Larm", "Alarms")).tab("/").refreshing().listing(list.waiting()).page(body))
+    let page = Frame::new(view, view.t("Larm", "Alarms")).tab("/").refreshing().listing(list.waiting()).page(body);
+    let ahead = assets::ahead("live.js", "script").map(|script| [(header::LINK, script)]);
+    Ok((ahead, page).into_response())
 }
 
 #[derive(Debug, Deserialize)]

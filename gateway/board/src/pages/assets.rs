@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 struct Asset {
@@ -41,6 +41,11 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
 pub fn path(name: &str) -> String {
     let found = ASSETS.iter().find(|asset| asset.name == name);
     format!("/assets/{}", found.map_or(name, |asset| asset.hashed.as_str()))
+}
+
+/// The header's line by which a browser fetches a file while the page is still on its way.
+pub fn ahead(name: &str, what: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("<{}>; rel=preload; as={what}", path(name))).ok()
 }
 
 pub(super) async fn get(Path(name): Path<String>) -> Response {

@@ -4,6 +4,8 @@
 //! Invariants: the purpose is in the log before the light is lit, and the light is lit before anything is seen; the stream opens once;
 //! without the script there is no picture.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{Form, Path};
 use axum::http::header;
@@ -18,8 +20,8 @@ use super::events::Stream;
 use super::frame::Frame;
 use super::trouble::Trouble;
 use super::view::{Asked, View};
-use crate::gateway::{Bytes, Granted, Lang, LookAt, LookIn, LookOutcome, LookPart, Refused};
-use crate::limits::LOOK_TOKEN_CHARS_MAX;
+use crate::gateway::{Bytes, Granted, Lang, LookAt, LookIn, LookOutcome, LookPart, LookWish, Refused};
+use crate::limits::{LOOK_LIVES_MS, LOOK_TOKEN_CHARS_MAX};
 
 /// A page's way to what is looked at, and back.
 struct Way {
@@ -31,12 +33,16 @@ struct Way {
 }
 
 impl Way {
-    /// `r17.1795313528000`.
+    /// `r17.1795313528000`, of a home `r17.1795313528000@gw-0007`.
     fn slot(asked: &Asked, name: &str) -> Result<Way, Trouble> {
-        let parsed = name.rsplit_once('.').and_then(|(resident, at)| Some((resident, at.parse().ok()?)));
+        let (slot, home) = name.split_once('@').map_or((name, None), |(slot, home)| (slot, Some(home.to_owned())));
+        let parsed = slot.rsplit_once('.').and_then(|(resident, at)| Some((resident.to_owned(), at.parse().ok()?)));
         let (resident, planned_at) =
             parsed.ok_or_else(|| asked.trouble(Refused::NotFound(format!("`{name}` is no look-in"))))?;
-        let at = LookAt::Slot { resident: resident.to_owned(), planned_at };
+        let at = match home {
+            Some(home) => LookAt::Home { home, resident, planned_at },
+            None => LookAt::Slot { resident, planned_at },
+        };
         Ok(Way { at, page: format!("/look/{name}"), back: "/night".to_owned() })
     }
 
@@ -48,6 +54,7 @@ impl Way {
     fn object(&self) -> String {
         match &self.at {
             LookAt::Slot { planned_at, .. } => format!("look-in {planned_at}"),
+            LookAt::Home { home, planned_at, .. } => format!("look-in {planned_at} of {home}"),
             LookAt::Alarm(id) => format!("alarm {id}"),
         }
     }
@@ -99,7 +106,7 @@ fn heading(view: &View, look: &LookIn) -> Markup {
 
 fn form(view: &View, look: &LookIn, way: &Way) -> Markup {
     let purpose = match way.at {
-        LookAt::Slot { .. } => view.t("Avtalad tillsyn", "Agreed look-in"),
+        LookAt::Slot { .. } | LookAt::Home { .. } => view.t("Avtalad tillsyn", "Agreed look-in"),
         LookAt::Alarm(_) => view.t("Larm", "Alarm"),
     };
     let seconds = look.seconds;
@@ -151,7 +158,9 @@ async fn open(asked: &Asked, way: &Way, wish: &Wish) -> Result<Markup, Trouble> 
     let purpose = word(asked, &wish.purpose)?;
     let clear = if wish.clear { ", clear" } else { "" };
     asked.trace("look", format!("{}{clear}", way.object()), purpose.clone(), Some(&look.resident)).await?;
-    let granted = asked.board.gateway.open_look(way.at.clone(), &purpose, wish.clear, asked.by()).await;
+    let role = asked.session.person.role.as_str().to_owned();
+    let wanted = LookWish { at: way.at.clone(), purpose, clear: wish.clear, role };
+    let granted = asked.board.gateway.open_look(wanted, asked.by()).await;
     let granted = granted.map_err(|refused| {
         let heading = view.t("Nu kan ingen titta", "Nobody can look now").to_owned();
         let body = html! {
@@ -179,7 +188,8 @@ fn picture(view: &View, granted: &Granted, way: &Way) -> Markup {
             p #look-left role="timer" {}
             noscript { p.strong { (view.t("Bilden behöver skript, som är avstängt här.", "The picture needs scripts, which are off here.")) } }
             div #look-outcome hidden { (outcome(view, granted.look, &way.back, true)) }
-            p { a.button href=(way.back) { (view.t("Stäng bilden", "Close the picture")) } }
+            p #look-back hidden { a.button href=(way.back) { (view.t("Tillbaka", "Back")) } }
+            p #look-close { a.button href=(way.back) { (view.t("Stäng bilden", "Close the picture")) } }
         }
         script src=(assets::path("look.js")) defer {}
     }
@@ -227,19 +237,28 @@ pub(super) async fn stream(asked: Asked, token: String) -> Result<Response, Trou
     let parts = asked.board.gateway.watch_look(&token, asked.by()).await;
     let parts = parts.map_err(|refused| asked.trouble(refused))?;
     let (to, bytes) = mpsc::channel(1);
-    tokio::spawn(pass_on(parts, to, asked.view.lang));
+    let (lang, board, session) = (asked.view.lang, asked.board, asked.session);
+    let lives = move || board.sessions.lives(&session, &board.people, board.gateway.now_ms());
+    tokio::spawn(pass_on(parts, to, lang, lives));
     let kind = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((kind, Body::new(Stream(bytes))).into_response())
 }
 
-async fn pass_on(mut parts: mpsc::Receiver<LookPart>, to: mpsc::Sender<Bytes>, lang: Lang) {
+/// `lives`: whoever looks is logged in still, as what they were. Once they are not the look ends: dropping the parts ends it.
+async fn pass_on(mut parts: mpsc::Receiver<LookPart>, to: mpsc::Sender<Bytes>, lang: Lang, lives: impl Fn() -> bool) {
+    let mut asks = tokio::time::interval(Duration::from_millis(LOOK_LIVES_MS));
     loop {
         let part = tokio::select! {
-            part = parts.recv() => part,
+            biased;
             // Nobody sees it any more: the look ends.
             () = to.closed() => return,
+            _ = asks.tick() => match lives() {
+                true => continue,
+                false => return,
+            },
+            part = parts.recv() => part,
         };
-        let Some(part) = part else { return };
+        let Some(part) = part.filter(|_| lives()) else { return };
         let (kind, bytes) = match part {
             LookPart::Lit => (b'L', Bytes::new()),
             LookPart::Begun { left_ms } => (b'B', Bytes::from(left_ms.to_string())),
@@ -250,8 +269,51 @@ async fn pass_on(mut parts: mpsc::Receiver<LookPart>, to: mpsc::Sender<Bytes>, l
         let mut head = vec![kind];
         head.extend_from_slice(&length.to_be_bytes());
         for bytes in [Bytes::from(head), bytes] {
-            if !bytes.is_empty() && to.send(bytes).await.is_err() {
-                return;
+            if bytes.is_empty() {
+                continue;
+            }
+            // A page that takes nothing is asked for all the same.
+            let sending = to.send(bytes);
+            tokio::pin!(sending);
+            loop {
+                tokio::select! {
+                    sent = &mut sending => match sent {
+                        Ok(()) => break,
+                        Err(_) => return,
+                    },
+                    _ = asks.tick() => if !lives() { return },
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_logged_in_no_longer_sees_no_more_and_the_look_ends() {
+        for takes in [true, false] {
+            let (viewer, parts) = mpsc::channel(1);
+            let (to, mut page) = mpsc::channel(1);
+            let lives = Arc::new(AtomicBool::new(true));
+            let asked = lives.clone();
+            let passing = tokio::spawn(pass_on(parts, to, Lang::En, move || asked.load(Ordering::Relaxed)));
+            viewer.send(LookPart::Picture(Bytes::from_static(b"first"))).await.expect("it is taken");
+            if takes {
+                assert_eq!(page.recv().await.as_deref(), Some(&b"P\0\0\0\x05"[..]));
+                assert_eq!(page.recv().await.as_deref(), Some(&b"first"[..]));
+            }
+            lives.store(false, Ordering::Relaxed);
+            // Nothing more need come of the camera, and the page need take nothing.
+            viewer.closed().await;
+            passing.await.expect("it ended");
+            while let Some(bytes) = page.recv().await {
+                assert!(!takes, "{bytes:?}");
             }
         }
     }

@@ -33,7 +33,8 @@ fn in_force(resident: &Resident) -> impl Iterator<Item = &Agreement> {
 }
 
 fn row(view: &View, resident: &Resident) -> Markup {
-    let agreed: Vec<&str> = in_force(resident).map(|agreement| settings::title(view.lang, &agreement.table)).collect();
+    let agreed: Vec<String> =
+        in_force(resident).map(|agreement| settings::title(view.lang, &agreement.table)).collect();
     let unwritten = in_force(resident).any(|agreement| agreement.consent_by.is_none());
     let locked = resident.doses.iter().any(|dose| dose.locked);
     let (mark, class, word) = match (locked, unwritten) {
@@ -115,7 +116,7 @@ fn agreement_card(view: &View, resident: &str, agreement: &Agreement) -> Markup 
             h3 { (settings::title(view.lang, &agreement.table)) }
             p { (agreement.said.in_(view.lang)) }
             dl.pairs {
-                @for (key, value) in &agreement.settings { div { dt { (settings::label(view, key)) } dd { (settings::value(view, value)) } } }
+                @for (key, value) in &agreement.settings { div { dt { (settings::label_in(view, &agreement.table, key)) } dd { (settings::value(view, value)) } } }
                 div { dt { (view.t("Gäller", "In force")) } dd { (limits) } }
                 div { dt { (view.t("Samtycke av", "Consent by")) } dd {
                     @match (&agreement.consent_by, &agreement.consent_on) {
@@ -133,10 +134,10 @@ fn agreement_card(view: &View, resident: &str, agreement: &Agreement) -> Markup 
                             input type="hidden" name="table" value=(agreement.table);
                             button { (view.t("Den boende säger nej: avsluta nu", "The resident says no: withdraw now")) span.sr { ": " (settings::title(view.lang, &agreement.table)) } }
                         }
-                        details.act-form {
+                        @if settings::may_change(&agreement.table) { details.act-form {
                             summary.button { (view.t("Ändra …", "Change …")) span.sr { " " (settings::title(view.lang, &agreement.table)) } }
                             (settings::form(view, resident, &agreement.table, Some(agreement), &agreement.stands))
-                        }
+                        } }
                     }
                 }
                 None => {}
@@ -147,10 +148,9 @@ fn agreement_card(view: &View, resident: &str, agreement: &Agreement) -> Markup 
 
 /// Tables that are not agreed on yet, or were withdrawn.
 fn new_agreements(view: &View, resident: &Resident) -> Markup {
-    let fresh =
-        settings::TABLES.iter().filter(|table| !in_force(resident).any(|agreement| agreement.table == table.name));
+    let is_in_force = |name: &str| in_force(resident).any(|agreement| agreement.table == name);
     html! {
-        @for table in fresh.filter(|table| table.name == "night") {
+        @for table in settings::TABLES.iter().filter(|table| table.may_begin() && (table.repeats || !is_in_force(table.name))) {
             details.fold.card {
                 summary { (view.t("Ny överenskommelse: ", "New agreement: ")) (settings::title(view.lang, table.name)) }
                 @let stands = resident.agreements.iter().find(|one| one.table == table.name).map_or("", |one| one.stands.as_str());

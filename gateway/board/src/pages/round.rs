@@ -88,6 +88,7 @@ fn line(view: &View, item: &RoundItem, signs: bool) -> Markup {
             time { (view.times.minute(item.planned_at)) }
             span {
                 (view.t("Boende ", "Resident ")) (item.resident)
+                @if let Some(home) = &item.home { " · " (home) }
                 small {
                     (words::form(view.lang, &item.form))
                     @if let Some(slot) = &item.slot { " " (slot) }
@@ -111,7 +112,8 @@ fn line(view: &View, item: &RoundItem, signs: bool) -> Markup {
 
 /// One tap. A dose has two answers.
 fn sign(view: &View, item: &RoundItem) -> Markup {
-    let can = is_open(item) && item.state != RoundState::Later;
+    // What is of a home is signed in the home: it alone knows what that settles.
+    let can = is_open(item) && item.state != RoundState::Later && item.home.is_none();
     html! {
         @if can {
             form.act method="post" action="/night/sign" {

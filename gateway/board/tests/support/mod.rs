@@ -88,7 +88,7 @@ impl Gateway for Told {
     fn look_in(&self, _: LookAt) -> Later<'_, LookIn> {
         absent()
     }
-    fn open_look(&self, _: LookAt, _: &str, _: bool, _: &str) -> Later<'_, Granted> {
+    fn open_look(&self, _: LookWish, _: &str) -> Later<'_, Granted> {
         absent()
     }
     fn watch_look(&self, _: &str, _: &str) -> Later<'_, tokio::sync::mpsc::Receiver<LookPart>> {

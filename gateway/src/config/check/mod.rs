@@ -11,6 +11,7 @@ mod orders;
 mod receivers;
 mod routes;
 mod sos_access;
+mod update;
 mod webhook;
 
 use std::net::SocketAddr;
@@ -150,6 +151,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
         Some(size) => c.number("size_max_mib", size, JOURNAL_SIZE_MIB_MIN as i64, 1 << 20).map(|mib| mib as u64),
         None => Some(JOURNAL_SIZE_MIB),
     };
+    let backup = backup(&mut c, &file);
     let receivers = receivers::receivers(&mut c, &file);
     let routes = routes::routes(&mut c, &file, &receivers);
     let residents = devices::residents(&mut c, &file);
@@ -171,6 +173,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
     }
     let board = file.board.as_ref().and_then(|table| board::board(&mut c, table));
     let metrics = file.metrics.as_ref().map(|m| c.listen(&m.listen));
+    let update = file.update.as_ref().and_then(|table| update::update(&mut c, table));
 
     let journal_dir = home.join(dir);
     match (gateway, listen, tls_min, size, c.wrong.is_empty()) {
@@ -184,6 +187,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
                 ingest: Ingest { listen, tls_min },
                 enrol: enrol.flatten(),
                 journal: Journal { dir: journal_dir, size_max_mib },
+                backup,
                 receivers,
                 routes,
                 devices,
@@ -194,6 +198,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
                 visit,
                 board,
                 metrics: metrics.flatten(),
+                update,
             };
             Ok((config, c.warnings))
         }
@@ -202,6 +207,16 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
             Err(ConfigError::Invalid(c.wrong))
         }
     }
+}
+
+fn backup(c: &mut Check<'_>, file: &file::File) -> Vec<String> {
+    let words = file.backup.iter().flat_map(|table| &table.recipients);
+    for word in words.clone() {
+        if let Err(error) = vaka_archive::recipient(word.get_ref()) {
+            c.wrong(word, format!("`recipients`: {error}"));
+        }
+    }
+    words.map(|word| word.get_ref().clone()).collect()
 }
 
 /// Both ends of the ranges are what a radio and a battery can show at all.

@@ -15,7 +15,7 @@ use crate::rules::orders::Unlock;
 /// Those who stand at the door. Source: the board's roles.
 const ROLES: &[(&str, &str)] = &[("staff", "staff"), ("night", "night")];
 const ORDERS: &[(&str, &str)] =
-    &[("unlock", "unlock"), ("lock", "lock"), ("feedback", "feedback"), ("settings", "settings")];
+    &[("unlock", "unlock"), ("lock", "lock"), ("feedback", "feedback"), ("settings", "settings"), ("look", "look")];
 
 pub(super) fn orders(
     c: &mut Check<'_>,

@@ -1,8 +1,8 @@
 //! What a hub is told beside alarms, as events of ours. Enters: parcels. Leaves: payloads, always the same for the same parcel.
 
-use vaka_protocol::{Event, EventMessage, Rung, Telling, encode_event_json};
+use vaka_protocol::{Event, EventMessage, Lane, Rung, Telling, encode_event_json};
 
-use super::super::{HealthWord, HomeAct, TelemetryWord};
+use super::super::{HealthWord, HomeAct, RoundWord, TelemetryWord};
 use super::{RESTART, number_of};
 
 /// The event that tells a hub what a person here did with an alarm: always the same for the same act.
@@ -39,6 +39,23 @@ pub(super) fn of_act(act: &HomeAct) -> String {
 pub(super) fn of_health(word: &HealthWord) -> String {
     let text = word.text.as_str().into();
     let event = Event::Health { lane: word.lane, ok: word.faults == 0, faults: word.faults, text };
+    encode_event_json(&EventMessage { at: Some(word.at), ..EventMessage::new(event) })
+}
+
+/// The event that tells a hub of a look-in by camera. Without a number, as health.
+pub(super) fn of_round(word: &RoundWord) -> String {
+    let event = Event::Round {
+        lane: Lane::Telemetry,
+        slot: word.slot.as_str().into(),
+        resident: Some(word.resident.as_str().into()),
+        due_at: Some(word.latest_ms),
+        done: word.state == "done",
+        text: Default::default(),
+        from_at: Some(word.at_ms),
+        state: Some(word.state.into()),
+        look_s: Some(word.look_s),
+        may_see_clearly: word.may_see_clearly,
+    };
     encode_event_json(&EventMessage { at: Some(word.at), ..EventMessage::new(event) })
 }
 

@@ -14,7 +14,7 @@ use crate::rules::care::look::{OpenLook, Wish};
 const LOOK: u8 = 60;
 
 /// A look-in that begins an hour from now.
-fn bench() -> Bench {
+pub(super) fn bench() -> Bench {
     let mut bench = Bench::new();
     let now = crate::rules::care::when::local(&TimeZone::UTC, bench.clock.now().wall_ms);
     let at = |minutes: i64| {
@@ -39,7 +39,7 @@ fn bench() -> Bench {
 }
 
 impl Bench {
-    fn look_wish(&mut self, wish: Wish, by: &str) -> Result<u64, NotSigned> {
+    pub(super) fn look_wish(&mut self, wish: Wish, by: &str) -> Result<u64, NotSigned> {
         let (reply, mut answer) = oneshot::channel();
         self.keeper().run_batch(&mut vec![Input::Ask(Ask::Look { wish, by: by.into(), reply })]);
         answer.try_recv().expect("an answer")
@@ -53,7 +53,7 @@ impl Bench {
         )
     }
 
-    fn camera_item(&mut self) -> vaka_board::gateway::RoundItem {
+    pub(super) fn camera_item(&mut self) -> vaka_board::gateway::RoundItem {
         let (reply, mut answer) = oneshot::channel();
         let look = Ask::See(Box::new(move |keeper: &Keeper| {
             let _ = reply.send(round::night(keeper, None));

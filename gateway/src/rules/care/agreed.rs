@@ -8,6 +8,7 @@ use vaka_protocol::DeviceId;
 
 use super::term::Term;
 use super::{dose, look, night, place, power, presence, reminder, silence, vital};
+use crate::rules::lookup::Lookup;
 
 /// Everything agreed in this home.
 #[derive(Debug, Clone)]
@@ -15,7 +16,7 @@ pub struct Agreed {
     /// Where the people live.
     pub zone: TimeZone,
     pub people: Vec<Person>,
-    pub devices: BTreeMap<DeviceId, Device>,
+    pub devices: Lookup<DeviceId, Device>,
 }
 
 /// One person's agreement. What is absent is not agreed, and not done.
@@ -50,7 +51,7 @@ pub struct Device {
 
 impl Default for Agreed {
     fn default() -> Self {
-        Agreed { zone: TimeZone::UTC, people: Vec::new(), devices: BTreeMap::new() }
+        Agreed { zone: TimeZone::UTC, people: Vec::new(), devices: Lookup::default() }
     }
 }
 

@@ -4,8 +4,6 @@
 //! Invariant: old news (an event that happened before what is known, and whose number is lower) changes no state; it still shows
 //! that the device is heard. A device's numbers say more than its clock: what has a higher number is news, whatever the clock says.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{DeviceId, Event, Lane};
 
@@ -13,6 +11,7 @@ use super::Sight;
 use super::clocks::{Clock, Stamp};
 use super::moment::{At, Moment};
 use crate::limits::{ASSIGNED_RESTART, CATCH_UP_MS_MAX, CATCH_UP_QUIET_MS, FACTS_DEVICES_MAX};
+use crate::rules::lookup::Lookup;
 
 /// Something that is one way or the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +24,18 @@ pub struct Switch {
     /// When it was the other way last. Absent: never known.
     #[serde(default)]
     pub other: Option<At>,
+}
+
+/// What a word of a device's is to what it said before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// It says again how a bed, seat, mat or door is: that it was heard is all the news.
+    Again,
+    /// Nobody knows that a bed, seat, mat or door was ever otherwise. With its first word what its device was known for before, a button or a
+    /// look-in declined, is no sign of life any more.
+    First,
+    /// Whatever else.
+    Other,
 }
 
 /// A device's charge, as it said last.
@@ -104,39 +115,75 @@ pub struct Device {
 
 /// Every device's newest words.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct Facts(BTreeMap<DeviceId, Box<Device>>);
+pub struct Facts(Lookup<DeviceId, Box<Device>>);
 
 impl Facts {
     pub fn get(&self, device: &DeviceId) -> Option<&Device> {
         self.0.get(device).map(|known| &**known)
     }
 
-    /// Every device that was heard, listed or not.
+    /// Every device that was heard, listed or not, by id.
     pub fn iter(&self) -> impl Iterator<Item = (&DeviceId, &Device)> {
         self.0.iter().map(|(id, known)| (id, &**known))
     }
 
-    pub fn see(&mut self, sight: &Sight<'_>) {
-        if let Some(device) = self.device(sight.device) {
+    /// Leaves: how the bed or the door that it speaks of stands now. None: it speaks of neither.
+    pub fn see(&mut self, sight: &Sight<'_>) -> Option<Switch> {
+        self.with(sight.device, |device| {
             device.see(sight);
+            let switch = match sight.event {
+                Event::Bed { .. } => &device.bed,
+                Event::Door { .. } => &device.door,
+                _ => return None,
+            };
+            switch.as_deref().copied()
+        })?
+    }
+
+    /// What this event, the newest that was folded in, is to its device.
+    pub fn word(&self, device: &DeviceId, event: &Event) -> Word {
+        let switch = |known: &'_ Device| match event {
+            Event::Bed { .. } => known.bed.as_deref().copied(),
+            Event::Chair { .. } => known.chair.as_deref().copied(),
+            Event::Mat { .. } => known.mat.as_deref().copied(),
+            Event::Door { .. } => known.door.as_deref().copied(),
+            _ => None,
+        };
+        let is_switch =
+            matches!(event, Event::Bed { .. } | Event::Chair { .. } | Event::Mat { .. } | Event::Door { .. });
+        let known = self.get(device).filter(|_| is_switch);
+        let Some((switch, heard)) = known.and_then(|known| switch(known).zip(known.heard)) else { return Word::Other };
+        let is_again = switch.said.record == heard.record && switch.since.record != heard.record;
+        match switch.other {
+            _ if is_again => Word::Again,
+            None => Word::First,
+            Some(_) => Word::Other,
         }
     }
 
-    /// `None`: there are too many to remember another.
-    fn device(&mut self, id: &DeviceId) -> Option<&mut Device> {
-        if self.0.len() >= FACTS_DEVICES_MAX {
-            return self.0.get_mut(id).map(|known| &mut **known);
+    /// None: there are too many to remember another.
+    fn with<T>(&mut self, id: &DeviceId, change: impl FnOnce(&mut Device) -> T) -> Option<T> {
+        // Nearly always it is there: found once, and its name need not be made.
+        if let Some(known) = self.0.get_mut(id) {
+            return Some(change(known));
         }
-        Some(self.0.entry(id.clone()).or_default())
+        (self.0.len() < FACTS_DEVICES_MAX).then(|| {
+            let mut device = Box::<Device>::default();
+            let changed = change(&mut device);
+            self.0.insert(id.clone(), device);
+            changed
+        })
     }
 
     /// What an event says of its device's clock: so far is that behind, in milliseconds.
     pub fn tell_time(&mut self, device: &DeviceId, stamp: &Stamp, recorded: At) -> i64 {
-        let Some(known) = self.device(device) else { return 0 };
-        let came = known.came.filter(|_| known.online == Some(true));
-        let catching_up = known.catching_up.filter(|(_, last)| Device::goes_on(last, &recorded));
-        known.clock.tell(stamp, recorded, came, catching_up.map(|(since, _)| since));
-        known.clock.behind_ms()
+        let behind_ms = self.with(device, |known| {
+            let came = known.came.filter(|_| known.online == Some(true));
+            let catching_up = known.catching_up.filter(|(_, last)| Device::goes_on(last, &recorded));
+            known.clock.tell(stamp, recorded, came, catching_up.map(|(since, _)| since));
+            known.clock.behind_ms()
+        });
+        behind_ms.unwrap_or(0)
     }
 
     /// So far is this device's clock known to be behind, in milliseconds.
@@ -146,13 +193,9 @@ impl Facts {
 
     /// Something was heard by way of this device: it is awake itself.
     pub fn heard(&mut self, device: &DeviceId, recorded: At) {
-        if !self.0.contains_key(device) {
-            self.0.insert(device.clone(), Box::default());
-        }
-        if let Some(known) = self.0.get_mut(device) {
-            known.hear(recorded);
-            known.is_taken();
-        }
+        let known = self.0.or_default(device);
+        known.hear(recorded);
+        known.is_taken();
     }
 
     /// Telemetry of this device was refused. Of one that was never heard nothing is known that could have changed.
@@ -165,7 +208,7 @@ impl Facts {
 
     /// The device came (`online`) or went.
     pub fn alive(&mut self, device: &DeviceId, online: bool, recorded: At) {
-        let known = self.0.entry(device.clone()).or_default();
+        let known = self.0.or_default(device);
         if !online && known.online != Some(false) {
             known.gone = Some(recorded);
         }

@@ -120,8 +120,8 @@ impl Care {
         if sight.delayed {
             self.late = Some(sight.recorded);
         }
-        self.facts.see(sight);
-        self.night.see(sight, &self.facts);
+        let switch = self.facts.see(sight);
+        self.night.see(sight, switch);
         self.presence.see(sight);
         self.place.see(sight);
         self.dose.see(sight);

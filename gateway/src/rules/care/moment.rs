@@ -36,11 +36,16 @@ pub struct At {
 impl Moment {
     /// How long ago, in milliseconds; never below 0.
     pub fn age_ms(&self, at: &At) -> i64 {
-        let age = match at.boot == self.boot {
+        self.signed_age_ms(at).max(0)
+    }
+
+    /// As [`Moment::age_ms`], below 0 of what bears a time that is still to come, as where the clock was set back and the machine started
+    /// anew. Which of two is the older does not change by time alone.
+    pub fn signed_age_ms(&self, at: &At) -> i64 {
+        match at.boot == self.boot {
             true => i64::try_from(self.mono_ms).unwrap_or(i64::MAX).saturating_sub(at.mono_ms),
             false => self.wall_ms.saturating_sub(at.wall_ms),
-        };
-        age.max(0)
+        }
     }
 }
 

@@ -185,7 +185,7 @@ impl Out {
         said: (String, String),
     ) -> bool {
         let id = alarm_of(subject.rule.0, subject.resident, cause, upto);
-        let Some(alarm) = view.alarms.get(&id).filter(|alarm| !alarm.over && alarm.closed_by.is_none()) else {
+        let Some(alarm) = view.alarms.get_open(&id).filter(|alarm| !alarm.over) else {
             return false;
         };
         self.decisions.push(Decision::Join(Join {

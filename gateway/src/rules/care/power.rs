@@ -60,8 +60,8 @@ pub fn judge(view: View<'_>, id: &DeviceId, policy: &Policy, out: &mut Out) {
 
 fn open_alarm<'a>(view: View<'a>, cause: &str) -> Option<(&'a Alarm, i64)> {
     let upto = view.care.settled.upto(&key(NAME, None, cause))?;
-    let alarm = view.alarms.get(&alarm_of(NAME, None, cause, upto))?;
-    (!alarm.over && alarm.closed_by.is_none()).then_some((alarm, upto))
+    let alarm = view.alarms.get_open(&alarm_of(NAME, None, cause, upto))?;
+    (!alarm.over).then_some((alarm, upto))
 }
 
 fn mains(view: View<'_>, (id, known): (&DeviceId, &facts::Device), policy: &Policy, out: &mut Out) {

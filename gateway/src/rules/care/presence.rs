@@ -97,8 +97,8 @@ struct Signs<'a> {
     occupied: bool,
     /// For how long some sensor could have seen activity without a gap, in milliseconds.
     watched_ms: i64,
-    /// It stays so for this long at least, if nothing is heard, in milliseconds.
-    watched_for_ms: i64,
+    /// None of them could see any now.
+    dark: bool,
 }
 
 /// Kinds whose sensors see that somebody moves about.
@@ -113,19 +113,21 @@ fn is_inside(kind: &str) -> bool {
 
 fn newer<'a>(view: View<'_>, known: Option<Newest<'a>>, device: &'a DeviceId, at: At) -> Option<Newest<'a>> {
     match known {
-        Some(known) if view.now.age_ms(&known.at) <= view.now.age_ms(&at) => Some(known),
+        Some(known) if view.now.signed_age_ms(&known.at) <= view.now.signed_age_ms(&at) => Some(known),
         _ => Some(Newest { device, at }),
     }
 }
 
-fn signs<'a>(view: View<'a>, person: &'a Person) -> Signs<'a> {
-    let mut signs = Signs { newest: None, inside: None, bed: None, occupied: false, watched_ms: 0, watched_for_ms: 0 };
+/// Looks again when one of the sensors may be believed no more, or again: that comes by time alone.
+fn signs<'a>(view: View<'a>, person: &'a Person, out: &mut Out) -> Signs<'a> {
+    let mut signs = Signs { newest: None, inside: None, bed: None, occupied: false, watched_ms: 0, dark: true };
     for device in &person.devices {
         let Some(agreed) = view.agreed.devices.get(device) else { continue };
         if sees_activity(agreed.kind) {
             signs.watched_ms = signs.watched_ms.max(silence::watched_ms(view, device));
-            signs.watched_for_ms = signs.watched_for_ms.max(silence::provable_for_ms(view, device));
+            signs.dark &= !silence::is_provable(view, device);
         }
+        silence::turns_in_ms(view, device).into_iter().for_each(|ms| out.look_in(ms));
         let Some(known) = view.care.facts.get(device) else { continue };
         if let Some(at) = known.activity {
             signs.newest = newer(view, signs.newest, device, at);
@@ -144,7 +146,7 @@ fn signs<'a>(view: View<'a>, person: &'a Person) -> Signs<'a> {
 
 pub fn judge(view: View<'_>, person: &Person, out: &mut Out) {
     let Some(agreed) = &person.presence else { return };
-    let signs = signs(view, person);
+    let signs = signs(view, person, out);
     for cause in ["quiet", "unproven"] {
         activity_again(view, person, cause, &signs, out);
     }
@@ -157,9 +159,12 @@ pub fn judge(view: View<'_>, person: &Person, out: &mut Out) {
 
 /// The newest alarm of this cause that is open and not over, and what it is about.
 fn open_alarm<'a>(view: View<'a>, person: &Person, cause: &str) -> Option<(&'a Alarm, i64)> {
-    let upto = view.care.settled.upto(&key(NAME, Some(&person.id), cause))?;
-    let alarm = view.alarms.get(&alarm_of(NAME, Some(&person.id), cause, upto))?;
-    (!alarm.over && alarm.closed_by.is_none()).then_some((alarm, upto))
+    let resident = Some(person.id.as_str());
+    // Nearly always none is.
+    view.alarms.open_of(NAME, resident).next()?;
+    let upto = view.care.settled.upto(&key(NAME, resident, cause))?;
+    let alarm = view.alarms.get_open(&alarm_of(NAME, resident, cause, upto))?;
+    (!alarm.over).then_some((alarm, upto))
 }
 
 fn number(record: u64) -> i64 {
@@ -180,14 +185,22 @@ fn quiet(view: View<'_>, person: &Person, agreed: &Presence, signs: &Signs<'_>, 
     if agreed.parts.is_empty() {
         return;
     }
+    // The first sign of all may be told late, and be of a time before that from which quiet counts without one.
+    out.eager |= signs.newest.is_none();
     let Some((since_ms, upto)) = quiet_since(view, person, signs, out) else { return };
     let bed = signs.bed.filter(|_| agreed.parts.iter().any(|part| part.in_bed));
-    if let Some(bed) = bed {
-        // When its sensor is no longer heard, nobody is known to be in bed.
-        out.look_in(silence::provable_for_ms(view, bed));
-    }
-    let Some(due) = parts::due(view, &agreed.parts, since_ms, bed.is_some()) else { return };
+    let Some(due) = parts::due(view, &agreed.parts, since_ms, bed.is_some()) else {
+        // Nothing is planned that the next sign of life could put off: it begins a quiet of its own.
+        out.eager = true;
+        return;
+    };
     if !out.has_come(view, due.at_ms) {
+        return;
+    }
+    // Told once: that no sensor sees any later on asks for no visit beside its alarm.
+    if view.care.settled.has(&key(NAME, Some(&person.id), "quiet"), upto) {
+        // Also where a person has closed it: the next sign of life begins another quiet.
+        out.eager = true;
         return;
     }
     let quiet_ms = view.now.wall_ms.saturating_sub(since_ms);
@@ -220,12 +233,12 @@ fn quiet(view: View<'_>, person: &Person, agreed: &Presence, signs: &Signs<'_>, 
     // Nobody could see the whole of it: neither calm nor alarm, so somebody goes and looks. A sensor that wakes changes what could
     // be seen, whatever it says.
     out.eager = true;
-    let said = words::unproven(quiet_ms, signs.watched_for_ms == 0);
+    let said = words::unproven(quiet_ms, signs.dark);
     let due_at = Some(view.now.wall_ms.saturating_add(agreed.visit_within_ms));
     let prevented = Some(words::a_sensor_awake());
     out.raise(view, subject, Lane::Care, VISIT, Finding { due_at, prevented, ..finding("unproven", &due.part, said) });
     // And from when on it could be seen, the agreed time counts anew.
-    if signs.watched_for_ms > 0
+    if !signs.dark
         && let Some(due) = parts::due(view, &agreed.parts, view.now.wall_ms.saturating_sub(watched_ms), bed.is_some())
         && out.has_come(view, due.at_ms)
     {

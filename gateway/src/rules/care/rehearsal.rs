@@ -119,7 +119,7 @@ impl Rehearsal {
         let mut decisions = step(&self.alarms, &Paths::default(), &self.home, &input);
         super::place::carry(&self.care.place, &self.alarms, &mut decisions);
         self.fold(decisions);
-        self.watch.heard(device, event);
+        self.watch.heard(device, event, &self.care.facts);
     }
 
     /// The device comes or goes.
@@ -138,12 +138,20 @@ impl Rehearsal {
         self.decide();
     }
 
+    /// A person takes an alarm on.
+    pub fn claim(&mut self, alarm: &AlarmId) {
+        self.act(alarm, ActWhat::Claim);
+    }
+
     /// A person closes an alarm.
     pub fn close(&mut self, alarm: &AlarmId) {
-        let act = Act::new(alarm.clone(), ActWhat::Close, "staff".into(), String::new());
-        let device = self.alarms.get(alarm).map(|alarm| alarm.raise.device.clone());
+        self.act(alarm, ActWhat::Close);
+    }
+
+    fn act(&mut self, alarm: &AlarmId, what: ActWhat) {
+        let act = Act::new(alarm.clone(), what, "staff".into(), String::new());
         self.alarms.apply_act(&act, self.now.wall_ms, &mut Vec::<Change>::new());
-        device.iter().for_each(|device| self.watch.stirred(device));
+        self.alarms.get(alarm).into_iter().for_each(|alarm| self.watch.attended(&alarm.raise));
         self.decide();
     }
 

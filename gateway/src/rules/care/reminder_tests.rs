@@ -8,6 +8,7 @@ use super::super::agreed::{Agreed, Device};
 use super::super::rehearsal::Rehearsal;
 use super::*;
 use crate::rules::Home;
+use crate::rules::lookup::Lookup;
 
 const MIN: i64 = 60_000;
 
@@ -25,7 +26,7 @@ fn agreed(zone: &str, days: Days, expiry_min: i64) -> Arc<Agreed> {
     let reminder = Reminder { device: lamp(), days, at, text, expiry_ms, term };
     let person = Person { id: "r 1".into(), devices: vec![lamp()], reminders: vec![reminder], ..Person::default() };
     let device = Device { person: Some(0), kind: "feedback", ..Device::default() };
-    let devices = BTreeMap::from([(lamp(), device)]);
+    let devices = Lookup::from([(lamp(), device)]);
     Arc::new(Agreed { zone: TimeZone::get(zone).unwrap(), people: vec![person], devices })
 }
 

@@ -2,15 +2,14 @@
 //!
 //! Invariant: what is settled stays so, across restarts and changes of the agreement.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{EARLIEST_TIME_MS, SETTLED_MAX};
+use crate::rules::lookup::Lookup;
 
 /// By kind of cause (`night r1 absence`): up to which cause everything is decided.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub struct Settled(BTreeMap<String, i64>);
+pub struct Settled(Lookup<String, i64>);
 
 impl Settled {
     /// This cause, or a later one of its kind, has been decided.
@@ -31,17 +30,17 @@ impl Settled {
             }
         }
         // Never the one just settled, or it would be decided again at once.
-        let others = self.0.iter().filter(|(other, _)| *other != key);
-        if self.0.len() > SETTLED_MAX
-            && let Some(oldest) = others.min_by_key(|(_, upto)| **upto).map(|(key, _)| key.clone())
-        {
-            self.0.remove(&oldest);
+        if self.0.len() > SETTLED_MAX {
+            let others = self.0.iter().filter(|(other, _)| *other != key);
+            if let Some(oldest) = others.min_by_key(|(_, upto)| **upto).map(|(key, _)| key.clone()) {
+                self.0.remove(&oldest);
+            }
         }
     }
 
     /// Of what is planned by the clock, what was settled for times after `wall_ms` (UTC milliseconds) has not been yet.
     pub fn forget_after(&mut self, wall_ms: i64) {
-        self.0.retain(|_, upto| *upto < EARLIEST_TIME_MS || *upto <= wall_ms);
+        self.0.retain(|upto| *upto < EARLIEST_TIME_MS || *upto <= wall_ms);
     }
 }
 

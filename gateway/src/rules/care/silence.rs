@@ -66,7 +66,7 @@ enum Why {
 /// How a device stands.
 #[derive(Debug, Clone, Copy)]
 enum Standing {
-    /// May change in so many milliseconds, if nothing is heard; `None`: only by an event.
+    /// By what is known of it alone that may change in so many milliseconds, if nothing is heard; `None`: only by an event.
     Heard { next_ms: Option<i64> },
     /// Since `since` by what can be held against it; silent once that is older than `limit_ms`. `upto` names the trouble.
     Silent { why: Why, since: At, limit_ms: i64, upto: u64 },
@@ -92,18 +92,23 @@ pub fn refused(view: View<'_>, device: &DeviceId) -> Option<Refused> {
     [of(device), bridge.and_then(of)].into_iter().flatten().max_by_key(|refused| refused.last.record)
 }
 
-/// For how long the device stays so if nothing more is heard, in milliseconds: 0 where it is not now, the largest number where only
-/// an event can change it.
-pub fn provable_for_ms(view: View<'_>, device: &DeviceId) -> i64 {
-    if !is_provable(view, device) {
-        return 0;
-    }
-    let bridge = view.agreed.devices.get(device).and_then(|agreed| agreed.silence.via.as_ref());
-    let left = |id: &DeviceId| match standing(view, id, view.agreed.devices.get(id)?) {
+/// In how many milliseconds it may change, if nothing more is heard, how the device or the bridge it stands behind stands. None: only by
+/// an event.
+pub fn turns_in_ms(view: View<'_>, device: &DeviceId) -> Option<i64> {
+    let agreed = view.agreed.devices.get(device)?;
+    let bridge = agreed.silence.via.as_ref().and_then(|bridge| Some((bridge, view.agreed.devices.get(bridge)?)));
+    let turns_in = |id, agreed, via| match standing_alone(view, id, agreed, via) {
         Standing::Heard { next_ms } => next_ms,
+        // One that came and went is steady again by time alone.
+        Standing::Silent { why: Why::Unsteady, .. } => {
+            let line = view.care.silence.line(id).filter(|line| line.online)?;
+            Some(STEADY_MS - view.now.age_ms(&line.at))
+        }
         Standing::Silent { .. } | Standing::Held => None,
     };
-    [left(device), bridge.and_then(left)].into_iter().flatten().min().unwrap_or(i64::MAX)
+    let own = turns_in(device, agreed, bridge.map(|(bridge, _)| bridge));
+    let of_bridge = bridge.and_then(|(bridge, agreed)| turns_in(bridge, agreed, None));
+    own.into_iter().chain(of_bridge).min()
 }
 
 /// For how long, in milliseconds, this device has been watched without a gap worth the name: 0 where it cannot be believed to be
@@ -181,8 +186,9 @@ fn standing_alone(view: View<'_>, id: &DeviceId, agreed: &agreed::Device, bridge
             Some(limit_ms) => {
                 let back = bridge.and_then(|bridge| silences.back(bridge));
                 let since = [back, silences.listening_since(view.now)].into_iter().flatten();
-                let since =
-                    since.fold(heard, |last, at| if view.now.age_ms(&at) < view.now.age_ms(&last) { at } else { last });
+                let since = since.fold(heard, |last, at| {
+                    if view.now.signed_age_ms(&at) < view.now.signed_age_ms(&last) { at } else { last }
+                });
                 judged(Why::Quiet, since, limit_ms, heard.record)
             }
             None => Standing::Heard { next_ms: None },
@@ -210,14 +216,10 @@ pub fn judge(view: View<'_>, id: &DeviceId, agreed: &agreed::Device, out: &mut O
     if never_heard && listed(view, id).is_none() {
         list(view, id, out);
     }
-    match standing(view, id, agreed) {
-        Standing::Heard { next_ms } => next_ms.into_iter().for_each(|ms| out.look_in(ms)),
-        Standing::Silent { why, since, limit_ms, upto } => {
-            trouble(view, (id, agreed), (why, since, limit_ms, i64::try_from(upto).unwrap_or(i64::MAX)), out);
-        }
-        // That an unsteady bridge is steady again comes by time alone.
-        Standing::Held => out.look_in(STEADY_MS),
+    if let Standing::Silent { why, since, limit_ms, upto } = standing(view, id, agreed) {
+        trouble(view, (id, agreed), (why, since, limit_ms, i64::try_from(upto).unwrap_or(i64::MAX)), out);
     }
+    turns_in_ms(view, id).into_iter().for_each(|ms| out.look_in(ms));
     for alarm in view.alarms.of(id).filter(|alarm| alarm.raise.rule == NAME && !alarm.over) {
         // The next thing it says may be the end of it.
         out.eager = true;
@@ -228,7 +230,7 @@ pub fn judge(view: View<'_>, id: &DeviceId, agreed: &agreed::Device, out: &mut O
 /// In a quiet home the record that this process listens: what was not heard was not said.
 pub(super) fn listens(view: View<'_>, out: &mut Out) {
     let is_supervised = |agreed: &agreed::Device| agreed.silence.gone_ms.is_some() || agreed.silence.quiet_ms.is_some();
-    if !view.agreed.devices.values().any(is_supervised) {
+    if !view.agreed.devices.any(is_supervised) {
         return;
     }
     let Some(newest) = view.care.silence.newest() else { return out.look_in(LISTENING_MS) };
@@ -254,7 +256,7 @@ fn list(view: View<'_>, id: &DeviceId, out: &mut Out) {
 /// The newest trouble of this kind whose alarm is open and not over.
 fn open_trouble<'a>(view: View<'a>, resident: Option<&str>, cause: &str) -> Option<&'a Alarm> {
     let upto = view.care.settled.upto(&key(NAME, resident, cause))?;
-    view.alarms.get(&alarm_of(NAME, resident, cause, upto)).filter(|alarm| !alarm.over && alarm.closed_by.is_none())
+    view.alarms.get_open(&alarm_of(NAME, resident, cause, upto)).filter(|alarm| !alarm.over)
 }
 
 fn trouble(

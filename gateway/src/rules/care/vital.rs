@@ -3,6 +3,7 @@
 //! Enters: readings, limits. Leaves: a care alarm with the reading, the limit, who set it and when; and that it is over. Invariants: a
 //! number is compared as the decimal it was written as; one time beyond a limit is one alarm; no limit, no judgement; no interpretation.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use super::term::Term;
 use super::{Finding, Out, Sight, Subject, View, key, seen_at};
 use crate::journal::record::Decision;
 use crate::limits::{ASSIGNED_RESTART, VITAL_FRESH_MS, VITAL_KINDS_MAX, VITALS_BEYOND_MAX};
+use crate::rules::lookup::Lookup;
 
 pub const NAME: &str = "vital";
 pub const VERSION: u16 = 1;
@@ -50,18 +52,28 @@ pub struct Threshold {
 
 /// A decimal number of any length, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decimal {
-    text: String,
+pub struct Decimal(String);
+
+/// What a decimal number is compared by.
+#[derive(PartialEq, Eq)]
+struct Digits<'a> {
     negative: bool,
     /// Without leading zeros.
-    whole: String,
+    whole: &'a str,
     /// Without trailing zeros.
-    fraction: String,
+    fraction: &'a str,
 }
 
 impl Decimal {
     /// None: it is no decimal number such as `-12.50`.
     pub fn read(text: &str) -> Option<Decimal> {
+        let text = text.trim();
+        Digits::of(text).map(|_| Decimal(text.to_owned()))
+    }
+}
+
+impl Digits<'_> {
+    fn of(text: &str) -> Option<Digits<'_>> {
         let text = text.trim();
         let (negative, rest) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -72,24 +84,34 @@ impl Decimal {
         if !digits(whole) || !digits(fraction) {
             return None;
         }
-        let whole = whole.trim_start_matches('0').to_owned();
-        let fraction = fraction.trim_end_matches('0').to_owned();
+        let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
         // There is one zero.
         let negative = negative && !(whole.is_empty() && fraction.is_empty());
-        Some(Decimal { text: text.to_owned(), negative, whole, fraction })
+        Some(Digits { negative, whole, fraction })
+    }
+}
+
+impl Ord for Digits<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let size = |number: &Self| (number.whole.len(), number.whole, number.fraction);
+        match (self.negative, other.negative) {
+            (false, false) => size(self).cmp(&size(other)),
+            (true, true) => size(other).cmp(&size(self)),
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+        }
+    }
+}
+
+impl PartialOrd for Digits<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl Ord for Decimal {
     fn cmp(&self, other: &Decimal) -> Ordering {
-        let size = |number: &Decimal| (number.whole.len(), number.whole.clone());
-        let by_size = || size(self).cmp(&size(other)).then_with(|| self.fraction.cmp(&other.fraction));
-        match (self.negative, other.negative) {
-            (false, false) => by_size(),
-            (true, true) => by_size().reverse(),
-            (true, false) => Ordering::Less,
-            (false, true) => Ordering::Greater,
-        }
+        Digits::of(&self.0).cmp(&Digits::of(&other.0))
     }
 }
 
@@ -101,7 +123,7 @@ impl PartialOrd for Decimal {
 
 impl std::fmt::Display for Decimal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.0)
     }
 }
 
@@ -110,7 +132,7 @@ struct Reading {
     #[serde(rename = "v")]
     value: String,
     #[serde(rename = "u")]
-    unit: String,
+    unit: Cow<'static, str>,
     #[serde(rename = "a")]
     at: At,
     /// When it was recorded.
@@ -139,7 +161,7 @@ struct Beyond {
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Vitals {
     #[serde(default)]
-    devices: BTreeMap<DeviceId, BTreeMap<String, Readings>>,
+    devices: Lookup<DeviceId, BTreeMap<String, Readings>>,
     /// By kind of cause: what is beyond and has not come back.
     #[serde(default)]
     beyond: BTreeMap<String, Beyond>,
@@ -148,16 +170,16 @@ pub struct Vitals {
 impl Vitals {
     pub fn see(&mut self, sight: &Sight<'_>) {
         let (kind, value, unit) = match sight.event {
-            Event::Vital { kind, value, unit } => (kind.as_str(), value.to_string(), unit.to_string()),
+            Event::Vital { kind, value, unit } => (kind.as_str(), value.to_string(), unit.to_string().into()),
             Event::Temperature { centi_c } => {
                 let (sign, size) = (if *centi_c < 0 { "-" } else { "" }, centi_c.unsigned_abs());
                 let value = format!("{sign}{}.{:02}", size / 100, size % 100);
-                (TEMPERATURE.0, value, TEMPERATURE.1.to_owned())
+                (TEMPERATURE.0, value, Cow::from(TEMPERATURE.1))
             }
             _ => return,
         };
         let reading = Reading { value, unit, at: sight.at, recorded: sight.recorded };
-        let kinds = self.devices.entry(sight.device.clone()).or_default();
+        let kinds = self.devices.or_default(sight.device);
         match kinds.get_mut(kind) {
             Some(known) => known.see(reading, (sight.restart, sight.seq)),
             None => {
@@ -206,13 +228,15 @@ impl Readings {
         let is_past = |known: &Reading| {
             known.unit != reading.unit || reading.recorded.wall_ms - known.recorded.wall_ms > VITAL_FRESH_MS
         };
-        let read = |reading: &Reading| Decimal::read(&reading.value);
-        let new = read(&reading);
-        if is_past(&self.highest) || new > read(&self.highest) {
+        // What is no number is below every number.
+        let (new, highest, lowest) =
+            (Digits::of(&reading.value), Digits::of(&self.highest.value), Digits::of(&self.lowest.value));
+        let is_highest = is_past(&self.highest) || new > highest;
+        let is_lowest = is_past(&self.lowest) || (new.is_some() && (new < lowest || lowest.is_none()));
+        if is_highest {
             self.highest = reading.clone();
         }
-        // What is no number is below every number.
-        if is_past(&self.lowest) || (new.is_some() && (new < read(&self.lowest) || read(&self.lowest).is_none())) {
+        if is_lowest {
             self.lowest = reading.clone();
         }
         if !reading.at.is_before(&self.newest.at) {

@@ -35,10 +35,10 @@ fn threshold() -> Threshold {
 fn story(vitals: Vec<Threshold>) -> Rehearsal {
     let person = Person { id: "r1".into(), devices: vec![monitor()], vitals, ..Person::default() };
     let device = Device { person: Some(0), kind: "vital-monitor", ..Device::default() };
-    let devices = BTreeMap::from([(monitor(), device)]);
+    let devices = Lookup::from([(monitor(), device)]);
     let agreed = Agreed { people: vec![person], devices, ..Agreed::default() };
     let facts = DeviceFacts { dty: 49, fixed: false, speaks: false, home: false };
-    let home = Home { devices: BTreeMap::from([(monitor(), facts)]), ..Home::default() };
+    let home = Home { devices: Lookup::from([(monitor(), facts)]), ..Home::default() };
     Rehearsal::new(Arc::new(agreed), home, START)
 }
 
@@ -162,7 +162,7 @@ fn a_device_whose_clock_was_set_back_is_still_heard() {
     read(&mut vitals, 2, "80", START);
     read(&mut vitals, 3, "90", START - 60 * MIN);
     read(&mut vitals, 1, "70", START - 61 * MIN);
-    let newest = &vitals.devices[&monitor()]["heart_rate"].newest;
+    let newest = &vitals.devices.get(&monitor()).unwrap()["heart_rate"].newest;
     assert_eq!((newest.value.as_str(), newest.at.wall_ms), ("90", START + 3 * MIN));
 }
 
@@ -222,7 +222,7 @@ fn one_residents_limits_do_not_push_out_anothers() {
     devices.extend(ids.iter().map(|id| (id.clone(), device(1))));
     let facts = || DeviceFacts { dty: 49, fixed: false, speaks: false, home: false };
     let home = Home { devices: devices.keys().map(|id| (id.clone(), facts())).collect(), ..Home::default() };
-    let agreed = Agreed { people: vec![one, many], devices, ..Agreed::default() };
+    let agreed = Agreed { people: vec![one, many], devices: devices.into(), ..Agreed::default() };
     let mut story = Rehearsal::new(Arc::new(agreed), home, START);
     read(&mut story, "130");
     for id in &ids {

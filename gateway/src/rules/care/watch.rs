@@ -6,23 +6,29 @@
 //! becomes due; being looked at too early costs time and nothing else. Which events concern which rule stands in [`super::concern`].
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeSet, BinaryHeap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use vaka_protocol::{DeviceId, Event};
 
 use super::agreed::Agreed;
-use super::concern::{Part, Rule};
+use super::concern::{Part, Rule, Rules};
+use super::facts::Facts;
 use super::moment::Moment;
 use super::{Care, Out, View, judge_device, judge_home, judge_person, night};
-use crate::journal::record::Decision;
+use crate::journal::record::{Decision, Raise};
 use crate::limits::{CATCH_UP_MS_MAX, JUDGE_ROUNDS_MAX};
 use crate::rules::Home;
 use crate::rules::alarms::Alarms;
+use crate::rules::lookup::Lookup;
 
 /// Difference between the two clocks, in milliseconds, beyond which the wall clock has been set: what is planned by it is looked up anew.
 const SET_MS: i64 = 1_000;
+
+/// A look planned for so long from now, in milliseconds, is not put off: what is heard puts it off again and again, and each time costs more
+/// than one look too early in that time.
+const FAR_MS: i64 = 60 * 60 * 1_000;
 
 /// Whom to look at when.
 #[derive(Debug)]
@@ -41,9 +47,11 @@ pub struct Watch {
     hurried: BinaryHeap<Reverse<usize>>,
     /// The devices, in the order of their units.
     ids: Vec<DeviceId>,
-    devices: BTreeMap<DeviceId, Known>,
+    devices: Lookup<DeviceId, Known>,
     /// By person: since when judging waits for devices that send what had waited, monotonic milliseconds.
     waits_since: Vec<Option<i64>>,
+    /// By person: the rules for which every sign of activity may decide something.
+    eager: Vec<Rules>,
     /// By person: what the rule `night` need not work out anew.
     nights: Vec<night::Kept>,
     /// Wall clock less running clock when it was looked at last.
@@ -58,7 +66,7 @@ struct Unit {
     look_at: Option<i64>,
     /// It stands among the hurried.
     hurried: bool,
-    /// Every sign of activity may decide something.
+    /// Of the home and of devices: whatever is heard may decide something.
     eager: bool,
 }
 
@@ -120,11 +128,11 @@ impl Watch {
             let part = person.map_or_else(Part::default, |person| Part::of(&agreed.people[person], id));
             (id.clone(), Known { unit: first + index, person, part, ..Known::default() })
         };
-        let mut devices: BTreeMap<DeviceId, Known> = agreed.devices.iter().enumerate().map(known).collect();
+        let mut devices: Lookup<DeviceId, Known> = agreed.devices.iter().enumerate().map(known).collect();
         for (index, (_, device)) in agreed.devices.iter().enumerate() {
             if let Some(bridge) = device.silence.via.as_ref().and_then(|bridge| devices.get_mut(bridge)) {
                 bridge.behind.push(first + index);
-                bridge.behind.extend(device.person.into_iter().flat_map(of_person));
+                bridge.behind.extend(device.person.into_iter().flat_map(|person| of_person(person, Rules::ALL)));
             }
         }
         for (person, of) in agreed.people.iter().enumerate() {
@@ -135,13 +143,27 @@ impl Watch {
             }
         }
         let units = vec![Unit::default(); first + agreed.devices.len()];
-        let ids = agreed.devices.keys().cloned().collect();
+        let ids = agreed.devices.iter().map(|(id, _)| id.clone()).collect();
         let waits_since = vec![None; agreed.people.len()];
+        let eager = vec![Rules::NONE; agreed.people.len()];
         let nights = vec![night::Kept::default(); agreed.people.len()];
         let (timers, hurried) = (BTreeSet::new(), BinaryHeap::new());
         let (offset_ms, rounds) = (None, (0, 0));
-        let mut watch =
-            Watch { whole, agreed, held, units, timers, hurried, ids, devices, waits_since, nights, offset_ms, rounds };
+        let mut watch = Watch {
+            whole,
+            agreed,
+            held,
+            units,
+            timers,
+            hurried,
+            ids,
+            devices,
+            waits_since,
+            eager,
+            nights,
+            offset_ms,
+            rounds,
+        };
         watch.look_at_all();
         watch
     }
@@ -156,40 +178,45 @@ impl Watch {
         &self.whole
     }
 
-    /// An event of this device was folded in: it, and the rules of whose it is that it concerns, are looked at with the next
-    /// [`Watch::due`].
-    pub fn heard(&mut self, device: &DeviceId, event: &Event) {
+    /// An event of this device was folded in, last of all into `facts`: it, and the rules of whose it is that it concerns, are looked at
+    /// with the next [`Watch::due`].
+    pub fn heard(&mut self, device: &DeviceId, event: &Event, facts: &Facts) {
         let Some(known) = self.devices.get(device) else {
             if matches!(event, Event::Mains { .. } | Event::Battery { .. }) || self.units[HOME].eager {
                 self.hurry(HOME);
             }
             return;
         };
-        let (unit, person, concerned) = (known.unit, known.person, known.part.concerned(event));
+        let (unit, person, part) = (known.unit, known.person, known.part);
         if matches!(event, Event::Done { .. }) {
             known.answers.clone().into_iter().for_each(|unit| self.hurry(unit));
         }
         if let Some(person) = person {
-            for rule in Rule::ALL {
-                let unit = unit_of(person, rule);
-                if concerned.has(rule) || self.units[unit].eager {
-                    self.hurry(unit);
-                }
-            }
+            let concerned = part.concerned(event, facts.word(device, event), self.eager[person]);
+            of_person(person, concerned).for_each(|unit| self.hurry(unit));
         }
         if matches!(event, Event::Mains { .. } | Event::Battery { .. }) || self.units[unit].eager {
             self.hurry(unit);
         }
     }
 
-    /// A device came or went, or an alarm of it was closed: it, whose it is, and what stands behind it are looked at.
+    /// A person took an alarm on or closed it: the rule that raised it is looked at, those that an alarm concerns, and the device.
+    pub fn attended(&mut self, raise: &Raise) {
+        let Some(known) = self.devices.get(&raise.device) else { return self.hurry(HOME) };
+        let (unit, person) = (known.unit, known.person);
+        let concerned = Rule::of(&raise.rule).map_or(Rules::ALL, Rule::concerned);
+        self.hurry(unit);
+        person.into_iter().flat_map(|person| of_person(person, concerned)).for_each(|unit| self.hurry(unit));
+    }
+
+    /// A device came or went: it, whose it is, and what stands behind it are looked at.
     pub fn stirred(&mut self, device: &DeviceId) {
         let Some(known) = self.devices.get(device) else { return self.hurry(HOME) };
         let (unit, behind, person) = (known.unit, known.behind.clone(), known.person);
         behind
             .into_iter()
             .chain([unit])
-            .chain(person.into_iter().flat_map(of_person))
+            .chain(person.into_iter().flat_map(|person| of_person(person, Rules::ALL)))
             .for_each(|unit| self.hurry(unit));
     }
 
@@ -204,11 +231,15 @@ impl Watch {
         }
     }
 
-    /// It was looked at, and is next at `at`.
-    fn look(&mut self, unit: usize, at: Option<i64>) {
+    /// It was looked at `mono_ms`, and is next at `at`.
+    fn look(&mut self, unit: usize, mono_ms: i64, at: Option<i64>) {
         if self.hurried.peek() == Some(&Reverse(unit)) {
             self.hurried.pop();
             self.units[unit].hurried = false;
+        }
+        let is_far = |before: i64| before - mono_ms >= FAR_MS && at.is_none_or(|at| at >= before);
+        if self.units[unit].look_at.is_some_and(is_far) {
+            return;
         }
         let before = std::mem::replace(&mut self.units[unit].look_at, at);
         if before == at {
@@ -244,30 +275,44 @@ impl Watch {
         while let Some(unit) = self.next(mono_ms) {
             if self.rounds.1 > JUDGE_ROUNDS_MAX * self.units.len() {
                 // A rule that decides again and again would hold up every press.
-                self.look(unit, Some(mono_ms.saturating_add(1_000)));
+                self.look(unit, mono_ms, Some(mono_ms.saturating_add(1_000)));
                 continue;
             }
-            let (out, person) = self.judge(view, unit, mono_ms);
+            let out = self.judge(view, unit, mono_ms);
             if !out.decisions.is_empty() {
-                // What it has decided may concern the other rules of the same person, an alarm of theirs most of all.
-                self.hurry(unit);
-                person.into_iter().flat_map(of_person).for_each(|unit| self.hurry(unit));
+                self.hurry_after(unit);
                 return out.decisions;
             }
-            self.look(unit, out.next_ms().map(|ms| mono_ms.saturating_add(ms)));
+            self.look(unit, mono_ms, out.next_ms().map(|ms| mono_ms.saturating_add(ms)));
         }
         Vec::new()
     }
 
-    /// Looks at one unit. Beside what it found: whose it is.
-    fn judge(&mut self, view: View<'_>, unit: usize, mono_ms: i64) -> (Out, Option<usize>) {
-        let people = &view.agreed.people;
-        let (out, person) = match self.what(unit) {
-            What::Home => (judge_home(view), None),
+    /// This unit has decided something: what that concerns is looked at, itself first of all.
+    fn hurry_after(&mut self, unit: usize) {
+        self.hurry(unit);
+        match self.what(unit) {
+            What::Home => {}
+            What::Rule(person, rule) => {
+                let concerned = rule.concerned();
+                of_person(person, concerned).for_each(|unit| self.hurry(unit));
+            }
+            // Whether a device is awake, and that it has an alarm, concerns all that is agreed with whose it is.
             What::Device(device) => {
-                let listed = self.ids.get(device).and_then(|id| view.agreed.devices.get_key_value(id));
-                let judged = listed.map(|(id, device)| (judge_device(view, id, device), device.person));
-                judged.unwrap_or_default()
+                let person = self.ids.get(device).and_then(|id| self.devices.get(id)?.person);
+                person.into_iter().flat_map(|person| of_person(person, Rules::ALL)).for_each(|unit| self.hurry(unit));
+            }
+        }
+    }
+
+    /// Looks at one unit.
+    fn judge(&mut self, view: View<'_>, unit: usize, mono_ms: i64) -> Out {
+        let people = &view.agreed.people;
+        let out = match self.what(unit) {
+            What::Home => judge_home(view),
+            What::Device(device) => {
+                let listed = self.ids.get(device).and_then(|id| Some((id, view.agreed.devices.get(id)?)));
+                listed.map(|(id, device)| judge_device(view, id, device)).unwrap_or_default()
             }
             What::Rule(person, rule) => {
                 let mut out = judge_person(view, &people[person], rule, &mut self.nights[person], true);
@@ -276,15 +321,21 @@ impl Watch {
                     *waits_since = None;
                 } else if mono_ms - *waits_since.get_or_insert(mono_ms) >= CATCH_UP_MS_MAX {
                     // One device after the other may catch up, or have a slow clock: together they get no more time than one.
+                    let wait_ms = out.next_ms();
                     out = judge_person(view, &people[person], rule, &mut self.nights[person], false);
+                    // Looked at when the wait is over too: the next one counts from its own beginning.
+                    wait_ms.into_iter().for_each(|ms| out.look_in(ms));
                 }
-                (out, Some(person))
+                out
             }
         };
         if !out.waits {
-            self.units[unit].eager = out.eager;
+            match self.what(unit) {
+                What::Rule(person, rule) => self.eager[person].set(rule, out.eager),
+                What::Home | What::Device(_) => self.units[unit].eager = out.eager,
+            }
         }
-        (out, person)
+        out
     }
 
     fn what(&self, unit: usize) -> What {
@@ -311,9 +362,9 @@ impl Watch {
     }
 }
 
-/// The units of a person's rules.
-fn of_person(person: usize) -> impl Iterator<Item = usize> {
-    Rule::ALL.into_iter().map(move |rule| unit_of(person, rule))
+/// The units of these rules of a person's.
+fn of_person(person: usize, rules: Rules) -> impl Iterator<Item = usize> {
+    rules.iter().map(move |rule| unit_of(person, rule))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use vaka_protocol::DeviceId;
 use super::super::*;
 use super::{Check, Text};
 use crate::rules::care::agreed::{self, Agreed, Person};
+use crate::rules::lookup::Lookup;
 
 /// Whose the devices and agreements are where the file names no [[resident]].
 const ONLY_RESIDENT: &str = "resident";
@@ -110,7 +111,7 @@ pub(super) fn agreed(
     }
     let silence = silence::plan(c, file.silence.as_ref(), devices);
     let power = power::plan(c, file.power.as_ref());
-    let mut known = BTreeMap::new();
+    let mut known = Lookup::default();
     // A home's gateway is watched by its own rule.
     for device in devices.values().filter(|device| device.kind != DeviceKind::Gateway) {
         let named = whose(device, residents).and_then(|id| people.iter().position(|person| person.id == id));

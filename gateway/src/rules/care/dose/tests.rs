@@ -13,6 +13,7 @@ use super::super::rehearsal::Rehearsal;
 use super::super::when::Days;
 use super::*;
 use crate::journal::record::{Decision, JoinWhat, Raise, Release};
+use crate::rules::lookup::Lookup;
 use crate::rules::{DeviceFacts, Home};
 
 pub const MIN: i64 = 60_000;
@@ -47,7 +48,7 @@ pub fn agreed_in(zone: &str, doses: Vec<Plan>) -> Arc<Agreed> {
     Arc::new(Agreed {
         zone: TimeZone::get(zone).unwrap(),
         people: vec![person],
-        devices: BTreeMap::from([(dispenser(), device)]),
+        devices: Lookup::from([(dispenser(), device)]),
     })
 }
 
@@ -55,7 +56,7 @@ pub fn home(agreed: &Agreed) -> Home {
     let slots = agreed.people[0].doses.iter().map(|plan| plan.slot.clone()).collect();
     let facts = DeviceFacts { dty: 11, fixed: false, speaks: false, home: false };
     Home {
-        devices: BTreeMap::from([(dispenser(), facts)]),
+        devices: Lookup::from([(dispenser(), facts)]),
         planned: BTreeMap::from([(dispenser(), slots)]),
         ..Home::default()
     }

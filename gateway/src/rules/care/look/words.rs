@@ -169,6 +169,7 @@ pub fn why(word: &str) -> Said {
     let (sv, en) = match word {
         "no_light" => ("Den boendes lampa svarar inte.", "The resident's light does not answer."),
         "no_camera" => ("Kameran är inte inlagd.", "The camera is not set up."),
+        "hub_away" => ("Förbindelsen med centralen fanns inte.", "There was no connection to the hub."),
         "restart" => ("Gatewayen startade om.", "The gateway started anew."),
         "viewer" | "unused" | "said_no" => ("Ingen såg någon bild.", "Nobody saw a picture."),
         _ => match STATES.into_iter().find(|state| state.word() == word) {

@@ -2,7 +2,7 @@
 
 use vaka_protocol::{DeviceId, Lane};
 
-use super::super::facts::{Refused, Switch};
+use super::super::facts::{Device, Refused, Switch};
 use super::super::moment::At;
 use super::super::{Finding, Out, View, seen, seen_at, silence};
 use super::memory::Held;
@@ -30,7 +30,7 @@ pub(super) struct Beds<'a> {
     /// Then: the one of these that was left last, and when. `None`: none was ever known to be entered.
     pub left: Option<(&'a DeviceId, At)>,
     /// What is proven now is so for so long, in milliseconds, if nothing more is heard.
-    proves_ms: Option<i64>,
+    pub proves_ms: Option<i64>,
 }
 
 impl<'a> Beds<'a> {
@@ -40,12 +40,13 @@ impl<'a> Beds<'a> {
         let mut dark_in_ms: Option<i64> = None;
         let mut is_off = false;
         for id in &night.beds {
-            let said = view.care.facts.get(id).and_then(|device| device.bed.as_deref().copied());
+            let known = view.care.facts.get(id);
+            let said = known.and_then(|known| known.bed.as_deref().copied());
             let is_off_here = said.is_some_and(|switch| !switch.on);
             is_off |= is_off_here;
             // After a restart every connection is dark for a moment: only what stays so is passed over.
             let mut is_passed_over = false;
-            match heard(view, night, id, held) {
+            match heard(view, night, (id, known), held) {
                 Err(dark_ms) => {
                     if beds.dark.is_none_or(|(_, known)| known < dark_ms) {
                         beds.dark = Some((id, dark_ms));
@@ -82,9 +83,14 @@ impl<'a> Beds<'a> {
 }
 
 /// A sensor that can be believed: for how many milliseconds more, and when it was heard last. Else for how long it has not been heard.
-fn heard(view: View<'_>, night: &Night, bed: &DeviceId, held: Held) -> Result<(i64, At), i64> {
+fn heard(
+    view: View<'_>,
+    night: &Night,
+    (bed, known): (&DeviceId, Option<&Device>),
+    held: Held,
+) -> Result<(i64, At), i64> {
     let never = || view.now.wall_ms.saturating_sub(held.since_ms).max(0);
-    let known = view.care.facts.get(bed).ok_or_else(never)?;
+    let known = known.ok_or_else(never)?;
     let heard = known.heard.ok_or_else(never)?;
     // Whatever else it says: until it says anew how the bed is, nobody knows.
     if let Some(refused) = refused(view, bed) {
@@ -109,8 +115,9 @@ fn heard(view: View<'_>, night: &Night, bed: &DeviceId, held: Held) -> Result<(i
 
 /// When something of this bed was refused that it has not said anew.
 pub(super) fn refused(view: View<'_>, bed: &DeviceId) -> Option<Refused> {
+    let refused = silence::refused(view, bed)?;
     let said = view.care.facts.get(bed).and_then(|known| known.bed.as_deref()).map_or(0, |switch| switch.said.record);
-    silence::refused(view, bed).filter(|refused| refused.last.record > said)
+    (refused.last.record > said).then_some(refused)
 }
 
 pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
@@ -118,9 +125,6 @@ pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
         return;
     }
     let span = tonight.span;
-    if let Some(proves_ms) = tonight.beds.proves_ms.filter(|_| tonight.is_running()) {
-        out.look_in(proves_ms);
-    }
     let left_tonight = tonight.beds.left.filter(|(_, left)| span.contains(left.wall_ms));
     if let Some((device, left)) = left_tonight {
         absence(tonight, device, left, out);
@@ -132,8 +136,6 @@ pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
     if tonight.is_running() && tonight.beds.in_bed.is_none() && !is_told {
         dark(tonight, out);
     }
-    // Whatever is heard of a dark sensor next may decide what it left open.
-    out.eager |= tonight.is_running() && tonight.beds.dark.is_some();
 }
 
 fn absence(tonight: &Tonight<'_>, device: &DeviceId, left: At, out: &mut Out) {

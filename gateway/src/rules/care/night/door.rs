@@ -1,5 +1,6 @@
 //! The doors that lead out: one opened in the night is told at once, closed again or not.
 
+use super::super::moment::At;
 use super::super::{Finding, Out, seen_at};
 use super::{AUTOMATIC, Tonight, words};
 
@@ -8,14 +9,13 @@ pub(super) const DOOR: &str = "door";
 pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
     let care = tonight.view.care;
     let opened = tonight.night.exits.iter().filter_map(|id| Some((id, care.night.opened(id)?)));
-    let mut opened: Vec<_> = opened.filter(|(_, at)| tonight.span.contains(at.wall_ms)).collect();
+    let upto = |at: &At| i64::try_from(at.record).unwrap_or(i64::MAX);
+    let is_news = |at: &At| tonight.span.contains(at.wall_ms) && !tonight.is_told(DOOR, upto(at));
+    let mut opened: Vec<_> = opened.filter(|(_, at)| is_news(at)).collect();
     // What is decided is decided up to a record: the earlier one first.
     opened.sort_by_key(|(_, at)| at.record);
     for (id, at) in opened {
-        let upto = i64::try_from(at.record).unwrap_or(i64::MAX);
-        if tonight.is_told(DOOR, upto) {
-            continue;
-        }
+        let upto = upto(&at);
         let said = words::door(tonight.zone(), &at);
         let finding = Finding {
             happened_at: Some(at.wall_ms),

@@ -54,17 +54,16 @@ impl Kept {
     pub(super) fn at(&mut self, person: &Person, night: &Night, agreed: &Agreed, now_ms: i64) -> &Made {
         let zone = &agreed.zone;
         let is_shared = |(id, device): (&DeviceId, &Device)| device.person.is_none().then(|| id.clone());
-        let made = match self.made.take() {
-            Some(made) if made.calendar.holds(now_ms) => made,
-            Some(made) => Made { calendar: Calendar::at(person, night, zone, now_ms), ..made },
-            None => Made {
-                print: night.fingerprint(),
-                keys: keys(person),
-                shared: agreed.devices.iter().filter_map(is_shared).collect(),
-                calendar: Calendar::at(person, night, zone, now_ms),
-            },
-        };
-        self.made.insert(made)
+        let made = self.made.get_or_insert_with(|| Made {
+            print: night.fingerprint(),
+            keys: keys(person),
+            shared: agreed.devices.iter().filter_map(is_shared).collect(),
+            calendar: Calendar::at(person, night, zone, now_ms),
+        });
+        if !made.calendar.holds(now_ms) {
+            made.calendar = Calendar::at(person, night, zone, now_ms);
+        }
+        made
     }
 }
 

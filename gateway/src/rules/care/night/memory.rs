@@ -2,17 +2,18 @@
 //!
 //! Enters: events and decisions. Invariant: what is kept of events does not depend on what is agreed; old news opens no door twice.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{AlarmId, DeviceId, Event};
 
 use super::super::Sight;
-use super::super::facts::{Facts, Switch};
+use super::super::facts::Switch;
 use super::super::moment::At;
 use super::{NAME, rounds};
 use crate::journal::record::Decision;
 use crate::limits::{NIGHT_DECLINES_KEPT, NIGHT_ROUNDS_KEPT, NIGHT_UPS_KEPT};
+use crate::rules::lookup::Lookup;
 
 /// The note from which on an agreement holds; its slot is the agreement's fingerprint.
 pub(super) const AGREED: &str = "night-agreed";
@@ -21,9 +22,9 @@ pub(super) const AGREED: &str = "night-agreed";
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Nights {
     #[serde(default)]
-    doors: BTreeMap<DeviceId, Door>,
+    doors: Lookup<DeviceId, Door>,
     #[serde(default)]
-    beds: BTreeMap<DeviceId, Bed>,
+    beds: Lookup<DeviceId, Bed>,
     /// By device and look-in as the device named it: the newest time it was declined.
     #[serde(default)]
     declined: BTreeMap<DeviceId, BTreeMap<String, At>>,
@@ -32,7 +33,7 @@ pub struct Nights {
     rounds: BTreeMap<String, Ended>,
     /// By resident.
     #[serde(default)]
-    held: BTreeMap<String, Held>,
+    held: Lookup<String, Held>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -46,7 +47,7 @@ struct Door {
 struct Bed {
     occupied: Option<bool>,
     /// Oldest first.
-    ups: VecDeque<Up>,
+    ups: Vec<Up>,
 }
 
 /// Nobody in the bed: from when until when, UTC milliseconds.
@@ -88,18 +89,17 @@ pub(super) struct Held {
 }
 
 impl Nights {
-    /// `facts`: as they are after this event; which of a device's words is the newest is decided there.
-    pub fn see(&mut self, sight: &Sight<'_>, facts: &Facts) {
-        let known = || facts.get(sight.device);
+    /// `switch`: how the bed or the door of this event stands after it; which of its words is the newest is decided there.
+    pub fn see(&mut self, sight: &Sight<'_>, switch: Option<Switch>) {
         match sight.event {
             Event::Door { open } => {
-                if let Some(switch) = known().and_then(|known| known.door.as_deref().copied()) {
+                if let Some(switch) = switch {
                     self.door(sight, *open, switch);
                 }
             }
             Event::Bed { .. } => {
-                if let Some(switch) = known().and_then(|known| known.bed.as_deref().copied()) {
-                    self.beds.entry(sight.device.clone()).or_default().see(switch);
+                if let Some(switch) = switch {
+                    self.beds.or_default(sight.device).see(switch);
                 }
             }
             Event::Decline { slot } => {
@@ -178,19 +178,19 @@ impl Nights {
     }
 
     /// The times nobody was in this bed, oldest first. `None`: the sensor has never said anything.
-    pub(super) fn ups(&self, bed: &DeviceId) -> Option<&VecDeque<Up>> {
-        self.beds.get(bed).map(|bed| &bed.ups)
+    pub(super) fn ups(&self, bed: &DeviceId) -> Option<&[Up]> {
+        self.beds.get(bed).map(|bed| &bed.ups[..])
     }
 
     /// When somebody was in this bed between two moments, oldest first: UTC milliseconds from and until, `None`: still. `None`: the sensor
     /// has never been heard, or what was before is no longer remembered.
     pub fn in_bed(&self, bed: &DeviceId, from_ms: i64, until_ms: i64) -> Option<Vec<(i64, Option<i64>)>> {
         let known = self.beds.get(bed)?;
-        let is_whole = known.ups.len() < NIGHT_UPS_KEPT || known.ups.front().is_some_and(|up| up.left_ms <= from_ms);
+        let is_whole = known.ups.len() < NIGHT_UPS_KEPT || known.ups.first().is_some_and(|up| up.left_ms <= from_ms);
         if !is_whole {
             return None;
         }
-        let mut since_ms = known.ups.front().is_none_or(|up| up.left_ms > i64::MIN).then_some(i64::MIN);
+        let mut since_ms = known.ups.first().is_none_or(|up| up.left_ms > i64::MIN).then_some(i64::MIN);
         let mut stretches = Vec::new();
         for up in &known.ups {
             stretches.extend(since_ms.map(|since| (since, Some(up.left_ms))));
@@ -224,12 +224,12 @@ impl Bed {
             (Some(true) | None, false) => {
                 let left_ms = self.occupied.map_or(i64::MIN, |_| now.since.wall_ms);
                 if self.ups.len() == NIGHT_UPS_KEPT {
-                    self.ups.pop_front();
+                    self.ups.remove(0);
                 }
-                self.ups.push_back(Up { left_ms, back_ms: i64::MAX, record: now.since.record });
+                self.ups.push(Up { left_ms, back_ms: i64::MAX, record: now.since.record });
             }
             (Some(false), true) => {
-                if let Some(up) = self.ups.back_mut() {
+                if let Some(up) = self.ups.last_mut() {
                     up.back_ms = now.since.wall_ms;
                 }
             }

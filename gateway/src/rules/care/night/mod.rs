@@ -169,6 +169,9 @@ pub fn judge(view: View<'_>, person: &Person, kept: &mut Kept, out: &mut Out) {
     let alarms = view.alarms.open_of(NAME, Some(&person.id)).filter(|alarm| !alarm.over).collect();
     let tonight = Tonight { view, person, night, span, held, beds, kept, alarms };
     out.look_at(view, kept.calendar.next_ms);
+    tonight.beds.proves_ms.into_iter().for_each(|ms| out.look_in(ms));
+    // Whatever is heard of a dark sensor next may decide what it left open.
+    out.eager |= tonight.beds.dark.is_some();
     tonight.overs(out);
     if tonight.is_running() {
         out.look_at(view, span.end_ms);
@@ -241,23 +244,27 @@ impl<'a> Tonight<'a> {
 
     /// The newest sign that a person is about: something changed, or moved. A sensor that repeats itself is none.
     fn sign(&self) -> Option<(&'a DeviceId, At)> {
-        self.signs(true)
+        self.signs(true).max_by_key(|(_, at)| at.wall_ms)
     }
 
-    /// `all`: beds and exits too; else what shows somebody up and about at home.
-    fn signs(&self, all: bool) -> Option<(&'a DeviceId, At)> {
+    /// There is such a sign of this moment, UTC milliseconds, or of a later one.
+    fn has_sign_since(&self, from_ms: i64) -> bool {
+        self.signs(true).any(|(_, at)| at.wall_ms >= from_ms)
+    }
+
+    /// The newest of each device. `all`: beds and exits too; else what shows somebody up and about at home.
+    fn signs(&self, all: bool) -> impl Iterator<Item = (&'a DeviceId, At)> {
         let devices = self.person.devices.iter();
-        let counted = devices.filter(|id| all || !(self.night.beds.contains(id) || self.view.agreed.is_exit(id)));
+        let counted = devices.filter(move |id| all || !(self.night.beds.contains(id) || self.view.agreed.is_exit(id)));
         let known = counted.filter_map(|id| Some((id, self.view.care.facts.get(id)?)));
-        let newest = known.filter_map(|(id, device)| {
+        known.filter_map(move |(id, device)| {
             let switches = [&device.bed, &device.chair, &device.mat, &device.door].map(Option::as_deref);
             let changes = switches.iter().flatten().filter(|switch| switch.other.is_some()).map(|switch| switch.since);
             // A button or a dose is a sign of life, and does not say that its owner is up.
             let other = device.activity.filter(|_| all && switches.iter().all(Option::is_none));
             let newest = changes.chain(device.motion).chain(other).max_by_key(|at| at.wall_ms)?;
             Some((id, newest))
-        });
-        newest.max_by_key(|(_, at)| at.wall_ms)
+        })
     }
 
     /// A finding with staff in the home as part of the explanation.
@@ -343,7 +350,7 @@ impl<'a> Tonight<'a> {
 
     /// The night is over, and somebody has moved since it ended: what it left open is over too.
     fn is_up_by_day(&self) -> bool {
-        !self.is_running() && self.sign().is_some_and(|(_, at)| at.wall_ms >= self.span.end_ms)
+        !self.is_running() && self.has_sign_since(self.span.end_ms)
     }
 
     fn overs(&self, out: &mut Out) {

@@ -17,10 +17,10 @@ pub(super) fn judge(tonight: &Tonight<'_>, out: &mut Out) {
     if by_ms < tonight.held.since_ms || !out.has_come(view, by_ms) {
         return;
     }
-    let sign = tonight.sign();
-    if sign.is_some_and(|(_, at)| at.wall_ms >= from_ms) || tonight.is_decided(NO_SIGN, by_ms) {
+    if tonight.has_sign_since(from_ms) || tonight.is_decided(NO_SIGN, by_ms) {
         return;
     }
+    let sign = tonight.sign();
     let evidence = sign.map(|(device, at)| seen_at(device, &at, "last sign")).into_iter().collect();
     let said = words::no_sign(tonight.zone(), by_ms, sign.map(|(_, at)| at));
     let of_day = |time: jiff::civil::Time| time.strftime("%H:%M").to_string();

@@ -120,10 +120,17 @@ fn proof(tonight: &Tonight<'_>, slot: &Slot) -> Option<((String, String), Vec<Ev
     if let Some((device, at)) = tonight.staff(true) {
         return Some((words::round_staff(zone, slot, &at), vec![seen_at(device, &at, "staff")]));
     }
+    sensors_proof(tonight, slot)
+}
+
+/// As [`proof`], by sensors alone.
+fn sensors_proof(tonight: &Tonight<'_>, slot: &Slot) -> Option<((String, String), Vec<Evidence>)> {
+    let zone = tonight.zone();
     if let Some((device, switch, heard)) = tonight.beds.in_bed {
         return Some((words::round_in_bed(zone, slot, &switch, &heard), vec![seen(device, &switch, super::bed::SAID)]));
     }
-    let (device, at) = tonight.signs(false).filter(|(_, at)| at.wall_ms >= slot.at_ms - ROUND_MOVED_MS)?;
+    let newest = tonight.signs(false).max_by_key(|(_, at)| at.wall_ms);
+    let (device, at) = newest.filter(|(_, at)| at.wall_ms >= slot.at_ms - ROUND_MOVED_MS)?;
     // Not what moved before the bed was left: that may have been the way out of it.
     let is_after = tonight.beds.left.is_none_or(|(_, left)| at.wall_ms > left.wall_ms);
     is_after.then(|| (words::round_up(zone, slot, &at), vec![seen_at(device, &at, "moved")]))
@@ -176,7 +183,8 @@ pub(super) fn overs(tonight: &Tonight<'_>, out: &mut Out) {
         if has_declined {
             continue;
         }
-        match proof(tonight, slot).filter(|(_, seen)| seen.iter().any(|seen| seen.what != "staff")) {
+        // That staff are there ends nothing, and hides nothing that a sensor sees.
+        match sensors_proof(tonight, slot) {
             Some((said, _)) => tonight.end(out, cause, (upto, alarm), said),
             None => out.eager = true,
         }

@@ -183,8 +183,13 @@ impl<'a> One<'a> {
         if let Some(next_ms) = back_by.next(zone, now_ms) {
             out.look_at(view, next_ms);
         }
-        if let (Some(open), Some(trail), Some((Side::In, fix))) =
-            (self.open(&self.watched.late.cause), trail, side_at(now_ms))
+        let open = self.open(&self.watched.late.cause);
+        // What bears a time that is still to come, as where the clock was set back, counts when it has come.
+        let coming = trail.and_then(|trail| trail.fixes().iter().find(|fix| fix.at.wall_ms > now_ms));
+        if let Some(fix) = coming.filter(|_| open.is_some()) {
+            out.look_at(view, fix.at.wall_ms);
+        }
+        if let (Some(open), Some(trail), Some((Side::In, fix))) = (open, trail, side_at(now_ms))
             && open
                 .raise
                 .basis

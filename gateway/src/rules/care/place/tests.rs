@@ -4,7 +4,6 @@ mod properties;
 mod shapes;
 mod walks;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,6 +17,7 @@ use crate::rules::care::agreed::{self, Agreed};
 use crate::rules::care::moment::At;
 use crate::rules::care::rehearsal::Rehearsal;
 use crate::rules::care::when::{Daily, Days};
+use crate::rules::lookup::Lookup;
 use crate::rules::{DeviceFacts, Home};
 
 const MIDDLE: (f64, f64) = (59.3293, 18.0686);
@@ -74,7 +74,7 @@ fn park() -> Fence {
 fn agreed_in(zone: TimeZone, fences: Vec<Fence>) -> Arc<Agreed> {
     let person = Person { id: "r1".into(), devices: vec![gps()], fences, ..Person::default() };
     let device = agreed::Device { person: Some(0), kind: "gps-alarm", ..agreed::Device::default() };
-    Arc::new(Agreed { zone, people: vec![person], devices: BTreeMap::from([(gps(), device)]) })
+    Arc::new(Agreed { zone, people: vec![person], devices: Lookup::from([(gps(), device)]) })
 }
 
 fn agreed(fences: Vec<Fence>) -> Arc<Agreed> {
@@ -83,7 +83,7 @@ fn agreed(fences: Vec<Fence>) -> Arc<Agreed> {
 
 fn home() -> Home {
     let facts = DeviceFacts { dty: 51, fixed: false, speaks: false, home: false };
-    Home { devices: BTreeMap::from([(gps(), facts)]), ..Home::default() }
+    Home { devices: Lookup::from([(gps(), facts)]), ..Home::default() }
 }
 
 fn story(fences: Vec<Fence>) -> Rehearsal {

@@ -93,15 +93,10 @@ fn one(
     }
     // The next sign of life makes it.
     out.eager = true;
-    let visit_ms = match signs.watched_for_ms {
+    let visit_ms = match signs.dark {
         // No sensor could see any: nothing is worth waiting for.
-        0 => span.start_ms,
-        lasts_ms => {
-            if lasts_ms < i64::MAX {
-                out.look_in(lasts_ms);
-            }
-            span.end_ms.saturating_sub(agreed.visit_before_ms).max(span.start_ms)
-        }
+        true => span.start_ms,
+        false => span.end_ms.saturating_sub(agreed.visit_before_ms).max(span.start_ms),
     };
     if !out.has_come(view, visit_ms) {
         return;
@@ -110,7 +105,7 @@ fn one(
     let subject = Subject { rule: (NAME, VERSION), resident: Some(&person.id), device };
     let latest = local(&view.agreed.zone, span.end_ms).strftime("%H:%M").to_string();
     let finding = Finding {
-        said: words::check_visit(&slot, &latest, signs.watched_for_ms == 0),
+        said: words::check_visit(&slot, &latest, signs.dark),
         prevented: Some(words::any_activity()),
         due_at: Some(span.end_ms),
         ..finding

@@ -12,6 +12,7 @@ use super::super::{Care, Sight};
 use super::NAME;
 use crate::journal::record::Decision;
 use crate::limits::ACTIVITY_DEVICES_MAX;
+use crate::rules::lookup::Lookup;
 
 const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -27,7 +28,7 @@ pub struct Presences {
     #[serde(default)]
     out: BTreeMap<String, Away>,
     #[serde(default)]
-    hours: BTreeMap<DeviceId, Hours>,
+    hours: Lookup<DeviceId, Hours>,
 }
 
 /// Since when somebody is out.

@@ -22,7 +22,8 @@ fn leaves(view: View<'_>, person: &Person, agreed: &Presence, signs: &Signs<'_>,
     let exits = person.devices.iter().filter(|device| view.agreed.is_exit(device));
     let doors = exits.filter_map(|device| Some((device, view.care.facts.get(device)?.door.as_ref()?.since)));
     let Some(door) = doors.fold(None, |known, (device, at)| newer(view, known, device, at)) else { return };
-    let moved = signs.inside.is_some_and(|inside| view.now.age_ms(&inside.at) <= view.now.age_ms(&door.at));
+    let age_ms = |at: &At| view.now.signed_age_ms(at);
+    let moved = signs.inside.is_some_and(|inside| age_ms(&inside.at) <= age_ms(&door.at));
     // Whoever lies or sits has not gone out: somebody else has.
     if moved || signs.occupied || !out.has_lasted(view, &door.at, agreed.away_after_ms) {
         return;

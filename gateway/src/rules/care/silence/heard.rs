@@ -4,20 +4,19 @@
 //! goings, and since when this process listens. Invariant: a clock that was set while the process ran is taken into account
 //! when the time is reckoned in which it did not run.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use vaka_protocol::DeviceId;
 
 use super::super::Sight;
 use super::super::moment::{At, Moment};
 use crate::limits::{LISTENING_MS, STEADY_MS};
+use crate::rules::lookup::Lookup;
 
 /// What is remembered.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Silences {
     #[serde(default)]
-    lines: BTreeMap<DeviceId, Line>,
+    lines: Lookup<DeviceId, Line>,
     /// The process ran without a long gap since this start. Absent: since ever.
     #[serde(default)]
     since: Option<At>,

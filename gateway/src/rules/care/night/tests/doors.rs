@@ -101,8 +101,7 @@ fn what_comes_in_the_wrong_order_opens_the_door_once() {
             delayed: true,
             suspect: false,
         };
-        facts.see(&sight);
-        nights.see(&sight, &facts);
+        nights.see(&sight, facts.see(&sight));
         nights.opened(&front).map(|at| at.wall_ms / MIN)
     };
     assert_eq!(see(1, false, 1, 1), None);

@@ -18,7 +18,7 @@ use vaka_protocol::{DeviceId, Event, Lane};
 use crate::config::Config;
 use crate::journal::record::{Decision, JoinWhat, Raise};
 use crate::rules::Home;
-use crate::rules::care::agreed::Agreed;
+use crate::rules::care::agreed::{Agreed, Device};
 use crate::rules::care::rehearsal::Rehearsal;
 use crate::rules::care::silence::Supervision;
 
@@ -55,7 +55,9 @@ pub fn parse(zone: &str, night: &str, devices: &str) -> Result<(Config, Vec<Stri
 /// That devices are supervised is another rule's story.
 pub fn unsupervised(config: &Config) -> Arc<Agreed> {
     let mut agreed = Agreed::clone(&config.agreed);
-    agreed.devices.values_mut().for_each(|device| device.silence = Supervision::default());
+    let of =
+        |(id, device): (&DeviceId, &Device)| (id.clone(), Device { silence: Supervision::default(), ..device.clone() });
+    agreed.devices = agreed.devices.iter().map(of).collect();
     Arc::new(agreed)
 }
 

@@ -1,0 +1,95 @@
+//! Taking a backup beside a running gateway, or of a stopped one.
+//!
+//! Order: the records first, by open files; then everything else, while no command changes keys, devices or vaka.toml. So a certificate or
+//! a revocation that a record rests on is never older than the record.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use serde_json::Value;
+use vaka_archive::{Recipient, Sum, seal};
+
+use super::files::{self, JOURNAL};
+use super::{BackupError, Copied, FORMAT, MANIFEST, Manifest, file};
+use crate::config::Config;
+use crate::journal::copy::{self, Committed};
+use crate::pipeline::control::{self, Request};
+use crate::provision::lock_home;
+
+/// A backup that was taken.
+#[derive(Debug)]
+pub struct Taken {
+    pub manifest: Manifest,
+    pub sum: Sum,
+}
+
+/// Seals the home of `config` to `recipients`, as `to`. `now_ms`: UTC milliseconds. `retired`: the box is out of use.
+///
+/// # Errors
+/// [`BackupError`]; then there is under `to` what was there before.
+pub fn take(
+    config: &Config,
+    to: &Path,
+    recipients: &[Recipient],
+    retired: bool,
+    now_ms: i64,
+) -> Result<Taken, BackupError> {
+    open_many();
+    let to = &std::path::absolute(to).map_err(file("finding", to))?;
+    let mut manifest = None;
+    let sum = seal::<BackupError>(to, recipients, |packer| {
+        let prefix = copy::prefix(&config.journal.dir, || committed(&config.journal.dir))?;
+        let lock = lock_home(config.pki().dir())?;
+        let listing = files::list(config, to)?;
+        let dir = config.journal.dir.strip_prefix(&config.home).unwrap_or(&config.journal.dir);
+        let (first_seq, last_seq) = (prefix.first_seq, prefix.last_seq);
+        let made = Manifest {
+            format: FORMAT,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            gateway: config.gateway.id.to_string(),
+            config: config.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            taken_at: now_ms,
+            retired,
+            journal: Copied { dir: dir.to_path_buf(), first_seq, last_seq },
+            left_out: listing.left_out,
+        };
+        let said = serde_json::to_vec_pretty(&made).map_err(|e| file("describing", to)(e.into()))?;
+        packer.add_bytes(MANIFEST, 0o600, &said)?;
+        manifest = Some(made);
+        for kept in listing.kept.values() {
+            let opened = match File::open(&kept.path) {
+                // Written aside, and renamed since the look.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(file("opening", &kept.path))?,
+            };
+            let bytes = opened.metadata().map_err(file("measuring", &kept.path))?.len();
+            packer.add(&kept.name, kept.mode, bytes, opened)?;
+        }
+        drop(lock);
+        packer.add_bytes(&format!("{JOURNAL}head"), 0o600, &prefix.head)?;
+        for piece in &prefix.pieces {
+            packer.add(&format!("{JOURNAL}segments/{}", piece.name), 0o600, piece.bytes, &piece.file)?;
+        }
+        Ok(())
+    })?;
+    let manifest =
+        manifest.ok_or_else(|| BackupError::NoBackup { path: to.clone(), what: "nothing was packed".into() })?;
+    Ok(Taken { manifest, sum })
+}
+
+/// What the running gateway has on its disk.
+fn committed(journal: &Path) -> Option<Committed> {
+    let stat = control::request(journal, &Request::Stat)?.ok()?;
+    let number = |key: &str| stat["journal"].get(key).and_then(Value::as_u64);
+    Some(Committed { first_seq: number("first_seq")?, last_seq: number("next_seq")?.saturating_sub(1) })
+}
+
+/// A journal of a terabyte has 131,072 segments, each an open file for as long as it takes.
+fn open_many() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it is refused, opening says which file was one too many.
+    let _ = setrlimit(Resource::Nofile, limit);
+}

@@ -1,0 +1,119 @@
+//! The look-ins by camera of this home, told to the hubs whose people may look: which, from when until when, and how far it is.
+//!
+//! Enters: what the journal has folded to, what is agreed, the moment. Leaves: parcels, one for each look-in that stands otherwise than
+//! was told. Invariants: a hub that may not look is told nothing; no name, no picture, nothing of any other agreement. In memory alone:
+//! after a start all is told again.
+
+use std::collections::BTreeMap;
+
+use super::keeper::Keeper;
+use crate::dispatch::{Parcel, ParcelId, ParcelWhat, RoundWord};
+use crate::limits::{LOOKS_TOLD_AHEAD_MS, LOOKS_TOLD_BACK_MS, LOOKS_TOLD_EVERY_MS};
+use crate::rules::care::look::{LookState, looks_of};
+use crate::rules::care::when::{Span, local};
+
+/// As `orders` of a receiver names it.
+const LOOK: &str = "look";
+
+#[derive(Debug, Default)]
+pub struct Rounds {
+    /// By hub, resident and beginning (UTC milliseconds): what was told, with the time left out.
+    told: BTreeMap<(String, String, i64), RoundWord>,
+    /// When it was looked at last, monotonic milliseconds.
+    looked_ms: Option<u64>,
+    number: u64,
+}
+
+fn word(state: &LookState) -> &'static str {
+    match state {
+        LookState::Planned => "planned",
+        LookState::Open => "open",
+        LookState::Looking { .. } => "looking",
+        LookState::Unsaid { .. } => "unsaid",
+        LookState::Again { .. } => "again",
+        LookState::Done { .. } => "done",
+        LookState::Visit { .. } => "visit",
+        LookState::Declined => "declined",
+    }
+}
+
+impl Keeper {
+    fn hubs_that_look(&self) -> Vec<String> {
+        let may = self.home().orders.hubs.iter().filter(|(_, may)| may.contains(LOOK));
+        may.map(|(receiver, _)| receiver.clone()).collect()
+    }
+
+    /// Milliseconds until it has to be looked whether there is something to tell; `None`: nobody there may look.
+    pub(super) fn rounds_wait_ms(&self) -> Option<u64> {
+        let is_told = self.dispatcher().is_some() && !self.hubs_that_look().is_empty();
+        let due_ms = self.rounds.looked_ms.map_or(0, |at_ms| at_ms.saturating_add(LOOKS_TOLD_EVERY_MS));
+        is_told.then(|| due_ms.saturating_sub(self.clock.now().mono_ms))
+    }
+
+    pub(super) fn tell_rounds(&mut self) {
+        if self.rounds_wait_ms() != Some(0) {
+            return;
+        }
+        let now = self.clock.now();
+        self.rounds.looked_ms = Some(now.mono_ms);
+        for parcel in self.rounds_to_tell(now.wall_ms) {
+            self.dispatcher().iter().for_each(|dispatcher| dispatcher.pass(parcel.clone()));
+        }
+    }
+
+    /// What stands otherwise than was told.
+    pub(super) fn rounds_to_tell(&mut self, at: i64) -> Vec<Parcel> {
+        let hubs = self.hubs_that_look();
+        let mut now = BTreeMap::new();
+        for word in self.round_words(at) {
+            for hub in &hubs {
+                now.insert((hub.clone(), word.resident.clone(), word.at_ms), word.clone());
+            }
+        }
+        let mut news = Vec::new();
+        // What is agreed no longer, and would still be shown there.
+        for (key, told) in self.rounds.told.iter().filter(|(key, _)| !now.contains_key(*key) && hubs.contains(&key.0)) {
+            if told.latest_ms.saturating_add(LOOKS_TOLD_BACK_MS) > at {
+                news.push((key.0.clone(), RoundWord { state: "gone", ..told.clone() }));
+            }
+        }
+        let is_new = |(key, word): &(&(String, String, i64), &RoundWord)| self.rounds.told.get(*key) != Some(*word);
+        news.extend(now.iter().filter(is_new).map(|(key, word)| (key.0.clone(), word.clone())));
+        self.rounds.told = now;
+        let mut parcel = |(receiver, word): (String, RoundWord)| {
+            self.rounds.number += 1;
+            let what = ParcelWhat::Round(RoundWord { at, ..word });
+            Parcel { receiver, id: ParcelId::Round(self.rounds.number), what }
+        };
+        news.into_iter().map(&mut parcel).collect()
+    }
+
+    fn round_words(&self, at: i64) -> Vec<RoundWord> {
+        let (view, agreed) = (self.view(), self.agreed());
+        let date = local(&agreed.zone, at).date();
+        let span = Span {
+            date,
+            start_ms: at.saturating_sub(LOOKS_TOLD_BACK_MS + LOOKS_TOLD_AHEAD_MS),
+            end_ms: at.saturating_add(LOOKS_TOLD_AHEAD_MS),
+        };
+        let of_person = |person| looks_of(view.care, agreed, person, &span, view.now);
+        let mut words = Vec::new();
+        for person in &agreed.people {
+            let Some(look) = &person.look else { continue };
+            let shown = of_person(person).into_iter();
+            for shown in shown.filter(|shown| shown.latest_ms.saturating_add(LOOKS_TOLD_BACK_MS) > at) {
+                words.push(RoundWord {
+                    resident: person.id.clone(),
+                    state: word(&shown.state),
+                    slot: shown.slot,
+                    at_ms: shown.at_ms,
+                    latest_ms: shown.latest_ms,
+                    look_s: u16::try_from(look.look_ms / 1_000).unwrap_or(u16::MAX),
+                    may_see_clearly: look.may_see_clearly,
+                    at: 0,
+                });
+            }
+        }
+        words
+    }
+}

@@ -1,0 +1,127 @@
+//! Look-ins by camera of the homes, as each tells its hub: the least that somebody there needs to look.
+//!
+//! Enters: a home's event `round`. Leaves: what is known of each look-in. Invariants: the newest word on a look-in holds, by the home's own
+//! clock; bounded per home. Absent: whether somebody may look, which the home alone knows.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use vaka_protocol::{DeviceId, Event};
+
+use crate::limits::{HOME_LOOKS_MAX, LOOKS_TOLD_BACK_MS};
+
+/// It is agreed no longer.
+const GONE: &str = "gone";
+
+/// One look-in of a home.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HomeLook {
+    /// Whose: an id, never a name.
+    pub resident: String,
+    /// Local time at which it begins: its name.
+    pub slot: String,
+    /// UTC milliseconds.
+    pub at_ms: i64,
+    /// UTC milliseconds.
+    pub latest_ms: i64,
+    /// How far it is: as in the event `round`.
+    pub state: String,
+    /// How long one look lasts, seconds.
+    pub look_s: u16,
+    pub may_see_clearly: bool,
+    /// When the home said so, UTC milliseconds.
+    pub said_at: i64,
+}
+
+/// By home.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct HomeLooks(BTreeMap<DeviceId, Vec<HomeLook>>);
+
+impl HomeLooks {
+    /// `said_at`, `now_ms`: UTC milliseconds. True: something is new.
+    pub fn see(&mut self, home: &DeviceId, event: &Event, said_at: i64, now_ms: i64) -> bool {
+        let Event::Round { slot, resident, due_at, from_at, state, look_s, may_see_clearly, .. } = event else {
+            return false;
+        };
+        let (Some(resident), Some(latest_ms), Some(at_ms), Some(state)) = (resident, due_at, from_at, state) else {
+            return false;
+        };
+        let told = HomeLook {
+            resident: resident.as_str().to_owned(),
+            slot: slot.as_str().to_owned(),
+            at_ms: *at_ms,
+            latest_ms: *latest_ms,
+            state: state.as_str().to_owned(),
+            look_s: look_s.unwrap_or(0),
+            may_see_clearly: *may_see_clearly,
+            said_at,
+        };
+        let of_home = self.0.entry(home.clone()).or_default();
+        of_home.retain(|known| known.latest_ms.saturating_add(LOOKS_TOLD_BACK_MS) > now_ms);
+        let is_it = |known: &&mut HomeLook| known.resident == told.resident && known.at_ms == told.at_ms;
+        match of_home.iter_mut().find(is_it) {
+            // One that was late says nothing about now.
+            Some(known) if known.said_at > told.said_at => return false,
+            Some(known) => *known = told,
+            None => of_home.push(told),
+        }
+        of_home.retain(|known| known.state != GONE);
+        of_home.sort_by(|a, b| (a.latest_ms, &a.resident).cmp(&(b.latest_ms, &b.resident)));
+        // What lies farthest ahead can wait to be told; what is open now cannot.
+        of_home.truncate(HOME_LOOKS_MAX);
+        true
+    }
+
+    pub fn get(&self, home: &DeviceId, resident: &str, at_ms: i64) -> Option<&HomeLook> {
+        self.0.get(home)?.iter().find(|known| known.resident == resident && known.at_ms == at_ms)
+    }
+
+    /// All that is known.
+    pub fn all(&self) -> impl Iterator<Item = (&DeviceId, &HomeLook)> {
+        self.0.iter().flat_map(|(home, looks)| looks.iter().map(move |look| (home, look)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vaka_protocol::Lane;
+
+    use super::*;
+
+    fn round(resident: &str, from_at: i64, state: &str) -> Event {
+        Event::Round {
+            lane: Lane::Telemetry,
+            slot: "02:00".into(),
+            resident: Some(resident.into()),
+            due_at: Some(from_at + 1_000),
+            done: false,
+            text: Default::default(),
+            from_at: Some(from_at),
+            state: Some(state.into()),
+            look_s: Some(30),
+            may_see_clearly: false,
+        }
+    }
+
+    #[test]
+    fn the_newest_word_holds_and_one_that_was_late_changes_nothing() {
+        let (mut looks, home) = (HomeLooks::default(), DeviceId::try_from("gw-0007").unwrap());
+        assert!(looks.see(&home, &round("r1", 5_000, "planned"), 100, 100));
+        assert!(looks.see(&home, &round("r2", 5_000, "planned"), 100, 100));
+        assert!(looks.see(&home, &round("r1", 5_000, "open"), 5_000, 5_000));
+        assert!(!looks.see(&home, &round("r1", 5_000, "planned"), 4_000, 5_001));
+        assert_eq!(looks.get(&home, "r1", 5_000).map(|look| look.state.as_str()), Some("open"));
+        assert_eq!(looks.get(&home, "r2", 5_000).map(|look| look.state.as_str()), Some("planned"));
+        assert!(looks.see(&home, &round("r1", 5_000, "gone"), 5_100, 5_100));
+        assert_eq!(looks.get(&home, "r1", 5_000), None);
+        // What is long over makes room, and a home that tells too much fills nothing.
+        let later = 6_000 + LOOKS_TOLD_BACK_MS;
+        assert!(looks.see(&home, &round("r3", later, "open"), later, later));
+        assert_eq!(looks.all().count(), 1);
+        for more in 0..2 * HOME_LOOKS_MAX {
+            looks.see(&home, &round("r1", later + more as i64, "open"), later, later);
+        }
+        assert_eq!(looks.all().count(), HOME_LOOKS_MAX);
+        assert!(!looks.see(&home, &Event::Motion {}, 0, 0));
+    }
+}

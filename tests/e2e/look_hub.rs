@@ -1,0 +1,103 @@
+//! Staff at a hub look into a home, both the real program: a real camera there, a real browser here, and nothing of a picture left in either.
+
+use toml_edit::{Array, value};
+use vaka_tests::browser::browse;
+use vaka_tests::{Centre, Gateway, Home, eventually, lacks, lamp, look_steps, traces, with_camera};
+
+/// A hub, and a home of it whose receiver `kommun` may order these.
+fn hub_and_home(centre: &Centre, orders: &[&str]) -> (Home, Home) {
+    let hub = Home::init();
+    hub.edit(|config| {
+        config["gateway"]["id"] = value("hub-1");
+        config["gateway"]["role"] = value("hub");
+    });
+    hub.centre(centre.port);
+    hub.device("gw-0007", "gateway");
+    let home = Home::init();
+    home.edit(|config| config["gateway"]["id"] = value("gw-0007"));
+    let pem = |name: &str| hub.pem("gw-0007", name).display().to_string();
+    let (cert, key, ca) = (pem("cert.pem"), pem("key.pem"), pem("ca.pem"));
+    let keys = [("kind", "hub"), ("cert", cert.as_str()), ("key", key.as_str()), ("ca", ca.as_str())];
+    home.receiver("kommun", &format!("mqtts:127.0.0.1:{}", hub.mqtt_port), &keys);
+    home.edit(|config| config["receiver"][0]["orders"] = value(Array::from_iter(orders.iter().copied())));
+    (hub, home)
+}
+
+/// The look-ins by camera on the hub's round.
+fn at_hub(hub: &Home) -> Vec<serde_json::Value> {
+    let round = hub.vaka(&["round", "--json"]).ok().rows();
+    let items = round.iter().flat_map(|night| night["round"].as_array().cloned().unwrap_or_default());
+    items.filter(|item| item["form"] == "camera").collect()
+}
+
+#[test]
+fn staff_at_a_hub_look_into_a_home_that_grants_it_lights_its_lamp_and_keeps_nothing() {
+    if lacks(&["chromium", "node", "playwright", "paho", "ffmpeg", "sipp"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let (hub, home) = hub_and_home(&centre, &["look"]);
+    let camera = with_camera(&home);
+    let upstairs = Gateway::start(&hub);
+    let downstairs = Gateway::start(&home);
+    let lamp = lamp(&home);
+    eventually(
+        "the hub knows of the look-in",
+        || upstairs.tail(),
+        || at_hub(&hub).iter().any(|item| item["home"] == "gw-0007" && item["state"] == "due").then_some(()),
+    );
+    browse(&hub, "look_hub", &[("VAKA_PICTURES", &camera.pictures.display().to_string())]);
+    let light = || serde_json::from_str::<serde_json::Value>(&lamp.line()).expect("JSON")["feedback"]["light"].clone();
+    assert_eq!(light(), "steady");
+    while light() != "off" {}
+
+    // Who looked, and why, stands in the home's own records, by the name that the hub gave.
+    let steps = look_steps(&home);
+    let asked = steps.iter().find(|step| step["asked"]["by"] == "kommun: natt-1").expect("who looked");
+    assert_eq!(asked["asked"]["purpose"], "Avtalad tillsyn");
+    let shown_s = |step: &serde_json::Value| step["ended"]["shown_ms"].as_u64().map(|ms| ms / 1_000);
+    assert!(steps.iter().any(|step| step["ended"]["why"] == "time" && shown_s(step) == Some(15)), "{steps:?}");
+    let calm =
+        |step: &serde_json::Value| step["outcome"]["outcome"] == "calm" && step["outcome"]["by"] == "kommun: natt-1";
+    assert!(steps.iter().any(calm), "{steps:?}");
+    let ordered = |record: &serde_json::Value| {
+        record["act"] == "order look" && record["person"] == "kommun: natt-1" && record["resident"] == "r1"
+    };
+    assert!(home.records("trace").iter().any(ordered), "the resident's extract has it");
+    let looked = |record: &serde_json::Value| {
+        record["act"] == "look" && record["person"] == "natt-1" && record["resident"] == "r1"
+    };
+    let at_the_hub = hub.records("trace");
+    let looked = at_the_hub.iter().find(|record| looked(record)).unwrap_or_else(|| panic!("{at_the_hub:?}"));
+    assert_eq!(looked["purpose"], "Avtalad tillsyn");
+
+    // It was looked at clearly: what passed is what is searched for.
+    let folders = [home.dir(), hub.dir()];
+    assert_eq!(traces(&folders, &camera.pictures), 0, "nothing of a picture is in either's folder, journal or log");
+    std::fs::copy(camera.pictures.join("01.jpg"), hub.path("journal/found.test")).expect("a copy");
+    assert!(traces(&folders, &camera.pictures) > 0, "the search finds what is there");
+    drop((upstairs, downstairs));
+}
+
+#[test]
+fn a_home_that_does_not_let_its_hub_look_tells_it_nothing_and_shows_it_nothing() {
+    if lacks(&["paho", "ffmpeg", "sipp"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let (hub, home) = hub_and_home(&centre, &["feedback"]);
+    let _camera = with_camera(&home);
+    let upstairs = Gateway::start(&hub);
+    let downstairs = Gateway::start(&home);
+    eventually(
+        "the hub hears the home",
+        || downstairs.tail(),
+        || {
+            let stat = hub.vaka(&["journal", "stat", "--json"]).ok().rows().remove(0);
+            (!stat["running"]["homes"]["gw-0007"].is_null()).then_some(())
+        },
+    );
+    assert_eq!(at_hub(&hub), [] as [serde_json::Value; 0]);
+    assert!(!look_steps(&home).iter().any(|step| step["asked"]["by"].is_string()));
+    drop((upstairs, downstairs));
+}
