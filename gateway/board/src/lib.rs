@@ -16,6 +16,7 @@ pub mod routes;
 pub mod seats;
 pub mod server;
 pub mod settings;
+mod unread;
 
 use std::sync::Arc;
 
@@ -98,5 +99,6 @@ pub fn router(board: Arc<Board>) -> axum::Router {
         .merge(push::router())
         .layer(axum::extract::DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .layer(gate)
+        .layer(axum::middleware::from_fn(unread::read_on))
         .with_state(board)
 }

@@ -15,6 +15,11 @@ pub const FIRST_REQUEST_MS_MAX: u64 = 15_000;
 pub const HEADER_MS_MAX: u64 = 10_000;
 /// Largest request body, in bytes. A form of settings has about 2 KiB. Beyond: 413. Source: our choice.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// What is read, and thrown away, of a body that its answer did not need, in bytes. Beyond: the connection ends with the answer. Source: our
+/// choice, sixteen times the largest body that is taken: whoever sends too much is told so as well.
+pub const UNREAD_BYTES_MAX: usize = 16 * BODY_BYTES_MAX;
+/// How long for, in milliseconds. Beyond: the connection ends with the answer. Source: our choice, as for a request's head.
+pub const UNREAD_MS_MAX: u64 = HEADER_MS_MAX;
 /// Sessions at once. Beyond: the one that was idle longest ends. Source: our choice, twice the open boards that are measured.
 pub const SESSIONS_MAX: usize = 4_096;
 /// Idle time after which a session ends, in minutes, where nothing is configured. Source: our choice, fit for a phone that is handed on.

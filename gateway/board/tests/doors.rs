@@ -75,6 +75,21 @@ impl Hall {
     async fn ask(&self, stream: &mut TlsStream<TcpStream>, path: &str, more: &str) -> Option<String> {
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
+        Hall::answer(stream).await
+    }
+
+    /// Begins to post so many bytes, and sends them a while after the head.
+    async fn post(&self, stream: &mut TlsStream<TcpStream>, path: &str, bytes: usize) -> Option<String> {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {bytes}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.ok()?;
+        // Time enough for an answer that waits for nothing.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stream.write_all(&vec![b'x'; bytes]).await.ok()?;
+        Hall::answer(stream).await
+    }
+
+    /// The first line of an answer that has come whole.
+    async fn answer(stream: &mut TlsStream<TcpStream>) -> Option<String> {
         let (mut read, mut part) = (Vec::new(), [0; 4096]);
         loop {
             let text = String::from_utf8_lossy(&read).into_owned();
@@ -132,4 +147,25 @@ async fn whoever_says_nothing_or_never_ends_a_word_is_let_go() {
         let _ = slow.write_all(word).await;
         assert_eq!(slow.read(&mut [0; 16]).await.unwrap_or(0), 0, "after {word:?}");
     }
+}
+
+/// A program whose right has ended learns that, and not that something is wrong with the line.
+#[tokio::test]
+async fn whoever_is_refused_while_still_sending_is_told_why_on_a_line_that_stays() {
+    let hall = hall(Seats::default(), LONG).await;
+    let mut program = hall.browser(2).await.expect("let in");
+    for _ in 0..3 {
+        let refused = hall.post(&mut program, "/api/v1/alarms/1/acts", 2_000).await;
+        assert_eq!(refused.as_deref(), Some("HTTP/1.1 403 Forbidden"));
+        let next = hall.ask(&mut program, "/healthz", "").await;
+        assert_eq!(next.as_deref(), Some("HTTP/1.1 200 OK"));
+    }
+    // Beyond what is read, it is told that the line ends: what comes after is nobody's mistake.
+    let mut flood = hall.browser(2).await.expect("let in");
+    let head = "POST /api/v1/alarms/1/acts HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9000000\r\n\r\n";
+    flood.write_all(head.as_bytes()).await.expect("sent");
+    flood.write_all(&vec![b'x'; vaka_board::limits::UNREAD_BYTES_MAX + 1]).await.expect("sent");
+    let mut read = String::new();
+    let _ = flood.read_to_string(&mut read).await;
+    assert!(read.starts_with("HTTP/1.1 403 Forbidden") && read.contains("connection: close"), "{read}");
 }
