@@ -493,7 +493,7 @@ pub enum Change {
 }
 
 /// A setting of a resident, as the form sends it: the table, its keys and values as text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SettingsChange {
     pub resident: String,
     pub table: String,
@@ -503,6 +503,11 @@ pub struct SettingsChange {
     pub withdraw: bool,
     pub consent_by: Option<String>,
     pub consent_on: Option<String>,
+    /// First and last day on which it is agreed, local dates; empty: not limited. Absent: as it is.
+    #[serde(default)]
+    pub consent_from: Option<String>,
+    #[serde(default)]
+    pub consent_until: Option<String>,
     /// [`Agreement::stands`] as it was when the change was begun, empty where nothing was agreed. Refused as [`Refused::Conflict`] where the
     /// table says something else by now; a withdrawal holds in any case. Absent: nothing is compared, and no withdrawal is taken back.
     #[serde(default)]

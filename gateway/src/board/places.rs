@@ -106,7 +106,7 @@ pub fn read<'d>(document: &'d DocumentMut, only: bool, resident: &str, table: &s
     }
 }
 
-/// The table to write to. A resident's own is made where there is none.
+/// The table to write to. A resident's own is made where there is none; in a file without any [[resident]], the home's is the only one's.
 ///
 /// # Errors
 /// As [`find`]; a resident that the file does not have.
@@ -123,6 +123,10 @@ pub fn write<'d>(
         Place::Several(kind, _) => kind,
         Place::Unlock(_) => "device",
     };
+    if matches!(place, Place::Own) && only && !document.contains_key("resident") {
+        let home = document.entry(table).or_insert_with(|| Item::Table(Table::new()));
+        return home.as_table_like_mut().ok_or_else(no_table);
+    }
     let several = document.get_mut(kind).and_then(Item::as_array_of_tables_mut);
     match place {
         Place::Own => {

@@ -78,7 +78,7 @@ pub fn stands(text: &str, only: bool, resident: &str, table: &str) -> String {
 pub fn edited(text: &str, only: bool, change: &SettingsChange, by: &str, now: DateTime) -> Result<String, Refused> {
     let mut document: DocumentMut =
         text.parse().map_err(|e: toml_edit::TomlError| Refused::Unavailable(format!("vaka.toml: {e}")))?;
-    let SettingsChange { resident, table, values, withdraw, consent_by, consent_on, stands: begun_with } = change;
+    let SettingsChange { resident, table, values, withdraw, consent_by, consent_on, stands: begun_with, .. } = change;
     if let Some(begun_with) = begun_with.as_ref().filter(|_| !*withdraw)
         && *begun_with != stands(text, only, resident, table)
         // Nothing of theirs was agreed then, and nothing is now: what the home has for all of them is no agreement of theirs.
@@ -141,11 +141,26 @@ pub fn edited(text: &str, only: bool, change: &SettingsChange, by: &str, now: Da
             consent.insert(key, Value::from(word.trim()));
         }
     }
+    let today = now.date().to_string();
+    for (key, word) in [("from", &change.consent_from), ("until", &change.consent_until)] {
+        match word.as_deref().map(str::trim) {
+            Some("") => drop(consent.remove(key)),
+            Some(word) => drop(consent.insert(key, Value::from(word))),
+            None => {}
+        }
+    }
+    let ended = consent.get("until").map(plain).filter(|until| *until < today && names_consent && !*withdraw);
+    if let Some(ended) = ended {
+        return Err(Refused::Wrong(format!(
+            "`{table}` of `{resident}` ended {ended}; say until when it is agreed now, or leave the day empty"
+        )));
+    }
     if *withdraw {
         consent.insert("withdrawn", Value::from(stamp.as_str()));
     } else if names_consent && consent.remove("withdrawn").is_some() {
-        // What happened while it was withdrawn is nobody's.
-        consent.insert("from", Value::from(now.date().to_string()));
+        // What happened while it was withdrawn is nobody's, whatever the form still carried.
+        let later = change.consent_from.as_deref().map(str::trim).filter(|from| *from > today.as_str());
+        consent.insert("from", Value::from(later.unwrap_or(&today)));
     }
     consent.insert("changed_by", Value::from(by));
     consent.insert("changed_at", Value::from(stamp.as_str()));

@@ -48,10 +48,7 @@ fn wish(resident: &str, table: &str, values: &[(&str, &str)]) -> SettingsChange 
         resident: resident.into(),
         table: table.into(),
         values: values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-        withdraw: false,
-        consent_by: None,
-        consent_on: None,
-        stands: None,
+        ..SettingsChange::default()
     }
 }
 
@@ -237,4 +234,65 @@ unlock = { roles = ["night"], open_s = 60, consent = { by = "Karin", on = "2026-
     let end = unlock.term.withdrawn_ms(&config.gateway.time_zone).unwrap();
     assert!(unlock.term.holds(end - 1) && !unlock.term.holds(end), "{shut}");
     assert_ne!(stands(&text, false, "r1", "unlock front"), stands(&shut, false, "r1", "unlock front"));
+}
+
+#[test]
+fn an_agreement_that_has_ended_is_agreed_anew_until_another_day_or_without_one() {
+    let saved = |text: &str, from: Option<&str>, until: Option<&str>| {
+        let change = SettingsChange {
+            consent_by: Some("Karin".into()),
+            consent_on: Some("2026-11-22".into()),
+            consent_from: from.map(str::to_owned),
+            consent_until: until.map(str::to_owned),
+            ..wish("r1", "night", &[("until", "07:00")])
+        };
+        edited(text, false, &change, "bo", datetime(2026, 11, 22, 15, 0, 0, 0))
+    };
+    let term = |text: &str| parse(text).agreed.people[0].night.as_ref().unwrap().term.clone();
+    let day = jiff::civil::date;
+    let limited = saved(TEXT, Some("2026-11-23"), Some("2026-11-30")).unwrap();
+    assert_eq!((term(&limited).from, term(&limited).until), (Some(day(2026, 11, 23)), Some(day(2026, 11, 30))));
+    let kept = term(&saved(&limited, None, None).unwrap());
+    assert_eq!((kept.from, kept.until), (Some(day(2026, 11, 23)), Some(day(2026, 11, 30))), "not named: as it is");
+    let open = saved(&limited, Some(""), Some("")).unwrap();
+    assert_eq!((term(&open).from, term(&open).until), (None, None), "{open}");
+    // Saved as it stands after its end, it would look agreed and not hold.
+    let ended = limited.replace("2026-11-30", "2026-11-21").replace("2026-11-23", "2026-11-01");
+    for until in [None, Some("2026-11-21")] {
+        let refused = saved(&ended, None, until).unwrap_err();
+        assert!(matches!(&refused, Refused::Wrong(why) if why.contains("ended 2026-11-21")), "{refused}");
+    }
+    assert_eq!(term(&saved(&ended, None, Some("2026-11-22")).unwrap()).until, Some(day(2026, 11, 22)));
+    let withdrawn = SettingsChange { withdraw: true, ..wish("r1", "night", &[]) };
+    assert!(edited(&ended, false, &withdrawn, "bo", datetime(2026, 11, 22, 15, 0, 0, 0)).is_ok(), "a no always holds");
+}
+
+#[test]
+fn agreed_anew_after_a_no_it_begins_today_whatever_day_the_form_still_shows() {
+    let withdrawn = edit(&SettingsChange { withdraw: true, ..wish("r1", "night", &[]) }).unwrap();
+    for (shown, begins) in [("2026-09-01", "2026-12-01"), ("", "2026-12-01"), ("2026-12-24", "2026-12-24")] {
+        let change = SettingsChange {
+            consent_by: Some("Karin".into()),
+            consent_on: Some("2026-12-01".into()),
+            consent_from: Some(shown.into()),
+            ..wish("r1", "night", &[])
+        };
+        let text = edited(&withdrawn, false, &change, "bo", datetime(2026, 12, 1, 9, 0, 0, 0)).unwrap();
+        assert!(text.contains(&format!("from = \"{begins}\"")), "{shown}: {text}");
+    }
+}
+
+#[test]
+fn in_a_file_without_residents_the_home_s_is_the_only_one_s_and_can_be_withdrawn() {
+    let start = TEXT.find("[[resident]]").expect("residents");
+    let end = start + TEXT[start..].find("[[device]]").expect("devices");
+    let text = format!("{}{}", &TEXT[..start], &TEXT[end..]).replace("\"r2\"", "\"r1\"");
+    let no = SettingsChange { withdraw: true, ..wish("r1", "night", &[]) };
+    let now = datetime(2026, 11, 22, 14, 5, 9, 0);
+    let withdrawn = edited(&text, true, &no, "anna", now).unwrap();
+    let config = parse(&withdrawn);
+    assert_eq!(config.agreed.people.len(), 1);
+    assert!(config.agreed.people[0].night.as_ref().unwrap().term.withdrawn.is_some(), "{withdrawn}");
+    // Of several, nobody can say whose it is.
+    assert!(matches!(edited(&text, false, &no, "anna", now), Err(Refused::NotFound(_))));
 }

@@ -224,15 +224,8 @@ pub(super) async fn withdraw(
     Path(id): Path<String>,
     Form(form): Form<Withdrawn>,
 ) -> Result<Redirect, Trouble> {
-    let change = SettingsChange {
-        resident: id.clone(),
-        table: form.table.clone(),
-        values: Vec::new(),
-        withdraw: true,
-        consent_by: None,
-        consent_on: None,
-        stands: None,
-    };
+    let change =
+        SettingsChange { resident: id.clone(), table: form.table.clone(), withdraw: true, ..SettingsChange::default() };
     put(&asked, &id, "withdraw", change).await
 }
 
@@ -260,6 +253,8 @@ pub(super) async fn change(
         withdraw: false,
         consent_by: consent("consent_by"),
         consent_on: consent("consent_on"),
+        consent_from: given("consent_from"),
+        consent_until: given("consent_until"),
         // A form from before this was asked for compares as if nothing had been agreed then.
         stands: Some(given("stands").unwrap_or_default()),
     };

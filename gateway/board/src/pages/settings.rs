@@ -182,6 +182,8 @@ pub fn form(view: &View, resident: &str, table: &str, agreed: Option<&Agreement>
     let settings = agreed.map_or(&[][..], |agreed| agreed.settings.as_slice());
     let consent_by = agreed.and_then(|agreed| agreed.consent_by.as_deref());
     let consent_on = agreed.and_then(|agreed| agreed.consent_on.as_deref());
+    let from = agreed.and_then(|agreed| agreed.from.as_deref());
+    let until = agreed.and_then(|agreed| agreed.until.as_deref());
     html! {
         form.form method="post" action={ "/residents/" (resident) "/settings" } {
             input type="hidden" name="table" value=(table);
@@ -195,6 +197,10 @@ pub fn form(view: &View, resident: &str, table: &str, agreed: Option<&Agreement>
             label { (view.t("Vem har samtyckt?", "Who has consented?"))
                 input name="consent_by" value=[consent_by] required maxlength="200" autocomplete="off"; }
             label { (view.t("När?", "When?")) input type="date" name="consent_on" value=[consent_on] required; }
+            label { (view.t("Gäller från och med, tomt: genast", "In force from, empty: at once"))
+                input type="date" name="consent_from" value=[from]; }
+            label { (view.t("Gäller till och med, tomt: tills vidare", "In force until, empty: until further notice"))
+                input type="date" name="consent_until" value=[until]; }
             button.main { (view.t("Spara", "Save")) }
         }
     }
