@@ -22,6 +22,7 @@ mod flood;
 mod goals;
 mod hub;
 mod load;
+mod looks;
 mod mosquitto;
 mod mqtt;
 mod outage;
@@ -87,6 +88,9 @@ struct Args {
     /// Instead: the care rules alone: steps a second in a house of 500 devices, a home's year, memory of a resident.
     #[arg(long)]
     rules: bool,
+    /// Instead: look-ins by camera: 179 cameras, ten looks at once, presses meanwhile. The program as for --hub.
+    #[arg(long)]
+    looks: bool,
     /// MQTT 3.1.1 instead of 5.
     #[arg(long)]
     v311: bool,
@@ -101,6 +105,8 @@ enum RoleArg {
     Load { spec: PathBuf },
     #[command(hide = true)]
     Flood { spec: PathBuf },
+    #[command(hide = true)]
+    Video { port: u16 },
     #[command(hide = true)]
     Centre {
         #[arg(long, default_value_t = 0)]
@@ -166,12 +172,16 @@ fn main() -> ExitCode {
     let done = match &args.role {
         Some(RoleArg::Load { spec }) => load::role(spec).map(|()| true),
         Some(RoleArg::Flood { spec }) => flood::role(spec).map(|()| true),
+        Some(RoleArg::Video { port }) => looks::video_role(*port).map(|()| true),
         Some(RoleArg::Centre { port, press_within_s }) => {
             centre::role(*port, press_within_s.map(Duration::from_secs)).map(|()| true)
         }
         None if args.hub => folder().and_then(|dir| hub::bench(dir.path())).map(|()| true),
         None if args.board => {
             folder().and_then(|dir| board::bench(dir.path(), args.quick)).map(|met| met || !args.strict)
+        }
+        None if args.looks => {
+            folder().and_then(|dir| looks::bench(dir.path(), args.quick)).map(|met| met || !args.strict)
         }
         None if args.rules => rules::bench(args.json.as_deref()).map(|met| met || !args.strict),
         None => bench(&args),

@@ -78,9 +78,12 @@ pub struct Role {
 
 impl Role {
     pub fn spawn(role: &str, arguments: &[&OsStr]) -> Result<Role> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg(role).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = Process::spawn(&format!("bench {role}"), &mut command)?;
+        Role::of(&format!("bench {role}"), Command::new(std::env::current_exe()?).arg(role).args(arguments))
+    }
+
+    /// Another program that does so.
+    pub fn of(name: &str, command: &mut Command) -> Result<Role> {
+        let mut process = Process::spawn(name, command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
         let stdout = process.child.stdout.take().context("a child without stdout")?;
         Ok(Role { process, lines: BufReader::new(stdout) })
     }

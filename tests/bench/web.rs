@@ -108,7 +108,25 @@ impl Wire {
     /// Asks, and reads the answer's head.
     async fn head(&mut self, path: &str, cookies: &str) -> Result<(u16, String)> {
         let cookies = if cookies.is_empty() { String::new() } else { format!("cookie: {cookies}\r\n") };
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept-language: sv\r\n{cookies}\r\n");
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept-language: sv\r\n{cookies}\r\n")).await
+    }
+
+    /// The same with a body, from the board's own page.
+    async fn post_head(
+        &mut self,
+        path: &str,
+        visitor: &Visitor,
+        port: u16,
+        kind: &str,
+        body: &str,
+    ) -> Result<(u16, String)> {
+        let (cookies, length) = (&visitor.cookies, body.len());
+        let own = format!("host: localhost\r\norigin: https://localhost:{port}\r\ncookie: {cookies}\r\n");
+        let what = format!("content-type: {kind}\r\ncontent-length: {length}\r\n");
+        self.send(&format!("POST {path} HTTP/1.1\r\n{own}{what}\r\n{body}")).await
+    }
+
+    async fn send(&mut self, request: &str) -> Result<(u16, String)> {
         self.stream.write_all(request.as_bytes()).await?;
         loop {
             if let Some(end) = find(&self.read, b"\r\n\r\n") {
@@ -134,6 +152,29 @@ impl Wire {
         }
         self.read.drain(..length);
         Ok(Answer { status, head })
+    }
+
+    /// A form's answer, which is a page.
+    pub async fn post(&mut self, path: &str, visitor: &Visitor, port: u16, kind: &str, body: &str) -> Result<String> {
+        let asking = async {
+            let (status, head) = self.post_head(path, visitor, port, kind, body).await?;
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let length: usize = length.map_or(Ok(0), str::parse).context("a length that is no number")?;
+            while self.read.len() < length {
+                self.fill().await?;
+            }
+            let page = String::from_utf8_lossy(&self.read.drain(..length).collect::<Vec<_>>()).into_owned();
+            ensure!(status == 200, "answered with {status}: {page}");
+            Ok(page)
+        };
+        bounded(asking).await.with_context(|| format!("posting to {path}"))
+    }
+
+    /// A look's stream, from now on.
+    pub async fn parts(mut self, path: &str, visitor: &Visitor, port: u16, grant: &str) -> Result<Parts> {
+        let (status, head) = bounded(self.post_head(path, visitor, port, "text/plain", grant)).await?;
+        ensure!(status == 200, "{path} was answered with {status}: {head}");
+        Ok(Parts { chunks: Events { wire: self, told: Vec::new() } })
     }
 
     /// Server-sent events, from now on.
@@ -165,22 +206,63 @@ impl Events {
             if let Some(end) = find(&self.told, b"\n\n") {
                 return Ok(Some(String::from_utf8(self.told.drain(..end + 2).collect())?));
             }
-            // A chunk: its size in hexadecimal, itself, an empty line.
-            while let Some(line) = find(&self.wire.read, b"\r\n") {
-                let size = std::str::from_utf8(&self.wire.read[..line])?;
-                let size = usize::from_str_radix(size, 16).context("a chunk's size")?;
-                if size == 0 {
-                    return Ok(None);
-                }
-                if self.wire.read.len() < line + 2 + size + 2 {
-                    break;
-                }
-                self.told.extend(&self.wire.read[line + 2..line + 2 + size]);
-                self.wire.read.drain(..line + 2 + size + 2);
+            if self.has_ended()? {
+                return Ok(None);
             }
             if find(&self.told, b"\n\n").is_none() {
                 self.wire.fill().await?;
             }
+        }
+    }
+
+    /// Takes the chunks that have come: size in hexadecimal, itself, an empty line. True: the last one has.
+    fn has_ended(&mut self) -> Result<bool> {
+        while let Some(line) = find(&self.wire.read, b"\r\n") {
+            let size = std::str::from_utf8(&self.wire.read[..line])?;
+            let size = usize::from_str_radix(size, 16).context("a chunk's size")?;
+            if size == 0 {
+                return Ok(true);
+            }
+            if self.wire.read.len() < line + 2 + size + 2 {
+                break;
+            }
+            self.told.extend(&self.wire.read[line + 2..line + 2 + size]);
+            self.wire.read.drain(..line + 2 + size + 2);
+        }
+        Ok(false)
+    }
+}
+
+/// A look's stream.
+pub struct Parts {
+    chunks: Events,
+}
+
+/// One part: a letter, and what it says or shows.
+pub struct Part {
+    pub kind: u8,
+    pub bytes: Vec<u8>,
+}
+
+impl Parts {
+    /// The next one. `None`: the stream has ended.
+    pub async fn next(&mut self) -> Result<Option<Part>> {
+        loop {
+            // What came with the last chunk counts too.
+            let has_ended = self.chunks.has_ended()?;
+            let told = &mut self.chunks.told;
+            if let Some((head, rest)) = told.split_first_chunk::<5>() {
+                let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+                if rest.len() >= length {
+                    let part = Part { kind: head[0], bytes: rest[..length].to_vec() };
+                    told.drain(..5 + length);
+                    return Ok(Some(part));
+                }
+            }
+            if has_ended {
+                return Ok(None);
+            }
+            self.chunks.wire.fill().await?;
         }
     }
 }
