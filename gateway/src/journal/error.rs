@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use vaka_seal::KeyError;
+
 /// What a failure calls for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -69,6 +71,8 @@ pub enum OpenError {
     Newer { path: PathBuf, version: u16 },
     #[error("opening the journal: {0}")]
     Disk(#[from] DiskError),
+    #[error("opening the journal: {0}")]
+    Keys(#[from] KeyError),
 }
 
 /// A commit did not happen. None of its records is in the journal once it has been reopened.
@@ -87,6 +91,8 @@ pub enum ReadError {
     Newer { path: PathBuf, version: u16 },
     #[error("reading the journal: {0}")]
     Disk(#[from] DiskError),
+    #[error("reading the journal: {0}")]
+    Keys(#[from] KeyError),
 }
 
 /// Removing settled segments failed; some may be gone already, the rest goes at the next try or open.
@@ -94,11 +100,16 @@ pub enum ReadError {
 #[error("removing settled journal segments: {0}")]
 pub struct RemoveError(#[from] pub DiskError);
 
+fn of_keys(error: &KeyError) -> ErrorKind {
+    if error.is_disk() { ErrorKind::Permanent } else { ErrorKind::Misuse }
+}
+
 impl OpenError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             OpenError::Locked { .. } | OpenError::Newer { .. } => ErrorKind::Misuse,
             OpenError::Disk(error) => error.kind(),
+            OpenError::Keys(error) => of_keys(error),
         }
     }
 
@@ -127,6 +138,7 @@ impl ReadError {
         match self {
             ReadError::Newer { .. } => ErrorKind::Misuse,
             ReadError::Disk(error) => error.kind(),
+            ReadError::Keys(error) => of_keys(error),
         }
     }
 }
@@ -142,6 +154,7 @@ impl From<ReadError> for OpenError {
         match error {
             ReadError::Newer { path, version } => OpenError::Newer { path, version },
             ReadError::Disk(error) => OpenError::Disk(error),
+            ReadError::Keys(error) => OpenError::Keys(error),
         }
     }
 }

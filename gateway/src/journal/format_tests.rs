@@ -26,7 +26,7 @@ const SALT: u32 = 0x1122_3344;
 
 #[test]
 fn segment_header_v1() {
-    let header = SegmentHeader { salt: SALT, first_seq: 0x0102_0304_0506_0708, previous: 0x0a0b_0c0d, boot: 7 };
+    let header = SegmentHeader { salt: SALT, first_seq: 0x0102_0304_0506_0708, previous: 0x0a0b_0c0d, boot: 7, sealed: false };
     let golden = bytes(SEGMENT_V1);
     assert_eq!(header.encode().as_slice(), golden);
     assert_eq!(SegmentHeader::decode(&golden), SegmentStart::Valid(header));

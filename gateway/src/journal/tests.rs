@@ -317,7 +317,7 @@ fn a_checkpoint_larger_than_a_segment_is_one_record() {
 fn a_newer_journal_is_refused_not_damaged() {
     let disk = SimDisk::new(8);
     let path: &Path = &dir().join("segments/0000000000000001-00000000.vaka");
-    let mut later = format::SegmentHeader { salt: 0, first_seq: 1, previous: 0, boot: 1 }.encode().to_vec();
+    let mut later = format::SegmentHeader { salt: 0, first_seq: 1, previous: 0, boot: 1, sealed: false }.encode().to_vec();
     later[8] = 2;
     let crc = crc32c::crc32c(&later[..36]);
     later[36..40].copy_from_slice(&crc.to_le_bytes());
