@@ -149,6 +149,19 @@ impl RemoveError {
     }
 }
 
+/// Sealing a journal that was written in clear failed: it is as it was, or sealed; the same again finishes it.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("sealing the journal: {0}")]
+    Disk(#[from] DiskError),
+    #[error("sealing the journal: {0}")]
+    Keys(#[from] KeyError),
+    #[error("sealing the journal: {place}; nothing was changed. What is damaged stays in clear and cannot be moved: restore a backup, or begin anew")]
+    Damaged { place: String },
+}
+
 impl From<ReadError> for OpenError {
     fn from(error: ReadError) -> Self {
         match error {

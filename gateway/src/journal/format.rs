@@ -157,11 +157,16 @@ pub fn seal(mut records: &mut [u8], salt: u32) {
         if std::mem::take(&mut first) {
             header[11] |= FLAG_FIRST;
         }
-        header[44..48].copy_from_slice(&crc32c_append(salt, body).to_le_bytes());
-        let crc = crc32c_append(salt, &header[4..]);
-        header[0..4].copy_from_slice(&crc.to_le_bytes());
+        sum(header, body, salt);
         records = rest;
     }
+}
+
+/// Puts both checksums into one record's header.
+pub fn sum(header: &mut [u8], body: &[u8], salt: u32) {
+    header[44..48].copy_from_slice(&crc32c_append(salt, body).to_le_bytes());
+    let crc = crc32c_append(salt, &header[4..RECORD_HEADER_BYTES]);
+    header[0..4].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// What the journal must know even when every segment is lost: the small synced file `head`.

@@ -27,6 +27,7 @@ pub mod record;
 mod recover;
 mod reserve;
 mod scan;
+pub mod seal_old;
 mod sealed;
 #[cfg(any(test, feature = "sim"))]
 pub mod simdisk;

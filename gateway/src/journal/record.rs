@@ -40,6 +40,39 @@ pub enum Kind {
     Gone = 91,
 }
 
+impl Kind {
+    /// The kind with this number; `None`: there is none, as of a record of a later program.
+    pub fn of(code: u8) -> Option<Kind> {
+        use Kind as K;
+        const ALL: [Kind; 23] = [
+            K::Boot,
+            K::Event,
+            K::Quarantine,
+            K::Refusal,
+            K::Alive,
+            K::Decisions,
+            K::Rung,
+            K::Act,
+            K::Path,
+            K::Checkpoint,
+            K::Fault,
+            K::Nobody,
+            K::Silent,
+            K::Told,
+            K::Carried,
+            K::Release,
+            K::Signed,
+            K::Order,
+            K::Visit,
+            K::Trace,
+            K::Look,
+            K::Update,
+            K::Erased,
+        ];
+        ALL.into_iter().find(|kind| *kind as u8 == code)
+    }
+}
+
 /// One record's body.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {

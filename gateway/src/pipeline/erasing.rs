@@ -6,6 +6,7 @@
 //! Invariants: a resident with an open alarm is not erased; without `keys` nothing is done and it is said why.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use tracing::{error, info, warn};
 use vaka_protocol::{DeviceId, Lane};
@@ -15,7 +16,11 @@ use super::fold::State;
 use super::follow::Touched;
 use super::keeper::{Ask, Keeper};
 use super::restore::{RestoreError, Restored};
+use super::view::Labels;
 use super::whose::Whose;
+use crate::journal::error::SealError;
+use crate::journal::seal_old::{self, Sealed};
+use crate::journal::Concerns;
 use crate::journal::record::{Decision, Erased, Fault, Record};
 
 /// The fault that says that something is not sealed as it should be, or not erased yet.
@@ -48,6 +53,28 @@ pub(super) fn opened_fold(ring: Option<&mut Ring>, position: u64, bytes: Vec<u8>
     let Some(ring) = ring else { return Some(bytes) };
     let (id, sealed) = bytes.strip_prefix(FOLD_MAGIC)?.split_first_chunk()?;
     ring.open_body(u32::from_le_bytes(*id), Place { seq: position, kind: FOLD_KIND }, sealed).ok()?
+}
+
+/// Seals the journal of a stopped gateway, whose records are in clear.
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal_old(dir: &Path, labels: &Labels) -> Result<Sealed, SealError> {
+    let whose = Whose::of(labels);
+    let mut state = State::default();
+    seal_old::seal(dir, &whose.by_resident(), |entry| {
+        let record = entry.decode().ok()?;
+        // Decisions on whole alarms rest on what came before: so it is folded as it is read.
+        let of = match whose.concerns(&state, &record) {
+            Concerns::Resident(id) => Some(id.to_owned()),
+            Concerns::Home => None,
+        };
+        match &record {
+            Record::Checkpoint(bytes) => state = minicbor_serde::from_slice(bytes).unwrap_or_default(),
+            _ => state.apply(&entry.header, &record, &mut Vec::new()),
+        }
+        of
+    })
 }
 
 impl Restored {
@@ -175,7 +202,11 @@ impl Keeper {
         }
         ring.renew_folds()?;
         let clock = self.clock.clone();
-        self.restored.checkpoint(clock.as_ref())?;
+        if let Err(e) = self.restored.checkpoint(clock.as_ref()) {
+            // Nothing is lost of it: no key has gone yet.
+            self.recover();
+            return Err(e.into());
+        }
         if let Some(ring) = self.restored.journal.ring() {
             ring.shred(&ids)?;
         }

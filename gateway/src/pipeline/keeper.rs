@@ -1273,7 +1273,7 @@ impl Keeper {
     }
 
     /// The journal could not be written. Nothing is acknowledged; what the disk holds is read anew, until that works.
-    fn recover(&mut self) {
+    pub(super) fn recover(&mut self) {
         for answer in self.answers.drain(..) {
             match answer {
                 Answer::Device { to, .. } => {

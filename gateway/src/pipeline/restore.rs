@@ -86,6 +86,8 @@ pub fn index_dir(dir: &Path) -> PathBuf {
 /// # Errors
 /// Where the folder cannot be used, or another gateway holds it. Damage is not an error: it is found and told.
 pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
+    // What a sealing of old records left aside when it was cut off.
+    crate::journal::seal_old::clean(dir).map_err(OpenError::from)?;
     open_with(dir, size_max_bytes, Options::default(), Index::new(&index_dir(dir)))
 }
 
