@@ -13,7 +13,8 @@ fn found(folder: &Path, word: &str) -> Vec<PathBuf> {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             found.extend(self::found(&path, word));
-        } else if std::fs::read(&path).is_ok_and(|bytes| bytes.windows(word.len()).any(|part| part == word.as_bytes())) {
+        } else if std::fs::read(&path).is_ok_and(|bytes| bytes.windows(word.len()).any(|part| part == word.as_bytes()))
+        {
             found.push(path);
         }
     }
@@ -76,7 +77,10 @@ fn is_erased(home: &Home, gateway: &Gateway) {
     assert_eq!(events, ["p2"]);
     assert!(export.iter().any(|line| line["kind"] == "gone") && export.iter().any(|line| line["kind"] == "erased"));
     let verify = home.vaka(&["journal", "verify", "--json"]).ok().rows();
-    assert!(verify[0]["ok"] == true && verify[0]["erased"].as_u64() > Some(3) && verify[0]["keys"].is_null(), "{verify:?}");
+    assert!(
+        verify[0]["ok"] == true && verify[0]["erased"].as_u64() > Some(3) && verify[0]["keys"].is_null(),
+        "{verify:?}"
+    );
     for word in ["resident-one", "bed1", "occupied", "button"] {
         assert_eq!(found(&home.path("journal"), word), Vec::<PathBuf>::new(), "{word}");
     }

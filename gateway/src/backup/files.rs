@@ -68,9 +68,8 @@ pub fn list(config: &Config, to: &Path) -> Result<Listing, BackupError> {
     if journal.is_dir() {
         walk.folder(journal, JOURNAL, 0)?;
     }
-    if !journal.strip_prefix(&config.home).is_ok_and(is_inside)
-        && let Some(beside) = journal.parent()
-    {
+    let is_within = journal.strip_prefix(&config.home).is_ok_and(is_inside);
+    if !is_within && let Some(beside) = journal.parent() {
         walk.take(&beside.join("names.enc"), &format!("{BESIDE}names.enc"))?;
         walk.take(&vaka_seal::home::file_beside(journal), &format!("{BESIDE}home.key"))?;
     }
@@ -81,7 +80,10 @@ pub fn list(config: &Config, to: &Path) -> Result<Listing, BackupError> {
     }
     // Without the home's key nothing that is sealed could be read on the new box.
     match HomeKey::find(journal) {
-        Ok(Some(key)) if key.is_credential => walk.take(&key.from, &format!("{HOME}home.key"))?,
+        Ok(Some(key)) if key.is_credential => {
+            // Beside the journal, wherever that is restored.
+            walk.take(&key.from, &format!("{}home.key", if is_within { HOME } else { BESIDE }))?
+        }
         Ok(None) if journal.join("keys").exists() => {
             let why = "a credential of the service, which this process was not passed: the journal cannot be read without it; keep it yourself";
             walk.lose(&vaka_seal::home::file_beside(journal), why);

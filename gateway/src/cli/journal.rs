@@ -123,7 +123,9 @@ fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {
     if report.head_damaged {
         wrong.push("head: unreadable, record numbers go on after a gap".into());
     }
-    wrong.extend(report.unopened.iter().map(|seq| format!("record {seq}: its key does not open it: other bytes were put there")));
+    wrong.extend(
+        report.unopened.iter().map(|seq| format!("record {seq}: its key does not open it: other bytes were put there")),
+    );
     wrong.extend(report.traces.broken.iter().map(|seq| {
         format!("record {seq}: the log of who read and did what does not follow from what is before it: a line was changed or taken out")
     }));
@@ -232,8 +234,15 @@ fn seal(config: &Config, json: bool) -> Result<Exit, Failure> {
         print_json(&sealed)?;
         return Ok(Exit::Ok);
     }
-    print_line(&format!("{} records in {} segments are sealed; what lay there in clear is overwritten", sealed.records, sealed.segments))?;
-    print_line(&format!("keep {} and {} with every backup: without them the journal cannot be read", dir.join("keys").display(), vaka_seal::home::file_beside(dir).display()))?;
+    print_line(&format!(
+        "{} records in {} segments are sealed; what lay there in clear is overwritten",
+        sealed.records, sealed.segments
+    ))?;
+    print_line(&format!(
+        "keep {} and {} with every backup: without them the journal cannot be read",
+        dir.join("keys").display(),
+        vaka_seal::home::file_beside(dir).display()
+    ))?;
     Ok(Exit::Ok)
 }
 

@@ -8,13 +8,13 @@ use clap::{Subcommand, ValueEnum};
 use super::{Exit, Failure, print_json, print_line};
 use crate::board::names::Names;
 use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Language, nearest};
 use crate::journal::record::Erased;
+use crate::notice::notice;
 use crate::pipeline::control::{self, Request};
 use crate::pipeline::keeper::{Ask, Input, Keeper};
 use crate::pipeline::view::Labels;
 use crate::pipeline::{home, restore};
-use crate::config::{Config, Language, nearest};
-use crate::notice::notice;
 
 #[derive(Debug, Subcommand)]
 pub enum ResidentCommand {
@@ -95,9 +95,14 @@ fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failur
         None => on_the_journal(config, id, by, &attempt)?,
     };
     let erased: Erased = answer.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?;
-    // Last: without it nobody could say whom the id was of, while it still mattered.
+    // Last: until then somebody may have to know whom the id is of.
     Names::of(config).remove(id).map_err(|e| {
-        Failure::new(Exit::Disk, &*attempt, e, "their records are erased and their name is not; do it again with `vaka resident name`")
+        Failure::new(
+            Exit::Disk,
+            &*attempt,
+            e,
+            "their records are erased and their name is not: delete their line in that file",
+        )
     })?;
     if json {
         print_json(&erased)?;

@@ -67,7 +67,7 @@ pub(crate) fn at<'a>(attempt: &'static str, path: &'a Path) -> impl Fn(io::Error
 pub enum OpenError {
     #[error("opening the journal {}: held by another gateway ({holder}); stop that one, or give this one a folder of its own", dir.display())]
     Locked { dir: PathBuf, holder: String },
-    #[error("opening the journal: {} has format version {version}, this program knows 1; run the newer program that wrote it", path.display())]
+    #[error("opening the journal: {} has format version {version}, this program knows 1 and 2; run the newer program that wrote it", path.display())]
     Newer { path: PathBuf, version: u16 },
     #[error("opening the journal: {0}")]
     Disk(#[from] DiskError),
@@ -87,7 +87,7 @@ pub enum CommitError {
 /// Reading failed; damage is not an error but part of the answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    #[error("reading the journal: {} has format version {version}, this program knows 1; use the newer program that wrote it", path.display())]
+    #[error("reading the journal: {} has format version {version}, this program knows 1 and 2; use the newer program that wrote it", path.display())]
     Newer { path: PathBuf, version: u16 },
     #[error("reading the journal: {0}")]
     Disk(#[from] DiskError),
@@ -158,7 +158,9 @@ pub enum SealError {
     Disk(#[from] DiskError),
     #[error("sealing the journal: {0}")]
     Keys(#[from] KeyError),
-    #[error("sealing the journal: {place}; nothing was changed. What is damaged stays in clear and cannot be moved: restore a backup, or begin anew")]
+    #[error(
+        "sealing the journal: {place}; nothing was changed. What is damaged stays in clear and cannot be moved: restore a backup, or begin anew"
+    )]
     Damaged { place: String },
 }
 

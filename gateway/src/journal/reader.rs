@@ -246,7 +246,10 @@ impl Chain {
 impl Report {
     /// Nothing is lost that can have been acknowledged.
     pub fn is_sound(&self) -> bool {
-        !self.head_damaged && self.unopened.is_empty() && self.traces.broken.is_empty() && self.damage.iter().all(|place| place.unsettled)
+        !self.head_damaged
+            && self.unopened.is_empty()
+            && self.traces.broken.is_empty()
+            && self.damage.iter().all(|place| place.unsettled)
     }
 }
 

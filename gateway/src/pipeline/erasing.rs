@@ -18,10 +18,10 @@ use super::keeper::{Ask, Keeper};
 use super::restore::{RestoreError, Restored};
 use super::view::Labels;
 use super::whose::Whose;
-use crate::journal::error::SealError;
-use crate::journal::seal_old::{self, Sealed};
 use crate::journal::Concerns;
+use crate::journal::error::SealError;
 use crate::journal::record::{Decision, Erased, Fault, Record};
+use crate::journal::seal_old::{self, Sealed};
 
 /// The fault that says that something is not sealed as it should be, or not erased yet.
 pub const FAULT: &str = "sealing";
@@ -118,7 +118,9 @@ impl Keeper {
         self.keyless = match self.restored.live_here(whose) {
             Ok(()) => String::new(),
             Err(e) => {
-                error!("making keys for the residents: {e}; what is recorded of new ones is sealed with the home's key");
+                error!(
+                    "making keys for the residents: {e}; what is recorded of new ones is sealed with the home's key"
+                );
                 e.to_string()
             }
         };
@@ -153,11 +155,15 @@ impl Keeper {
         };
         let Some(key) = ring.of(resident) else {
             let known: Vec<&str> = ring.residents().collect();
-            return Err(format!("nothing is recorded of `{resident}`, or it is erased already; known: {}", known.join(", ")));
+            return Err(format!(
+                "nothing is recorded of `{resident}`, or it is erased already; known: {}",
+                known.join(", ")
+            ));
         };
         let once: BTreeSet<DeviceId> =
             ring.devices_of(resident).iter().filter_map(|id| DeviceId::try_from(id.as_str()).ok()).collect();
-        let passed_on: BTreeSet<DeviceId> = once.iter().filter(|device| whose.device(device).is_some()).cloned().collect();
+        let passed_on: BTreeSet<DeviceId> =
+            once.iter().filter(|device| whose.device(device).is_some()).cloned().collect();
         let is_theirs = |alarm: &&crate::rules::alarms::Alarm| match whose.raised(alarm) {
             Some(of) => of == resident,
             None => once.contains(&alarm.raise.device),
@@ -169,7 +175,8 @@ impl Keeper {
                 open.join(", ")
             ));
         }
-        let erased = Erased { resident: resident.to_owned(), devices: once, passed_on, keys: vec![key], by: by.to_owned() };
+        let erased =
+            Erased { resident: resident.to_owned(), devices: once, passed_on, keys: vec![key], by: by.to_owned() };
         self.append(Record::Erased(erased.clone()), Lane::Technical);
         // Pages and their rows are made anew.
         self.touched = Touched::anew();

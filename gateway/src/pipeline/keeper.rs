@@ -35,8 +35,8 @@ use crate::ingest::quota::Shares;
 use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
 use crate::journal::record::{
-    Act, ActWhat, Alive, CloseOutcome, Decisions, Erased, EventRecord, Fault, Nobody, PathRecord, Record, Release, RungRecord,
-    Silent, Trace, Update, Via,
+    Act, ActWhat, Alive, CloseOutcome, Decisions, Erased, EventRecord, Fault, Nobody, PathRecord, Record, Release,
+    RungRecord, Silent, Trace, Update, Via,
 };
 use crate::journal::{Concerns, Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;

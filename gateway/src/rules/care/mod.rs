@@ -32,8 +32,8 @@ use serde::{Deserialize, Serialize};
 use vaka_protocol::{DeviceId, Event};
 
 use super::Home;
-use super::gone::Gone;
 use super::alarms::Alarms;
+use super::gone::Gone;
 use crate::journal::record::{self, Decision, Signed, SignedWhat};
 use crate::limits::{CATCH_UP_QUIET_MS, SET_BACK_MS};
 use agreed::{Agreed, Person};
