@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::{BackupError, LeftOut, file};
+use vaka_seal::HomeKey;
+
 use crate::config::Config;
 use crate::limits::BACKUP_FILES_MAX;
 
@@ -15,6 +17,9 @@ pub const MADE_ANEW: &[(&str, &str)] = &[
     ("index", "a cache, made anew from the records"),
     ("reserve", "empty blocks, made anew"),
     ("head.new", "the head before this one"),
+    ("keys.new", "keys that are being written"),
+    ("keys.old", "keys that are being overwritten"),
+    ("segments.new", "a sealing of old records that was cut off"),
     ("lock", "of the running process"),
     ("control.sock", "of the running process"),
 ];
@@ -63,15 +68,27 @@ pub fn list(config: &Config, to: &Path) -> Result<Listing, BackupError> {
     if journal.is_dir() {
         walk.folder(journal, JOURNAL, 0)?;
     }
-    if !journal.strip_prefix(&config.home).is_ok_and(is_inside)
-        && let Some(beside) = journal.parent()
-    {
+    let is_within = journal.strip_prefix(&config.home).is_ok_and(is_inside);
+    if !is_within && let Some(beside) = journal.parent() {
         walk.take(&beside.join("names.enc"), &format!("{BESIDE}names.enc"))?;
+        walk.take(&vaka_seal::home::file_beside(journal), &format!("{BESIDE}home.key"))?;
     }
     for path in named(config) {
         if !path.starts_with(&config.home) {
             walk.take(&path, &format!("{OUTSIDE}{}", path.display()))?;
         }
+    }
+    // Without the home's key nothing that is sealed could be read on the new box.
+    match HomeKey::find(journal) {
+        Ok(Some(key)) if key.is_credential => {
+            // Beside the journal, wherever that is restored.
+            walk.take(&key.from, &format!("{}home.key", if is_within { HOME } else { BESIDE }))?
+        }
+        Ok(None) if journal.join("keys").exists() => {
+            let why = "a credential of the service, which this process was not passed: the journal cannot be read without it; keep it yourself";
+            walk.lose(&vaka_seal::home::file_beside(journal), why);
+        }
+        _ => {}
     }
     // A key that the service manager passes stands in for the file of its name.
     let credentials: Vec<_> = config.pki().keys().into_iter().filter(|key| key.is_credential).collect();

@@ -225,12 +225,16 @@ fn a_journal_outside_the_home_is_restored_inside_and_named() {
     let text = fs::read_to_string(&made.config.file).unwrap().replace("dir = \"journal\"", "dir = \"../elsewhere\"");
     fs::write(&made.config.file, text).unwrap();
     made.config = Config::load(&made.config.file).unwrap().0;
+    fs::rename(made.config.home.join("home.key"), made.path("home.key")).unwrap();
     fs::write(made.path("names.enc"), "sealed").unwrap();
     let from = made.take(true);
     let before = records(&made.path("elsewhere"));
     let made_by = made.restore(&from, false).unwrap();
     let journal = made.path("new/outside/journal");
-    assert_eq!(made_by.outside, [journal.clone(), made.path("new/outside/names.enc")]);
+    assert_eq!(
+        made_by.outside,
+        [journal.clone(), made.path("new/outside/home.key"), made.path("new/outside/names.enc")]
+    );
     assert_eq!((records(&journal), before.len()), (before, 3));
     assert_eq!(fs::read_to_string(made.path("new/outside/names.enc")).unwrap(), "sealed");
 }

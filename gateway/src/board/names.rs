@@ -5,6 +5,7 @@
 //! `pki/names.key`. Invariants: no name in any file's bytes; a damaged line is named and kept, and the others are read. Absent: a cache.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -139,6 +140,26 @@ impl Names {
         let others = lines.into_iter().filter(|line| of(line).is_none_or(|line| line.resident != resident));
         let text: String = others.chain([line]).map(|line| line + "\n").collect();
         files::write(&self.path, text.as_bytes(), files::PRIVATE).map_err(|e| NameError::Write(e.to_string()))
+    }
+
+    /// Nothing is written of this resident any more. True: something was. What stood in the file before is overwritten where it lay.
+    ///
+    /// # Errors
+    /// [`NameError`]; then the file is as it was.
+    pub fn remove(&self, resident: &str) -> Result<bool, NameError> {
+        let lines = self.lines()?;
+        let is_theirs = |line: &String| of(line).is_some_and(|line| line.resident == resident);
+        if !lines.iter().any(is_theirs) {
+            return Ok(false);
+        }
+        let text: String = lines.into_iter().filter(|line| !is_theirs(line)).map(|line| line + "\n").collect();
+        let file = |source| NameError::File { path: self.path.clone(), source };
+        let old = std::fs::OpenOptions::new().write(true).open(&self.path).map_err(file)?;
+        files::write(&self.path, text.as_bytes(), files::PRIVATE).map_err(|e| NameError::Write(e.to_string()))?;
+        let length = old.metadata().map_err(file)?.len();
+        let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
+        old.write_all_at(&zeros, 0).and_then(|()| old.sync_data()).map_err(file)?;
+        Ok(true)
     }
 
     fn lines(&self) -> Result<Vec<String>, NameError> {

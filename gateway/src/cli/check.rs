@@ -226,10 +226,19 @@ fn keys(config: &Config) -> Line {
 fn journal(config: &Config) -> Line {
     let (light, found) = match reader::verify(&config.journal.dir) {
         Ok(report) if report.is_sound() => {
-            (Light::Green, format!("{} records, every one whole, {} bytes", report.records, report.bytes))
+            let (records, bytes) = (report.records, report.bytes);
+            match (report.keys, config.journal.dir.join("keys").exists()) {
+                (Some(why), _) => (Light::Red, why),
+                (None, true) => (Light::Green, format!("{records} records, every one whole, {bytes} bytes, sealed")),
+                (None, false) => {
+                    let fix = "in clear (`vaka journal seal`)";
+                    (Light::Green, format!("{records} records, every one whole, {bytes} bytes, {fix}"))
+                }
+            }
         }
         Ok(report) => {
-            let first = report.damage.first().map(ToString::to_string).unwrap_or_default();
+            let unopened = report.unopened.first().map(|seq| format!("record {seq} is not what was sealed"));
+            let first = report.damage.first().map(ToString::to_string).or(unopened).unwrap_or_default();
             (Light::Red, format!("damaged: {first}; `vaka journal verify` names every place"))
         }
         Err(error) => (Light::Red, error.to_string()),

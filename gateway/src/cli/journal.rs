@@ -10,10 +10,12 @@ use vaka_protocol::Lane;
 
 use super::{Exit, Failure, JournalCommand, print_json, print_line};
 use crate::config::Config;
+use crate::journal::error::SealError;
 use crate::journal::index::Index;
 use crate::journal::{ReadError, reader};
 use crate::pipeline::control::{self, Request};
-use crate::pipeline::{export, restore};
+use crate::pipeline::view::Labels;
+use crate::pipeline::{erasing, export, restore};
 
 /// How often `tail --follow` looks for more, in milliseconds.
 const FOLLOW_MS: u64 = 250;
@@ -27,6 +29,7 @@ pub fn run(command: JournalCommand, config: &Path) -> Result<Exit, Failure> {
         JournalCommand::Tail { n, follow } => tail(dir, n, follow),
         JournalCommand::Export { from } => export_from(dir, from).map(|_| Exit::Ok),
         JournalCommand::Rebuild { json } => rebuild(&config, json),
+        JournalCommand::Seal { json } => seal(&config, json),
     }
 }
 
@@ -120,6 +123,9 @@ fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {
     if report.head_damaged {
         wrong.push("head: unreadable, record numbers go on after a gap".into());
     }
+    wrong.extend(
+        report.unopened.iter().map(|seq| format!("record {seq}: its key does not open it: other bytes were put there")),
+    );
     wrong.extend(report.traces.broken.iter().map(|seq| {
         format!("record {seq}: the log of who read and did what does not follow from what is before it: a line was changed or taken out")
     }));
@@ -129,6 +135,7 @@ fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {
         print_json(&json!({
             "ok": wrong.is_empty(), "records": report.records, "damage": wrong, "unfinished": unfinished,
             "tail_bytes": report.tail_bytes,
+            "sealed": report.sealed, "erased": report.erased, "keys": report.keys,
             "traces": {"count": report.traces.count, "hash": export::hex(&report.traces.hash)},
         }))?;
     } else {
@@ -143,6 +150,12 @@ fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {
         if report.traces.count > 0 {
             let (count, hash) = (report.traces.count, export::hex(&report.traces.hash));
             print_line(&format!("{count} lines of who read and did what, the newest {hash}"))?;
+        }
+        if report.sealed > 0 {
+            print_line(&format!("{} records are sealed, of {} the key is erased", report.sealed, report.erased))?;
+        }
+        if let Some(why) = &report.keys {
+            print_line(&format!("checked without what is in sealed records: {why}"))?;
         }
         print_line(&format!("{} records read: {verdict}", report.records))?;
     }
@@ -200,6 +213,37 @@ fn export_from(dir: &Path, from: u64) -> Result<u64, Failure> {
             Ok(scan.last_seq)
         }
     }
+}
+
+/// Records of a version that kept them in clear are sealed, once.
+fn seal(config: &Config, json: bool) -> Result<Exit, Failure> {
+    let attempt = "seal the journal";
+    let dir = config.journal.dir.as_path();
+    if control::request(dir, &Request::Stat).is_some() {
+        let fix = "stop it first (systemctl stop vaka)";
+        return Err(Failure::new(Exit::Usage, attempt, "a gateway is running on this journal", fix));
+    }
+    let sealed = erasing::seal_old(dir, &Labels::from_config(config)).map_err(|e| {
+        let exit = match &e {
+            SealError::Damaged { .. } => Exit::FoundWrong,
+            _ => Exit::Disk,
+        };
+        Failure::new(exit, attempt, e, "")
+    })?;
+    if json {
+        print_json(&sealed)?;
+        return Ok(Exit::Ok);
+    }
+    print_line(&format!(
+        "{} records in {} segments are sealed; what lay there in clear is overwritten",
+        sealed.records, sealed.segments
+    ))?;
+    print_line(&format!(
+        "keep {} and {} with every backup: without them the journal cannot be read",
+        dir.join("keys").display(),
+        vaka_seal::home::file_beside(dir).display()
+    ))?;
+    Ok(Exit::Ok)
 }
 
 fn rebuild(config: &Config, json: bool) -> Result<Exit, Failure> {

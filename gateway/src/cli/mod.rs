@@ -317,6 +317,11 @@ pub enum JournalCommand {
         #[arg(long, value_name = "SEQ", default_value_t = 0)]
         from: u64,
     },
+    /// Seal the records of a version that kept them in clear, once, with the gateway stopped; earlier versions cannot read them then
+    Seal {
+        #[arg(long)]
+        json: bool,
+    },
     /// Make the index again from the records
     Rebuild {
         #[arg(long)]

@@ -1,12 +1,20 @@
-//! `vaka resident notice`: what a resident is told of the equipment, from the config as it holds.
+//! `vaka resident`: what a resident is told of the equipment, from the config as it holds; and the end of what is recorded of them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::{Subcommand, ValueEnum};
 
 use super::{Exit, Failure, print_json, print_line};
+use crate::board::names::Names;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Language, nearest};
+use crate::journal::record::Erased;
 use crate::notice::notice;
+use crate::pipeline::control::{self, Request};
+use crate::pipeline::keeper::{Ask, Input, Keeper};
+use crate::pipeline::view::Labels;
+use crate::pipeline::{home, restore};
 
 #[derive(Debug, Subcommand)]
 pub enum ResidentCommand {
@@ -19,6 +27,17 @@ pub enum ResidentCommand {
         #[arg(long, value_name = "LANG")]
         lang: Option<Lang>,
         /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Everything recorded of a resident who has moved out made unreadable, for good: their key is destroyed, and their name
+    #[command(after_help = "Example:\n  vaka resident erase r1 --by anna")]
+    Erase {
+        /// Id that they had in vaka.toml
+        id: String,
+        /// Who does it: a staff id
+        #[arg(long)]
+        by: String,
         #[arg(long)]
         json: bool,
     },
@@ -43,7 +62,10 @@ impl From<Lang> for Language {
 
 pub fn run(command: ResidentCommand, config: &Path) -> Result<Exit, Failure> {
     let (config, _) = Config::load(config).map_err(|e| Failure::config(&e))?;
-    let ResidentCommand::Notice { id, lang, json } = command;
+    let (id, lang, json) = match command {
+        ResidentCommand::Notice { id, lang, json } => (id, lang, json),
+        ResidentCommand::Erase { id, by, json } => return erase(&config, &id, &by, json),
+    };
     let language = lang.map_or(config.gateway.language, Language::from);
     let Some(notice) = notice(&config, &id, language) else {
         let known: Vec<&str> = config.agreed.people.iter().map(|person| person.id.as_str()).collect();
@@ -60,4 +82,53 @@ pub fn run(command: ResidentCommand, config: &Path) -> Result<Exit, Failure> {
         print_line(notice.to_string().trim_end())?;
     }
     Ok(Exit::Ok)
+}
+
+fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failure> {
+    let attempt = format!("erase resident {id}");
+    if by.trim().is_empty() {
+        return Err(Failure::new(Exit::Usage, attempt, "--by is empty", "say who erases"));
+    }
+    let request = Request::Erase { resident: id.to_owned(), by: by.to_owned() };
+    let answer = match control::request(&config.journal.dir, &request) {
+        Some(answer) => answer.and_then(|value| serde_json::from_value(value).map_err(|e| e.to_string())),
+        None => on_the_journal(config, id, by, &attempt)?,
+    };
+    let erased: Erased = answer.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?;
+    // Last: until then somebody may have to know whom the id is of.
+    Names::of(config).remove(id).map_err(|e| {
+        Failure::new(
+            Exit::Disk,
+            &*attempt,
+            e,
+            "their records are erased and their name is not: delete their line in that file",
+        )
+    })?;
+    if json {
+        print_json(&erased)?;
+        return Ok(Exit::Ok);
+    }
+    print_line(&format!("{id} is erased: nothing recorded of them up to now can be read on this disk again"))?;
+    print_line(
+        "not within reach: backups made before (they hold the key; delete them or erase again after a restore), what receivers, hubs and \
+         printed reports were told, and the log of who read what, which names the id",
+    )?;
+    Ok(Exit::Ok)
+}
+
+/// No gateway runs: the same keeper does it.
+fn on_the_journal(config: &Config, id: &str, by: &str, attempt: &str) -> Result<Result<Erased, String>, Failure> {
+    let restored = restore::open(&config.journal.dir, config.journal.size_max_mib * 1024 * 1024)
+        .map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let mut keeper = Keeper::new(restored, home(config), Labels::from_config(config), clock, None);
+    keeper.judge_nothing();
+    keeper.agree(config.agreed.clone());
+    keeper.begin();
+    let (reply, mut answer) = tokio::sync::oneshot::channel();
+    let (resident, by) = (id.to_owned(), by.to_owned());
+    keeper.run_batch(&mut vec![Input::Ask(Ask::Erase { resident, by, reply })]);
+    let erased = answer.try_recv().map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))?;
+    keeper.finish();
+    Ok(erased)
 }

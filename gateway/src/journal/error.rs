@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use vaka_seal::KeyError;
+
 /// What a failure calls for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -65,10 +67,12 @@ pub(crate) fn at<'a>(attempt: &'static str, path: &'a Path) -> impl Fn(io::Error
 pub enum OpenError {
     #[error("opening the journal {}: held by another gateway ({holder}); stop that one, or give this one a folder of its own", dir.display())]
     Locked { dir: PathBuf, holder: String },
-    #[error("opening the journal: {} has format version {version}, this program knows 1; run the newer program that wrote it", path.display())]
+    #[error("opening the journal: {} has format version {version}, this program knows 1 and 2; run the newer program that wrote it", path.display())]
     Newer { path: PathBuf, version: u16 },
     #[error("opening the journal: {0}")]
     Disk(#[from] DiskError),
+    #[error("opening the journal: {0}")]
+    Keys(#[from] KeyError),
 }
 
 /// A commit did not happen. None of its records is in the journal once it has been reopened.
@@ -83,10 +87,12 @@ pub enum CommitError {
 /// Reading failed; damage is not an error but part of the answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    #[error("reading the journal: {} has format version {version}, this program knows 1; use the newer program that wrote it", path.display())]
+    #[error("reading the journal: {} has format version {version}, this program knows 1 and 2; use the newer program that wrote it", path.display())]
     Newer { path: PathBuf, version: u16 },
     #[error("reading the journal: {0}")]
     Disk(#[from] DiskError),
+    #[error("reading the journal: {0}")]
+    Keys(#[from] KeyError),
 }
 
 /// Removing settled segments failed; some may be gone already, the rest goes at the next try or open.
@@ -94,11 +100,16 @@ pub enum ReadError {
 #[error("removing settled journal segments: {0}")]
 pub struct RemoveError(#[from] pub DiskError);
 
+fn of_keys(error: &KeyError) -> ErrorKind {
+    if error.is_disk() { ErrorKind::Permanent } else { ErrorKind::Misuse }
+}
+
 impl OpenError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             OpenError::Locked { .. } | OpenError::Newer { .. } => ErrorKind::Misuse,
             OpenError::Disk(error) => error.kind(),
+            OpenError::Keys(error) => of_keys(error),
         }
     }
 
@@ -127,6 +138,7 @@ impl ReadError {
         match self {
             ReadError::Newer { .. } => ErrorKind::Misuse,
             ReadError::Disk(error) => error.kind(),
+            ReadError::Keys(error) => of_keys(error),
         }
     }
 }
@@ -137,11 +149,27 @@ impl RemoveError {
     }
 }
 
+/// Sealing a journal that was written in clear failed: it is as it was, or sealed; the same again finishes it.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("sealing the journal: {0}")]
+    Disk(#[from] DiskError),
+    #[error("sealing the journal: {0}")]
+    Keys(#[from] KeyError),
+    #[error(
+        "sealing the journal: {place}; nothing was changed. What is damaged stays in clear and cannot be moved: restore a backup, or begin anew"
+    )]
+    Damaged { place: String },
+}
+
 impl From<ReadError> for OpenError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Newer { path, version } => OpenError::Newer { path, version },
             ReadError::Disk(error) => OpenError::Disk(error),
+            ReadError::Keys(error) => OpenError::Keys(error),
         }
     }
 }

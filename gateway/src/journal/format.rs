@@ -8,6 +8,9 @@ use crc32c::crc32c_append;
 
 /// Format version of segments, records and the head file.
 pub const VERSION: u8 = 1;
+/// Version of segments in which bodies may be sealed, otherwise as version 1: a program that knows no keys says "too new" and does not take
+/// what it cannot open for nothing.
+pub const VERSION_SEALED: u16 = 2;
 /// Bytes of a segment's header.
 pub const SEGMENT_HEADER_BYTES: usize = 40;
 /// Bytes in front of each record's body; nothing follows the body.
@@ -33,6 +36,8 @@ pub struct SegmentHeader {
     pub previous: u64,
     /// Boot that began the segment.
     pub boot: u32,
+    /// Bodies in it may be sealed.
+    pub sealed: bool,
 }
 
 /// Result of reading a segment's first bytes.
@@ -48,7 +53,8 @@ impl SegmentHeader {
     pub fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
         let mut b = [0; SEGMENT_HEADER_BYTES];
         b[0..8].copy_from_slice(&SEGMENT_MAGIC);
-        b[8..10].copy_from_slice(&u16::from(VERSION).to_le_bytes());
+        let version = if self.sealed { VERSION_SEALED } else { u16::from(VERSION) };
+        b[8..10].copy_from_slice(&version.to_le_bytes());
         b[10..12].copy_from_slice(&(SEGMENT_HEADER_BYTES as u16).to_le_bytes());
         b[12..16].copy_from_slice(&self.salt.to_le_bytes());
         b[16..24].copy_from_slice(&self.first_seq.to_le_bytes());
@@ -64,7 +70,7 @@ impl SegmentHeader {
             return SegmentStart::Damaged;
         }
         let version = u16::from_le_bytes([b[8], b[9]]);
-        if version != u16::from(VERSION) {
+        if version != u16::from(VERSION) && version != VERSION_SEALED {
             return SegmentStart::Newer(version);
         }
         SegmentStart::Valid(SegmentHeader {
@@ -72,6 +78,7 @@ impl SegmentHeader {
             first_seq: u64_at(b, 16),
             previous: u64_at(b, 24),
             boot: u32_at(b, 32),
+            sealed: version == VERSION_SEALED,
         })
     }
 }
@@ -150,11 +157,16 @@ pub fn seal(mut records: &mut [u8], salt: u32) {
         if std::mem::take(&mut first) {
             header[11] |= FLAG_FIRST;
         }
-        header[44..48].copy_from_slice(&crc32c_append(salt, body).to_le_bytes());
-        let crc = crc32c_append(salt, &header[4..]);
-        header[0..4].copy_from_slice(&crc.to_le_bytes());
+        sum(header, body, salt);
         records = rest;
     }
+}
+
+/// Puts both checksums into one record's header.
+pub fn sum(header: &mut [u8], body: &[u8], salt: u32) {
+    header[44..48].copy_from_slice(&crc32c_append(salt, body).to_le_bytes());
+    let crc = crc32c_append(salt, &header[4..RECORD_HEADER_BYTES]);
+    header[0..4].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// What the journal must know even when every segment is lost: the small synced file `head`.

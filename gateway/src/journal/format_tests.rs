@@ -26,7 +26,8 @@ const SALT: u32 = 0x1122_3344;
 
 #[test]
 fn segment_header_v1() {
-    let header = SegmentHeader { salt: SALT, first_seq: 0x0102_0304_0506_0708, previous: 0x0a0b_0c0d, boot: 7 };
+    let header =
+        SegmentHeader { salt: SALT, first_seq: 0x0102_0304_0506_0708, previous: 0x0a0b_0c0d, boot: 7, sealed: false };
     let golden = bytes(SEGMENT_V1);
     assert_eq!(header.encode().as_slice(), golden);
     assert_eq!(SegmentHeader::decode(&golden), SegmentStart::Valid(header));
@@ -91,7 +92,12 @@ fn a_later_version_is_told_from_damage() {
     later[8] = 2;
     let crc = crc32c_append(0, &later[..36]);
     later[36..40].copy_from_slice(&crc.to_le_bytes());
-    assert_eq!(SegmentHeader::decode(&later), SegmentStart::Newer(2));
+    let SegmentStart::Valid(sealed) = SegmentHeader::decode(&later) else { panic!("sealed segments have version 2") };
+    assert!(sealed.sealed && sealed.encode()[..] == later[..SEGMENT_HEADER_BYTES]);
+    later[8] = 3;
+    let crc = crc32c_append(0, &later[..36]);
+    later[36..40].copy_from_slice(&crc.to_le_bytes());
+    assert_eq!(SegmentHeader::decode(&later), SegmentStart::Newer(3));
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! - A write that found no room is cut off, and its batch goes to the [`reserve`].
 //! - A sequence number is used once, whatever happens to the disk: see [`format::Head`].
 //! - Nothing that cannot be read is passed over in silence: see [`Damage`].
+//! - Where the folder has `keys`, bodies are sealed on append and opened on read, here and nowhere else: see [`sealed`].
 //! - The sled [`index`] is a cache: deleting it costs a replay.
 //!
 //! Absent here: what records mean (the pipeline folds them), threads, async, clocks.
@@ -26,6 +27,8 @@ pub mod record;
 mod recover;
 mod reserve;
 mod scan;
+pub mod seal_old;
+mod sealed;
 #[cfg(any(test, feature = "sim"))]
 pub mod simdisk;
 mod write;
@@ -41,6 +44,7 @@ pub use error::{CommitError, DiskError, ErrorKind, OpenError, ReadError, RemoveE
 pub use reader::{Entry, Header, OwnedEntry, Scan};
 use record::Record;
 pub use reserve::Reserve;
+pub use sealed::Concerns;
 
 use crate::limits::{BATCH_KEPT_BYTES_MAX, RESERVE_BYTES, SEGMENT_BYTES};
 use disk::{Disk, DiskFile, DiskLock, Locked, RealDisk};
@@ -48,6 +52,7 @@ use error::at;
 use format::{Head, KIND_SKIP, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES};
 use paths::Paths;
 use scan::Located;
+use vaka_seal::{KeyError, Place, Ring};
 
 /// How a journal is opened.
 #[derive(Clone)]
@@ -144,6 +149,10 @@ struct Core {
     next_seq: u64,
     head: Head,
     reserve: Reserve,
+    /// Absent: nothing is sealed.
+    ring: Option<Ring>,
+    /// Records that went to the disk in clear although they were to be sealed.
+    unsealed: u64,
     poisoned: Option<String>,
     /// What the running commit writes; it becomes one of `failed` if that fails.
     writing: Option<Failed>,
@@ -176,7 +185,9 @@ impl Journal {
                 return Err(OpenError::Locked { dir: dir.to_owned(), holder });
             }
         };
-        let (core, opened) = recover::recover(options, paths, &*lock, None)?;
+        let ring = Ring::open(dir)?;
+        let (mut core, opened) = recover::recover(options, paths, &*lock, None)?;
+        core.take_ring(ring)?;
         Ok((Journal { lock, core }, opened))
     }
 
@@ -187,14 +198,32 @@ impl Journal {
     pub fn reopen(&mut self) -> Result<Opened, OpenError> {
         let core = &self.core;
         let memory = recover::Memory { next_seq: core.next_seq, failed: core.failed.clone() };
-        let (core, opened) = recover::recover(core.options.clone(), core.paths.clone(), &*self.lock, Some(memory))?;
+        let (mut core, opened) = recover::recover(core.options.clone(), core.paths.clone(), &*self.lock, Some(memory))?;
+        core.unsealed = self.core.unsealed;
+        core.take_ring(self.core.ring.take())?;
         self.core = core;
         Ok(opened)
     }
 
     /// Puts a record into the batch and returns the number it will have if the commit succeeds.
     pub fn append(&mut self, record: &Record, lane: Lane, stamp: Stamp) -> u64 {
-        self.core.append(record.kind() as u8, lane as u8, 0, stamp, |body| record.encode_into(body))
+        self.append_of(record, lane, stamp, Concerns::Home)
+    }
+
+    /// [`Self::append`] of a record about somebody: sealed with their key, where this journal has keys.
+    pub fn append_of(&mut self, record: &Record, lane: Lane, stamp: Stamp, concerns: Concerns<'_>) -> u64 {
+        let key = self.core.ring.as_ref().map_or(0, |ring| sealed::key(ring, record.kind(), concerns));
+        self.core.append(record.kind() as u8, lane as u8, key, stamp, |body| record.encode_into(body))
+    }
+
+    /// The keys, where this journal is sealed.
+    pub fn ring(&mut self) -> Option<&mut Ring> {
+        self.core.ring.as_mut()
+    }
+
+    /// Records that were to be sealed and went to the disk in clear, since the journal was opened.
+    pub fn unsealed(&self) -> u64 {
+        self.core.unsealed
     }
 
     /// Like [`Self::append`], with a body that is encoded already. `kind` 0 is the journal's own and must not be used.
@@ -247,14 +276,14 @@ impl Journal {
     pub fn scan(&self, from_seq: u64, mut f: impl FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<Scan, ReadError> {
         let core = &self.core;
         let disk = &*core.options.disk;
-        let mut scan = reader::scan_segments(disk, &core.segments, from_seq, &mut f)?;
+        let mut scan = reader::scan_segments(disk, &core.segments, from_seq, &core.opener(), &mut f)?;
         damage::quarantine(disk, &core.paths, &core.segments, &mut scan.damage);
         Ok(scan)
     }
 
     /// The committed record with this number, if it is there. Reads its segment up to it: up to 8 MiB.
     pub fn read(&self, seq: u64) -> Result<Option<OwnedEntry>, ReadError> {
-        reader::read_one(&*self.core.options.disk, &self.core.segments, seq)
+        reader::read_one(&*self.core.options.disk, &self.core.segments, &self.core.opener(), seq)
     }
 
     /// What another reading has found, as far as it is still so and news: keeps copies, and leaves out what is known.
@@ -335,6 +364,25 @@ impl Drop for Journal {
 }
 
 impl Core {
+    /// # Errors
+    /// Where the journal is sealed and its keys are gone.
+    fn take_ring(&mut self, ring: Option<Ring>) -> Result<(), KeyError> {
+        let is_sealed = |segment: &Located| segment.header.is_some_and(|header| header.sealed);
+        if ring.is_none() && self.segments.iter().any(is_sealed) {
+            return Err(KeyError::RingGone(sealed::ring_path(&self.paths.dir)));
+        }
+        // A segment that says that nothing in it is sealed must stay right.
+        if ring.is_some() && self.segments.last().is_some_and(|last| !is_sealed(last)) {
+            self.active = None;
+        }
+        self.ring = ring;
+        Ok(())
+    }
+
+    fn opener(&self) -> sealed::Opener<'_> {
+        sealed::Opener::of(self.ring.as_ref(), &self.paths.dir)
+    }
+
     fn append(&mut self, kind: u8, lane: u8, key_id: u32, stamp: Stamp, body: impl FnOnce(&mut Vec<u8>)) -> u64 {
         if self.batch_records == 0 && self.last_seq + 1 != self.next_seq {
             let follows = self.last_seq.to_le_bytes();
@@ -355,6 +403,14 @@ impl Core {
         let start = self.batch.len();
         self.batch.extend_from_slice(&header.encode_unsealed());
         body(&mut self.batch);
+        if key_id != 0
+            && let Some(ring) = &self.ring
+        {
+            // Whatever happens to a key: a press is never refused for it. The home's key is tried, then it is told.
+            let used = ring.seal(key_id, Place { seq, kind }, &mut self.batch, start + RECORD_HEADER_BYTES);
+            self.unsealed += u64::from(used == 0);
+            self.batch[start + 12..start + 16].copy_from_slice(&used.to_le_bytes());
+        }
         let length = (self.batch.len() - start - RECORD_HEADER_BYTES) as u32;
         self.batch[start + 4..start + 8].copy_from_slice(&length.to_le_bytes());
         self.batch_records += 1;

@@ -15,6 +15,8 @@ use super::head::{self, HeadRead};
 use super::paths::Paths;
 use super::record::{Kind, Record, RecordError};
 use super::scan::{self, Located, Walk, damage};
+use super::sealed::{Body, Opener};
+use vaka_seal::Ring;
 
 /// What a reader needs of a record's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub struct Header {
     pub seq: u64,
     pub kind: u8,
     pub lane: u8,
-    /// Key of the resident whose fields are encrypted; 0: nothing is.
+    /// Key that the body is sealed with on the disk; 0: it is not.
     pub key_id: u32,
     pub boot: u32,
     /// Milliseconds since the machine started.
@@ -80,6 +82,10 @@ pub struct Scan {
     pub tail_bytes: u64,
     /// The reader broke off.
     pub stopped: bool,
+    /// Records whose key is erased: handed out as [`Kind::Gone`].
+    pub erased: u64,
+    /// Records that their key does not open: something else was written there, by somebody who can write to this disk.
+    pub unopened: Vec<u64>,
 }
 
 /// Hands every record in `dir` from `from_seq` on to `f`, in order, until `f` breaks.
@@ -96,7 +102,8 @@ pub fn scan_on(
 ) -> Result<Scan, ReadError> {
     let paths = Paths::new(dir);
     let listing = scan::list_all(disk, &paths)?;
-    let mut scan = scan_segments(disk, &listing.segments, from_seq, &mut f)?;
+    let ring = Ring::load(dir).map_err(ReadError::Keys)?;
+    let mut scan = scan_segments(disk, &listing.segments, from_seq, &Opener::of(ring.as_ref(), dir), &mut f)?;
     recognise(disk, &paths, &mut scan.damage);
     Ok(scan)
 }
@@ -105,11 +112,13 @@ pub(super) fn scan_segments(
     disk: &dyn Disk,
     segments: &[Located],
     from_seq: u64,
+    opener: &Opener<'_>,
     f: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
 ) -> Result<Scan, ReadError> {
     let start = segments.partition_point(|s| s.first_seq <= from_seq).saturating_sub(1);
     let mut scan = Scan::default();
     let mut walk = Walk::default();
+    let mut failed = None;
     for (index, segment) in segments.iter().enumerate().skip(start) {
         let last = index + 1 == segments.len();
         let walked = walk.segment(disk, segment, last, |placed| {
@@ -118,8 +127,30 @@ pub(super) fn scan_segments(
             }
             scan.records += 1;
             scan.last_seq = placed.header.seq;
-            f(Entry { header: placed.header.into(), body: placed.body })
+            let mut header: Header = placed.header.into();
+            if header.key_id == 0 {
+                return f(Entry { header, body: placed.body });
+            }
+            match opener.open(&header, placed.body) {
+                Ok(Body::Clear(body)) => f(Entry { header, body: &body }),
+                Ok(Body::Gone) => {
+                    scan.erased += 1;
+                    header.kind = Kind::Gone as u8;
+                    f(Entry { header, body: &[] })
+                }
+                Ok(Body::Wrong) => {
+                    scan.unopened.push(header.seq);
+                    f(Entry { header, body: &[] })
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
         })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
         if walked.stopped {
             scan.stopped = true;
             break;
@@ -133,9 +164,14 @@ pub(super) fn scan_segments(
     Ok(scan)
 }
 
-pub(super) fn read_one(disk: &dyn Disk, segments: &[Located], seq: u64) -> Result<Option<OwnedEntry>, ReadError> {
+pub(super) fn read_one(
+    disk: &dyn Disk,
+    segments: &[Located],
+    opener: &Opener<'_>,
+    seq: u64,
+) -> Result<Option<OwnedEntry>, ReadError> {
     let mut found = None;
-    scan_segments(disk, segments, seq, &mut |entry| {
+    scan_segments(disk, segments, seq, opener, &mut |entry| {
         if entry.header.seq == seq {
             found = Some(entry.to_owned());
         }
@@ -174,6 +210,12 @@ pub struct Report {
     pub head_damaged: bool,
     /// Who read or did what: each says the hash of the one before.
     pub traces: Chain,
+    /// Records that are sealed; of them those whose key is erased, and the numbers of those that their key does not open.
+    pub sealed: u64,
+    pub erased: u64,
+    pub unopened: Vec<u64>,
+    /// Why sealed bodies could not be looked into: then they were checked as bytes alone.
+    pub keys: Option<String>,
 }
 
 /// The traces' chain as far as the journal reaches back.
@@ -204,7 +246,10 @@ impl Chain {
 impl Report {
     /// Nothing is lost that can have been acknowledged.
     pub fn is_sound(&self) -> bool {
-        !self.head_damaged && self.traces.broken.is_empty() && self.damage.iter().all(|place| place.unsettled)
+        !self.head_damaged
+            && self.unopened.is_empty()
+            && self.traces.broken.is_empty()
+            && self.damage.iter().all(|place| place.unsettled)
     }
 }
 
@@ -219,6 +264,11 @@ pub fn verify_on(disk: &dyn Disk, dir: &Path) -> Result<Report, ReadError> {
     let head = head::load(disk, &paths)?;
     let scan::Listing { mut segments, stray } = scan::list_all(disk, &paths)?;
     let mut report = Report { head_damaged: head == HeadRead::Damaged, ..Report::default() };
+    let ring = Ring::load(dir).unwrap_or_else(|error| {
+        report.keys = Some(error.to_string());
+        None
+    });
+    let opener = Opener::of(ring.as_ref(), dir);
     // What the floor has passed is only waiting to be removed.
     let floor = if let HeadRead::Valid(head) = head { head.floor } else { 0 };
     let gone = segments.iter().take_while(|s| s.first_seq < floor).count().min(segments.len().saturating_sub(1));
@@ -237,8 +287,22 @@ pub fn verify_on(disk: &dyn Disk, dir: &Path) -> Result<Report, ReadError> {
                 sum.0 += 1;
                 sum.1 += bytes;
             }
-            if placed.header.kind == Kind::Trace as u8 {
-                report.traces.see(placed.header.seq, placed.body);
+            let is_trace = placed.header.kind == Kind::Trace as u8;
+            if placed.header.key_id == 0 {
+                if is_trace {
+                    report.traces.see(placed.header.seq, placed.body);
+                }
+            } else {
+                report.sealed += 1;
+                if report.keys.is_none() {
+                    match opener.open(&placed.header.into(), placed.body) {
+                        Ok(Body::Clear(body)) if is_trace => report.traces.see(placed.header.seq, &body),
+                        Ok(Body::Clear(_)) => {}
+                        Ok(Body::Gone) => report.erased += 1,
+                        Ok(Body::Wrong) => report.unopened.push(placed.header.seq),
+                        Err(error) => report.keys = Some(error.to_string()),
+                    }
+                }
             }
             report.records += 1;
             report.last_seq = placed.header.seq;

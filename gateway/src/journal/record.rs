@@ -3,6 +3,8 @@
 //! Plain data, no behaviour: rules fill in decisions, dispatch fills in rungs, the pipeline folds all of it.
 //! Fields are only ever added, with a default: an old journal is opened by new code.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use vaka_protocol::{AlarmId, Command, DeviceId, Lane, Ordered, Rung};
@@ -33,6 +35,42 @@ pub enum Kind {
     Trace = 50,
     Look = 60,
     Update = 70,
+    Erased = 90,
+    /// Never written: what is handed out in place of a record whose key is erased.
+    Gone = 91,
+}
+
+impl Kind {
+    /// The kind with this number; `None`: there is none, as of a record of a later program.
+    pub fn of(code: u8) -> Option<Kind> {
+        use Kind as K;
+        const ALL: [Kind; 23] = [
+            K::Boot,
+            K::Event,
+            K::Quarantine,
+            K::Refusal,
+            K::Alive,
+            K::Decisions,
+            K::Rung,
+            K::Act,
+            K::Path,
+            K::Checkpoint,
+            K::Fault,
+            K::Nobody,
+            K::Silent,
+            K::Told,
+            K::Carried,
+            K::Release,
+            K::Signed,
+            K::Order,
+            K::Visit,
+            K::Trace,
+            K::Look,
+            K::Update,
+            K::Erased,
+        ];
+        ALL.into_iter().find(|kind| *kind as u8 == code)
+    }
 }
 
 /// One record's body.
@@ -60,6 +98,8 @@ pub enum Record {
     Trace(Trace),
     Look(Look),
     Update(Update),
+    Erased(Erased),
+    Gone,
 }
 
 /// The process started: everything after has this boot's monotonic time.
@@ -845,6 +885,22 @@ pub enum VisitStep {
     },
 }
 
+/// One resident's data was made unreadable: written before their key is destroyed, so that a start finishes what a crash cut off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// Whose: an id, never a name.
+    pub resident: String,
+    /// Devices that were ever theirs: what they had said is forgotten too.
+    pub devices: BTreeSet<DeviceId>,
+    /// Of those the ones that others have now: what they say is those people's.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub passed_on: BTreeSet<DeviceId>,
+    /// Numbers of the keys that go.
+    pub keys: Vec<u32>,
+    /// Who: a staff id or the operating-system user of the command line.
+    pub by: String,
+}
+
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
@@ -882,6 +938,8 @@ impl Record {
             Record::Trace(_) => Kind::Trace,
             Record::Look(_) => Kind::Look,
             Record::Update(_) => Kind::Update,
+            Record::Erased(_) => Kind::Erased,
+            Record::Gone => Kind::Gone,
         }
     }
 
@@ -915,6 +973,8 @@ impl Record {
             Record::Trace(body) => put(body, out),
             Record::Look(body) => put(body, out),
             Record::Update(body) => put(body, out),
+            Record::Erased(body) => put(body, out),
+            Record::Gone => {}
         }
     }
 
@@ -946,6 +1006,8 @@ impl Record {
             50 => Record::Trace(get(kind, body)?),
             60 => Record::Look(get(kind, body)?),
             70 => Record::Update(get(kind, body)?),
+            90 => Record::Erased(get(kind, body)?),
+            91 => Record::Gone,
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
         })
     }

@@ -141,6 +141,8 @@ pub(super) fn recover(
         next_seq,
         head: known,
         reserve: Reserve::Without,
+        ring: None,
+        unsealed: 0,
         poisoned: None,
         writing: None,
         failed,

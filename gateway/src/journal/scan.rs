@@ -40,11 +40,11 @@ pub(crate) struct Listing {
     pub stray: Vec<Located>,
 }
 
-/// [`list`] for a reader. A journal that was never opened is an empty one: its folder is there and holds no file.
+/// [`list`] for a reader. A journal that was never opened is an empty one: its folder is there and holds no file but its keys.
 /// A folder that is gone, or one that has lost its segments, stays an error.
 pub(crate) fn list_all(disk: &dyn Disk, paths: &Paths) -> Result<Listing, ReadError> {
     match list(disk, &paths.segments) {
-        Err(_) if disk.list(&paths.dir).is_ok_and(|names| names.is_empty()) => {
+        Err(_) if disk.list(&paths.dir).is_ok_and(|names| names.iter().all(|name| name == "keys")) => {
             Ok(Listing { segments: Vec::new(), stray: Vec::new() })
         }
         listing => listing,

@@ -317,13 +317,14 @@ fn a_checkpoint_larger_than_a_segment_is_one_record() {
 fn a_newer_journal_is_refused_not_damaged() {
     let disk = SimDisk::new(8);
     let path: &Path = &dir().join("segments/0000000000000001-00000000.vaka");
-    let mut later = format::SegmentHeader { salt: 0, first_seq: 1, previous: 0, boot: 1 }.encode().to_vec();
-    later[8] = 2;
+    let mut later =
+        format::SegmentHeader { salt: 0, first_seq: 1, previous: 0, boot: 1, sealed: false }.encode().to_vec();
+    later[8] = 3;
     let crc = crc32c::crc32c(&later[..36]);
     later[36..40].copy_from_slice(&crc.to_le_bytes());
     disk.create(path).unwrap().write_at(&later, 0).unwrap();
     let error = Journal::open(&dir(), options(&disk, 1 << 20)).err().unwrap();
-    assert!(matches!(error, OpenError::Newer { version: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { version: 3, .. }), "{error}");
     assert_eq!(disk.contents(path).unwrap(), later);
 }
 

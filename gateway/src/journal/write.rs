@@ -78,7 +78,7 @@ impl Core {
         let name = SegmentName { first_seq, salt }.to_string();
         let path = self.paths.segments.join(&name);
         let previous = self.segments.last().map_or(0, |s| s.first_seq);
-        let header = SegmentHeader { salt, first_seq, previous, boot: self.boot };
+        let header = SegmentHeader { salt, first_seq, previous, boot: self.boot, sealed: self.ring.is_some() };
         self.batch[..SEGMENT_HEADER_BYTES].copy_from_slice(&header.encode());
         seal(&mut self.batch[SEGMENT_HEADER_BYTES..], salt);
         self.active = None;

@@ -38,6 +38,11 @@ impl TryFrom<String> for Open {
 }
 
 impl Commands {
+    /// What this device is owed is taken back.
+    pub fn forget(&mut self, device: &DeviceId) {
+        self.open.remove(device);
+    }
+
     /// The id of the `index`-th command caused by the record `cause`.
     pub fn id(cause: u64, index: usize) -> u64 {
         cause * PER_RECORD + index as u64 % PER_RECORD

@@ -64,6 +64,11 @@ pub enum Request {
     Order {
         wish: orders::Wish,
     },
+    /// One resident's data is made unreadable, for good.
+    Erase {
+        resident: String,
+        by: String,
+    },
     Release {
         resident: String,
         slot: String,
@@ -203,6 +208,11 @@ async fn ask(
             let (reply, answer) = oneshot::channel();
             put(Ask::Order { wish, traced: false, reply });
             answer.await.map_err(gone)?.map(Value::from).map_err(|e| e.to_string())
+        }
+        Request::Erase { resident, by } => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::Erase { resident, by, reply });
+            serde_json::to_value(answer.await.map_err(gone)??).map_err(|e| e.to_string())
         }
         Request::Release { resident, slot, date, by, note } => {
             let (reply, answer) = oneshot::channel();

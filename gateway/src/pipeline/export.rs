@@ -58,6 +58,8 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Visit(body) => ("visit", plain(body)),
         Record::Look(body) => ("look", plain(body)),
         Record::Update(body) => ("update", plain(body)),
+        Record::Erased(body) => ("erased", plain(body)),
+        Record::Gone => ("gone", json!({})),
         Record::Trace(body) => {
             let mut fields = plain(body);
             fields["before"] = hex(&body.before).into();

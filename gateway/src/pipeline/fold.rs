@@ -3,7 +3,7 @@
 //! Enters: records in order of their sequence numbers. Leaves: the state, and the [`Change`]s that the outside has to
 //! hear of (ignored on replay: what is still owed is read off the state afterwards).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{Command, CommandMessage, DeviceId, Event, Lane, Light, Sound};
@@ -93,6 +93,9 @@ pub struct State {
     /// Hash of the newest trace, see [`crate::journal::record::Trace`]; empty: there was none.
     #[serde(default, with = "serde_bytes")]
     pub trace: Vec<u8>,
+    /// Keys that must be gone: a start looks whether they are.
+    #[serde(default)]
+    pub erased_keys: BTreeSet<u32>,
 }
 
 /// A change together with the command it means for a device, if any.
@@ -204,7 +207,8 @@ impl State {
                 }
             }
             Record::Look(look) => self.care.looked(look, recorded(header)),
-            Record::Event(_) | Record::Silent(_) | Record::Checkpoint(_) | Record::Update(_) => {}
+            Record::Erased(erased) => self.forget(erased),
+            Record::Event(_) | Record::Silent(_) | Record::Checkpoint(_) | Record::Update(_) | Record::Gone => {}
         }
         self.tell_devices(header, changes, outcomes);
     }

@@ -35,10 +35,10 @@ use crate::ingest::quota::Shares;
 use crate::ingest::window::Verdict;
 use crate::ingest::{Parsed, PublishReason, Replies, Submission, ToSession, What};
 use crate::journal::record::{
-    Act, ActWhat, Alive, CloseOutcome, Decisions, EventRecord, Fault, Nobody, PathRecord, Record, Release, RungRecord,
-    Silent, Trace, Update, Via,
+    Act, ActWhat, Alive, CloseOutcome, Decisions, Erased, EventRecord, Fault, Nobody, PathRecord, Record, Release,
+    RungRecord, Silent, Trace, Update, Via,
 };
-use crate::journal::{Damage, Header, Journal, Reserve, Stamp};
+use crate::journal::{Concerns, Damage, Header, Journal, Reserve, Stamp};
 use crate::limits;
 use crate::metrics::Meters;
 use crate::rules::alarms::{Alarm, Change, Notice};
@@ -173,6 +173,12 @@ pub enum Ask {
     Fault(Fault),
     /// Telemetry that was read off the journal beside the keeper.
     Window(Window),
+    /// One resident's data is made unreadable, for good.
+    Erase {
+        resident: String,
+        by: String,
+        reply: oneshot::Sender<Result<Erased, String>>,
+    },
     /// How a part of the gateway is: said only where that is news.
     Part(Fault),
     /// What reading the whole journal beside the keeper has found.
@@ -266,10 +272,12 @@ pub struct Keeper {
     pub(super) rounds: Rounds,
     pub(super) streams: Desk,
     follower: Option<Follower>,
-    touched: Touched,
+    pub(super) touched: Touched,
     pub(super) hub_orders: HubOrders,
     pub(super) meters: Meters,
     turns: Turns,
+    /// Why somebody has no key of their own; empty: everybody has.
+    pub(super) keyless: String,
 }
 
 impl Keeper {
@@ -281,7 +289,7 @@ impl Keeper {
         clock: Arc<dyn Clock>,
         dispatcher: Option<Dispatcher>,
     ) -> Self {
-        Self {
+        let mut keeper = Self {
             restored,
             home,
             labels,
@@ -312,7 +320,10 @@ impl Keeper {
             hub_orders: HubOrders::default(),
             meters: Meters::default(),
             turns: Turns::default(),
-        }
+            keyless: String::new(),
+        };
+        keeper.live_here();
+        keeper
     }
 
     /// For a person's act on the journal of a gateway that is stopped: what is due is the gateway's to find.
@@ -324,6 +335,10 @@ impl Keeper {
     pub fn agree(&mut self, agreed: Arc<Agreed>) {
         self.watch = Watch::new(agreed);
         self.turn();
+    }
+
+    pub(super) fn watch_whole(&self) -> &Agreed {
+        self.watch.whole()
     }
 
     /// Agreements begin and end by themselves.
@@ -406,8 +421,10 @@ impl Keeper {
             let mut decisions = self.watch.due(&state.care, &state.alarms, &self.home, now);
             place::carry(&state.care.place, &state.alarms, &mut decisions);
             let Some(lane) = decisions.iter().map(|decision| self.lane_of(decision)).min() else { return };
-            // No record is their input but the passing of time: each says itself what it rests on.
-            self.append(Record::Decisions(Decisions { cursor: 0, decisions }), lane);
+            // No record is their input but the passing of time: each says itself what it rests on. Each one's are sealed with their key.
+            for decisions in self.restored.apart(decisions) {
+                self.append(Record::Decisions(Decisions { cursor: 0, decisions }), lane);
+            }
         }
     }
 
@@ -442,7 +459,9 @@ impl Keeper {
         self.watch_over();
         self.forget_receivers();
         self.begin_streams();
+        self.tell_keys();
         self.commit();
+        self.finish_erasures();
         self.owe_everything();
     }
 
@@ -475,6 +494,7 @@ impl Keeper {
             self.append_unrepeatable(record, lane);
         }
         self.tell_disk_is_short();
+        self.tell_keys();
         self.tell_silent_homes();
         self.tell_open_visit();
         // What has come due by now was so before what this batch brings.
@@ -855,6 +875,7 @@ impl Keeper {
             Ask::Home { home, labels, agreed } => {
                 self.home = home;
                 self.labels = labels;
+                self.live_here();
                 self.watch_homes();
                 self.agree(agreed);
                 self.forget_receivers();
@@ -863,6 +884,9 @@ impl Keeper {
                 self.touched = Touched::anew();
             }
             Ask::Window(window) => self.take_window(window),
+            Ask::Erase { resident, by, reply } => {
+                let _ = reply.send(self.erase(&resident, &by));
+            }
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
             Ask::Updated(update) => self.append_unrepeatable(Record::Update(update), Lane::Technical),
             Ask::Prove { version, reply } => {
@@ -991,6 +1015,7 @@ impl Keeper {
             | Ask::Prove { .. }
             | Ask::Part(_)
             | Ask::Window(_)
+            | Ask::Erase { .. }
             | Ask::Damaged { .. } => {}
         }
     }
@@ -1123,7 +1148,7 @@ impl Keeper {
         }
     }
 
-    fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         let (records, began) = (self.restored.journal.pending(), Instant::now());
         if let Err(e) = self.restored.journal.commit() {
             self.meters.commit_failed();
@@ -1248,7 +1273,7 @@ impl Keeper {
     }
 
     /// The journal could not be written. Nothing is acknowledged; what the disk holds is read anew, until that works.
-    fn recover(&mut self) {
+    pub(super) fn recover(&mut self) {
         for answer in self.answers.drain(..) {
             match answer {
                 Answer::Device { to, .. } => {
@@ -1331,9 +1356,16 @@ pub fn stamp(clock: &dyn Clock) -> Stamp {
 }
 
 /// So that `restore` and the keeper append in one way.
-pub fn append(journal: &mut Journal, boot: u32, record: &Record, lane: Lane, clock: &dyn Clock) -> Header {
+pub fn append(
+    journal: &mut Journal,
+    boot: u32,
+    record: &Record,
+    lane: Lane,
+    clock: &dyn Clock,
+    concerns: Concerns<'_>,
+) -> Header {
     let stamp = stamp(clock);
     let kind = record.kind() as u8;
-    let seq = journal.append(record, lane, stamp);
+    let seq = journal.append_of(record, lane, stamp, concerns);
     Header { seq, kind, lane: lane as u8, key_id: 0, boot, mono_ms: stamp.mono_ms, wall_ms: stamp.wall_ms }
 }

@@ -4,6 +4,7 @@
 
 mod commands;
 pub mod control;
+pub mod erasing;
 pub mod export;
 #[cfg(test)]
 mod failure_tests;
@@ -34,6 +35,7 @@ pub mod updates;
 pub mod view;
 pub mod visits;
 mod watchdog;
+pub mod whose;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -13,9 +13,11 @@ use serde_bytes::ByteBuf;
 use tracing::{info, warn};
 use vaka_protocol::Lane;
 
+use super::erasing;
 use super::fold::State;
 use super::keeper;
 use super::shortage::Room;
+use super::whose::Whose;
 use crate::clock::Clock;
 use crate::journal::CommitError;
 use crate::journal::disk::{Disk, RealDisk};
@@ -28,7 +30,7 @@ use crate::limits;
 ///
 /// A saved fold of a lower number is not believed. Else a version that was gone back from and comes again would start from what the
 /// older one saved meanwhile, without what it had recorded itself. The journal is read from the start instead, once.
-pub const FOLD: u32 = 1;
+pub const FOLD: u32 = 2;
 
 /// Why the journal and its fold could not be brought up.
 #[derive(Debug, thiserror::Error)]
@@ -58,10 +60,14 @@ pub struct Found {
 pub struct Restored {
     pub journal: Journal,
     pub state: State,
+    /// Whose key seals what.
+    pub(super) whose: Whose,
     size_max_bytes: u64,
-    index: Index,
+    pub(super) index: Index,
     opened: Opened,
     unjudged: Vec<Unjudged>,
+    /// Records that their key does not open, by number.
+    unopened: Vec<u64>,
     /// Records read by the last open to fold the state: what a start costs.
     pub replayed: u64,
     /// Newest record that the index covers.
@@ -80,6 +86,8 @@ pub fn index_dir(dir: &Path) -> PathBuf {
 /// # Errors
 /// Where the folder cannot be used, or another gateway holds it. Damage is not an error: it is found and told.
 pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
+    // What a sealing of old records left aside when it was cut off.
+    crate::journal::seal_old::clean(dir).map_err(OpenError::from)?;
     open_with(dir, size_max_bytes, Options::default(), Index::new(&index_dir(dir)))
 }
 
@@ -92,10 +100,12 @@ pub fn open_with(dir: &Path, size_max_bytes: u64, options: Options, index: Index
     let mut restored = Restored {
         journal,
         state: State::default(),
+        whose: Whose::default(),
         size_max_bytes,
         index,
         opened,
         unjudged: Vec::new(),
+        unopened: Vec::new(),
         replayed: 0,
         saved: 0,
         make_room_above_bytes: 0,
@@ -151,6 +161,7 @@ impl Restored {
         let news = scan.damage.into_iter().filter(|damage| !damage.known && !self.opened.damage.contains(damage));
         let news: Vec<_> = news.collect();
         self.opened.damage.extend(news);
+        self.unopened = scan.unopened;
         let (state, unjudged) = fold.finish();
         self.state = State { folded_by: FOLD, ..state };
         self.unjudged = unjudged;
@@ -166,7 +177,8 @@ impl Restored {
             warn!("the index does not belong to this journal: folding from the start");
             return None;
         }
-        let state: State = minicbor_serde::from_slice(&snapshot.state).ok()?;
+        let bytes = erasing::opened_fold(self.journal.ring(), position, snapshot.state)?;
+        let state: State = minicbor_serde::from_slice(&bytes).ok()?;
         (state.cursor == position && state.folded_by >= FOLD).then_some(state)
     }
 
@@ -183,7 +195,8 @@ impl Restored {
         }
         let fresh = opened.damage.iter().filter(|damage| !damage.known && !damage.unsettled);
         let head = opened.head_damaged.then(|| "head: unreadable, record numbers go on after a gap".to_owned());
-        records.extend(damaged(fresh.map(ToString::to_string).chain(head)).map(Record::Fault));
+        let unopened = self.unopened.iter().map(|seq| format!("record {seq}: its key does not open it"));
+        records.extend(damaged(fresh.map(ToString::to_string).chain(head).chain(unopened)).map(Record::Fault));
         Found { records, unjudged: std::mem::take(&mut self.unjudged) }
     }
 
@@ -203,7 +216,8 @@ impl Restored {
     }
 
     pub fn append(&mut self, record: &Record, lane: Lane, clock: &dyn Clock) -> Header {
-        keeper::append(&mut self.journal, self.opened.boot, record, lane, clock)
+        let concerns = self.whose.concerns(&self.state, record);
+        keeper::append(&mut self.journal, self.opened.boot, record, lane, clock, concerns)
     }
 
     /// How much room the file system leaves: telemetry is refused first, `life` never.
@@ -259,7 +273,11 @@ impl Restored {
         // Tried once: a failing index is not tried again with every batch.
         self.saved = position;
         let state = &self.state;
+        let sealed = erasing::sealed_fold(self.journal.ring(), position, state);
         let write = |to: &mut dyn Write| {
+            if let Some(sealed) = &sealed {
+                return to.write_all(sealed);
+            }
             let mut serializer = minicbor_serde::Serializer::new(minicbor::encode::write::Writer::new(to));
             state.serialize(&mut serializer).map_err(std::io::Error::other)
         };
@@ -268,19 +286,28 @@ impl Restored {
         }
     }
 
-    /// Before a segment goes, the fold and all that is owed stand in the journal behind it, synced.
-    fn make_room(&mut self, clock: &dyn Clock) -> Result<(), RestoreError> {
+    /// The whole fold, in the journal and synced: its record's number, and its bytes.
+    ///
+    /// # Errors
+    /// Where the disk refuses; the journal is then to be opened anew.
+    pub(super) fn checkpoint(&mut self, clock: &dyn Clock) -> Result<Option<(u64, u64)>, RestoreError> {
         let bytes = minicbor_serde::to_vec(&self.state).unwrap_or_default();
         if bytes.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let pause_bytes = (self.size_max_bytes / 10).max(2 * bytes.len() as u64);
-        let checkpoint = Record::Checkpoint(ByteBuf::from(bytes));
-        let header = self.append(&checkpoint, Lane::Technical, clock);
+        let length = bytes.len() as u64;
+        let header = self.append(&Record::Checkpoint(ByteBuf::from(bytes)), Lane::Technical, clock);
         self.state.cursor = header.seq;
         self.journal.commit()?;
+        Ok(Some((header.seq, length)))
+    }
+
+    /// Before a segment goes, the fold and all that is owed stand in the journal behind it, synced.
+    fn make_room(&mut self, clock: &dyn Clock) -> Result<(), RestoreError> {
+        let Some((seq, bytes)) = self.checkpoint(clock)? else { return Ok(()) };
+        let pause_bytes = (self.size_max_bytes / 10).max(2 * bytes);
         let beyond = self.journal.first_seq_within(self.size_max_bytes / 10 * 7);
-        let removed = self.journal.remove_before(beyond.min(header.seq))?;
+        let removed = self.journal.remove_before(beyond.min(seq))?;
         self.make_room_above_bytes = self.journal.stat().bytes + pause_bytes;
         info!("removed {} settled journal segments ({} bytes)", removed.segments, removed.bytes);
         Ok(())

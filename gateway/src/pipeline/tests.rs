@@ -4,13 +4,14 @@ mod acts;
 mod doses;
 mod hub_looks;
 mod kept;
+mod keys;
 mod looks;
 mod paths;
 mod rounds;
 mod updates;
 mod visits;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -34,7 +35,9 @@ use crate::rules::care::agreed::Agreed;
 const SIZE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 struct Bench {
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
+    journal: PathBuf,
+    labels: Labels,
     clock: Arc<ManualClock>,
     keeper: Option<Keeper>,
     roster: Roster,
@@ -55,19 +58,20 @@ impl Bench {
         let roster = Roster { devices: names.iter().map(listed).collect(), ..Roster::default() };
         let dir = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(ManualClock::new(1_795_000_000_000));
-        let (home, agreed) = (Home::default(), Arc::default());
-        let mut bench = Self { dir, clock, keeper: None, roster, home, agreed, since_ms: 0 };
+        let (home, agreed, labels) = (Home::default(), Arc::default(), Labels::default());
+        let journal = dir.path().join("journal");
+        let mut bench = Self { _dir: dir, journal, labels, clock, keeper: None, roster, home, agreed, since_ms: 0 };
         bench.start();
         bench
     }
 
     fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.journal
     }
 
     fn start(&mut self) {
         let restored = restore::open(self.dir(), SIZE_MAX_BYTES).expect("the journal opens");
-        let mut keeper = Keeper::new(restored, self.home.clone(), Labels::default(), self.clock.clone(), None);
+        let mut keeper = Keeper::new(restored, self.home.clone(), self.labels.clone(), self.clock.clone(), None);
         keeper.agree(self.agreed.clone());
         keeper.begin();
         self.keeper = Some(keeper);

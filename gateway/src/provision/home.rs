@@ -92,6 +92,8 @@ pub fn create_under(
     }
     files::write(&pki.issued(), b"", files::PRIVATE)?;
     files::folder(&journal)?;
+    // Before the first record: a new home is sealed from its first day.
+    vaka_seal::Ring::open_or_make(&journal)?;
     files::write(&file, toml.as_bytes(), files::PUBLIC)?;
     Ok((file, made.warnings))
 }

@@ -229,6 +229,8 @@ pub enum ProvisionError {
     Crypto(#[from] rcgen::Error),
     #[error("the system's random source failed")]
     Random,
+    #[error("making the journal's keys: {0}")]
+    Keys(#[from] vaka_seal::KeyError),
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
     #[error("device `{id}` is already a {existing}, not a {wanted}; use --kind {existing}, or remove it first")]

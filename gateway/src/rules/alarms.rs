@@ -473,6 +473,12 @@ impl Alarms {
         }
     }
 
+    /// Closed alarms whose raising `is_gone` names are forgotten; one that is open is somebody's call, and stays.
+    pub fn forget(&mut self, is_gone: &dyn Fn(&Raise) -> bool) {
+        self.closed.retain(|alarm| !is_gone(&alarm.raise));
+        self.closed_ids = self.closed.iter().map(|alarm| alarm.id().clone()).collect();
+    }
+
     fn put_away(&mut self, id: &AlarmId) {
         let Some(alarm) = self.open.remove(id) else { return };
         self.unlist(&alarm.raise);

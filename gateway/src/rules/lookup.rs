@@ -115,6 +115,11 @@ impl<K: Ord + Hash, V> Lookup<K, V> {
         self.0.retain(|_, value| keep(value));
     }
 
+    /// Keeps what `keep` says of each key, in no order.
+    pub fn retain_keys(&mut self, mut keep: impl FnMut(&K) -> bool) {
+        self.0.retain(|key, _| keep(key));
+    }
+
     /// Something is so of one of them.
     pub fn any(&self, is_so: impl FnMut(&V) -> bool) -> bool {
         self.0.values().any(is_so)

@@ -5,6 +5,7 @@
 
 pub mod alarms;
 pub mod care;
+pub mod gone;
 pub mod homes;
 pub mod lookup;
 pub mod orders;

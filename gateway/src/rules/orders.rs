@@ -6,6 +6,7 @@
 
 mod looks;
 
+use crate::rules::gone::Gone;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -406,6 +407,11 @@ pub struct Kept {
 }
 
 impl Orders {
+    /// Orders to their devices are forgotten.
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        self.0.retain(|_, kept| !kept.order.to.as_ref().is_some_and(|device| (gone.is_theirs)(device)));
+    }
+
     pub fn apply(&mut self, record: u64, order: &Order, at: i64) {
         // A look is granted by its own record, and carried out beside: with that the order is done.
         let granted = order.look.map(|_| "done".to_owned());

@@ -290,6 +290,24 @@ pub const KINDS: &[Kind] = &[
             may("detail", Text, "why, or by whom"),
         ],
     },
+    Kind {
+        code: 90,
+        name: "erased",
+        says: "everything recorded of one resident up to then was made unreadable",
+        fields: &[
+            RESIDENT,
+            has("devices", List, "ids of the devices that were ever theirs"),
+            may("passed_on", List, "of those the ones that others have now"),
+            has("keys", List, "numbers of the keys that were destroyed"),
+            BY,
+        ],
+    },
+    Kind {
+        code: 91,
+        name: "gone",
+        says: "in the place of a record whose key is destroyed: it was of a resident who is erased",
+        fields: &[],
+    },
 ];
 
 /// What a record of a kind that this program does not know, or that is damaged, is exported as.

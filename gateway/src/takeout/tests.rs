@@ -146,6 +146,14 @@ fn samples() -> Vec<Record> {
             by: text("0.2.0"),
             detail: text("x"),
         }),
+        Record::Erased(Erased {
+            resident: text("r9"),
+            devices: [device("p8"), device("p9")].into(),
+            passed_on: [device("p8")].into(),
+            keys: vec![7],
+            by: text("anna"),
+        }),
+        Record::Gone,
     ]
 }
 

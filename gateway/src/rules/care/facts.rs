@@ -4,6 +4,7 @@
 //! Invariant: old news (an event that happened before what is known, and whose number is lower) changes no state; it still shows
 //! that the device is heard. A device's numbers say more than its clock: what has a higher number is news, whatever the clock says.
 
+use crate::rules::gone::Gone;
 use serde::{Deserialize, Serialize};
 use vaka_protocol::{DeviceId, Event, Lane};
 
@@ -118,6 +119,20 @@ pub struct Device {
 pub struct Facts(Lookup<DeviceId, Box<Device>>);
 
 impl Facts {
+    /// Of their devices only that they are there, and how they are themselves, stays.
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        let theirs: Vec<DeviceId> = self.0.iter().map(|(id, _)| id.clone()).filter(|id| (gone.is_theirs)(id)).collect();
+        for id in theirs {
+            if let Some(known) = self.0.get_mut(&id) {
+                let Device { bed, chair, mat, door, privacy, lock, cabinet, .. } = &mut **known;
+                for switch in [bed, chair, mat, door, privacy, lock, cabinet] {
+                    *switch = None;
+                }
+                (known.motion, known.activity, known.staff) = (None, None, None);
+            }
+        }
+    }
+
     pub fn get(&self, device: &DeviceId) -> Option<&Device> {
         self.0.get(device).map(|known| &**known)
     }

@@ -33,6 +33,7 @@ use vaka_protocol::{DeviceId, Event};
 
 use super::Home;
 use super::alarms::Alarms;
+use super::gone::Gone;
 use crate::journal::record::{self, Decision, Signed, SignedWhat};
 use crate::limits::{CATCH_UP_QUIET_MS, SET_BACK_MS};
 use agreed::{Agreed, Person};
@@ -106,6 +107,20 @@ pub struct View<'a> {
 }
 
 impl Care {
+    /// What is remembered of somebody is forgotten.
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        self.facts.forget(gone);
+        self.settled.forget(gone);
+        self.night.forget(gone);
+        self.presence.forget(gone);
+        self.place.forget(gone);
+        self.dose.forget(gone);
+        self.reminder.forget(gone);
+        self.vital.forget(gone);
+        self.signed.forget(gone);
+        self.look.forget(gone);
+    }
+
     /// A clock that was far ahead has been set: what it had settled is still to come.
     fn pass(&mut self, recorded: At) {
         if recorded.wall_ms < self.wall_ms.saturating_sub(SET_BACK_MS) {

@@ -15,6 +15,7 @@ mod judged;
 mod tests;
 mod told;
 
+use crate::rules::gone::Gone;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,10 @@ impl Watched {
 pub struct Places(BTreeMap<DeviceId, Trail>);
 
 impl Places {
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        self.0.retain(|device, _| !(gone.is_theirs)(device));
+    }
+
     pub fn get(&self, device: &DeviceId) -> Option<&Trail> {
         self.0.get(device)
     }

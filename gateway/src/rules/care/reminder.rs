@@ -3,6 +3,7 @@
 //! Enters: the agreed times, the moment, the devices' answers. Leaves: a command once for each time, and a note of whether it was shown.
 //! Invariants: never twice, also over a restart; never beyond its expiry.
 
+use crate::rules::gone::Gone;
 use std::collections::BTreeMap;
 
 use jiff::ToSpan;
@@ -62,6 +63,11 @@ pub struct Reminders {
 }
 
 impl Reminders {
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        self.open.values_mut().for_each(|open| open.retain(|_, one| one.resident != gone.resident));
+        self.open.retain(|_, open| !open.is_empty());
+    }
+
     pub fn see(&mut self, sight: &Sight<'_>) {
         let Event::Done { id, outcome } = sight.event else { return };
         if let Some(open) = self.open.get_mut(sight.device).and_then(|open| open.get_mut(id)) {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what is settled stays so, across restarts and changes of the agreement.
 
+use crate::rules::gone::Gone;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{EARLIEST_TIME_MS, SETTLED_MAX};
@@ -12,6 +13,10 @@ use crate::rules::lookup::Lookup;
 pub struct Settled(Lookup<String, i64>);
 
 impl Settled {
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        self.0.retain_keys(|key| !gone.is_in(key));
+    }
+
     /// This cause, or a later one of its kind, has been decided.
     pub fn has(&self, key: &str, cause: i64) -> bool {
         self.0.get(key).is_some_and(|upto| cause <= *upto)

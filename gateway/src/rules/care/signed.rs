@@ -4,6 +4,7 @@
 //! round and the rules. Invariants: the same signature twice is one; a look-in that is signed is made; a dose that is signed as given is
 //! not given out as well; a signature closes no alarm but the visit that was asked for and is now made. Absent: any judgement of it.
 
+use crate::rules::gone::Gone;
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,10 @@ pub struct Signature {
 pub struct Signatures(BTreeMap<String, VecDeque<Signature>>);
 
 impl Signatures {
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        self.0.remove(gone.resident);
+    }
+
     pub fn apply(&mut self, signed: &Signed, at: At) {
         let of_resident = self.0.entry(signed.resident.clone()).or_default();
         let Signed { by, note, what, .. } = signed.clone();

@@ -3,6 +3,7 @@
 //! Enters: readings, limits. Leaves: a care alarm with the reading, the limit, who set it and when; and that it is over. Invariants: a
 //! number is compared as the decimal it was written as; one time beyond a limit is one alarm; no limit, no judgement; no interpretation.
 
+use crate::rules::gone::Gone;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -168,6 +169,11 @@ pub struct Vitals {
 }
 
 impl Vitals {
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        self.devices.retain_keys(|device| !(gone.is_theirs)(device));
+        self.beyond.retain(|key, _| !gone.is_in(key));
+    }
+
     pub fn see(&mut self, sight: &Sight<'_>) {
         let (kind, value, unit) = match sight.event {
             Event::Vital { kind, value, unit } => (kind.as_str(), value.to_string(), unit.to_string().into()),

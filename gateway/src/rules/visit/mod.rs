@@ -12,6 +12,7 @@ pub mod press;
 #[cfg(test)]
 mod tests;
 
+use crate::rules::gone::Gone;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -219,6 +220,11 @@ impl Visit {
 }
 
 impl Visits {
+    /// That their devices rang through is forgotten; a protocol is the municipality's, and names devices.
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        self.proven.retain(|device, _| !(gone.is_theirs)(device));
+    }
+
     /// Folds a technician's step in.
     pub fn apply(&mut self, record: &record::Visit, at: At) {
         let by = &record.by;

@@ -2,6 +2,7 @@
 //!
 //! Enters: events, decisions, releases, each with its record. Invariant: does not depend on what is agreed; bounded per slot and device.
 
+use crate::rules::gone::Gone;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -165,6 +166,11 @@ pub struct Doses {
 }
 
 impl Doses {
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        self.devices.retain(|device, _| !(gone.is_theirs)(device));
+        self.told.remove(gone.resident);
+    }
+
     pub fn began(&self) -> Option<At> {
         self.began
     }

@@ -3,6 +3,7 @@
 //! Enters: steps as they are recorded, decisions, the devices' answers. Invariant: what is kept does not depend on what is agreed; a look
 //! ends once, by its record, or with the process that had it open.
 
+use crate::rules::gone::Gone;
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
@@ -143,6 +144,13 @@ impl Seen {
 }
 
 impl Looks {
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        self.looks.retain(|_, seen| seen.resident != gone.resident);
+        self.held.remove(gone.resident);
+        self.private.retain(|device, _| !(gone.is_theirs)(device));
+        self.ends.retain(|end| !gone.is_in(&end.key));
+    }
+
     pub fn see(&mut self, sight: &Sight<'_>) {
         match sight.event {
             Event::Privacy { on: true } => {

@@ -2,6 +2,7 @@
 //!
 //! Enters: events and decisions. Invariant: what is kept of events does not depend on what is agreed; old news opens no door twice.
 
+use crate::rules::gone::Gone;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,14 @@ pub(super) struct Held {
 }
 
 impl Nights {
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        self.doors.retain_keys(|device| !(gone.is_theirs)(device));
+        self.beds.retain_keys(|device| !(gone.is_theirs)(device));
+        self.declined.retain(|device, _| !(gone.is_theirs)(device));
+        self.rounds.retain(|key, _| !gone.is_in(key));
+        self.held.remove(gone.resident);
+    }
+
     /// `switch`: how the bed or the door of this event stands after it; which of its words is the newest is decided there.
     pub fn see(&mut self, sight: &Sight<'_>, switch: Option<Switch>) {
         match sight.event {

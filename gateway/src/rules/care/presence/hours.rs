@@ -1,5 +1,6 @@
 //! What is remembered: who is out, and how much moves in which hour. The latter is information for people, never a reason.
 
+use crate::rules::gone::Gone;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,11 @@ pub struct Information {
 }
 
 impl Presences {
+    pub fn forget(&mut self, gone: &Gone<'_>) {
+        self.out.remove(gone.resident);
+        self.hours.retain_keys(|device| !(gone.is_theirs)(device));
+    }
+
     pub fn see(&mut self, sight: &Sight<'_>) {
         if !is_activity(sight.event) {
             return;

@@ -1,0 +1,120 @@
+//! Replacing a small file of secrets: the new one is durable first, then what stood in the old one is overwritten.
+//!
+//! Enters: a path, bytes. Leaves: that file. A crash at any point leaves one whole version under the name; what may be left beside it
+//! (`.new`, `.old`) is overwritten by [`clean`].
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::KeyError;
+
+fn at<'a>(attempt: &'static str, path: &'a Path) -> impl Fn(io::Error) -> KeyError + 'a {
+    move |source| KeyError::File { attempt, path: path.to_owned(), source }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// The file says `bytes`, readable by its owner alone, and what it said before is overwritten where it lay.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
+    clean(path)?;
+    let (new, old) = (beside(path, ".new"), beside(path, ".old"));
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(at("creating", &new))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at("writing", &new))?;
+    // A second name, so that the old bytes can still be found after the new file has taken its place.
+    match fs::hard_link(path, &old) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("keeping the old", path)(error)),
+        _ => {}
+    }
+    fs::rename(&new, path).map_err(at("renaming", &new))?;
+    sync_folder(path)?;
+    shred(&old)
+}
+
+/// Overwrites what a crash left of an earlier [`replace`].
+pub(crate) fn clean(path: &Path) -> Result<(), KeyError> {
+    let (new, old) = (beside(path, ".new"), beside(path, ".old"));
+    // Linked, and not yet replaced: the same file under both names, and it is the one that counts.
+    if is_same(path, &old) {
+        fs::remove_file(&old).map_err(at("removing", &old))?;
+    }
+    shred(&new)?;
+    shred(&old)
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    id(one).is_some_and(|id_of_one| Some(id_of_one) == id(other))
+}
+
+/// Random bytes in place of a file's, on the disk; then its name goes.
+fn shred(path: &Path) -> Result<(), KeyError> {
+    let file = match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(at("opening", path))?,
+    };
+    let length = file.metadata().map_err(at("measuring", path))?.len().div_ceil(4_096) * 4_096;
+    let mut noise = vec![0; usize::try_from(length).unwrap_or(0)];
+    SystemRandom::new().fill(&mut noise).map_err(|_| KeyError::Random)?;
+    file.write_all_at(&noise, 0).and_then(|()| file.sync_data()).map_err(at("overwriting", path))?;
+    fs::remove_file(path).map_err(at("removing", path))?;
+    sync_folder(path)
+}
+
+fn sync_folder(path: &Path) -> Result<(), KeyError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at("syncing", folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stood_there_before_is_overwritten_where_it_lay() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        replace(&path, b"the secret of r1").unwrap();
+        // A second name shows what became of the bytes.
+        let witness = dir.path().join("witness");
+        fs::hard_link(&path, &witness).unwrap();
+        replace(&path, b"nothing").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"nothing");
+        let bytes = fs::read(&witness).unwrap();
+        assert!(bytes.len() == 4_096 && !bytes.windows(6).any(|part| part == b"secret"));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_crash_at_any_point_leaves_one_whole_file_and_no_old_bytes_after_the_next_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let (new, old) = (beside(&path, ".new"), beside(&path, ".old"));
+        // Written aside, half.
+        fs::write(&path, "one").unwrap();
+        fs::write(&new, "tw").unwrap();
+        clean(&path).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), new.exists()), (b"one".to_vec(), false));
+        // Linked, not renamed: the file that counts must not be overwritten under its second name.
+        fs::hard_link(&path, &old).unwrap();
+        fs::write(&new, "two").unwrap();
+        clean(&path).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), old.exists(), new.exists()), (b"one".to_vec(), false, false));
+        // Renamed, the old one not yet overwritten.
+        fs::write(&old, "secret").unwrap();
+        let witness = dir.path().join("witness");
+        fs::hard_link(&old, &witness).unwrap();
+        clean(&path).unwrap();
+        assert!(!old.exists() && !fs::read(&witness).unwrap().starts_with(b"secret"));
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+    }
+}

@@ -1,0 +1,110 @@
+//! The home's own key: what all others are sealed with.
+//!
+//! Enters: the service manager's credentials, else a file. Leaves: a key, and where it came from. A credential may be bound to the machine's
+//! TPM by the service manager (systemd-creds); this program sees the bare key in either case, and never writes a credential.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::{KEY_BYTES, KeyError, file};
+
+/// Name of the credential and of the file beside the journal.
+pub const NAME: &str = "home.key";
+
+/// The key, and the file it was read from.
+#[derive(Clone)]
+pub struct HomeKey {
+    pub(crate) bytes: [u8; KEY_BYTES],
+    pub from: PathBuf,
+    /// The service manager passed it: it is not this program's to keep.
+    pub is_credential: bool,
+}
+
+/// The file that is looked for where no credential is passed: beside the journal's folder.
+pub fn file_beside(journal: &Path) -> PathBuf {
+    journal.parent().unwrap_or(journal).join(NAME)
+}
+
+impl HomeKey {
+    /// The key for the journal in this folder; `None`: there is none.
+    ///
+    /// # Errors
+    /// Where what is there cannot be read, or is no key.
+    pub fn find(journal: &Path) -> Result<Option<HomeKey>, KeyError> {
+        let passed = std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join(NAME));
+        Self::find_in(passed.as_deref(), journal)
+    }
+
+    pub(crate) fn find_in(passed: Option<&Path>, journal: &Path) -> Result<Option<HomeKey>, KeyError> {
+        let own = file_beside(journal);
+        for (path, is_credential) in passed.map(|path| (path, true)).into_iter().chain([(own.as_path(), false)]) {
+            let text = match fs::read_to_string(path) {
+                Ok(text) => text,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(KeyError::File { attempt: "reading", path: path.to_owned(), source }),
+            };
+            let bytes = unhex(text.trim()).ok_or_else(|| KeyError::NotAKey(path.to_owned()))?;
+            return Ok(Some(HomeKey { bytes, from: path.to_owned(), is_credential }));
+        }
+        Ok(None)
+    }
+
+    /// The key for this journal, made as a file of its owner's alone where there is none.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn find_or_make(journal: &Path) -> Result<HomeKey, KeyError> {
+        if let Some(known) = Self::find(journal)? {
+            return Ok(known);
+        }
+        let bytes = fresh()?;
+        let from = file_beside(journal);
+        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        file::replace(&from, (text + "\n").as_bytes())?;
+        Ok(HomeKey { bytes, from, is_credential: false })
+    }
+}
+
+pub(crate) fn fresh() -> Result<[u8; KEY_BYTES], KeyError> {
+    let mut bytes = [0; KEY_BYTES];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| KeyError::Random)?;
+    Ok(bytes)
+}
+
+pub(crate) fn unhex(text: &str) -> Option<[u8; KEY_BYTES]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * KEY_BYTES {
+        return None;
+    }
+    let mut bytes = [0; KEY_BYTES];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        *byte = u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_goes_before_the_file_and_neither_is_guessed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, passed) = (dir.path().join("journal"), dir.path().join("passed"));
+        assert!(HomeKey::find_in(Some(&passed), &journal).unwrap().is_none());
+        let made = HomeKey::find_or_make(&journal).unwrap();
+        assert_eq!(HomeKey::find_in(Some(&passed), &journal).unwrap().unwrap().bytes, made.bytes);
+        fs::write(&passed, "ab".repeat(32)).unwrap();
+        let found = HomeKey::find_in(Some(&passed), &journal).unwrap().unwrap();
+        assert_eq!((found.bytes, found.is_credential), ([0xab; 32], true));
+        fs::write(&passed, "ab").unwrap();
+        let error = HomeKey::find_in(Some(&passed), &journal).err().unwrap().to_string();
+        assert!(error.contains("passed is no key"), "{error}");
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(file_beside(&journal)).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,68 @@
+//! The keys that a journal is sealed with, so that one resident's records can be made unreadable for good.
+//!
+//! Enters: a journal's folder, bodies of records. Leaves: the same bodies sealed, and opened again. Each resident has a data key of their
+//! own; the journal's file `keys` holds all of them, sealed as a whole under the home's key, which comes from elsewhere ([`home`]).
+//! Invariants: a key counts as erased only where the file says so by its number: a key or a file that is missing is an error, never an
+//! erasure; a number is given once; what replaces `keys` is on the disk before the earlier one is overwritten.
+//! Absent: what records mean, threads, async, clocks.
+
+mod body;
+mod file;
+pub mod home;
+mod ring_of_keys;
+
+pub use body::{OVERHEAD_BYTES, Place};
+pub use home::HomeKey;
+pub use ring_of_keys::{Of, Ring};
+
+use std::path::PathBuf;
+
+/// Bytes of every key: AES-256.
+pub const KEY_BYTES: usize = 32;
+
+/// Most keys in one file, erased ones included. Beyond: none is made, and that resident's records are sealed with the home's.
+/// Source: our choice; a service house of 500 beds, each taken anew every month, for some eight years.
+pub const KEYS_MAX: usize = 50_000;
+
+/// The number in a record's header of what is sealed for nobody alone.
+pub const HOME_ID: u32 = 1;
+
+/// Why keys cannot be had. The text names the file and the fix.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("{attempt} {}: {source}", path.display())]
+    File { attempt: &'static str, path: PathBuf, source: std::io::Error },
+    #[error(
+        "{} is gone, and the journal beside it is sealed with what stood in it: put it back from the newest backup; without it nothing of this \
+         journal can be read, and nothing counts as erased", .0.display()
+    )]
+    RingGone(PathBuf),
+    #[error(
+        "the home's key is neither passed by the service manager (home.key in $CREDENTIALS_DIRECTORY) nor in {}: put it back from the backup, \
+         or pass it; without it the journal cannot be read", .0.display()
+    )]
+    HomeGone(PathBuf),
+    #[error("{} is no key: 64 hexadecimal digits; put it back from the backup", .0.display())]
+    NotAKey(PathBuf),
+    #[error(
+        "{} cannot be opened with the home's key from {}: one of them is another home's, or damaged; put both back from one backup",
+        ring.display(), home.display()
+    )]
+    Mismatch { ring: PathBuf, home: PathBuf },
+    #[error(
+        "{} has no key {id}, which a record is sealed with, and does not say that it was erased: it is older than the journal; \
+         put back the newest one from the backup", ring.display()
+    )]
+    Missing { ring: PathBuf, id: u32 },
+    #[error("{} holds {KEYS_MAX} keys already, the most there may be", .0.display())]
+    Full(PathBuf),
+    #[error("making a key: no randomness from the operating system; try again")]
+    Random,
+}
+
+impl KeyError {
+    /// The disk's fault, not something that a person has put wrong.
+    pub fn is_disk(&self) -> bool {
+        matches!(self, KeyError::File { .. })
+    }
+}

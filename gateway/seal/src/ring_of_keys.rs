@@ -1,0 +1,282 @@
+//! The journal's file `keys`: every data key, and the numbers of those that are erased.
+//!
+//! Enters: the file, the home's key. Leaves: bodies sealed and opened; the file replaced where a key comes or goes.
+//! Format: `VAKAKEYS`, version 1 (u16, little-endian), then the JSON of [`Kept`], sealed under the home's key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ring::aead::LessSafeKey;
+use ring::rand::SystemRandom;
+use serde::{Deserialize, Serialize};
+
+use crate::body::{self, Place};
+use crate::home::{fresh, unhex};
+use crate::{HOME_ID, HomeKey, KEY_BYTES, KEYS_MAX, KeyError, file};
+
+const MAGIC: &[u8; 10] = b"VAKAKEYS\x01\x00";
+/// The file in the journal's folder.
+pub const NAME: &str = "keys";
+/// As what the file itself is sealed: no record has this place.
+const OWN: Place = Place { seq: u64::MAX, kind: 0 };
+
+/// Whose a key is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Of {
+    /// What is about nobody alone.
+    Home,
+    /// Saved folds: everybody is in them, so they have a new key whenever somebody is erased.
+    Folds,
+    /// A resident, by id, and the devices that were ever theirs.
+    Resident { id: String, devices: BTreeSet<String> },
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Key {
+    of: Of,
+    /// Hexadecimal.
+    key: String,
+}
+
+/// What stands in the file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Kept {
+    /// The number that the next key gets.
+    next: u32,
+    keys: BTreeMap<u32, Key>,
+    /// Keys that are gone for good.
+    erased: BTreeSet<u32>,
+}
+
+/// All keys of a journal.
+pub struct Ring {
+    path: PathBuf,
+    home: HomeKey,
+    kept: Kept,
+    ciphers: BTreeMap<u32, LessSafeKey>,
+    residents: BTreeMap<String, u32>,
+    folds: u32,
+    random: SystemRandom,
+}
+
+impl std::fmt::Debug for Ring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ring({}, {} keys)", self.path.display(), self.ciphers.len())
+    }
+}
+
+impl Ring {
+    /// The keys of the journal in this folder; `None`: it has none, and nothing in it is sealed.
+    ///
+    /// # Errors
+    /// [`KeyError`]: where there are keys that cannot be had.
+    pub fn load(journal: &Path) -> Result<Option<Ring>, KeyError> {
+        let path = journal.join(NAME);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(KeyError::File { attempt: "reading", path, source }),
+        };
+        let home = HomeKey::find(journal)?.ok_or_else(|| KeyError::HomeGone(crate::home::file_beside(journal)))?;
+        let mismatch = || KeyError::Mismatch { ring: path.clone(), home: home.from.clone() };
+        let sealed = bytes.strip_prefix(MAGIC).ok_or_else(mismatch)?;
+        let plain = body::open(&body::cipher(&home.bytes), OWN, sealed).ok_or_else(mismatch)?;
+        let kept: Kept = serde_json::from_slice(&plain).map_err(|_| mismatch())?;
+        Ring::from(path.clone(), home.clone(), kept).map(Some).ok_or_else(mismatch)
+    }
+
+    /// [`Ring::load`] by the one process that may write: what a crash left beside the file is overwritten.
+    ///
+    /// # Errors
+    /// As [`Ring::load`].
+    pub fn open(journal: &Path) -> Result<Option<Ring>, KeyError> {
+        let ring = Ring::load(journal)?;
+        if let Some(ring) = &ring {
+            file::clean(&ring.path)?;
+        }
+        Ok(ring)
+    }
+
+    /// Keys for the journal in this folder, made where there are none: from then on it is sealed.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn open_or_make(journal: &Path) -> Result<Ring, KeyError> {
+        if let Some(ring) = Ring::open(journal)? {
+            return Ok(ring);
+        }
+        let path = journal.join(NAME);
+        let home = HomeKey::find_or_make(journal)?;
+        let mut kept = Kept { next: HOME_ID, ..Kept::default() };
+        for of in [Of::Home, Of::Folds] {
+            kept.keys.insert(kept.next, Key { of, key: hex(&fresh()?) });
+            kept.next += 1;
+        }
+        save(&path, &home, &kept)?;
+        Ring::from(path, home, kept).ok_or(KeyError::Random)
+    }
+
+    /// `None`: what is kept is not whole.
+    fn from(path: PathBuf, home: HomeKey, kept: Kept) -> Option<Ring> {
+        let (mut ciphers, mut residents, mut folds) = (BTreeMap::new(), BTreeMap::new(), None);
+        for (id, key) in &kept.keys {
+            ciphers.insert(*id, body::cipher(&unhex(&key.key)?));
+            match &key.of {
+                Of::Home => {}
+                Of::Folds => folds = Some(*id),
+                Of::Resident { id: resident, .. } => drop(residents.insert(resident.clone(), *id)),
+            }
+        }
+        let is_whole = ciphers.contains_key(&HOME_ID) && kept.keys.keys().all(|id| *id < kept.next);
+        is_whole.then_some(())?;
+        Some(Ring { path, home, kept, ciphers, residents, folds: folds?, random: SystemRandom::new() })
+    }
+
+    /// Where the home's key came from.
+    pub fn home(&self) -> &HomeKey {
+        &self.home
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The key of this resident, if there is one.
+    pub fn of(&self, resident: &str) -> Option<u32> {
+        self.residents.get(resident).copied()
+    }
+
+    /// The devices that were ever this resident's.
+    pub fn devices_of(&self, resident: &str) -> BTreeSet<String> {
+        match self.of(resident).and_then(|id| self.kept.keys.get(&id)) {
+            Some(Key { of: Of::Resident { devices, .. }, .. }) => devices.clone(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// The key of saved folds.
+    pub fn folds(&self) -> u32 {
+        self.folds
+    }
+
+    /// Everybody who has a key.
+    pub fn residents(&self) -> impl Iterator<Item = &str> {
+        self.residents.keys().map(String::as_str)
+    }
+
+    /// The key is there.
+    pub fn has(&self, id: u32) -> bool {
+        self.ciphers.contains_key(&id)
+    }
+
+    /// The file says that this key is gone for good.
+    pub fn is_erased(&self, id: u32) -> bool {
+        self.kept.erased.contains(&id)
+    }
+
+    /// Each of these residents has a key, and these devices are known to be theirs. One write, and none where that is so already.
+    ///
+    /// # Errors
+    /// [`KeyError`]; then the keys are as they were.
+    pub fn lives_here(&mut self, residents: &BTreeMap<String, BTreeSet<String>>) -> Result<(), KeyError> {
+        let mut kept = self.kept.clone();
+        let mut is_new = false;
+        for (resident, theirs) in residents {
+            if let Some(Key { of: Of::Resident { devices, .. }, .. }) =
+                self.of(resident).and_then(|id| kept.keys.get_mut(&id))
+            {
+                is_new |= !theirs.is_subset(devices);
+                devices.extend(theirs.iter().cloned());
+                continue;
+            }
+            is_new = true;
+            if kept.keys.len() + kept.erased.len() >= KEYS_MAX {
+                return Err(KeyError::Full(self.path.clone()));
+            }
+            let of = Of::Resident { id: resident.clone(), devices: theirs.clone() };
+            kept.keys.insert(kept.next, Key { of, key: hex(&fresh()?) });
+            kept.next += 1;
+        }
+        if is_new { self.become_kept(kept) } else { Ok(()) }
+    }
+
+    /// A new key for saved folds; the earlier one still opens. Its number.
+    ///
+    /// # Errors
+    /// [`KeyError`]; then the keys are as they were.
+    pub fn renew_folds(&mut self) -> Result<u32, KeyError> {
+        let mut kept = self.kept.clone();
+        let id = kept.next;
+        kept.keys.insert(id, Key { of: Of::Folds, key: hex(&fresh()?) });
+        kept.next += 1;
+        self.become_kept(kept)?;
+        Ok(id)
+    }
+
+    /// These keys, and those of earlier folds, are gone for good when this returns: out of the file, and overwritten where they lay.
+    ///
+    /// # Errors
+    /// [`KeyError`]; do the same again.
+    pub fn shred(&mut self, ids: &[u32]) -> Result<(), KeyError> {
+        let mut kept = self.kept.clone();
+        let folds = self.folds;
+        let old = kept.keys.iter().filter(|(id, key)| key.of == Of::Folds && **id != folds).map(|(id, _)| *id);
+        let gone: Vec<u32> = old.chain(ids.iter().copied().filter(|id| *id != HOME_ID && *id != folds)).collect();
+        for id in gone {
+            kept.keys.remove(&id);
+            kept.erased.insert(id);
+        }
+        self.become_kept(kept)
+    }
+
+    fn become_kept(&mut self, kept: Kept) -> Result<(), KeyError> {
+        save(&self.path, &self.home, &kept)?;
+        let (path, home) = (self.path.clone(), self.home.clone());
+        *self = Ring::from(path, home, kept).ok_or(KeyError::Random)?;
+        Ok(())
+    }
+
+    /// Seals what stands in `bytes` from `from` on, in place; leaves the number of the key that did it. Where that key fails the home's is
+    /// tried; 0: neither did, and `bytes` is as it was.
+    pub fn seal(&self, id: u32, place: Place, bytes: &mut Vec<u8>, from: usize) -> u32 {
+        for id in [id, HOME_ID] {
+            let sealed = self.ciphers.get(&id).and_then(|key| body::seal(key, &self.random, place, bytes, from));
+            if sealed.is_some() {
+                return id;
+            }
+        }
+        0
+    }
+
+    /// The body that was sealed for this place. `Ok(None)`: its key is erased.
+    ///
+    /// # Errors
+    /// `Err(Some)`: the key is missing and was not erased. `Err(None)`: the bytes are not what was sealed here.
+    pub fn open_body(&self, id: u32, place: Place, sealed: &[u8]) -> Result<Option<Vec<u8>>, Option<KeyError>> {
+        match self.ciphers.get(&id) {
+            Some(key) => body::open(key, place, sealed).map(Some).ok_or(None),
+            None if self.is_erased(id) => Ok(None),
+            None => Err(Some(KeyError::Missing { ring: self.path.clone(), id })),
+        }
+    }
+}
+
+fn save(path: &Path, home: &HomeKey, kept: &Kept) -> Result<(), KeyError> {
+    let mut bytes = MAGIC.to_vec();
+    let failed = |e: serde_json::Error| KeyError::File { attempt: "writing", path: path.to_owned(), source: e.into() };
+    serde_json::to_writer(&mut bytes, kept).map_err(failed)?;
+    body::seal(&body::cipher(&home.bytes), &SystemRandom::new(), OWN, &mut bytes, MAGIC.len())
+        .ok_or(KeyError::Random)?;
+    file::replace(path, &bytes)
+}
+
+fn hex(bytes: &[u8; KEY_BYTES]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

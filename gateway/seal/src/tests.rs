@@ -1,0 +1,123 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const PLACE: Place = Place { seq: 7, kind: 2 };
+
+fn journal() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("journal");
+    fs::create_dir(&journal).unwrap();
+    (dir, journal)
+}
+
+fn people(ids: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    ids.iter().map(|id| ((*id).to_owned(), BTreeSet::from([format!("{id}-pendant")]))).collect()
+}
+
+fn sealed(ring: &Ring, resident: &str, text: &str) -> (u32, Vec<u8>) {
+    let mut bytes = text.as_bytes().to_vec();
+    let id = ring.seal(ring.of(resident).unwrap(), PLACE, &mut bytes, 0);
+    (id, bytes)
+}
+
+proptest! {
+    #[test]
+    fn what_is_sealed_opens_at_its_place_alone(body in prop::collection::vec(any::<u8>(), 0..300), bit in any::<prop::sample::Index>()) {
+        let (_dir, journal) = journal();
+        let ring = Ring::open_or_make(&journal).unwrap();
+        let mut bytes = b"head".to_vec();
+        bytes.extend(&body);
+        prop_assert_eq!(ring.seal(HOME_ID, PLACE, &mut bytes, 4), HOME_ID);
+        prop_assert_eq!((&bytes[..4], bytes.len()), (&b"head"[..], 4 + body.len() + crate::OVERHEAD_BYTES));
+        prop_assert_eq!(ring.open_body(HOME_ID, PLACE, &bytes[4..]).unwrap(), Some(body));
+        for other in [Place { seq: 8, ..PLACE }, Place { kind: 3, ..PLACE }] {
+            prop_assert!(matches!(ring.open_body(HOME_ID, other, &bytes[4..]), Err(None)));
+        }
+        let bit = bit.index((bytes.len() - 4) * 8);
+        bytes[4 + bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(matches!(ring.open_body(HOME_ID, PLACE, &bytes[4..]), Err(None)));
+    }
+}
+
+#[test]
+fn one_residents_key_goes_for_good_and_the_others_stay() {
+    let (_dir, journal) = journal();
+    let mut ring = Ring::open_or_make(&journal).unwrap();
+    ring.lives_here(&people(&["r1", "r2"])).unwrap();
+    let (first, of_r1) = sealed(&ring, "r1", "she fell");
+    let (second, of_r2) = sealed(&ring, "r2", "he slept");
+    let folds = ring.folds();
+    let mut fold = b"everybody".to_vec();
+    ring.seal(folds, PLACE, &mut fold, 0);
+    let key_of_r1 = ring.kept.keys[&first].key.clone();
+
+    ring.renew_folds().unwrap();
+    ring.shred(&[first]).unwrap();
+    for ring in [ring, Ring::load(&journal).unwrap().unwrap()] {
+        assert_eq!(ring.open_body(first, PLACE, &of_r1).unwrap(), None);
+        assert_eq!(ring.open_body(folds, PLACE, &fold).unwrap(), None, "a fold has everybody in it");
+        assert_eq!(ring.open_body(second, PLACE, &of_r2).unwrap().unwrap(), b"he slept");
+        assert!(ring.is_erased(first) && ring.of("r1").is_none() && ring.devices_of("r1").is_empty());
+    }
+    // Whoever moves in under the same id gets a key that was never used.
+    let mut ring = Ring::open(&journal).unwrap().unwrap();
+    ring.lives_here(&people(&["r1"])).unwrap();
+    assert!(ring.of("r1").unwrap() > first);
+    assert_ne!(ring.kept.keys[&ring.of("r1").unwrap()].key, key_of_r1);
+    assert_eq!(ring.open_body(first, PLACE, &of_r1).unwrap(), None);
+    let names: Vec<_> = fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, [NAME]);
+    let bytes = fs::read(journal.join(NAME)).unwrap();
+    assert!(!bytes.windows(10).any(|part| part == b"r2-pendant"), "ids stand in no file in clear");
+}
+
+#[test]
+fn what_is_missing_is_an_error_and_never_an_erasure() {
+    let (dir, journal) = journal();
+    assert!(Ring::load(&journal).unwrap().is_none());
+    let mut ring = Ring::open_or_make(&journal).unwrap();
+    let before = fs::read(journal.join(NAME)).unwrap();
+    ring.lives_here(&people(&["r1"])).unwrap();
+    let (id, bytes) = sealed(&ring, "r1", "she fell");
+
+    // An earlier version of the file put back: it does not know the key, and does not say that it was erased.
+    fs::write(journal.join(NAME), before).unwrap();
+    let earlier = Ring::load(&journal).unwrap().unwrap();
+    let error = earlier.open_body(id, PLACE, &bytes).unwrap_err().unwrap().to_string();
+    assert!(error.contains("/journal/keys has no key 3") && error.contains("newest one from the backup"), "{error}");
+
+    let home = dir.path().join("home.key");
+    let key = fs::read(&home).unwrap();
+    fs::write(&home, "cd".repeat(32)).unwrap();
+    let error = Ring::load(&journal).unwrap_err().to_string();
+    assert!(error.contains("/journal/keys cannot be opened with the home's key from"), "{error}");
+    fs::remove_file(&home).unwrap();
+    let error = Ring::open_or_make(&journal).unwrap_err().to_string();
+    assert!(error.contains("home.key: put it back from the backup"), "{error}");
+    assert!(!home.exists(), "another key would not open what is sealed");
+    fs::write(&home, key).unwrap();
+    assert!(Ring::load(&journal).unwrap().is_some());
+}
+
+#[test]
+fn nothing_is_written_where_nothing_is_new() {
+    let (_dir, journal) = journal();
+    let mut ring = Ring::open_or_make(&journal).unwrap();
+    ring.lives_here(&people(&["r1"])).unwrap();
+    let before = fs::read(journal.join(NAME)).unwrap();
+    ring.lives_here(&people(&["r1"])).unwrap();
+    assert!(fs::read(journal.join(NAME)).unwrap() == before, "a new nonce would show a write");
+    // A device that is passed on to another stays known as once theirs.
+    ring.lives_here(&BTreeMap::from([("r1".to_owned(), BTreeSet::from(["mat".to_owned()]))])).unwrap();
+    assert_eq!(ring.devices_of("r1").into_iter().collect::<Vec<_>>(), ["mat", "r1-pendant"]);
+}
+
+#[test]
+fn a_key_that_fails_hands_over_to_the_homes() {
+    let (_dir, journal) = journal();
+    let ring = Ring::open_or_make(&journal).unwrap();
+    let mut bytes = b"help".to_vec();
+    assert_eq!(ring.seal(99, PLACE, &mut bytes, 0), HOME_ID);
+    assert_eq!(ring.open_body(HOME_ID, PLACE, &bytes).unwrap().unwrap(), b"help");
+}

@@ -1,0 +1,288 @@
+//! Sealed journals: what is on the disk says nothing, one resident can be erased, and a crash in between changes nothing of that.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::*;
+use crate::journal::record::Erased;
+use crate::journal::{format, reader};
+use crate::pipeline::erasing;
+use crate::pipeline::view::Label;
+
+/// Whose devices are whose.
+fn labels(of: &[(&str, &str)]) -> Labels {
+    let label = |resident: &str| Label { resident: Some(resident.to_owned()), ..Label::default() };
+    Labels { devices: of.iter().map(|(id, resident)| (device(id), label(resident))).collect(), ..Labels::default() }
+}
+
+const BOTH: &[(&str, &str)] = &[("p1", "resident-one"), ("bed", "resident-one"), ("p2", "resident-two")];
+const SECOND: &[(&str, &str)] = &[("p2", "resident-two")];
+
+impl Bench {
+    /// With keys, if `sealed`; two people live here.
+    fn of_two(sealed: bool) -> Bench {
+        let mut bench = Bench::new();
+        bench.keeper = None;
+        fs::remove_dir_all(bench.dir()).unwrap();
+        fs::create_dir_all(bench.dir()).unwrap();
+        if sealed {
+            vaka_seal::Ring::open_or_make(bench.dir()).unwrap();
+        }
+        bench.labels = labels(BOTH);
+        bench.start();
+        bench
+    }
+
+    /// Each presses and is helped; the first is in bed.
+    fn lived(&mut self) {
+        for (seq, from) in [(1, "p1"), (2, "p2")] {
+            assert_eq!(self.press(from, seq), PublishReason::Success);
+            let row = self.rows().into_iter().find(|row| row.device == device(from)).expect("an alarm");
+            self.accept(&row, 0);
+            self.act(&row, ActWhat::Close, "anna").expect("closed");
+        }
+        self.publish("bed", r#"{"v":1,"restart":1,"seq":1,"event":{"bed":{"occupied":true}}}"#);
+    }
+
+    /// The first has moved out.
+    fn moves_out(&mut self) {
+        self.labels = labels(SECOND);
+        self.kill_and_start();
+    }
+
+    fn erase(&mut self, resident: &str) -> Result<Erased, String> {
+        let (reply, mut answer) = oneshot::channel();
+        let (resident, by) = (resident.to_owned(), "anna".to_owned());
+        self.keeper().run_batch(&mut vec![Input::Ask(Ask::Erase { resident, by, reply })]);
+        answer.try_recv().expect("an answer")
+    }
+
+    /// Every file below the journal in which this stands in clear.
+    fn found(&self, word: &str) -> Vec<PathBuf> {
+        fn look(folder: &Path, word: &[u8], found: &mut Vec<PathBuf>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    look(&path, word, found);
+                } else if fs::read(&path).is_ok_and(|bytes| bytes.windows(word.len()).any(|part| part == word)) {
+                    found.push(path);
+                }
+            }
+        }
+        let mut found = Vec::new();
+        look(self.dir(), word.as_bytes(), &mut found);
+        found
+    }
+
+    /// Nothing of the first is left, all of the second is, and the journal is whole; so after every kind of start.
+    fn is_erased(&mut self) {
+        for start in ["as it is", "killed", "stopped", "without its index"] {
+            match start {
+                "killed" => self.kill_and_start(),
+                "stopped" => self.stop_and_start(),
+                "without its index" => {
+                    self.keeper = None;
+                    let _ = fs::remove_dir_all(restore::index_dir(self.dir()));
+                    self.start();
+                }
+                _ => {}
+            }
+            let rows = self.rows();
+            let closed: Vec<_> = rows.iter().map(|row| (row.device.as_str(), row.rung)).collect();
+            assert_eq!(closed, [("p2", Rung::Closed)], "{start}");
+            let state = self.keeper().state();
+            assert!(state.care.facts.get(&device("bed")).is_none_or(|bed| bed.bed.is_none()), "{start}");
+            let fold = minicbor_serde::to_vec(state).unwrap();
+            assert!(!fold.windows(12).any(|part| part == b"resident-one"), "{start}");
+        }
+        let report = reader::verify(self.dir()).unwrap();
+        assert!(report.is_sound() && report.erased > 0 && report.keys.is_none(), "{report:?}");
+        let mut said = Vec::new();
+        let scan = reader::scan(self.dir(), 0, |entry| {
+            said.push(crate::pipeline::export::line(&entry.header, entry.body));
+            std::ops::ControlFlow::Continue(())
+        });
+        assert_eq!(scan.unwrap().erased, report.erased);
+        let of = |id: &str| said.iter().filter(|line| line["kind"] == "event" && line["device"] == id).count();
+        assert_eq!((of("p1"), of("bed"), of("p2")), (0, 0, 1));
+        assert_eq!(said.iter().filter(|line| line["kind"] == "gone").count() as u64, report.erased);
+    }
+}
+
+#[test]
+fn what_is_on_the_disk_says_nothing_and_is_read_the_same() {
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    bench.stop_and_start();
+    for word in ["resident-one", "button", "occupied", "larmcentral", "anna"] {
+        assert_eq!(bench.found(word), Vec::<PathBuf>::new(), "{word}");
+    }
+    let rows = bench.rows();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row.rung == Rung::Closed));
+    assert!(bench.keeper().state().care.facts.get(&device("bed")).unwrap().bed.is_some());
+    let report = reader::verify(bench.dir()).unwrap();
+    assert!(report.is_sound() && report.sealed > 8 && report.erased == 0, "{report:?}");
+    // The saved fold was believed: sealed, and opened again.
+    assert!(bench.keeper().restored.replayed < 5, "{}", bench.keeper().restored.replayed);
+}
+
+/// Changes one byte of the first body that is sealed with a resident's own key, and puts the checksums right: its number.
+fn forge(dir: &Path) -> u64 {
+    let path = fs::read_dir(dir.join("segments")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&path).unwrap();
+    let format::SegmentStart::Valid(segment) = format::SegmentHeader::decode(&bytes) else { panic!("a segment") };
+    let mut rest = &mut bytes[format::SEGMENT_HEADER_BYTES..];
+    let seq = loop {
+        let header = format::RecordHeader::decode(rest, segment.salt).expect("a record");
+        let (record, after) = rest.split_at_mut(format::RECORD_HEADER_BYTES + header.length as usize);
+        if header.key_id > 2 {
+            let (header_bytes, body) = record.split_at_mut(format::RECORD_HEADER_BYTES);
+            body[20] ^= 1;
+            format::sum(header_bytes, body, segment.salt);
+            break header.seq;
+        }
+        rest = after;
+    };
+    fs::write(&path, bytes).unwrap();
+    seq
+}
+
+#[test]
+fn a_record_that_is_not_what_was_sealed_is_named_and_costs_itself_alone() {
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    bench.keeper = None;
+    let seq = forge(bench.dir());
+    let report = reader::verify(bench.dir()).unwrap();
+    assert!(!report.is_sound() && report.damage.is_empty() && report.unopened == [seq], "{report:?}");
+    let _ = fs::remove_dir_all(restore::index_dir(bench.dir()));
+    bench.start();
+    let rows = bench.rows();
+    assert!(rows.iter().any(|row| row.device == device("p2")), "{rows:?}");
+    assert!(rows.iter().any(|row| row.device == device("journal-damaged")), "{rows:?}");
+}
+
+#[test]
+fn one_is_erased_and_the_other_stays() {
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    // A start reads the fold that was saved with both in it.
+    bench.stop_and_start();
+    bench.moves_out();
+    let erased = bench.erase("resident-one").expect("erased");
+    assert_eq!(erased.devices, BTreeSet::from([device("bed"), device("p1")]));
+    bench.is_erased();
+    let again = bench.erase("resident-one").unwrap_err();
+    assert!(again.contains("erased already; known: resident-two"), "{again}");
+    // Whoever moves in under that id begins with nothing.
+    bench.labels = labels(BOTH);
+    bench.kill_and_start();
+    assert_eq!(bench.press("p1", 9), PublishReason::Success);
+    let rows = bench.rows();
+    assert_eq!(rows.iter().filter(|row| row.device == device("p1") && row.count == 1).count(), 1);
+}
+
+#[test]
+fn a_crash_between_any_two_steps_is_finished_by_the_next_start() {
+    for cut_after in ["the record", "the new key of folds", "the checkpoint"] {
+        let mut bench = Bench::of_two(true);
+        bench.lived();
+        bench.moves_out();
+        let clock = bench.clock.clone();
+        let keeper = bench.keeper();
+        let key = keeper.restored.journal.ring().unwrap().of("resident-one").unwrap();
+        let devices: BTreeSet<DeviceId> = [device("bed"), device("p1")].into();
+        let (resident, by) = ("resident-one".to_owned(), "anna".to_owned());
+        let erased = Erased { resident, devices, passed_on: BTreeSet::new(), keys: vec![key], by };
+        keeper.append(Record::Erased(erased), Lane::Technical);
+        keeper.commit();
+        if cut_after != "the record" {
+            keeper.restored.journal.ring().unwrap().renew_folds().unwrap();
+        }
+        if cut_after == "the checkpoint" {
+            keeper.restored.checkpoint(clock.as_ref()).unwrap();
+        }
+        assert!(keeper.restored.journal.ring().unwrap().has(key), "{cut_after}");
+        bench.kill_and_start();
+        assert!(!bench.keeper().restored.journal.ring().unwrap().has(key), "{cut_after}");
+        bench.is_erased();
+    }
+}
+
+#[test]
+fn nobody_is_erased_who_waits_for_help_or_lives_here() {
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    bench.press("p1", 5);
+    let id = bench.rows().into_iter().find(|row| row.rung == Rung::Stored).expect("open").id;
+    bench.moves_out();
+    let why = bench.erase("resident-one").unwrap_err();
+    assert!(why.contains(id.as_str()) && why.contains("Close them first"), "{why}");
+    let person = crate::rules::care::agreed::Person { id: "resident-one".into(), ..Default::default() };
+    bench.agreed = Arc::new(Agreed { people: vec![person], ..Agreed::default() });
+    bench.kill_and_start();
+    let why = bench.erase("resident-one").unwrap_err();
+    assert!(why.contains("still lives here by vaka.toml"), "{why}");
+    assert_eq!(bench.rows().len(), 3);
+    let mut plain = Bench::of_two(false);
+    assert!(plain.erase("resident-one").unwrap_err().contains("`vaka journal seal`"));
+}
+
+#[test]
+fn keys_that_are_lost_stop_the_start_and_erase_nobody() {
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    bench.keeper = None;
+    let (keys, home) = (bench.dir().join("keys"), bench.dir().with_file_name("home.key"));
+    for (lost, said) in [(&keys, "/journal/keys is gone"), (&home, "home.key: put it back from the backup")] {
+        let kept = fs::read(lost).unwrap();
+        fs::remove_file(lost).unwrap();
+        let error = restore::open(bench.dir(), SIZE_MAX_BYTES).err().expect("no start").to_string();
+        assert!(error.contains(said), "{error}");
+        // Before a record is read: a start that believes its saved fold reads few.
+        assert!(Journal::open(bench.dir(), Options::default()).is_err());
+        assert!(restore::read_only(bench.dir()).unwrap_err().to_string().contains(said));
+        // As bytes it can be verified by anybody.
+        let report = reader::verify(bench.dir()).unwrap();
+        assert!(report.is_sound() && report.sealed > 0 && report.keys.as_deref().unwrap().contains(said), "{report:?}");
+        assert!(!lost.exists(), "nothing is made in its place");
+        fs::write(lost, kept).unwrap();
+    }
+    bench.start();
+    assert_eq!(bench.rows().len(), 2);
+}
+
+#[test]
+fn a_journal_in_clear_is_sealed_once_and_then_one_can_be_erased() {
+    let mut bench = Bench::of_two(false);
+    bench.lived();
+    bench.stop_and_start();
+    let before = serde_json::to_value(bench.rows()).unwrap();
+    bench.keeper = None;
+    assert!(!bench.found("button").is_empty());
+    let sealed = erasing::seal_old(bench.dir(), &bench.labels).expect("sealed");
+    assert!(sealed.records > 8 && sealed.segments > 0, "{sealed:?}");
+    // What a crash after the exchange leaves: the old records, in clear.
+    fs::create_dir(bench.dir().join("segments.new")).unwrap();
+    fs::write(bench.dir().join("segments.new/old"), "button resident-one").unwrap();
+    bench.start();
+    for word in ["resident-one", "button", "occupied", "larmcentral"] {
+        assert_eq!(bench.found(word), Vec::<PathBuf>::new(), "{word}");
+    }
+    assert_eq!(serde_json::to_value(bench.rows()).unwrap(), before);
+    assert!(reader::verify(bench.dir()).unwrap().is_sound());
+    bench.keeper = None;
+    assert_eq!(erasing::seal_old(bench.dir(), &bench.labels).expect("again").records, 0);
+    bench.moves_out();
+    bench.erase("resident-one").expect("erased");
+    bench.is_erased();
+}
+
+#[test]
+fn an_earlier_program_does_not_take_sealed_records_for_none() {
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    let segment = fs::read_dir(bench.dir().join("segments")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::read(segment).unwrap()[8..10], [2, 0], "the version that it says `too new` to");
+}

@@ -1,0 +1,185 @@
+//! One resident is erased on the real program: nothing of them is left on the disk, the others and the journal are as they were.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use vaka_tests::{Gateway, Home, Paho, lacks, press, vaka_bin};
+
+/// Every file below `folder` in which this stands in clear.
+fn found(folder: &Path, word: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(self::found(&path, word));
+        } else if std::fs::read(&path).is_ok_and(|bytes| bytes.windows(word.len()).any(|part| part == word.as_bytes()))
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The first lives here with a pendant and a bed sensor, the second with a pendant.
+fn home_of_two() -> Home {
+    let home = Home::init();
+    home.device("p1", "pendant").device("bed1", "bed-sensor").device("p2", "pendant");
+    home.edit(|config| {
+        for id in ["resident-one", "resident-two"] {
+            let mut table = toml_edit::Table::new();
+            table["id"] = toml_edit::value(id);
+            let people = config.entry("resident").or_insert(toml_edit::Item::ArrayOfTables(Default::default()));
+            people.as_array_of_tables_mut().expect("tables").push(table);
+        }
+        for device in config["device"].as_array_of_tables_mut().expect("devices").iter_mut() {
+            let is_seconds = device["id"].as_str() == Some("p2");
+            device["resident"] = toml_edit::value(if is_seconds { "resident-two" } else { "resident-one" });
+        }
+    });
+    home
+}
+
+/// The first has moved out, and their things are nobody's.
+fn moves_out(home: &Home) {
+    home.edit(|config| {
+        let people = config["resident"].as_array_of_tables_mut().expect("people");
+        people.retain(|person| person["id"].as_str() != Some("resident-one"));
+        for device in config["device"].as_array_of_tables_mut().expect("devices").iter_mut() {
+            if device["resident"].as_str() == Some("resident-one") {
+                device.remove("resident");
+            }
+        }
+    });
+}
+
+fn press_and_close(home: &Home, gateway: &Gateway, device: &str, seq: u64) {
+    let mut pendant = Paho::new(home, device, vaka_tests::MqttVersion::V5).connect();
+    pendant.event(&press(1, seq));
+    let row = gateway.wait_alarm("the press", |row| row["device"] == device && row["rung"] != "closed");
+    home.vaka(&["alarm", "close", row["id"].as_str().expect("an id"), "--by", "staff-anna"]).ok();
+}
+
+fn live(home: &Home, gateway: &Gateway) {
+    press_and_close(home, gateway, "p1", 1);
+    press_and_close(home, gateway, "p2", 1);
+    let mut bed = Paho::new(home, "bed1", vaka_tests::MqttVersion::V5).connect();
+    bed.event(&vaka_tests::event(1, 1, r#"{"bed":{"occupied":true}}"#));
+}
+
+/// Nothing is left of the first and all of the second, by the running program and by the bytes on the disk.
+fn is_erased(home: &Home, gateway: &Gateway) {
+    let rows: Vec<_> = home.vaka(&["alarm", "list", "--all", "--json"]).ok().rows();
+    let life: Vec<_> = rows.iter().filter(|row| row["lane"] == "life").map(|row| &row["device"]).collect();
+    assert_eq!(life, ["p2"], "{}", gateway.tail());
+    let export = home.export();
+    let events: Vec<_> = export.iter().filter(|line| line["kind"] == "event").map(|line| &line["device"]).collect();
+    assert_eq!(events, ["p2"]);
+    assert!(export.iter().any(|line| line["kind"] == "gone") && export.iter().any(|line| line["kind"] == "erased"));
+    let verify = home.vaka(&["journal", "verify", "--json"]).ok().rows();
+    assert!(
+        verify[0]["ok"] == true && verify[0]["erased"].as_u64() > Some(3) && verify[0]["keys"].is_null(),
+        "{verify:?}"
+    );
+    for word in ["resident-one", "bed1", "occupied", "button"] {
+        assert_eq!(found(&home.path("journal"), word), Vec::<PathBuf>::new(), "{word}");
+    }
+}
+
+#[test]
+fn a_resident_is_erased_under_the_running_gateway_and_nothing_of_them_comes_back() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home_of_two();
+    let mut gateway = Gateway::start(&home);
+    live(&home, &gateway);
+    let before = home.export();
+    assert!(before.iter().any(|line| line["kind"] == "event" && line["device"] == "bed1"));
+    let here = home.vaka(&["resident", "erase", "resident-one", "--by", "staff-anna"]);
+    assert!(here.code == 1 && here.stderr.contains("still lives here by vaka.toml"), "{here:?}");
+    moves_out(&home);
+    gateway.reload();
+    gateway.wait_log("the config was read anew");
+    home.vaka(&["resident", "erase", "resident-one", "--by", "staff-anna"]).ok();
+    is_erased(&home, &gateway);
+    // The gateway goes on: a press of the second is stored as ever.
+    press_and_close(&home, &gateway, "p2", 2);
+    assert_eq!(home.events("p2", 1, 2), 1);
+    gateway.kill();
+    gateway.restart();
+    assert_eq!(home.events("p2", 1, 2), 1);
+    assert_eq!(home.export().iter().filter(|line| line["kind"] == "event" && line["device"] == "p1").count(), 0);
+    assert!(gateway.stop().success());
+    std::fs::remove_dir_all(home.path("journal/index")).expect("the index");
+    gateway.restart();
+    let rows = home.vaka(&["alarm", "list", "--all", "--json"]).ok().rows();
+    assert!(rows.iter().all(|row| row["device"] != "p1"), "{rows:?}");
+}
+
+#[test]
+fn killed_while_it_erases_it_has_erased_or_has_not_begun() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let (mut finished, mut cut) = (0, 0);
+    for pause_ms in [0, 2, 5, 10, 20, 40] {
+        let home = home_of_two();
+        let mut gateway = Gateway::start(&home);
+        live(&home, &gateway);
+        moves_out(&home);
+        assert!(gateway.stop().success());
+        gateway.restart();
+        let config = home.config();
+        let mut erasing = Command::new(vaka_bin())
+            .args(["resident", "erase", "resident-one", "--by", "staff-anna", "--config"])
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the command line");
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        gateway.kill();
+        erasing.wait().expect("it ends");
+        gateway.restart();
+        let verify = home.vaka(&["journal", "verify", "--json"]).ok().rows();
+        if home.export().iter().any(|line| line["kind"] == "erased") {
+            is_erased(&home, &gateway);
+            finished += 1;
+        } else {
+            assert_eq!(verify[0]["erased"], 0);
+            home.vaka(&["resident", "erase", "resident-one", "--by", "staff-anna"]).ok();
+            is_erased(&home, &gateway);
+            cut += 1;
+        }
+    }
+    println!("killed 6 times: {finished} were finished by the next start, {cut} had not begun");
+    assert_eq!(finished + cut, 6);
+}
+
+#[test]
+fn without_its_keys_nothing_starts_and_the_text_says_what_to_do() {
+    let home = home_of_two();
+    let mut gateway = Gateway::start(&home);
+    assert!(gateway.stop().success());
+    let (keys, kept) = (home.path("journal/keys"), home.path("keys-kept"));
+    std::fs::rename(&keys, &kept).expect("moved");
+    let run = home.vaka(&["run"]);
+    assert!(run.code != 0 && run.stderr.contains("journal/keys is gone") && run.stderr.contains("backup"), "{run:?}");
+    assert!(!keys.exists());
+    std::fs::rename(&kept, &keys).expect("moved back");
+    // The service manager passes another key: it does not open these.
+    let credentials = tempfile::tempdir().expect("a folder");
+    std::fs::write(credentials.path().join("home.key"), "5a".repeat(32)).expect("a key");
+    let passed = credentials.path().to_str().expect("text");
+    let run = home.vaka_with(&[("CREDENTIALS_DIRECTORY", passed)], &["run"]);
+    assert!(run.code != 0 && run.stderr.contains("cannot be opened with the home's key from"), "{run:?}");
+    // Its own as a credential, and none in the home.
+    std::fs::copy(home.path("home.key"), credentials.path().join("home.key")).expect("copied");
+    std::fs::remove_file(home.path("home.key")).expect("removed");
+    let run = home.vaka(&["run"]);
+    assert!(run.code != 0 && run.stderr.contains("home.key: put it back from the backup"), "{run:?}");
+    let gateway = Gateway::start_with(&home, &[("CREDENTIALS_DIRECTORY", passed)]);
+    let alarms = home.vaka_with(&[("CREDENTIALS_DIRECTORY", passed)], &["journal", "verify", "--json"]).ok().rows();
+    assert!(alarms[0]["keys"].is_null() && alarms[0]["sealed"].as_u64() > Some(0), "{alarms:?}\n{}", gateway.tail());
+}
