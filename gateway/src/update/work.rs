@@ -305,7 +305,13 @@ impl Work {
             let state = State::load(folder)?;
             // A person may try again what has failed.
             let failed = if by_hand { Vec::new() } else { state.failures() };
-            let own = Own { running: self.running.version, formats: &FORMATS, target: TARGET, failed: &failed };
+            let own = Own {
+                running: self.running.version,
+                formats: &FORMATS,
+                packaged: self.running.packaged.as_ref(),
+                target: TARGET,
+                failed: &failed,
+            };
             let file = manifest.judge(&own, self.clock.now().wall_ms);
             let newer = matches!(file, Ok(Some(_))).then_some(manifest.version);
             // Called back by its publisher.
