@@ -199,6 +199,54 @@ fn a_link_that_goes_down_is_overtaken_by_the_other_and_with_neither_the_home_hea
     eventually("all well again", || check(&home, "paths").2, || (check(&home, "paths").1 == "green").then_some(()));
 }
 
+/// A modem that comes back under another name: its path is lost for as long, is told, and takes nothing of the other with it.
+#[test]
+fn an_interface_that_is_renamed_is_a_path_lost_until_it_has_its_name_again() {
+    if lacks(&["sipp", "mosquitto_pub", "ip"]) {
+        return;
+    }
+    let place = match Place::make() {
+        Ok(place) => place,
+        Err(why) => return skip(&why),
+    };
+    let _inside = place.ways.home.enter();
+    let url = format!("sip:{CENTRE}:5060;transport=tcp");
+    let home = home(&url, &[("fibre", &[("interface", "fibre")]), ("mobile", &[("interface", "mobile")])]);
+    let gateway = Gateway::start(&home);
+    path_is(&home, &gateway, "fibre", true);
+    path_is(&home, &gateway, "mobile", true);
+
+    place.ways.rename("fibre", "wwan7");
+    path_is(&home, &gateway, "fibre", false);
+    gateway.wait_alarm("fibre told as lost", |row| row["cause"] == "path fibre" && row["rung"] == "accepted");
+    // Up again, and as good as ever; but it is not what vaka.toml names.
+    place.ways.up_as("fibre", "wwan7");
+    eventually(
+        "the name that is missing, in words",
+        || gateway.tail(),
+        || gateway.log().contains("no interface is called fibre").then_some(()),
+    );
+    let (heartbeats, other) = (place.relay().count(FIBRE, "PI"), place.relay().count(MOBILE, "PI"));
+    press_p1(&home, &gateway, 1);
+    assert!(accepted_over(&gateway, 0).starts_with("mobile "));
+    eventually(
+        "mobile to be watched on",
+        || gateway.tail(),
+        || (place.relay().count(MOBILE, "PI") >= other + 4).then_some(()),
+    );
+    assert_eq!(place.relay().count(FIBRE, "PI"), heartbeats, "nothing leaves by an interface that nobody named");
+    let (code, light, found) = check(&home, "paths");
+    assert!(code == 0 && light == "yellow" && found.contains("larmcentral over fibre"), "{code} {light} {found}");
+
+    place.ways.rename("wwan7", "fibre");
+    place.ways.up("fibre");
+    path_is(&home, &gateway, "fibre", true);
+    press_p1(&home, &gateway, 2);
+    assert!(accepted_over(&gateway, 1).starts_with("fibre "));
+    assert_eq!((0..2).map(|notice| accepted_records(&home, notice)).collect::<Vec<_>>(), [1; 2]);
+    eventually("all well again", || check(&home, "paths").2, || (check(&home, "paths").1 == "green").then_some(()));
+}
+
 #[test]
 fn a_path_bound_to_an_address_leaves_from_that_address() {
     if lacks(&["sipp", "mosquitto_pub", "ip"]) {

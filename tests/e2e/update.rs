@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use toml_edit::{Array, table, value};
 use vaka_tests::{
-    Centre, Home, Launched, Load, MqttVersion, Publisher, eventually, free_port, has_program, lacks, mosquitto_pub,
-    press, root, run_vaka, setting, skip, vaka_bin,
+    Centre, Home, Launched, Load, LoopDisk, MqttVersion, Publisher, eventually, free_port, has_program, lacks,
+    mosquitto_pub, press, root, run_vaka, setting, skip, vaka_bin,
 };
 
 /// How a release behaves when it is to run; `$@` and all else is the program's.
@@ -30,7 +30,12 @@ struct Place {
 impl Place {
     #[track_caller]
     fn new() -> Place {
-        let (publisher, centre, home) = (Publisher::start(), Centre::start("ok"), Home::init());
+        Place::with(Home::init())
+    }
+
+    #[track_caller]
+    fn with(home: Home) -> Place {
+        let (publisher, centre) = (Publisher::start(), Centre::start("ok"));
         home.centre(centre.port);
         let keys = publisher.beside("keys").display().to_string();
         let key = run_vaka(home.dir(), &["release", "key", &keys]).ok().stdout;
@@ -142,14 +147,55 @@ fn taken_while_devices_send_and_killed_in_the_middle_nothing_is_lost() {
     let proven = place.steps().iter().filter(|(_, step)| step == "proven").count() as u64;
     assert_eq!(proven, rounds);
 
-    // Back by hand, to the one before, which is kept; and what was given up is not taken again by itself.
-    home.vaka(&["update", "rollback", "--by", "ture"]);
+    // Back by hand, to the one before, which is kept; a download that hangs is not waited for.
+    place.publisher.break_after(Some(20));
+    place.publisher.hold(true);
+    place.publish("0.9.0", GOOD);
+    home.vaka(&["update", "check"]);
+    let is_asked = || place.publisher.asked().iter().any(|asked| asked.contains("vaka-0.9.0-")).then_some(());
+    eventually("the download to be under way", || gateway.tail(), is_asked);
+    home.vaka(&["update", "rollback", "--by", "ture"]).ok();
     let before = if rounds > 1 { format!("0.2.{}", rounds - 2) } else { "0.1.0".to_owned() };
     gateway.wait("the version before", |status| status["running"] == before.as_str());
+    assert!(!gateway.log().contains("nothing came for"), "it waited for the download\n{}", gateway.tail());
+    place.publisher.hold(false);
+    place.publisher.break_after(None);
+    // What was given up is not taken again by itself.
+    place.publish(&format!("0.2.{}", rounds - 1), GOOD);
     home.vaka(&["update", "check"]);
     let status =
         gateway.wait("that it is not taken again", |status| status["busy"] == false && status["state"] == "failed");
     assert!(status["said"].as_str().is_some_and(|said| said.contains("rolled back by ture")), "{status:#}");
+}
+
+#[test]
+fn where_there_is_no_room_nothing_is_fetched_and_telemetry_keeps_its_own() {
+    if lacks(&["sipp"]) {
+        return;
+    }
+    let disk = match LoopDisk::make(96) {
+        Ok(disk) => disk,
+        Err(why) => return skip(&why),
+    };
+    let place = Place::with(Home::init_on(&disk.path()));
+    let home = &place.home;
+    home.edit(|config| config["journal"]["size_max_mib"] = value(16));
+    let gateway = Launched::start(home, 120);
+    place.publish("0.2.0", GOOD);
+    let fetched = || place.publisher.asked().iter().filter(|asked| asked.contains("vaka-0.2.0-")).count();
+    // An eighth of 16 MiB is telemetry's; then the whole disk is full.
+    for left in [2 << 20, 0] {
+        disk.leave(left);
+        home.vaka(&["update", "check"]);
+        let status = gateway
+            .wait("that it waits for room", |status| status["busy"] == false && status["state"] == "unreachable");
+        assert!(status["said"].as_str().is_some_and(|said| said.contains("are kept for the journal")), "{status:#}");
+        assert_eq!(fetched(), 0, "not a byte of it: {:?}", place.publisher.asked());
+    }
+    disk.free_all();
+    home.vaka(&["update", "apply", "--by", "ture"]);
+    gateway.wait("it to be taken", |status| status["good"]["version"] == "0.2.0" && status["running"] == "0.2.0");
+    assert_eq!(fetched(), 1);
 }
 
 #[test]

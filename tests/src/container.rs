@@ -98,6 +98,12 @@ impl Container {
         enter(self.leader, &["-n"], words)
     }
 
+    /// Takes this thread onto its network until the guard is dropped; what is started meanwhile stays there.
+    #[track_caller]
+    pub fn enter_network(&self) -> crate::netns::Inside {
+        crate::netns::Inside::of(&format!("/proc/{}/ns/net", self.leader))
+    }
+
     /// A file in it, seen from here.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join("root").join(name.trim_start_matches('/'))

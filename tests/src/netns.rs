@@ -72,11 +72,7 @@ impl Netns {
     /// Takes this thread inside until the guard is dropped.
     #[track_caller]
     pub fn enter(&self) -> Inside {
-        let before = File::open("/proc/thread-self/ns/net").expect("this thread's own namespace");
-        let file = format!("/run/netns/{}", self.name);
-        let there = File::open(&file).unwrap_or_else(|e| panic!("opening {file}: {e}"));
-        move_thread(&there);
-        Inside { before }
+        Inside::of(&format!("/run/netns/{}", self.name))
     }
 }
 
@@ -94,6 +90,17 @@ impl Drop for Netns {
 /// A thread is inside a namespace.
 pub struct Inside {
     before: File,
+}
+
+impl Inside {
+    /// Takes this thread into the namespace that this file stands for.
+    #[track_caller]
+    pub(crate) fn of(file: &str) -> Inside {
+        let before = File::open("/proc/thread-self/ns/net").expect("this thread's own namespace");
+        let there = File::open(file).unwrap_or_else(|e| panic!("opening {file}: {e}"));
+        move_thread(&there);
+        Inside { before }
+    }
 }
 
 impl Drop for Inside {
@@ -125,8 +132,20 @@ impl TwoWays {
 
     /// Over either link; fibre where nothing else is said.
     fn route(&self, link: &str) -> Result<(), String> {
+        self.route_as(link, link)
+    }
+
+    /// The same where it has another name.
+    fn route_as(&self, link: &str, name: &str) -> Result<(), String> {
         let (gateway, metric) = if link == "fibre" { ("10.71.0.2", 10) } else { ("10.72.0.2", 20) };
-        self.home.ip(&format!("route replace {CENTRE} via {gateway} dev {link} metric {metric}")).map(drop)
+        self.home.ip(&format!("route replace {CENTRE} via {gateway} dev {name} metric {metric}")).map(drop)
+    }
+
+    /// `link` up again under the name that [`TwoWays::rename`] has given it, with its route.
+    #[track_caller]
+    pub fn up_as(&self, link: &str, name: &str) {
+        self.home.ip(&format!("link set {name} up")).unwrap_or_else(|e| panic!("{e}"));
+        self.route_as(link, name).unwrap_or_else(|e| panic!("{e}"));
     }
 
     /// `ip link set … down` in the home.
@@ -140,6 +159,14 @@ impl TwoWays {
     pub fn up(&self, link: &str) {
         self.home.ip(&format!("link set {link} up")).unwrap_or_else(|e| panic!("{e}"));
         self.route(link).unwrap_or_else(|e| panic!("{e}"));
+    }
+
+    /// The link goes down and gets another name in the home, as a modem that is found in another order does.
+    #[track_caller]
+    pub fn rename(&self, link: &str, name: &str) {
+        for words in [format!("link set {link} down"), format!("link set {link} name {name}")] {
+            self.home.ip(&words).unwrap_or_else(|e| panic!("{e}"));
+        }
     }
 
     /// Packets that the home has sent over the link, as the kernel counts them.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -183,15 +184,27 @@ pub struct Load {
 impl Load {
     /// Starts one client a device; every `press_every`-th event is a press.
     pub fn start(home: &Home, devices: &[&str], in_flight: u32, press_every: u32) -> Load {
+        Load::start_at(home.mqtt_port, |id, file| home.pem(id, file), devices, in_flight, press_every)
+    }
+
+    /// The same against a gateway on this port of the thread's own network; `pem`: where a device's file is.
+    pub fn start_at(
+        port: u16,
+        pem: impl Fn(&str, &str) -> PathBuf,
+        devices: &[&str],
+        in_flight: u32,
+        press_every: u32,
+    ) -> Load {
         let devices: Vec<Value> = devices
             .iter()
             .enumerate()
             .map(|(i, id)| {
-                let pem = |file| home.pem(id, file).display().to_string();
+                let pem = |file| pem(id, file).display().to_string();
                 json!({"id": id, "ca": pem("ca.pem"), "cert": pem("cert.pem"), "key": pem("key.pem"), "version": if i % 2 == 0 { 5 } else { 4 }})
             })
             .collect();
-        let argument = json!({"port": home.mqtt_port, "devices": devices, "in_flight": in_flight, "restart": 1, "press_every": press_every});
+        let argument =
+            json!({"port": port, "devices": devices, "in_flight": in_flight, "restart": 1, "press_every": press_every});
         Load { script: Script::start("load.py", &[&argument.to_string()]), acked: BTreeSet::new(), refused: Vec::new() }
     }
 

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::PrivateKeyDer;
@@ -24,6 +24,9 @@ struct Desk {
     /// The next answers break off after so many bytes of a program.
     break_after: AtomicU64,
     asked: Mutex<Vec<String>>,
+    /// Answers that break off stay open, and say nothing.
+    holds: Mutex<bool>,
+    let_go: Condvar,
 }
 
 impl Publisher {
@@ -43,7 +46,13 @@ impl Publisher {
         std::fs::create_dir(&files).expect("a folder");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let desk = Arc::new(Desk { files, break_after: AtomicU64::new(u64::MAX), asked: Mutex::default() });
+        let desk = Arc::new(Desk {
+            files,
+            break_after: AtomicU64::new(u64::MAX),
+            asked: Mutex::default(),
+            holds: Mutex::new(false),
+            let_go: Condvar::new(),
+        });
         let (config, shared) = (Arc::new(config), desk.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -76,6 +85,12 @@ impl Publisher {
     /// From now on each program ends after so many bytes; `None`: whole again.
     pub fn break_after(&self, bytes: Option<u64>) {
         self.desk.break_after.store(bytes.unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    /// What breaks off is held open from now on, as by a line that hangs; or let go.
+    pub fn hold(&self, holds: bool) {
+        *self.desk.holds.lock().expect("no panic holds it") = holds;
+        self.desk.let_go.notify_all();
     }
 
     /// `GET /stable/release.json`, with `bytes=N-` behind it where a part was asked for.
@@ -117,6 +132,11 @@ impl Desk {
         let most = if name.starts_with("release.") { u64::MAX } else { self.break_after.load(Ordering::SeqCst) };
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         stream.write_all(&rest[..rest.len().min(most)])?;
+        stream.flush()?;
+        if most < rest.len() {
+            let held = self.holds.lock().expect("no panic holds it");
+            drop(self.let_go.wait_while(held, |holds| *holds));
+        }
         stream.conn.send_close_notify();
         stream.flush()
     }

@@ -14,7 +14,7 @@ use vaka_update::slots::{self, Boot, Start};
 use super::{Exit, Failure};
 use crate::clock::{Clock, SystemClock};
 use crate::config;
-use crate::update::{LAUNCHER, RELEASE, Running, TRIAL, packaged, set_alarm_clock, word};
+use crate::update::{FORMATS, LAUNCHER, PACKAGED_FORMATS, RELEASE, Running, TRIAL, packaged, set_alarm_clock, word};
 
 /// How often another program is chosen where one cannot be begun: each time one less is left.
 const CHOICES_MAX: u32 = 4;
@@ -39,6 +39,7 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
             .arg(&file)
             .env(RELEASE, word(Some(installed.version)))
             .env(LAUNCHER, &launcher)
+            .env(PACKAGED_FORMATS, serde_json::to_string(&FORMATS).unwrap_or_default())
             .exec();
         set_alarm_clock(0);
         eprintln!(
@@ -48,7 +49,7 @@ pub fn run(config: &Path) -> Result<Exit, Failure> {
         );
         slots::not_started(&folder, installed.version, &error.to_string());
     }
-    super::run::run(&file, Running { version: packaged(), launcher: Some(launcher) })
+    super::run::run(&file, Running { version: packaged(), launcher: Some(launcher), packaged: Some(FORMATS) })
 }
 
 /// The process becomes the launcher once more, which chooses anew.

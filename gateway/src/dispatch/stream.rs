@@ -125,7 +125,12 @@ async fn connect_to(bind: &Bind, peer: SocketAddr) -> io::Result<TcpStream> {
     let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(interface) = &bind.interface {
         // Without this the kernel would send over any path that leads there, also over the other one.
-        socket.bind_device(Some(interface.as_bytes())).map_err(|e| named(&e, &format!("interface {interface}")))?;
+        socket.bind_device(Some(interface.as_bytes())).map_err(|e| match e.raw_os_error() {
+            Some(libc::ENODEV) => {
+                io::Error::new(e.kind(), format!("no interface is called {interface}; `ip link` shows their names"))
+            }
+            _ => named(&e, &format!("interface {interface}")),
+        })?;
     }
     if let Some(address) = bind.address {
         socket.bind(SocketAddr::new(address, 0)).map_err(|e| named(&e, &format!("local address {address}")))?;

@@ -406,7 +406,9 @@ impl Keeper {
     pub fn moment(&self) -> Moment {
         let at = self.clock.now();
         let sure = at.confidence != Confidence::Floor;
-        Moment { wall_ms: at.wall_ms, mono_ms: at.mono_ms, boot: self.restored.boot(), sure }
+        let boot = self.restored.boot();
+        let ran_ms = self.restored.state.care.ran_ms(boot, at.mono_ms);
+        Moment { wall_ms: at.wall_ms, mono_ms: at.mono_ms, boot, ran_ms, sure }
     }
 
     /// What the care rules decide at this moment. Each decision is folded in before the next is looked for.

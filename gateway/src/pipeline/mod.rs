@@ -264,11 +264,10 @@ pub async fn run(path: PathBuf, running: update::Running) -> Result<Ended, RunEr
         clock: clock.clone(),
         running: running.clone(),
         standing: standing.clone(),
-        wishes: wished,
         leave: leave.clone(),
         shutdown: shutdown.clone(),
     };
-    update::start(work).map_err(|e| RunError::Start(format!("starting the thread of updates: {e}")))?;
+    update::start(work, wished).map_err(|e| RunError::Start(format!("starting the thread of updates: {e}")))?;
     let updates = update::Door { wishes, standing, running, config: config_changes.subscribe() };
     let control =
         control::serve(control, inbox.clone(), hall.clone(), dispatcher.clone(), enrolment, updates, shutdown);

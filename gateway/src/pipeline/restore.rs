@@ -329,9 +329,14 @@ pub fn damaged(places: impl IntoIterator<Item = String>) -> Option<Fault> {
 /// Damage told in a fault's record, in characters; the log and `vaka journal verify` have all of it.
 const FAULT_DETAIL_CHARS_MAX: usize = 1_000;
 
+/// Number of a journal's very first record.
+const FIRST_SEQ: u64 = 1;
+
 /// A fold under way, that notices records without their decisions.
 struct Folding {
     state: State,
+    /// All that is known is in the state: it began with a fold of this program's, or with the journal's very first record.
+    is_whole: bool,
     /// The newest record that the rules judge, until the next one shows that they have.
     open: Option<(Header, Record)>,
     /// By sequence number.
@@ -340,12 +345,15 @@ struct Folding {
 
 impl From<State> for Folding {
     fn from(state: State) -> Self {
-        Self { state, open: None, unjudged: BTreeMap::new() }
+        // A saved fold is believed only if it is this program's.
+        let is_whole = state.cursor > 0;
+        Self { state, is_whole, open: None, unjudged: BTreeMap::new() }
     }
 }
 
 impl Folding {
     fn take(&mut self, header: Header, body: &[u8]) {
+        self.is_whole |= header.seq == FIRST_SEQ;
         let record = match Record::decode(header.kind, body) {
             Ok(record) => record,
             Err(e) => return warn!(journal.seq = header.seq, "{e}: left out of the fold"),
@@ -361,7 +369,12 @@ impl Folding {
         }
         match &record {
             Record::Checkpoint(bytes) => match minicbor_serde::from_slice::<State>(bytes) {
-                Ok(state) => self.state = State { cursor: header.seq, ..state },
+                // Of an older program, gone back to for a while: it knows nothing of what this one had recorded before.
+                Ok(state) if self.is_whole && state.folded_by < FOLD => self.state.cursor = header.seq,
+                Ok(state) => {
+                    self.is_whole |= state.folded_by >= FOLD;
+                    self.state = State { cursor: header.seq, ..state };
+                }
                 Err(e) => warn!(journal.seq = header.seq, "a checkpoint cannot be read: {e}"),
             },
             _ => self.state.apply(&header, &record, &mut Vec::new()),

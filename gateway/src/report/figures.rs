@@ -471,5 +471,5 @@ fn at(header: &Header) -> At {
 
 fn took_ms(from: &At, to: &At) -> i64 {
     let mono_ms = u64::try_from(to.mono_ms).unwrap_or(0);
-    Moment { wall_ms: to.wall_ms, mono_ms, boot: to.boot, sure: true }.age_ms(from)
+    Moment { wall_ms: to.wall_ms, mono_ms, boot: to.boot, ran_ms: 0, sure: true }.age_ms(from)
 }

@@ -26,6 +26,8 @@ pub use work::{MANIFEST, SIGNATURE, Work, start};
 pub const RELEASE: &str = "VAKA_RELEASE";
 /// Set by `vaka launch`: where it is itself.
 pub const LAUNCHER: &str = "VAKA_LAUNCHER";
+/// Set by `vaka launch`: what the packaged program reads and writes, as JSON.
+pub const PACKAGED_FORMATS: &str = "VAKA_PACKAGED_FORMATS";
 /// How long a new program may take to prove itself, in seconds; for machines slower than most.
 pub const TRIAL: &str = "VAKA_TRIAL_S";
 
@@ -50,6 +52,8 @@ pub struct Running {
     pub version: Version,
     /// By `vaka launch`, which can start another in its place: its own file.
     pub launcher: Option<std::path::PathBuf>,
+    /// What the packaged program reads and writes; `None`: it is from before it said so.
+    pub packaged: Option<Formats>,
 }
 
 impl Running {
@@ -57,7 +61,8 @@ impl Running {
         let release = std::env::var(RELEASE).ok();
         let version = release.as_deref().and_then(|text| text.parse().ok()).unwrap_or_else(packaged);
         let launcher = release.and_then(|_| std::env::var_os(LAUNCHER)).map(Into::into);
-        Running { version, launcher }
+        let packaged = std::env::var(PACKAGED_FORMATS).ok().and_then(|text| serde_json::from_str(&text).ok());
+        Running { version, launcher, packaged }
     }
 }
 

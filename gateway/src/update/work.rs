@@ -25,8 +25,8 @@ use crate::config::{Config, Update as Settings};
 use crate::ingest::inbox::{Inbox, Rank};
 use crate::journal::record::{Act, ActWhat, Fault, Update, UpdateStep};
 use crate::limits::{
-    UPDATE_CHECK_CONFIG_MS, UPDATE_CHECK_LOOKS, UPDATE_DAMAGED_MAX, UPDATE_LOOK_MS, UPDATE_PROOF_LOOK_MS,
-    UPDATE_PROOF_MS,
+    FREE_FOR_TELEMETRY, UPDATE_CHECK_CONFIG_MS, UPDATE_CHECK_LOOKS, UPDATE_DAMAGED_MAX, UPDATE_LOOK_MS,
+    UPDATE_PROOF_LOOK_MS, UPDATE_PROOF_MS,
 };
 use crate::pipeline::keeper::{Ask, Input, Keeper};
 use crate::pipeline::updates::NAME;
@@ -73,6 +73,13 @@ enum Trouble {
     Unproven(Version),
     #[error("release {version} failed: {why}")]
     Failed { version: Version, why: String },
+    #[error(
+        "release {version} waits: it needs {needs} more bytes and {free} are free, of which {kept} are kept for the journal; make room beside {folder}"
+    )]
+    NoRoom { version: Version, needs: u64, free: u64, kept: u64, folder: String },
+    /// A person's word came before the end of a download, which is gone on with later.
+    #[error("a download was cut off by a wish")]
+    Wished((Wish, String)),
     #[error("the gateway is stopping")]
     Stopping,
 }
@@ -82,15 +89,18 @@ impl Trouble {
     fn state(&self) -> &'static str {
         match self {
             Trouble::Fetch(_) | Trouble::Authority { .. } | Trouble::Disk(_) | Trouble::Stopping => "unreachable",
-            Trouble::Stage(_) | Trouble::Damaged(_) => "unreachable",
+            Trouble::Stage(_) | Trouble::Damaged(_) | Trouble::NoRoom { .. } => "unreachable",
             Trouble::Refusal(Refusal::Failed { .. }) | Trouble::Failed { .. } => "failed",
             Trouble::Sign(_) | Trouble::NoText | Trouble::Manifest(_) | Trouble::Refusal(_) => "refused",
             Trouble::Waits { .. } | Trouble::NotCome { .. } | Trouble::NotLaunched(_) | Trouble::Unproven(_) => {
                 "waiting"
             }
+            Trouble::Wished(_) => "unknown",
         }
     }
 }
+
+type Wishes = mpsc::Receiver<(Wish, String)>;
 
 /// All that the work needs of the gateway.
 pub struct Work {
@@ -99,19 +109,18 @@ pub struct Work {
     pub clock: Arc<dyn Clock>,
     pub running: Running,
     pub standing: Standing,
-    pub wishes: mpsc::Receiver<(Wish, String)>,
     /// Told when another program is to be started.
     pub leave: Arc<Notify>,
     pub shutdown: watch::Receiver<bool>,
 }
 
-/// Begins the work beside the gateway, until that stops.
+/// Begins the work beside the gateway, until that stops. `wishes`: what people ask for, and who.
 ///
 /// # Errors
 /// Where there is no thread for it.
-pub fn start(work: Work) -> std::io::Result<()> {
+pub fn start(work: Work, wishes: Wishes) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("update".into()).spawn(move || runtime.block_on(work.run()))?;
+    std::thread::Builder::new().name("update".into()).spawn(move || runtime.block_on(work.run(wishes)))?;
     Ok(())
 }
 
@@ -124,16 +133,32 @@ struct Look {
     by_hand: bool,
 }
 
+/// What one look leaves for the next.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Releases whose bytes were not those that were signed, each time that they came.
+    damaged: Vec<Version>,
+    /// When the publisher was asked last, it offered what is staged to this box.
+    offered: bool,
+}
+
+/// What is to be brought.
+struct Download<'d> {
+    publisher: &'d Publisher,
+    manifest: &'d Manifest,
+    file: &'d File,
+}
+
 impl Work {
-    async fn run(mut self) {
+    async fn run(self, mut wishes: Wishes) {
         let mut shutdown = self.shutdown.clone();
         tokio::select! {
-            () = self.work() => {}
+            () = self.work(&mut wishes) => {}
             _ = shutdown.changed() => {}
         }
     }
 
-    async fn work(&mut self) {
+    async fn work(&self, wishes: &mut Wishes) {
         let folder = self.config.borrow().releases();
         if let Err(e) = self.begin(&folder).await {
             error!("looking after what is installed: {e}");
@@ -141,11 +166,14 @@ impl Work {
         }
         let mut looks = interval(Duration::from_millis(UPDATE_LOOK_MS));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut look, mut damaged, mut offered) = (0_u32, Vec::new(), false);
+        let (mut look, mut memory, mut cut_off) = (0_u32, Memory::default(), None);
         loop {
-            let (asks, wish) = tokio::select! {
-                _ = looks.tick() => (look.is_multiple_of(UPDATE_CHECK_LOOKS), None),
-                Some(wish) = self.wishes.recv() => (true, Some(wish)),
+            let (asks, wish) = match cut_off.take() {
+                Some(wish) => (true, Some(wish)),
+                None => tokio::select! {
+                    _ = looks.tick() => (look.is_multiple_of(UPDATE_CHECK_LOOKS), None),
+                    Some(wish) = wishes.recv() => (true, Some(wish)),
+                },
             };
             look = look.wrapping_add(1);
             let config = self.config.borrow().clone();
@@ -155,10 +183,11 @@ impl Work {
                 (_, None) => Ok(("off", "there is no [update] in vaka.toml".to_owned())),
                 (_, Some(settings)) => {
                     let looks = Look { asks, by_hand };
-                    self.turn(&config, settings, &folder, looks, &mut damaged, &mut offered).await
+                    self.turn(&config, settings, &folder, looks, &mut memory, wishes).await
                 }
             };
             match went {
+                Err(Trouble::Wished(wish)) => cut_off = Some(wish),
                 Ok((state, text)) => self.say(state, &text),
                 Err(e) => self.say(e.state(), &e.to_string()),
             }
@@ -218,7 +247,7 @@ impl Work {
     }
 
     /// What became of the programs before this start, and whether this one stays.
-    async fn begin(&mut self, folder: &Folder) -> Result<(), Trouble> {
+    async fn begin(&self, folder: &Folder) -> Result<(), Trouble> {
         for test in self.see(Keeper::own_tests).await? {
             self.end_test(test, "it was cut off").await?;
         }
@@ -258,26 +287,31 @@ impl Work {
         Ok(())
     }
 
-    /// One look. An empty text: nothing new. `offered`: when the publisher was asked last, it offered what is staged to this box; what it
-    /// has called back, put off, or cannot be asked about is not begun.
+    /// One look. An empty text: nothing new. What its publisher has called back, put off, or cannot be asked about is not begun.
     async fn turn(
         &self,
         config: &Config,
         settings: &Settings,
         folder: &Folder,
         Look { asks, by_hand }: Look,
-        damaged: &mut Vec<Version>,
-        offered: &mut bool,
+        memory: &mut Memory,
+        wishes: &mut Wishes,
     ) -> Result<(&'static str, String), Trouble> {
         let mut found = String::new();
         if asks {
-            *offered = false;
+            memory.offered = false;
             let publisher = publisher(settings)?;
             let manifest = released(&publisher, settings).await?;
             let state = State::load(folder)?;
             // A person may try again what has failed.
             let failed = if by_hand { Vec::new() } else { state.failures() };
-            let own = Own { running: self.running.version, formats: &FORMATS, target: TARGET, failed: &failed };
+            let own = Own {
+                running: self.running.version,
+                formats: &FORMATS,
+                packaged: self.running.packaged.as_ref(),
+                target: TARGET,
+                failed: &failed,
+            };
             let file = manifest.judge(&own, self.clock.now().wall_ms);
             let newer = matches!(file, Ok(Some(_))).then_some(manifest.version);
             // Called back by its publisher.
@@ -295,13 +329,14 @@ impl Work {
                     let is_here =
                         |staged: &Installed| (staged.version, &staged.sha256) == (manifest.version, &file.sha256);
                     if !state.staged().is_some_and(is_here) {
-                        self.bring(&publisher, &manifest, file, folder, damaged).await?;
+                        let download = Download { publisher: &publisher, manifest: &manifest, file };
+                        self.bring(&download, config, folder, &mut memory.damaged, wishes).await?;
                     }
-                    *offered = true;
+                    memory.offered = true;
                 }
             }
         }
-        match State::load(folder)?.staged().filter(|_| *offered) {
+        match State::load(folder)?.staged().filter(|_| memory.offered) {
             Some(staged) => self.switch(config, settings, folder, staged, by_hand).await,
             None => Ok(("current", found)),
         }
@@ -316,12 +351,13 @@ impl Work {
 
     async fn bring(
         &self,
-        publisher: &Publisher,
-        manifest: &Manifest,
-        file: &File,
+        download: &Download<'_>,
+        config: &Config,
         folder: &Folder,
         damaged: &mut Vec<Version>,
+        wishes: &mut Wishes,
     ) -> Result<(), Trouble> {
+        let Download { publisher, manifest, file } = *download;
         let version = manifest.version;
         if damaged.iter().filter(|known| **known == version).count() >= UPDATE_DAMAGED_MAX as usize {
             return Err(Trouble::Damaged(version));
@@ -335,6 +371,7 @@ impl Work {
             there = 0;
         }
         if there < file.size {
+            has_room(version, file.size - there, config, &folder.path(""))?;
             let mut unsynced = 0;
             let begin = || folder.remove(&name);
             let keep = |piece: &[u8]| {
@@ -346,7 +383,11 @@ impl Work {
                 }
                 Ok(())
             };
-            publisher.rest(&file.file, there, file.size, begin, keep).await?;
+            // Nobody who wants to go back waits for a slow publisher; what came stays.
+            tokio::select! {
+                went = publisher.rest(&file.file, there, file.size, begin, keep) => went?,
+                Some(wish) = wishes.recv() => return Err(Trouble::Wished(wish)),
+            }
         }
         let staged = slots::stage(folder, manifest, &file.sha256);
         if matches!(staged, Err(StageError::Damaged { .. })) {
@@ -465,6 +506,18 @@ async fn released(publisher: &Publisher, settings: &Settings) -> Result<Manifest
     let signature = String::from_utf8(signature).map_err(|_| Trouble::NoText)?;
     sign::verify(&settings.keys, &bytes, &signature)?;
     Ok(Manifest::parse(&bytes)?)
+}
+
+/// So many bytes can be written in `folder` before any lane of the journal would be refused for want of room.
+fn has_room(version: Version, needs: u64, config: &Config, folder: &Path) -> Result<(), Trouble> {
+    let disk = rustix::fs::statvfs(folder).map_err(std::io::Error::from)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let kept = (config.journal.size_max_mib << 20) / FREE_FOR_TELEMETRY;
+    if free < needs.saturating_add(kept) {
+        let folder = folder.display().to_string();
+        return Err(Trouble::NoRoom { version, needs, free, kept, folder });
+    }
+    Ok(())
 }
 
 /// The new program can be started on this machine, and reads the config that is in force.

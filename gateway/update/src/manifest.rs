@@ -103,6 +103,10 @@ pub enum Refusal {
         "release {version} writes journal format {writes}, which the program before it does not read: it could not go back; publish first one that reads it"
     )]
     NoWayBack { version: Version, writes: u32 },
+    #[error(
+        "release {version} writes journal format {writes}, which the packaged program does not read, and that is the last to be gone back to; install a newer package first (apt install vaka)"
+    )]
+    PackageTooOld { version: Version, writes: u32 },
 }
 
 /// The box that a release is judged for.
@@ -111,6 +115,8 @@ pub struct Own<'a> {
     pub running: Version,
     /// What the program reads and writes that runs, and would be gone back to.
     pub formats: &'a Formats,
+    /// The same of the packaged program, which starts where everything else fails. `None`: it does not say.
+    pub packaged: Option<&'a Formats>,
     pub target: &'a str,
     /// Versions that failed here, and why.
     pub failed: &'a [(Version, String)],
@@ -194,6 +200,9 @@ impl Manifest {
         if !here.reads(there.writes) {
             return Err(Refusal::NoWayBack { version, writes: there.writes });
         }
+        if own.packaged.is_some_and(|packaged| !packaged.journal.reads(there.writes)) {
+            return Err(Refusal::PackageTooOld { version, writes: there.writes });
+        }
         let file = self.files.iter().find(|file| file.target == own.target);
         file.map(Some).ok_or_else(|| Refusal::NoTarget { version, target: own.target.to_owned() })
     }
@@ -225,7 +234,7 @@ pub(crate) mod tests {
     }
 
     fn own<'a>(running: &str, failed: &'a [(Version, String)]) -> Own<'a> {
-        Own { running: running.parse().unwrap(), formats: &FORMATS, target: "here", failed }
+        Own { running: running.parse().unwrap(), formats: &FORMATS, packaged: Some(&FORMATS), target: "here", failed }
     }
 
     #[test]
@@ -251,7 +260,11 @@ pub(crate) mod tests {
         assert!(matches!(release.judge(&own("0.1.0", &[]), NOON), Err(Refusal::NoWayBack { writes: 2, .. })));
         // The way there: one that reads the next format and does not write it yet.
         let between = Formats { journal: Format { reads: (1, 2), writes: 1 } };
-        assert!(release.judge(&Own { formats: &between, ..own("0.1.0", &[]) }, NOON).is_ok());
+        // One later the program that runs would be the way back; the package, years old, would not.
+        let reader = Own { formats: &between, ..own("0.1.0", &[]) };
+        assert!(matches!(release.judge(&reader, NOON), Err(Refusal::PackageTooOld { writes: 2, .. })));
+        assert!(release.judge(&Own { packaged: Some(&between), ..reader.clone() }, NOON).is_ok());
+        assert!(release.judge(&Own { packaged: None, ..reader }, NOON).is_ok(), "a package from before it said so");
         release.formats.journal = Format { reads: (2, 3), writes: 2 };
         let refused = release.judge(&Own { formats: &between, ..own("0.1.0", &[]) }, NOON);
         assert!(matches!(refused, Err(Refusal::Unreadable { writes: 1, .. })));

@@ -128,3 +128,23 @@ fn a_fold_that_an_older_program_saved_is_made_anew() {
     assert!(bench.keeper().restored.replayed > 0);
     assert_eq!(bench.keeper().state().alarms.open().next().map(|alarm| alarm.count), Some(2));
 }
+
+/// The same of a checkpoint, which stands in the journal for good.
+#[test]
+fn a_checkpoint_of_an_older_program_takes_nothing_from_a_fold_that_is_whole() {
+    let mut bench = Bench::new();
+    bench.press("p1", 1);
+    let older = crate::pipeline::fold::State { folded_by: restore::FOLD - 1, ..Default::default() };
+    let bytes = minicbor_serde::to_vec(&older).unwrap();
+    let checkpoint = Record::Checkpoint(serde_bytes::ByteBuf::from(bytes));
+    let clock = crate::clock::ManualClock::new(1_795_000_000_000);
+    let restored = &mut bench.keeper().restored;
+    let header = restored.append(&checkpoint, Lane::Technical, &clock);
+    restored.journal.commit().unwrap();
+    restored.state.cursor = header.seq;
+    restored.state.folded_by = restore::FOLD - 1;
+    bench.stop_and_start();
+    assert!(bench.keeper().restored.replayed > 0, "nothing that was saved is believed");
+    assert_eq!(bench.press("p1", 2), PublishReason::Success);
+    assert_eq!(bench.keeper().state().alarms.open().next().map(|alarm| alarm.count), Some(2));
+}

@@ -174,6 +174,12 @@ impl Care {
         self.dose.begin(recorded);
     }
 
+    /// How long the run of this boot has lasted at `mono_ms` of the running clock, in milliseconds; 0 where its start is not recorded.
+    pub fn ran_ms(&self, boot: u32, mono_ms: u64) -> i64 {
+        let since = self.silence.started_in(boot).map(|started| started.mono_ms);
+        since.map_or(0, |since| i64::try_from(mono_ms).unwrap_or(i64::MAX).saturating_sub(since).max(0))
+    }
+
     /// Folds a person's signature in.
     pub fn sign(&mut self, signed: &Signed, at: At) {
         match &signed.what {

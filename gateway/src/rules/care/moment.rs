@@ -1,7 +1,10 @@
 //! When something happened and how long ago, on two clocks: the wall's, which may be set, and the machine's, which only runs.
 //!
 //! Invariant: how long something has lasted is measured on the running clock within one boot, so that a clock that is set
-//! neither hurries an alarm nor keeps it waiting. Across boots the wall clock is all there is.
+//! neither hurries an alarm nor keeps it waiting. Across boots the wall clock says, but never less than this run has lasted: what happened
+//! in an earlier one was before it, whatever year it bears. A box that believed in 2038 for a day would else wait twelve years.
+
+use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +16,8 @@ pub struct Moment {
     /// Monotonic milliseconds within `boot`.
     pub mono_ms: u64,
     pub boot: u32,
+    /// How long this run has lasted, in milliseconds of the running clock; 0 where that is not known.
+    pub ran_ms: i64,
     /// The wall clock is not known to be wrong.
     pub sure: bool,
 }
@@ -39,12 +44,14 @@ impl Moment {
         self.signed_age_ms(at).max(0)
     }
 
-    /// As [`Moment::age_ms`], below 0 of what bears a time that is still to come, as where the clock was set back and the machine started
-    /// anew. Which of two is the older does not change by time alone.
+    /// As [`Moment::age_ms`], below 0 of what bears a time that is still to come. Which of two is the older does not change by time alone.
     pub fn signed_age_ms(&self, at: &At) -> i64 {
-        match at.boot == self.boot {
-            true => i64::try_from(self.mono_ms).unwrap_or(i64::MAX).saturating_sub(at.mono_ms),
-            false => self.wall_ms.saturating_sub(at.wall_ms),
+        let by_wall_ms = self.wall_ms.saturating_sub(at.wall_ms);
+        match at.boot.cmp(&self.boot) {
+            Ordering::Equal => i64::try_from(self.mono_ms).unwrap_or(i64::MAX).saturating_sub(at.mono_ms),
+            Ordering::Less => by_wall_ms.max(self.ran_ms),
+            // What no boot measured.
+            Ordering::Greater => by_wall_ms,
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct Rehearsal {
 impl Rehearsal {
     /// Begins at `start_ms`, UTC milliseconds.
     pub fn new(agreed: Arc<Agreed>, home: Home, start_ms: i64) -> Self {
-        let now = Moment { wall_ms: start_ms, mono_ms: 0, boot: 1, sure: true };
+        let now = Moment { wall_ms: start_ms, mono_ms: 0, boot: 1, ran_ms: 0, sure: true };
         let watch = Watch::new(agreed);
         let (alarms, care) = (Alarms::default(), Care::default());
         let mut rehearsal = Rehearsal { alarms, care, home, watch, now, record: 1, log: Vec::new() };
@@ -56,6 +56,7 @@ impl Rehearsal {
             let left_ms = u64::try_from(at_ms - self.now.wall_ms).unwrap_or(0);
             let wait_ms = self.watch.wait_ms(self.now.mono_ms).unwrap_or(u64::MAX).clamp(1, left_ms);
             self.now.mono_ms += wait_ms;
+            self.now.ran_ms = self.care.ran_ms(self.now.boot, self.now.mono_ms);
             self.now.wall_ms += i64::try_from(wait_ms).unwrap_or(i64::MAX);
             self.decide();
         }
@@ -258,6 +259,7 @@ impl Rehearsal {
         let Moment { wall_ms, mono_ms, boot, .. } = self.now;
         let mono_ms = i64::try_from(mono_ms).unwrap_or(i64::MAX);
         self.care.started(At { wall_ms, mono_ms, boot, record: self.record });
+        self.now.ran_ms = 0;
     }
 
     /// Another agreement holds from now.

@@ -177,7 +177,7 @@ fn standing_alone(view: View<'_>, id: &DeviceId, agreed: &agreed::Device, bridge
         }
         // It has a connection, or had one when this process began to listen: then it has so long to come back.
         (Some(_), _, Some(heard)) => {
-            match (silences.started_in(view.now).filter(|_| heard.boot != view.now.boot), rule.gone_ms) {
+            match (silences.started_in(view.now.boot).filter(|_| heard.boot != view.now.boot), rule.gone_ms) {
                 (Some(started), Some(limit_ms)) => judged(Why::Gone, started, limit_ms, heard.record),
                 _ => Standing::Heard { next_ms: None },
             }
@@ -195,8 +195,10 @@ fn standing_alone(view: View<'_>, id: &DeviceId, agreed: &agreed::Device, bridge
         },
         (_, _, None) => match (rule.quiet_ms, listed(view, id)) {
             (Some(limit_ms), Some(at_ms)) => {
-                // Of another boot than any: measured on the wall.
-                judged(Why::Never, At { wall_ms: at_ms, mono_ms: 0, boot: u32::MAX, record: 0 }, limit_ms, 0)
+                // Of another boot than any: measured on the wall; but listed in a year that is still to come, from this start.
+                let by_wall = At { wall_ms: at_ms, mono_ms: 0, boot: u32::MAX, record: 0 };
+                let started = silences.started_in(view.now.boot).filter(|_| at_ms > view.now.wall_ms);
+                judged(Why::Never, started.unwrap_or(by_wall), limit_ms, 0)
             }
             _ => Standing::Heard { next_ms: None },
         },
@@ -364,7 +366,8 @@ fn end(view: View<'_>, alarm: &Alarm, out: &mut Out) {
     let heard = view.care.facts.get(id).and_then(|known| known.heard);
     if let Some(line) = line {
         // After a restart it has to be heard anew before it is believed.
-        let waits = view.care.silence.started_in(view.now).is_some() && heard.is_none_or(|at| at.boot != view.now.boot);
+        let waits =
+            view.care.silence.started_in(view.now.boot).is_some() && heard.is_none_or(|at| at.boot != view.now.boot);
         if !line.online || waits || !out.has_lasted(view, &line.at, STEADY_MS) {
             return;
         }

@@ -102,7 +102,7 @@ fn heard(
     // A connection of before the gateway started is none until the device is back.
     if known.online == Some(true) && heard.boot != view.now.boot {
         // Not the machine's uptime: the process may start anew on a box that has run for days.
-        return Err(view.care.silence.started_in(view.now).map_or(0, |at| view.now.age_ms(&at)));
+        return Err(view.care.silence.started_in(view.now.boot).map_or(0, |at| view.now.age_ms(&at)));
     }
     let limit_ms = if known.online == Some(true) { BED_HEARD_MS } else { night.bed_heard_ms };
     let age_ms = view.now.age_ms(&heard);

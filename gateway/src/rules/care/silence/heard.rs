@@ -98,9 +98,9 @@ impl Silences {
         self.lines.get(device)?.back
     }
 
-    /// When this run of the process began.
-    pub fn started_in(&self, now: Moment) -> Option<At> {
-        self.started.map(|(at, _)| at).filter(|at| at.boot == now.boot)
+    /// When this run of the process began, if it is that of `boot`.
+    pub fn started_in(&self, boot: u32) -> Option<At> {
+        self.started.map(|(at, _)| at).filter(|at| at.boot == boot)
     }
 
     /// Since when this process has listened without a long gap. None: since ever.

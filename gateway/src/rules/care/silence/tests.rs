@@ -365,3 +365,30 @@ proptest! {
         prop_assert_eq!(here, there);
     }
 }
+
+/// The clock of the box was twelve years ahead; it was set right, and the process began anew: what bears the wrong year is not awaited
+/// until that year.
+#[test]
+fn what_was_silent_in_a_wrong_year_is_told_in_the_right_one() {
+    const YEARS: i64 = 12 * 365 * 24 * HOUR;
+    let mut story = story("");
+    all_here(&mut story);
+    story.until(START + HOUR);
+    story.alive(&id("p1"), false);
+    story.set_clock(START + HOUR - YEARS);
+    story.restart();
+    for device in ["bed", "zb"] {
+        story.alive(&id(device), true);
+    }
+    story.event(&id("door"), &Event::Battery { percent: Some(80), low: false });
+    story.until(START + 2 * HOUR - YEARS);
+    let told_now = told(&story);
+    assert!(told_now.iter().any(|row| row.ends_with("technical silent p1")), "{told_now:?}");
+    for hour in 2..80 {
+        story.until(START + hour * HOUR - YEARS);
+        story.event(&id("door"), &Event::Battery { percent: Some(80), low: false });
+    }
+    let told_now = told(&story);
+    assert!(told_now.iter().any(|row| row.ends_with("technical silent hall")), "{told_now:?}");
+    assert!(!told_now.iter().any(|row| row.ends_with("silent door")), "{told_now:?}");
+}
