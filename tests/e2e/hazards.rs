@@ -18,6 +18,7 @@ fn levels() -> BTreeMap<String, BTreeSet<&'static str>> {
         ("gateway/camera", "part"),
         ("gateway/update", "part"),
         ("gateway/archive", "part"),
+        ("gateway/seal", "part"),
         ("tests/simulation", "simulation"),
         ("tests/traces", "trace"),
         ("tests/e2e", "program"),
