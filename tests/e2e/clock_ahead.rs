@@ -3,7 +3,7 @@
 //! The running clock is the machine's, as on a real one; only what the time of day is lies. Needs libfaketime.
 
 use serde_json::{Value, json};
-use vaka_tests::{Centre, Gateway, Home, RawMqtt, eventually, lacks, press, publish_packet};
+use vaka_tests::{Centre, Gateway, Home, RawMqtt, lacks, press, publish_packet};
 
 /// Years that the clock is ahead: beyond every certificate that a home makes but its authorities'.
 const AHEAD: &str = "+12y";
@@ -61,14 +61,7 @@ fn a_box_that_boots_twelve_years_ahead_and_is_set_right_loses_and_refuses_nothin
         assert_eq!(seqs(&home), [1, 2, 3, 4], "nothing was thought to be old enough to go");
         let alarm = home.alarms().into_iter().find(|row| row["lane"] == "life").expect("the alarm");
         assert_eq!(alarm["count"], 4, "one alarm, unclaimed: {alarm}");
-        eventually(
-            "a backup and a look at what is kept",
-            || gateway.tail(),
-            || (home.vaka(&["journal", "verify"]).code == 0).then_some(()),
-        );
-        let key = home.dir().join("keys");
-        home.vaka(&["backup", "--help"]).ok();
-        let _ = key;
+        home.vaka(&["journal", "verify"]).ok();
         let id = alarm["id"].as_str().expect("an id");
         home.vaka(&["alarm", "close", id, "--by", "anna"]).ok();
     }
