@@ -584,6 +584,14 @@ pub enum LookStep {
     },
     /// What whoever looked makes of it.
     Outcome { look: u64, outcome: LookOutcome, by: String },
+    /// A person accepts what a check saw as the camera's view from now on.
+    Accepted {
+        look: u64,
+        /// As in `Checked`.
+        reference: String,
+        by: String,
+        why: String,
+    },
 }
 
 /// Who looks where, why, and for how long at most.

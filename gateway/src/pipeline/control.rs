@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
-use vaka_protocol::AlarmId;
+use vaka_protocol::{AlarmId, DeviceId};
 
 use super::keeper::{Ask, Input};
 use super::view;
@@ -22,12 +22,21 @@ use crate::dispatch::Dispatcher;
 use crate::ingest::inbox::Inbox;
 use crate::ingest::session::Hall;
 use crate::journal::record::Act;
+use crate::limits::{LOOK_SETUP_MS, LOOK_WAKE_MS_MAX};
+use crate::look::Looks;
 use crate::rules::care::signed;
 use crate::rules::orders;
 use crate::update;
 
 /// Longest request line, in bytes.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
+/// Longest wait for an answer, in milliseconds. Beyond: an error. Source: our choice; the keeper answers within a fsync.
+const ANSWER_MS: u64 = 30_000;
+
+/// The same for the check of a camera, in milliseconds: its light answers, it wakes, it is judged, and each is recorded.
+pub const CAMERA_MS: u64 =
+    ANSWER_MS + LOOK_SETUP_MS as u64 + LOOK_WAKE_MS_MAX as u64 + vaka_camera::limits::CHECK_MS_MAX;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,6 +65,15 @@ pub enum Request {
     /// The round of a local date, else tonight's.
     Round {
         date: Option<String>,
+    },
+    /// What is known of each camera.
+    Cameras,
+    /// To check one now. The answer takes [`CAMERA_MS`] at most.
+    CheckCamera {
+        camera: DeviceId,
+        by: String,
+        /// Absent: what it sees is not accepted as its view.
+        accept_why: Option<String>,
     },
     Sign {
         wish: signed::Wish,
@@ -102,6 +120,7 @@ pub async fn serve(
     dispatcher: Dispatcher,
     enrolment: Arc<crate::enrol::Counts>,
     updates: update::Door,
+    looks: Arc<Looks>,
     mut shutdown: watch::Receiver<bool>,
 ) {
     loop {
@@ -112,7 +131,15 @@ pub async fn serve(
         match accepted {
             Ok((stream, _)) => {
                 let (inbox, hall, dispatcher) = (inbox.clone(), hall.clone(), dispatcher.clone());
-                tokio::spawn(answer(stream, inbox, hall, dispatcher, enrolment.clone(), updates.clone()));
+                tokio::spawn(answer(
+                    stream,
+                    inbox,
+                    hall,
+                    dispatcher,
+                    enrolment.clone(),
+                    updates.clone(),
+                    looks.clone(),
+                ));
             }
             Err(e) => warn!("accepting on the control socket: {e}"),
         }
@@ -126,12 +153,13 @@ async fn answer(
     dispatcher: Dispatcher,
     enrolment: Arc<crate::enrol::Counts>,
     updates: update::Door,
+    looks: Arc<Looks>,
 ) {
     let (reader, mut writer) = stream.split();
     let mut lines = BufReader::new(reader.take(REQUEST_BYTES_MAX)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let response: Response = match serde_json::from_str(&line) {
-            Ok(request) => ask(request, &inbox, &hall, &dispatcher, &enrolment, &updates).await,
+            Ok(request) => ask(request, &inbox, &hall, &dispatcher, &enrolment, &updates, &looks).await,
             Err(e) => Err(format!("reading a request on the control socket: {e}")),
         };
         let mut text = serde_json::to_string(&response).unwrap_or_default();
@@ -149,6 +177,7 @@ async fn ask(
     dispatcher: &Dispatcher,
     enrolment: &crate::enrol::Counts,
     updates: &update::Door,
+    looks: &Looks,
 ) -> Response {
     fn gone<E>(_: E) -> String {
         "the gateway is stopping".to_owned()
@@ -194,6 +223,16 @@ async fn ask(
             })));
             serde_json::to_value(answer.await.map_err(gone)?).map_err(|e| e.to_string())
         }
+        Request::Cameras => {
+            serde_json::to_value(looks.known().await.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+        }
+        Request::CheckCamera { camera, by, accept_why } => {
+            let tried = match accept_why {
+                None => looks.try_camera(camera, &by).await,
+                Some(why) => looks.accept_view(camera, &by, why).await,
+            };
+            serde_json::to_value(tried.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+        }
         Request::Sign { wish, by } => {
             let (reply, answer) = oneshot::channel();
             put(Ask::Sign { wish, by, reply });
@@ -223,10 +262,15 @@ async fn ask(
 
 /// Asks the gateway whose journal is in `journal_dir`. `None`: no gateway runs there.
 pub fn request(journal_dir: &Path, request: &Request) -> Option<Response> {
+    request_within(journal_dir, request, ANSWER_MS)
+}
+
+/// As [`request`], for one that takes longer: the answer is waited for `answer_ms`.
+pub fn request_within(journal_dir: &Path, request: &Request, answer_ms: u64) -> Option<Response> {
     use std::io::{BufRead, BufReader, Write};
     let mut stream = std::os::unix::net::UnixStream::connect(socket(journal_dir)).ok()?;
     let mut ask = || -> std::io::Result<Response> {
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(30)))?;
+        stream.set_read_timeout(Some(std::time::Duration::from_millis(answer_ms)))?;
         let mut line = serde_json::to_string(request)?;
         line.push('\n');
         stream.write_all(line.as_bytes())?;

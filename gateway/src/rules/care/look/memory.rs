@@ -98,6 +98,8 @@ pub struct OpenLook {
 
 /// A check that found nothing wrong.
 pub const WELL: &str = "well";
+/// A check that found the camera looking elsewhere than any view that was accepted.
+pub const MOVED: &str = "moved";
 
 impl Seen {
     /// It is for this look-in.
@@ -208,6 +210,8 @@ impl Looks {
                     seen.outcome = Some((*outcome, by.clone(), at));
                 }
             }
+            // What counts from now on stands in vaka.toml; this says who accepted it.
+            LookStep::Accepted { .. } => {}
         }
     }
 
@@ -273,6 +277,11 @@ impl Looks {
     /// Those whose end is not recorded.
     pub fn open(&self) -> impl Iterator<Item = (&u64, &Seen)> {
         self.looks.iter().filter(|(_, seen)| seen.ended.is_none())
+    }
+
+    /// The newest check of this camera that found something, good or bad.
+    pub(super) fn checked(&self, camera: &DeviceId) -> Option<&Seen> {
+        self.looks.values().rfind(|seen| seen.camera == *camera && seen.found.is_some())
     }
 
     /// How a look stands, for whoever carries it out.
