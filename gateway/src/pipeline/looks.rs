@@ -73,6 +73,7 @@ impl Keeper {
         let known = match wish {
             Wish::Checked { look, .. }
             | Wish::Accept { look, .. }
+            | Wish::Unveil { look, .. }
             | Wish::End { look, .. }
             | Wish::Outcome { look, .. } => Some(look),
             Wish::Open { .. } | Wish::Check { .. } | Wish::Try { .. } => None,

@@ -222,6 +222,7 @@ impl Rehearsal {
         let known = match wish {
             look::Wish::Checked { look, .. }
             | look::Wish::Accept { look, .. }
+            | look::Wish::Unveil { look, .. }
             | look::Wish::End { look, .. }
             | look::Wish::Outcome { look, .. } => look,
             look::Wish::Open { .. } | look::Wish::Check { .. } | look::Wish::Try { .. } => 0,

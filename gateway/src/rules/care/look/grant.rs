@@ -51,6 +51,11 @@ pub enum Wish {
         reference: String,
         why: String,
     },
+    /// To see clearly in a look at this resident that is open.
+    Unveil {
+        look: u64,
+        resident: String,
+    },
     End {
         look: u64,
         shown_ms: u64,
@@ -116,9 +121,8 @@ pub fn judge(view: View<'_>, wish: Wish, by: &str) -> Result<Option<Step>, Refus
             if by.trim().is_empty() {
                 return Err(Refusal::Wrong("a look needs somebody who looks; say who".into()));
             }
-            if clear && !look.may_see_clearly {
-                let text = format!("`{resident}` has not agreed to be seen clearly; look with the veil, or go there");
-                return Err(Refusal::Conflict(text));
+            if clear {
+                may_unveil(person, look)?;
             }
             let asked = asked(view, look, Some(by), purpose, clear);
             let asked = match (slot_at, alarm) {
@@ -170,6 +174,23 @@ pub fn judge(view: View<'_>, wish: Wish, by: &str) -> Result<Option<Step>, Refus
         Wish::Checked { look, found, reference } => {
             Ok(Some(of(known(view, look)?, LookStep::Checked { look, found, reference })))
         }
+        Wish::Unveil { look, resident } => {
+            let seen = known(view, look).ok().filter(|seen| seen.resident == resident);
+            let seen =
+                seen.ok_or_else(|| Refusal::NotFound(format!("there is no look {look} at `{resident}`; go there")))?;
+            let (person, agreed) = agreed_with(view, &seen.resident)?;
+            may_unveil(person, agreed)?;
+            let whose = seen.asked.by.as_deref();
+            if whose != Some(by) {
+                let text = format!("only {} looks, and can take the veil off", whose.unwrap_or("the gateway"));
+                return Err(Refusal::Conflict(text));
+            }
+            if seen.is_over(view.now) {
+                return Err(Refusal::Conflict("the look is over; go there if in doubt".into()));
+            }
+            let is_clear = seen.is_unveiled || seen.asked.clear;
+            Ok((!is_clear).then(|| of(seen, LookStep::Unveiled { look, by: by.to_owned() })))
+        }
         Wish::End { look, shown_ms, why } => {
             let seen = known(view, look)?;
             Ok(seen.ended.is_none().then(|| of(seen, LookStep::Ended { look, shown_ms, why })))
@@ -188,6 +209,16 @@ pub fn judge(view: View<'_>, wish: Wish, by: &str) -> Result<Option<Step>, Refus
                 }
                 None => Ok(Some(of(seen, LookStep::Outcome { look, outcome, by: by.to_owned() }))),
             }
+        }
+    }
+}
+
+fn may_unveil(person: &Person, look: &Look) -> Result<(), Refusal> {
+    match look.may_see_clearly {
+        true => Ok(()),
+        false => {
+            let text = format!("`{}` has not agreed to be seen clearly; look with the veil, or go there", person.id);
+            Err(Refusal::Conflict(text))
         }
     }
 }

@@ -231,3 +231,31 @@ fn a_check_that_somebody_asks_for_needs_an_agreement_and_no_no_and_gives_way_to_
     story.wish(Wish::End { look: check, shown_ms: 0, why: "gave_way".into() }, "gateway").unwrap();
     refused(story.wish(wish(), "ture"), "does not want");
 }
+
+#[test]
+fn the_veil_comes_off_in_the_same_look_for_whoever_looks_where_that_is_agreed_and_while_it_lasts() {
+    let mut story = Story::new();
+    let look = story.at("23:05").open("23:00", "anna").unwrap();
+    refused(story.wish(Wish::Unveil { look, resident: "r1".into() }, "anna"), "seen clearly");
+
+    let mut story = Story::with("may_see_clearly", "may_see_clearly = true");
+    let look = story.at("23:05").open("23:00", "anna").unwrap();
+    let is_unveiled = |story: &Story, look| story.home.care.look.state(look).is_unveiled;
+    assert!(!is_unveiled(&story, look), "veiled until it is asked otherwise");
+    refused(story.wish(Wish::Unveil { look, resident: "r1".into() }, "bo"), "only anna looks");
+    refused(story.wish(Wish::Unveil { look, resident: "r2".into() }, "anna"), "no look");
+    assert!(!is_unveiled(&story, look));
+    story.wish(Wish::Unveil { look, resident: "r1".into() }, "anna").unwrap();
+    assert!(is_unveiled(&story, look));
+    story.wish(Wish::Unveil { look, resident: "r1".into() }, "anna").expect("a second tap of the same finger");
+    let ends_at = story.home.care.look.get(look).unwrap().asked.ends_at;
+    story.wish(Wish::End { look, shown_ms: 30_000, why: "time".into() }, "gateway").unwrap();
+    refused(story.wish(Wish::Unveil { look, resident: "r1".into() }, "anna"), "is over");
+    assert_eq!(story.home.care.look.get(look).unwrap().asked.ends_at, ends_at, "no longer for it");
+    refused(story.wish(Wish::Unveil { look: 999_999, resident: "r1".into() }, "anna"), "no look");
+
+    // A check shows nobody anything, veiled or not.
+    let mut story = Story::with("may_see_clearly", "may_see_clearly = true");
+    let check = story.at("20:00").wish(Wish::Try { camera: device("cam") }, "ture").unwrap();
+    refused(story.wish(Wish::Unveil { look: check, resident: "r1".into() }, "ture"), "only the gateway looks");
+}
