@@ -137,3 +137,171 @@ async fn check(looks: &Looks, camera: &DeviceId, wish: Wish, by: &str) -> Result
     looks.end(look, why.to_owned(), 0).await;
     told
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::ingest::inbox::Inbox;
+    use crate::pipeline::keeper::{Ask, Input, NotSigned};
+    use crate::rules::care::look::OpenLook;
+
+    /// What the keeper says of the check that is under way.
+    #[derive(Clone, Copy)]
+    enum Says {
+        Lit,
+        Refused,
+        /// The resident says no, or somebody looks, before the lamp has answered.
+        Over,
+        /// The same, while the camera is open.
+        OverWhenOpen,
+        /// It is stopping: nothing more is said.
+        Nothing,
+    }
+
+    /// Answers as the keeper does until a check has ended; `refuses`: wishes that find no place on the disk, each once. Leaves: what was wished, in order.
+    fn keep(inbox: Arc<Inbox<Input>>, says: Says, mut refuses: Vec<&'static str>, camera: TcpListener) -> Vec<String> {
+        let mut wished = Vec::new();
+        loop {
+            let mut batch = Vec::new();
+            inbox.take(1, Duration::from_millis(100), &mut batch);
+            for input in batch {
+                match input {
+                    Input::Ask(Ask::Look { wish, reply, .. }) => {
+                        let (word, told) = match wish {
+                            Wish::Try { .. } => ("try", "try".to_owned()),
+                            Wish::Checked { found, .. } => ("checked", format!("checked {found}")),
+                            Wish::End { shown_ms: 0, why, .. } => ("end", format!("end {why}")),
+                            other => panic!("{other:?}"),
+                        };
+                        wished.push(told);
+                        let refused = refuses.iter().position(|refused| *refused == word).map(|at| refuses.remove(at));
+                        let _ = reply.send(if refused.is_some() { Err(NotSigned::Disk) } else { Ok(7) });
+                        if word == "end" && refused.is_none() {
+                            return wished;
+                        }
+                    }
+                    Input::Ask(Ask::LookWatch { to, .. }) => {
+                        let lit = OpenLook { is_lit: true, ..OpenLook::default() };
+                        let over = OpenLook { must_end: true, ..lit.clone() };
+                        match says {
+                            Says::Lit => drop(to.send_replace(lit)),
+                            Says::Refused => {
+                                drop(to.send_replace(OpenLook { is_refused: true, ..OpenLook::default() }))
+                            }
+                            Says::Over => drop(to.send_replace(over)),
+                            Says::OverWhenOpen => {
+                                to.send_replace(lit);
+                                let _open = camera.accept().expect("the camera is asked");
+                                to.send_replace(over);
+                            }
+                            Says::Nothing => {}
+                        }
+                        // Where it stands no watch is dropped while a look is open, but where it stops.
+                        if !matches!(says, Says::Nothing) {
+                            std::mem::forget(to);
+                        }
+                    }
+                    _ => panic!("another question"),
+                }
+            }
+        }
+    }
+
+    fn config(camera: SocketAddr) -> Config {
+        let text = format!(
+            "[gateway]\nid = \"gw-1\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n[[device]]\nid = \"lamp\"\nkind = \"feedback\"\n\
+             [[camera]]\nid = \"cam\"\nlook = \"http://{camera}/snap.jpg\"\nallowed = [\"127.0.0.0/8\"]\nlight = \"lamp\"\n"
+        );
+        Config::parse(text.as_bytes(), "vaka.toml".as_ref()).expect("a config").0
+    }
+
+    /// Tries `id`; `is_there`: something listens where the camera should be. Leaves: what was wished, and what whoever asked hears.
+    async fn tried(
+        says: Says,
+        refuses: &[&'static str],
+        id: &str,
+        is_there: bool,
+    ) -> (Vec<String>, Result<Tried, LookError>) {
+        let camera = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = if is_there { camera.local_addr().expect("it") } else { SocketAddr::from(([127, 0, 0, 1], 1)) };
+        let inbox = Arc::new(Inbox::default());
+        let (_keep, config) = watch::channel(Arc::new(config(address)));
+        let looks = Looks::new(inbox.clone(), config);
+        let (done, wished) = mpsc::channel();
+        let refuses = refuses.to_vec();
+        std::thread::spawn(move || done.send(keep(inbox, says, refuses, camera)));
+        let heard = looks.try_camera(DeviceId::try_from(id).expect("an id"), "ture").await;
+        (wished.recv().expect("the check has ended"), heard)
+    }
+
+    #[tokio::test]
+    async fn a_check_always_ends_whatever_became_of_it() {
+        let (away, there) = (false, true);
+        for (what, says, refuses, id, is_there, expected, is_told) in [
+            (
+                "a camera that is away",
+                Says::Lit,
+                &[][..],
+                "cam",
+                away,
+                vec!["try", "checked path_down", "end checked"],
+                true,
+            ),
+            ("no such camera", Says::Lit, &[], "cam-2", away, vec!["try", "checked no_camera", "end checked"], true),
+            (
+                "a lamp that will not",
+                Says::Refused,
+                &[],
+                "cam",
+                there,
+                vec!["try", "checked no_light", "end checked"],
+                true,
+            ),
+            (
+                "over before the lamp",
+                Says::Over,
+                &[],
+                "cam",
+                there,
+                vec!["try", "checked no_light", "end checked"],
+                true,
+            ),
+            ("over while open", Says::OverWhenOpen, &[], "cam", there, vec!["try", "end gave_way"], false),
+            (
+                "the gateway stops",
+                Says::Nothing,
+                &[],
+                "cam",
+                there,
+                vec!["try", "checked no_light", "end checked"],
+                true,
+            ),
+            (
+                "a full disk",
+                Says::Refused,
+                &["checked"],
+                "cam",
+                there,
+                vec!["try", "checked no_light", "end checked"],
+                false,
+            ),
+            (
+                "a full disk, for longer",
+                Says::Refused,
+                &["checked", "end"],
+                "cam",
+                there,
+                vec!["try", "checked no_light", "end checked", "end checked"],
+                false,
+            ),
+        ] {
+            let (wished, heard) = tried(says, refuses, id, is_there).await;
+            assert_eq!(wished, expected, "{what}");
+            assert_eq!(heard.is_ok(), is_told, "{what}: {heard:?}");
+        }
+    }
+}
