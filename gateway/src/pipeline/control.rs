@@ -113,53 +113,36 @@ pub fn bind(journal_dir: &Path) -> Result<UnixListener, String> {
     Ok(listener)
 }
 
-pub async fn serve(
-    listener: UnixListener,
-    inbox: Arc<Inbox<Input>>,
-    hall: Arc<Hall>,
-    dispatcher: Dispatcher,
-    enrolment: Arc<crate::enrol::Counts>,
-    updates: update::Door,
-    looks: Arc<Looks>,
-    mut shutdown: watch::Receiver<bool>,
-) {
+/// Whom the requests are put to.
+#[derive(Clone)]
+pub struct Doors {
+    pub inbox: Arc<Inbox<Input>>,
+    pub hall: Arc<Hall>,
+    pub dispatcher: Dispatcher,
+    pub enrolment: Arc<crate::enrol::Counts>,
+    pub updates: update::Door,
+    pub looks: Arc<Looks>,
+}
+
+pub async fn serve(listener: UnixListener, doors: Doors, mut shutdown: watch::Receiver<bool>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = shutdown.changed() => return,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let (inbox, hall, dispatcher) = (inbox.clone(), hall.clone(), dispatcher.clone());
-                tokio::spawn(answer(
-                    stream,
-                    inbox,
-                    hall,
-                    dispatcher,
-                    enrolment.clone(),
-                    updates.clone(),
-                    looks.clone(),
-                ));
-            }
+            Ok((stream, _)) => drop(tokio::spawn(answer(stream, doors.clone()))),
             Err(e) => warn!("accepting on the control socket: {e}"),
         }
     }
 }
 
-async fn answer(
-    mut stream: UnixStream,
-    inbox: Arc<Inbox<Input>>,
-    hall: Arc<Hall>,
-    dispatcher: Dispatcher,
-    enrolment: Arc<crate::enrol::Counts>,
-    updates: update::Door,
-    looks: Arc<Looks>,
-) {
+async fn answer(mut stream: UnixStream, doors: Doors) {
     let (reader, mut writer) = stream.split();
     let mut lines = BufReader::new(reader.take(REQUEST_BYTES_MAX)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let response: Response = match serde_json::from_str(&line) {
-            Ok(request) => ask(request, &inbox, &hall, &dispatcher, &enrolment, &updates, &looks).await,
+            Ok(request) => ask(request, &doors).await,
             Err(e) => Err(format!("reading a request on the control socket: {e}")),
         };
         let mut text = serde_json::to_string(&response).unwrap_or_default();
@@ -170,18 +153,11 @@ async fn answer(
     }
 }
 
-async fn ask(
-    request: Request,
-    inbox: &Inbox<Input>,
-    hall: &Hall,
-    dispatcher: &Dispatcher,
-    enrolment: &crate::enrol::Counts,
-    updates: &update::Door,
-    looks: &Looks,
-) -> Response {
+async fn ask(request: Request, doors: &Doors) -> Response {
     fn gone<E>(_: E) -> String {
         "the gateway is stopping".to_owned()
     }
+    let Doors { inbox, hall, dispatcher, enrolment, updates, looks } = doors;
     let put = |ask| inbox.put([(true, Input::Ask(ask))]);
     match request {
         Request::Alarms { all } => {

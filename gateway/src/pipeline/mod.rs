@@ -268,9 +268,15 @@ pub async fn run(path: PathBuf, running: update::Running) -> Result<Ended, RunEr
     };
     update::start(work).map_err(|e| RunError::Start(format!("starting the thread of updates: {e}")))?;
     let updates = update::Door { wishes, standing, running, config: config_changes.subscribe() };
-    let control =
-        control::serve(control, inbox.clone(), hall.clone(), dispatcher.clone(), enrolment, updates, looks, shutdown);
-    tokio::spawn(control);
+    let doors = control::Doors {
+        inbox: inbox.clone(),
+        hall: hall.clone(),
+        dispatcher: dispatcher.clone(),
+        enrolment,
+        updates,
+        looks,
+    };
+    tokio::spawn(control::serve(control, doors, shutdown));
     info!(
         gateway.id = %config.gateway.id,
         listen = %address,
