@@ -783,6 +783,9 @@ pub const LOOK_ALARM_MS: i64 = 30 * 60_000;
 /// Longest purpose, in bytes. Source: our choice; a sentence.
 pub const LOOK_PURPOSE_BYTES_MAX: usize = 256;
 
+/// Views of one camera that are accepted at once. Beyond: a config error. Source: our choice; by day, at dusk, by infrared light, twice over.
+pub const CAMERA_VIEWS_MAX: usize = 8;
+
 /// Tries to look for one slot or alarm that showed nothing. Beyond: refused, and a person goes. Source: our choice.
 pub const LOOK_TRIES_MAX: usize = 5;
 

@@ -33,6 +33,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Init(args) => cli::init::run(args),
         Command::Device(command) => cli::device::run(command, &config),
+        Command::Camera(command) => cli::camera::run(command, &config),
         Command::Identity(command) => cli::identity::run(command, &config),
         Command::CheckConfig(args) => cli::check_config::run(args, &config),
         Command::Run(_) => cli::run::run(&config, vaka::update::Running::from_environment()),

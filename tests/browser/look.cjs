@@ -8,11 +8,22 @@ const shown = (page) => page.evaluate(() => {
   return canvas && !canvas.hidden ? canvas.width : 0;
 });
 
+/** How many points of the canvas have a colour: the veil is grey, the camera's test picture is not. */
+const coloured = (page) => page.evaluate(() => {
+  const canvas = document.getElementById("look-picture");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let count = 0;
+  for (let at = 0; at < data.length; at += 4) if (Math.abs(data[at] - data[at + 2]) > 40) count += 1;
+  return count;
+});
+
 main(async () => {
   const night = await person({ width: 390, height: 800, theme: "dark" });
   await enter(night, await link("natt-1", "night"));
   const staff = await person();
   await enter(staff, await link("staff-1", "staff"));
+  const stranger = await person();
+  await enter(stranger, await link("natt-2", "night"));
 
   await night.goto(`${BOARD}/night`);
   await judge(night, "the round with a look-in by camera");
@@ -32,12 +43,20 @@ main(async () => {
   await judge(night, "before a look");
   await picture(night, "look-before");
 
-  await night.check('input[name="clear"]');
   const opened = night.waitForRequest((request) => request.url().endsWith("/look/stream"));
   await night.click("button.main");
   const token = (await opened).postData();
   await night.waitForFunction(() => !document.getElementById("look-picture").hidden, undefined, { timeout: 30000 });
-  is("the picture is the camera's own, seen clearly", (await shown(night)) === 320);
+  is("there is a picture", (await shown(night)) > 0);
+  is("with its veil, whoever may see clearly", (await coloured(night)) === 0, `${await coloured(night)}`);
+  const unveil = night.locator("#look-clear");
+  const wish = { look: await unveil.getAttribute("value"), page: await unveil.getAttribute("data-page") };
+  const other = await stranger.evaluate(async (wish) => (await fetch("/look/clear", { method: "POST", body: new URLSearchParams(wish) })).status, wish);
+  is("nobody else takes the veil off", other === 409, `${other}`);
+  await unveil.click();
+  await night.waitForFunction(() => document.getElementById("look-clear").hidden, undefined, { timeout: 10000 });
+  for (let tries = 0; tries < 100 && (await coloured(night)) === 0; tries += 1) await night.waitForTimeout(50);
+  is("one tap, and the same look is the camera's own picture", (await coloured(night)) > 0 && (await shown(night)) === 320);
   is("the seconds that are left are said", /\d+/.test(await night.textContent("#look-left")));
   is("the grant is not in the page", !(await night.content()).includes(token));
   const again = await night.evaluate(async (token) => (await fetch("/look/stream", { method: "POST", body: token })).status, token);

@@ -3,7 +3,10 @@
 use std::fs;
 use std::process::Command;
 
-use vaka_tests::{Centre, Gateway, Home, MqttVersion, event, lacks, mosquitto_pub, press, root, vaka_bin};
+use vaka_tests::{
+    Centre, Gateway, Home, MqttVersion, event, eventually, lacks, lamp, look_steps, mosquitto_pub, press, root,
+    vaka_bin, with_camera,
+};
 
 /// A command of the runbook and what is expected of it, line by line; `…` stands for anything.
 #[derive(Debug)]
@@ -202,4 +205,22 @@ fn a_box_that_gives_its_place_to_another() {
     let config = fs::read_to_string(home.config()).expect("vaka.toml");
     fs::write(home.config(), format!("{config}\n[backup]\n{recipients}\n")).expect("writing vaka.toml");
     follow("A box is replaced", &home, "");
+}
+
+#[test]
+fn a_camera_that_was_moved() {
+    if lacks(&["paho", "ffmpeg"]) {
+        return;
+    }
+    let home = Home::init();
+    let _camera = with_camera(&home);
+    // The view that was accepted is of another place than what it sees.
+    home.edit(|config| {
+        config["camera"][0]["references"] = toml_edit::value(toml_edit::Array::from_iter(["0f".repeat(48)]));
+    });
+    let gateway = Gateway::start(&home);
+    let _lamp = lamp(&home);
+    let ended = || look_steps(&home).iter().any(|step| step["ended"]["why"] == "checked").then_some(());
+    eventually("the gateway's own check is over", || gateway.tail(), ended);
+    follow("A camera does not see the room", &home, "");
 }

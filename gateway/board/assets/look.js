@@ -11,6 +11,7 @@
   const said = document.getElementById('look-said');
   const left = document.getElementById('look-left');
   const outcome = document.getElementById('look-outcome');
+  const unveil = document.getElementById('look-clear');
   const stop = new AbortController();
   let over = false;
   let seen = false;
@@ -30,6 +31,7 @@
     clear();
     clearInterval(timer);
     document.getElementById('look-close').hidden = true;
+    if (unveil) unveil.hidden = true;
     left.textContent = '';
     said.textContent = text;
     if (!seen) {
@@ -71,6 +73,7 @@
     else if (kind === 'B') {
       seen = true;
       outcome.hidden = false;
+      if (unveil) unveil.hidden = false;
       endsAt = performance.now() + Number(text());
       said.textContent = '';
       count();
@@ -101,6 +104,15 @@
       }
     }
   };
+
+  if (unveil) unveil.addEventListener('click', async () => {
+    unveil.disabled = true;
+    const asked = fetch('/look/clear', { method: 'POST', body: new URLSearchParams({ look: unveil.value, page: unveil.dataset.page }), cache: 'no-store' });
+    const is = await asked.then((answer) => answer.ok, () => false);
+    // Refused, or lost on the way: it may be asked again.
+    unveil.disabled = false;
+    unveil.hidden = is || over;
+  });
 
   addEventListener('pagehide', () => end(words.hidden));
   addEventListener('pageshow', (event) => { if (event.persisted) location.replace('/night'); });

@@ -582,6 +582,8 @@ pub trait Gateway: Send + Sync + 'static {
     fn open_look(&self, wish: LookWish, by: &str) -> Later<'_, Granted>;
     /// The picture of a look that was granted to this person, once. Dropping the receiver ends the look.
     fn watch_look(&self, token: &str, by: &str) -> Later<'_, mpsc::Receiver<LookPart>>;
+    /// The veil off a look that is open, by whoever looks: recorded before it answers.
+    fn unveil_look(&self, look: u64, resident: &str, by: &str) -> Later<'_, ()>;
     /// By whoever looked.
     fn say_look(&self, look: u64, outcome: LookOutcome, by: &str) -> Later<'_, ()>;
     /// A locked dose is given free by a person.

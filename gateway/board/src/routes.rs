@@ -79,6 +79,7 @@ pub const ROUTES: &[Route] = &[
     post("/logout", Right::Any),
     get("/look/alarm/{id}", Right::LookIn),
     post("/look/alarm/{id}", Right::LookIn),
+    post("/look/clear", Right::SayLook),
     post("/look/said", Right::SayLook),
     post("/look/stream", Right::LookIn),
     get("/look/{slot}", Right::LookIn),

@@ -24,6 +24,7 @@ use crate::journal::record::{Act, ActWhat, Trace};
 use crate::look::Looks;
 use crate::pipeline::follow::{Follower, Touched};
 use crate::pipeline::keeper::{Ask, Input, Keeper};
+use crate::rules::care::look::Wish;
 
 /// Questions of the board that wait for the keeper at once. A question takes it some microseconds to some milliseconds. Beyond: the
 /// board's own requests wait. Source: our choice.
@@ -288,6 +289,11 @@ impl Gateway for Desk {
     fn watch_look(&self, token: &str, by: &str) -> Later<'_, mpsc::Receiver<LookPart>> {
         let parts = self.looks.redeem(token, by).map_err(super::look::refused);
         later(async move { parts })
+    }
+
+    fn unveil_look(&self, look: u64, resident: &str, by: &str) -> Later<'_, ()> {
+        let (wish, by) = (Wish::Unveil { look, resident: resident.to_owned() }, by.to_owned());
+        later(async move { self.looks.wish(wish, &by).await.map(|_| ()).map_err(super::look::refused) })
     }
 
     fn say_look(&self, look: u64, outcome: LookOutcome, by: &str) -> Later<'_, ()> {

@@ -28,7 +28,7 @@ pub(super) fn refused(e: LookError) -> Refused {
         LookError::Refused(NotSigned::Refused(Refusal::NotFound(why))) => Refused::NotFound(why),
         LookError::Refused(NotSigned::Refused(Refusal::Conflict(why))) => Refused::Conflict(why),
         LookError::Refused(NotSigned::Refused(Refusal::Wrong(why))) => Refused::Wrong(why),
-        LookError::NoGrant | LookError::NotOrdered(_) => Refused::Conflict(e.to_string()),
+        LookError::NoGrant | LookError::GaveWay | LookError::NotOrdered(_) => Refused::Conflict(e.to_string()),
         LookError::Disk | LookError::Refused(NotSigned::Disk) | LookError::Stopping | LookError::Camera(_) => {
             Refused::Unavailable(e.to_string())
         }

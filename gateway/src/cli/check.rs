@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 use vaka_protocol::Lane;
 
+use super::check_cameras::{self, CameraRow};
 use super::check_devices::{self, DeviceRow};
-use super::{CheckArgs, Exit, Failure, check_plain as plain, colour, print_json, print_line};
+use super::{CheckArgs, Exit, Failure, camera, check_plain as plain, colour, print_json, print_line};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, Language};
 use crate::journal::reader;
@@ -35,39 +36,62 @@ struct Line {
 /// What `vaka check --json` prints. Reads files, and asks the running gateway: takes a moment.
 pub fn findings(config: &Path) -> Value {
     let lines = examine(config);
-    let devices = Config::load(config).map(|(config, _)| devices(&config)).unwrap_or_default();
-    let lights = lines.iter().map(|line| line.light).chain(devices.iter().map(|row| row.light));
-    json(&lines, &devices, lights.max().unwrap_or(Light::Green))
+    let loaded = Config::load(config).ok().map(|(config, _)| config);
+    let rows = Rows::of(loaded.as_ref());
+    json(&lines, &rows, rows.worst(&lines))
 }
 
-fn json(lines: &[Line], devices: &[DeviceRow], worst: Light) -> Value {
+/// What is found of each device and each camera.
+#[derive(Default)]
+struct Rows {
+    devices: Vec<DeviceRow>,
+    cameras: Vec<CameraRow>,
+}
+
+impl Rows {
+    /// Where the config cannot be read there are none.
+    fn of(config: Option<&Config>) -> Rows {
+        config.map_or_else(Rows::default, |config| Rows { devices: devices(config), cameras: cameras(config) })
+    }
+
+    fn worst(&self, lines: &[Line]) -> Light {
+        let of_devices = self.devices.iter().map(|row| row.light);
+        let lights = lines.iter().map(|line| line.light).chain(of_devices);
+        lights.chain(self.cameras.iter().map(|row| row.light)).max().unwrap_or(Light::Green)
+    }
+}
+
+fn json(lines: &[Line], rows: &Rows, worst: Light) -> Value {
     let plain = |line: &Line, language| plain::part(line.part, line.light, language);
     let part = |line: &Line| {
         let (sv, en) = (plain(line, Language::Sv), plain(line, Language::En));
         serde_json::json!({"part": line.part, "light": line.light, "found": line.found, "plain_sv": sv, "plain_en": en})
     };
-    serde_json::json!({"light": worst, "parts": lines.iter().map(part).collect::<Vec<_>>(), "devices": devices})
+    let parts = lines.iter().map(part).collect::<Vec<_>>();
+    serde_json::json!({"light": worst, "parts": parts, "devices": rows.devices, "cameras": rows.cameras})
 }
 
 pub fn run(config: &Path, args: &CheckArgs) -> Result<Exit, Failure> {
     let lines = examine(config);
     let loaded = Config::load(config).ok().map(|(config, _)| config);
-    let devices = loaded.as_ref().map(devices).unwrap_or_default();
-    let lights = lines.iter().map(|line| line.light).chain(devices.iter().map(|row| row.light));
-    let worst = lights.max().unwrap_or(Light::Green);
+    let rows = Rows::of(loaded.as_ref());
+    let worst = rows.worst(&lines);
     // Where nothing can be read the home is Swedish.
     let spoken = loaded.as_ref().map_or(Language::Sv, |config| config.gateway.language);
     let language = args.lang.unwrap_or(spoken);
     if args.json {
-        print_json(&json(&lines, &devices, worst))?;
+        print_json(&json(&lines, &rows, worst))?;
     } else if args.plain {
-        print_plain(&lines, &devices, worst, language)?;
+        print_plain(&lines, &rows, worst, language)?;
     } else {
         for line in &lines {
             print_exact(line.light, line.part, &line.found)?;
         }
-        for row in &devices {
+        for row in &rows.devices {
             print_exact(row.light, row.device.as_str(), &format!("{}: {}", row.kind, row.found))?;
+        }
+        for row in &rows.cameras {
+            print_exact(row.light, row.camera.as_str(), &format!("camera: {}", row.found))?;
         }
     }
     Ok(if worst == Light::Red { Exit::FoundWrong } else { Exit::Ok })
@@ -84,16 +108,17 @@ fn print_exact(light: Light, part: &str, found: &str) -> Result<(), Failure> {
 }
 
 /// For staff: whether anything is to be done first, then the worst first.
-fn print_plain(lines: &[Line], devices: &[DeviceRow], worst: Light, language: Language) -> Result<(), Failure> {
+fn print_plain(lines: &[Line], found: &Rows, worst: Light, language: Language) -> Result<(), Failure> {
     let (on, off) = colour(&std::io::stdout(), "1");
     print_line(&format!("{on}{}{off}", plain::summary(worst, language)))?;
     let of_parts =
         lines.iter().map(|l| (l.light, plain::name(l.part, language), plain::part(l.part, l.light, language)));
-    let of_devices = devices.iter().map(|row| {
-        let words = if language == Language::Sv { &row.plain_sv } else { &row.plain_en };
-        (row.light, row.device.to_string(), words.clone())
-    });
-    let mut rows: Vec<(Light, String, String)> = of_parts.chain(of_devices).collect();
+    let said = |sv: &str, en: &str| if language == Language::Sv { sv.to_owned() } else { en.to_owned() };
+    let of_devices =
+        found.devices.iter().map(|row| (row.light, row.device.to_string(), said(&row.plain_sv, &row.plain_en)));
+    let of_cameras =
+        found.cameras.iter().map(|row| (row.light, row.camera.to_string(), said(&row.plain_sv, &row.plain_en)));
+    let mut rows: Vec<(Light, String, String)> = of_parts.chain(of_devices).chain(of_cameras).collect();
     rows.sort_by_key(|(light, ..)| std::cmp::Reverse(*light));
     for (light, name, words) in rows {
         let (mark, sgr) = match light {
@@ -115,6 +140,12 @@ fn devices(config: &Config) -> Vec<DeviceRow> {
         Some(crate::pipeline::view::devices(&state))
     });
     check_devices::rows(config, known.as_ref(), SystemClock::new().now().wall_ms)
+}
+
+/// As [`devices`].
+fn cameras(config: &Config) -> Vec<CameraRow> {
+    let known = camera::known(config).ok();
+    check_cameras::rows(config, known.as_ref(), SystemClock::new().now().wall_ms)
 }
 
 fn examine(path: &Path) -> Vec<Line> {

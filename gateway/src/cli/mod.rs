@@ -4,7 +4,9 @@
 
 pub mod alarm;
 pub mod backup;
+pub mod camera;
 pub mod check;
+mod check_cameras;
 pub mod check_config;
 mod check_devices;
 mod check_plain;
@@ -85,6 +87,9 @@ pub enum Command {
     /// Add, list, show and remove devices
     #[command(subcommand)]
     Device(device::DeviceCommand),
+    /// The cameras: what the last check found, a check now, a new view accepted
+    #[command(subcommand)]
+    Camera(camera::CameraCommand),
     /// The gateway's own certificate towards receivers and hubs
     #[command(subcommand)]
     Identity(identity::IdentityCommand),

@@ -624,6 +624,16 @@ pub enum LookStep {
     },
     /// What whoever looked makes of it.
     Outcome { look: u64, outcome: LookOutcome, by: String },
+    /// Whoever looks asked to see clearly from now on.
+    Unveiled { look: u64, by: String },
+    /// A person accepts what a check saw as the camera's view from now on.
+    Accepted {
+        look: u64,
+        /// As in `Checked`.
+        reference: String,
+        by: String,
+        why: String,
+    },
 }
 
 /// Who looks where, why, and for how long at most.

@@ -47,13 +47,14 @@ async fn show(room: &Looks, id: u64, seen: &Seen, viewer: &mpsc::Sender<LookPart
     if viewer.send(LookPart::Lit).await.is_err() {
         return ("viewer".into(), 0);
     }
-    let view = if seen.asked.clear { View::Clear } else { View::Veiled };
+    let view_of = |is_unveiled| if is_unveiled { View::Clear } else { View::Veiled };
+    let mut is_unveiled = state.borrow().is_unveiled;
     let (look_ms, first_ms) =
         (Duration::from_millis(seen.asked.look_ms), Duration::from_millis(LOOK_WAKE_MS_MAX as u64));
     let first_by =
         Instant::now() + first_ms.min(config.wake() + Duration::from_millis(vaka_camera::limits::SILENCE_MS_MAX));
     let (sink, mut pictures) = frames();
-    let looking = look(&camera, view, first_by + look_ms, &sink);
+    let looking = look(&camera, view_of(is_unveiled), first_by + look_ms, &sink);
     tokio::pin!(looking);
     let mut end_at = first_by;
     let mut first: Option<Instant> = None;
@@ -62,7 +63,12 @@ async fn show(room: &Looks, id: u64, seen: &Seen, viewer: &mpsc::Sender<LookPart
         tokio::select! {
             biased;
             () = sleep_until(end_at) => break if first.is_some() { "time" } else { "silent" }.to_owned(),
-            _ = super::until(&mut state, |state| state.must_end || state.is_ended) => break "said_no".to_owned(),
+            now = super::until(&mut state, |state| state.must_end || state.is_ended || state.is_unveiled != is_unveiled) => {
+                let Some(now) = now.filter(|now| !now.must_end && !now.is_ended) else { break "said_no".to_owned() };
+                // The same look, the same end: what waited with the veil on is taken back with it.
+                is_unveiled = now.is_unveiled;
+                looking.set(look(&camera, view_of(is_unveiled), first_by + look_ms, &sink));
+            }
             () = viewer.closed() => break "viewer".to_owned(),
             place = viewer.reserve(), if !waiting.is_empty() => match (place, waiting.pop_front()) {
                 (Ok(place), Some(part)) => place.send(part),

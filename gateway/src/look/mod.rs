@@ -28,7 +28,7 @@ use crate::pipeline::keeper::{Ask, Input, Keeper, NotSigned};
 use crate::rules::care::look::{OpenLook, Wish};
 use crate::rules::orders;
 pub use abroad::carry_for_hubs;
-pub use checks::keep_checking;
+pub use checks::{Tried, keep_checking};
 pub use there::{ThereWish, hear_homes};
 
 /// Bytes of a grant's token. Source: our choice; nobody guesses 256 bits within [`LOOK_SETUP_MS`].
@@ -49,6 +49,8 @@ pub enum LookError {
     Stopping,
     #[error("opening the look: {0}")]
     Camera(String),
+    #[error("checking the camera: it was closed again, because somebody looks or the resident said no; try it later")]
+    GaveWay,
     #[error("ordering the look of the home: {}", .0.said().1)]
     NotOrdered(orders::Why),
     #[error("ordering the look of the home: the journal could not be written; try again")]

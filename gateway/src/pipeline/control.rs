@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
-use vaka_protocol::AlarmId;
+use vaka_protocol::{AlarmId, DeviceId};
 
 use super::keeper::{Ask, Input};
 use super::view;
@@ -22,12 +22,21 @@ use crate::dispatch::Dispatcher;
 use crate::ingest::inbox::Inbox;
 use crate::ingest::session::Hall;
 use crate::journal::record::Act;
+use crate::limits::{LOOK_SETUP_MS, LOOK_WAKE_MS_MAX};
+use crate::look::Looks;
 use crate::rules::care::signed;
 use crate::rules::orders;
 use crate::update;
 
 /// Longest request line, in bytes.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
+/// Longest wait for an answer, in milliseconds. Beyond: an error. Source: our choice; the keeper answers within a fsync.
+const ANSWER_MS: u64 = 30_000;
+
+/// The same for the check of a camera, in milliseconds: its light answers, it wakes, it is judged, and each is recorded.
+pub const CAMERA_MS: u64 =
+    ANSWER_MS + LOOK_SETUP_MS as u64 + LOOK_WAKE_MS_MAX as u64 + vaka_camera::limits::CHECK_MS_MAX;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,6 +65,15 @@ pub enum Request {
     /// The round of a local date, else tonight's.
     Round {
         date: Option<String>,
+    },
+    /// What is known of each camera.
+    Cameras,
+    /// To check one now. The answer takes [`CAMERA_MS`] at most.
+    CheckCamera {
+        camera: DeviceId,
+        by: String,
+        /// Absent: what it sees is not accepted as its view.
+        accept_why: Option<String>,
     },
     Sign {
         wish: signed::Wish,
@@ -100,43 +118,36 @@ pub fn bind(journal_dir: &Path) -> Result<UnixListener, String> {
     Ok(listener)
 }
 
-pub async fn serve(
-    listener: UnixListener,
-    inbox: Arc<Inbox<Input>>,
-    hall: Arc<Hall>,
-    dispatcher: Dispatcher,
-    enrolment: Arc<crate::enrol::Counts>,
-    updates: update::Door,
-    mut shutdown: watch::Receiver<bool>,
-) {
+/// Whom the requests are put to.
+#[derive(Clone)]
+pub struct Doors {
+    pub inbox: Arc<Inbox<Input>>,
+    pub hall: Arc<Hall>,
+    pub dispatcher: Dispatcher,
+    pub enrolment: Arc<crate::enrol::Counts>,
+    pub updates: update::Door,
+    pub looks: Arc<Looks>,
+}
+
+pub async fn serve(listener: UnixListener, doors: Doors, mut shutdown: watch::Receiver<bool>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = shutdown.changed() => return,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let (inbox, hall, dispatcher) = (inbox.clone(), hall.clone(), dispatcher.clone());
-                tokio::spawn(answer(stream, inbox, hall, dispatcher, enrolment.clone(), updates.clone()));
-            }
+            Ok((stream, _)) => drop(tokio::spawn(answer(stream, doors.clone()))),
             Err(e) => warn!("accepting on the control socket: {e}"),
         }
     }
 }
 
-async fn answer(
-    mut stream: UnixStream,
-    inbox: Arc<Inbox<Input>>,
-    hall: Arc<Hall>,
-    dispatcher: Dispatcher,
-    enrolment: Arc<crate::enrol::Counts>,
-    updates: update::Door,
-) {
+async fn answer(mut stream: UnixStream, doors: Doors) {
     let (reader, mut writer) = stream.split();
     let mut lines = BufReader::new(reader.take(REQUEST_BYTES_MAX)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let response: Response = match serde_json::from_str(&line) {
-            Ok(request) => ask(request, &inbox, &hall, &dispatcher, &enrolment, &updates).await,
+            Ok(request) => ask(request, &doors).await,
             Err(e) => Err(format!("reading a request on the control socket: {e}")),
         };
         let mut text = serde_json::to_string(&response).unwrap_or_default();
@@ -147,17 +158,11 @@ async fn answer(
     }
 }
 
-async fn ask(
-    request: Request,
-    inbox: &Inbox<Input>,
-    hall: &Hall,
-    dispatcher: &Dispatcher,
-    enrolment: &crate::enrol::Counts,
-    updates: &update::Door,
-) -> Response {
+async fn ask(request: Request, doors: &Doors) -> Response {
     fn gone<E>(_: E) -> String {
         "the gateway is stopping".to_owned()
     }
+    let Doors { inbox, hall, dispatcher, enrolment, updates, looks } = doors;
     let put = |ask| inbox.put([(true, Input::Ask(ask))]);
     match request {
         Request::Alarms { all } => {
@@ -199,6 +204,16 @@ async fn ask(
             })));
             serde_json::to_value(answer.await.map_err(gone)?).map_err(|e| e.to_string())
         }
+        Request::Cameras => {
+            serde_json::to_value(looks.known().await.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+        }
+        Request::CheckCamera { camera, by, accept_why } => {
+            let tried = match accept_why {
+                None => looks.try_camera(camera, &by).await,
+                Some(why) => looks.accept_view(camera, &by, why).await,
+            };
+            serde_json::to_value(tried.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+        }
         Request::Sign { wish, by } => {
             let (reply, answer) = oneshot::channel();
             put(Ask::Sign { wish, by, reply });
@@ -233,10 +248,15 @@ async fn ask(
 
 /// Asks the gateway whose journal is in `journal_dir`. `None`: no gateway runs there.
 pub fn request(journal_dir: &Path, request: &Request) -> Option<Response> {
+    request_within(journal_dir, request, ANSWER_MS)
+}
+
+/// As [`request`], for one that takes longer: the answer is waited for `answer_ms`.
+pub fn request_within(journal_dir: &Path, request: &Request, answer_ms: u64) -> Option<Response> {
     use std::io::{BufRead, BufReader, Write};
     let mut stream = std::os::unix::net::UnixStream::connect(socket(journal_dir)).ok()?;
     let mut ask = || -> std::io::Result<Response> {
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(30)))?;
+        stream.set_read_timeout(Some(std::time::Duration::from_millis(answer_ms)))?;
         let mut line = serde_json::to_string(request)?;
         line.push('\n');
         stream.write_all(line.as_bytes())?;

@@ -64,15 +64,19 @@ impl Keeper {
     }
 
     pub(super) fn take_look(&mut self, wish: Wish, by: &str, reply: LookReply) {
-        let opens = matches!(wish, Wish::Open { .. } | Wish::Check { .. });
+        let opens = matches!(wish, Wish::Open { .. } | Wish::Check { .. } | Wish::Try { .. });
         // What is read of a person must be recorded, and this is.
         if opens && self.room.refused.contains(&Lane::Technical) {
             let _ = reply.send(Err(NotSigned::Disk));
             return;
         }
         let known = match wish {
-            Wish::Checked { look, .. } | Wish::End { look, .. } | Wish::Outcome { look, .. } => Some(look),
-            Wish::Open { .. } | Wish::Check { .. } => None,
+            Wish::Checked { look, .. }
+            | Wish::Accept { look, .. }
+            | Wish::Unveil { look, .. }
+            | Wish::End { look, .. }
+            | Wish::Outcome { look, .. } => Some(look),
+            Wish::Open { .. } | Wish::Check { .. } | Wish::Try { .. } => None,
         };
         let number = match (look::grant(self.view(), wish, by), known) {
             (Err(why), _) => {

@@ -229,7 +229,7 @@ pub async fn run(path: PathBuf, running: update::Running) -> Result<Ended, RunEr
     }
     tokio::spawn(crate::look::carry_for_hubs(looks.clone(), asked_by_hubs));
     tokio::spawn(crate::look::hear_homes(looks.clone(), called));
-    tokio::spawn(crate::look::keep_checking(looks, shutdown.clone()));
+    tokio::spawn(crate::look::keep_checking(looks.clone(), shutdown.clone()));
     let enrolment = Arc::new(enrol::Counts::default());
     let (enrolled_sender, mut enrolled) = tokio::sync::mpsc::unbounded_channel();
     if let Some(listener) = enrol_listener {
@@ -269,9 +269,15 @@ pub async fn run(path: PathBuf, running: update::Running) -> Result<Ended, RunEr
     };
     update::start(work, wished).map_err(|e| RunError::Start(format!("starting the thread of updates: {e}")))?;
     let updates = update::Door { wishes, standing, running, config: config_changes.subscribe() };
-    let control =
-        control::serve(control, inbox.clone(), hall.clone(), dispatcher.clone(), enrolment, updates, shutdown);
-    tokio::spawn(control);
+    let doors = control::Doors {
+        inbox: inbox.clone(),
+        hall: hall.clone(),
+        dispatcher: dispatcher.clone(),
+        enrolment,
+        updates,
+        looks,
+    };
+    tokio::spawn(control::serve(control, doors, shutdown));
     info!(
         gateway.id = %config.gateway.id,
         listen = %address,

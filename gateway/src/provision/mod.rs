@@ -11,6 +11,7 @@
 mod authority;
 #[cfg(test)]
 mod authority_tests;
+mod cameras;
 mod certificate;
 mod devices;
 pub(crate) mod files;
@@ -35,6 +36,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 pub use authority::Given;
+pub use cameras::accept_view;
 pub use devices::{AddDevice, Added, Expected, Listed, Removed, add, list, remove};
 pub(crate) use devices::{lock_home, write_config};
 pub use floor::{Floor, read_floor};
@@ -249,6 +251,8 @@ pub enum ProvisionError {
     KeyExists(PathBuf),
     #[error("there is no device `{id}` in {}{hint}", file.display())]
     NoDevice { id: String, file: PathBuf, hint: String },
+    #[error("there is no camera `{id}` as a [[camera]] in {}{hint}", file.display())]
+    NoCamera { id: String, file: PathBuf, hint: String },
     #[error("device `{id}` has no certificate with enrolment {enrolment} in force; see `vaka device show {id}`")]
     NoEnrolment { id: String, enrolment: u32 },
     #[error("bridge `{id}` still speaks for {behind}; remove these first")]

@@ -276,7 +276,7 @@ pub const KINDS: &[Kind] = &[
         fields: &[
             RESIDENT,
             has("camera", Text, "id of the camera"),
-            has("step", Object, "one key: asked, ended, checked or outcome"),
+            has("step", Object, "one key: asked, unveiled, ended, checked, accepted or outcome"),
         ],
     },
     Kind {

@@ -273,6 +273,13 @@ impl Gateway for House {
         self.answer(Ok(parts))
     }
 
+    fn unveil_look(&self, look: u64, _: &str, by: &str) -> Later<'_, ()> {
+        let state = self.state();
+        let index = usize::try_from(look).ok().and_then(|look| look.checked_sub(1));
+        let grant = index.and_then(|index| state.grants.get(index)).filter(|grant| grant.by == by && grant.used);
+        self.answer(grant.map(|_| ()).ok_or_else(|| none("look", "of that number")))
+    }
+
     fn say_look(&self, look: u64, outcome: LookOutcome, by: &str) -> Later<'_, ()> {
         let mut state = self.state();
         let index = usize::try_from(look).ok().and_then(|look| look.checked_sub(1));

@@ -63,13 +63,18 @@ pub(super) async fn check(asked: Asked) -> Result<Markup, Trouble> {
         .into_iter()
         .map(|device| device.id)
         .collect();
+    let residents = asked.sight().residents().await.map_err(|refused| asked.trouble(refused))?;
+    // Of cameras, those of residents whom they see.
+    let residents: Vec<String> = residents.into_iter().map(|resident| resident.id).collect();
     let view = &asked.view;
     let plain = if view.lang == Lang::Sv { "plain_sv" } else { "plain_en" };
     let items = |key: &str| found[key].as_array().map(Vec::as_slice).unwrap_or_default();
     let of_parts = items("parts").iter().map(|line| Row::of(line, plain, part_name(view, text(&line["part"]))));
     let of_devices = items("devices").iter().filter(|line| own.iter().any(|id| line["device"] == id.as_str()));
     let of_devices = of_devices.map(|line| Row::of(line, plain, text(&line["device"]).to_owned()));
-    let mut rows: Vec<Row<'_>> = of_parts.chain(of_devices).collect();
+    let of_cameras = items("cameras").iter().filter(|line| residents.iter().any(|id| line["resident"] == id.as_str()));
+    let of_cameras = of_cameras.map(|line| Row::of(line, plain, text(&line["camera"]).to_owned()));
+    let mut rows: Vec<Row<'_>> = of_parts.chain(of_devices).chain(of_cameras).collect();
     rows.sort_by_key(|row| rank(row.light));
     let heading = match rows.first().map(|row| row.light) {
         Some("red") => view.t("Något måste göras nu", "Something has to be done now"),

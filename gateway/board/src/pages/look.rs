@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Form, Path};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -116,7 +116,9 @@ fn form(view: &View, look: &LookIn, way: &Way) -> Markup {
             format!("A light goes on at the resident's. You see the picture for at most {seconds} seconds, once. It is not kept. That you look, and why, is written in the log, and told to the resident."))) }
         form.form method="post" action=(way.page) {
             label { (view.t("Varför tittar du?", "Why do you look?")) input name="purpose" required maxlength="200" value=(purpose) autocomplete="off"; }
-            @if look.may_see_clearly {
+            @if look.may_see_clearly && !matches!(way.at, LookAt::Home { .. }) {
+                p.soft { (view.t("Bilden är beslöjad. Medan du tittar kan du be att få se klart.", "The picture is veiled. While you look you can ask to see clearly.")) }
+            } @else if look.may_see_clearly {
                 label.tick { input type="checkbox" name="clear" value="true";
                     (view.t("Visa klart, utan slöja. Bara om du måste.", "Show clearly, without the veil. Only if you must.")) }
             } @else {
@@ -169,11 +171,11 @@ async fn open(asked: &Asked, way: &Way, wish: &Wish) -> Result<Markup, Trouble> 
         };
         asked.trouble(refused).saying(heading, body)
     })?;
-    let body = html! { div.narrow { (heading(view, &look)) (picture(view, &granted, way)) } };
+    let body = html! { div.narrow { (heading(view, &look)) (picture(view, &look, &granted, way)) } };
     Ok(Frame::new(view, title(view)).tab("/night").page(body))
 }
 
-fn picture(view: &View, granted: &Granted, way: &Way) -> Markup {
+fn picture(view: &View, look: &LookIn, granted: &Granted, way: &Way) -> Markup {
     html! {
         section #look.look data-token=(granted.token) data-back=(way.back)
             data-waits=(view.t("Lampan tänds hos den boende …", "The light goes on at the resident's …"))
@@ -186,6 +188,10 @@ fn picture(view: &View, granted: &Granted, way: &Way) -> Markup {
             p #look-said role="status" { (view.t("Lampan tänds hos den boende …", "The light goes on at the resident's …")) }
             canvas #look-picture role="img" aria-label=(view.t("Bild från kameran", "Picture from the camera")) hidden {}
             p #look-left role="timer" {}
+            @if look.may_see_clearly && !matches!(way.at, LookAt::Home { .. }) {
+                // One tap; by the script, so that the picture goes on.
+                p { button #look-clear hidden value=(granted.look) data-page=(way.page) { (view.t("Visa klart. Bara om du måste.", "Show clearly. Only if you must.")) } }
+            }
             noscript { p.strong { (view.t("Bilden behöver skript, som är avstängt här.", "The picture needs scripts, which are off here.")) } }
             div #look-outcome hidden { (outcome(view, granted.look, &way.back, true)) }
             p #look-back hidden { a.button href=(way.back) { (view.t("Tillbaka", "Back")) } }
@@ -207,6 +213,26 @@ pub(super) fn outcome(view: &View, look: u64, back: &str, heads: bool) -> Markup
             button name="outcome" value="could-not-tell" { (view.t("Gick inte att avgöra", "Could not tell")) }
         }
     }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Unveil {
+    look: u64,
+    /// The page that the look was asked for on.
+    page: String,
+}
+
+/// The veil off the look that is open: in the log before it is off.
+pub(super) async fn unveil(asked: Asked, Form(wish): Form<Unveil>) -> Result<StatusCode, Trouble> {
+    let way = match wish.page.strip_prefix("/look/alarm/") {
+        Some(alarm) => Way::alarm(alarm),
+        None => Way::slot(&asked, wish.page.strip_prefix("/look/").unwrap_or_default())?,
+    };
+    let look = asked.sight().look_in(way.at.clone()).await.map_err(|refused| asked.trouble(refused))?;
+    asked.trace("look-clearly", way.object(), "", Some(&look.resident)).await?;
+    let done = asked.board.gateway.unveil_look(wish.look, &look.resident, asked.by()).await;
+    done.map_err(|refused| asked.trouble(refused))?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Debug, Deserialize)]

@@ -70,6 +70,7 @@ pub fn router() -> Router<Arc<Board>> {
         .route("/log", get(log::log))
         .route("/log/export", get(log::export))
         .route("/look/alarm/{id}", get(look::alarm).post(look::open_alarm))
+        .route("/look/clear", post(look::unveil))
         .route("/look/said", post(look::said))
         .route("/look/stream", post(look::stream))
         .route("/look/{slot}", get(look::slot).post(look::open_slot))

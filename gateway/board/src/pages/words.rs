@@ -168,6 +168,7 @@ pub fn act(lang: Lang, act: &str) -> String {
         "read-alarm" => t(lang, "läste ett larm", "read an alarm"),
         "read-look" => t(lang, "öppnade en tillsyn med kamera", "opened a look-in by camera"),
         "look" => t(lang, "tittade genom kameran", "looked through the camera"),
+        "look-clearly" => t(lang, "tog bort slöjan", "took the veil off"),
         "say-look" => t(lang, "sade hur det var", "said how it was"),
         "read-night" => t(lang, "läste nattens rond", "read the night round"),
         "read-handover" => t(lang, "läste morgonrapporten", "read the morning page"),

@@ -94,6 +94,9 @@ impl Gateway for Told {
     fn watch_look(&self, _: &str, _: &str) -> Later<'_, tokio::sync::mpsc::Receiver<LookPart>> {
         absent()
     }
+    fn unveil_look(&self, _: u64, _: &str, _: &str) -> Later<'_, ()> {
+        absent()
+    }
     fn say_look(&self, _: u64, _: LookOutcome, _: &str) -> Later<'_, ()> {
         absent()
     }

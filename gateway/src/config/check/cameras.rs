@@ -13,7 +13,7 @@ use vaka_protocol::DeviceId;
 use super::super::explain::shown;
 use super::super::*;
 use super::{Check, Text};
-use crate::limits::LOOK_WAKE_MS_MAX;
+use crate::limits::{CAMERA_VIEWS_MAX, LOOK_WAKE_MS_MAX};
 
 pub(super) fn cameras(
     c: &mut Check<'_>,
@@ -48,6 +48,9 @@ fn camera(c: &mut Check<'_>, whole: &Spanned<file::Camera>, devices: &BTreeMap<D
         None => Net::private(),
     };
     let references = t.references.iter().filter_map(|word| parsed(c, "references", word, None)).collect();
+    if let Some(beyond) = t.references.get(CAMERA_VIEWS_MAX) {
+        c.wrong(beyond, format!("`references` has more than {CAMERA_VIEWS_MAX} views; keep those that still hold"));
+    }
     let wake_ms = t.wake_s.as_ref().map_or(Some(0), |s| c.number("wake_s", s, 0, LOOK_WAKE_MS_MAX / 1_000))? * 1_000;
     let setup = Setup {
         id: id.to_string(),

@@ -221,8 +221,12 @@ impl Rehearsal {
     /// As [`super::look::grant`].
     pub fn look(&mut self, wish: look::Wish, by: &str) -> Result<u64, Refusal> {
         let known = match wish {
-            look::Wish::Checked { look, .. } | look::Wish::End { look, .. } | look::Wish::Outcome { look, .. } => look,
-            look::Wish::Open { .. } | look::Wish::Check { .. } => 0,
+            look::Wish::Checked { look, .. }
+            | look::Wish::Accept { look, .. }
+            | look::Wish::Unveil { look, .. }
+            | look::Wish::End { look, .. }
+            | look::Wish::Outcome { look, .. } => look,
+            look::Wish::Open { .. } | look::Wish::Check { .. } | look::Wish::Try { .. } => 0,
         };
         let Some(step) = look::grant(self.view(), wish, by)? else { return Ok(known) };
         let at = self.recorded();

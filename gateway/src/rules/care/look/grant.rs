@@ -10,7 +10,7 @@ use super::super::View;
 use super::super::agreed::Person;
 use super::super::signed::Refusal;
 use super::declined::{no_now, said_no};
-use super::memory::Seen;
+use super::memory::{MOVED, Seen, WELL};
 use super::slots::{self, Slot};
 use super::{CAUSE, Look, NAME};
 use crate::journal::record::{Look as Step, LookAsked, LookOutcome, LookStep};
@@ -36,10 +36,25 @@ pub enum Wish {
         resident: String,
         slot_at: i64,
     },
+    /// To check this camera now, because somebody at the home asks for it. Nobody sees anything.
+    Try {
+        camera: DeviceId,
+    },
     Checked {
         look: u64,
         found: String,
         reference: Option<String>,
+    },
+    /// To take what this check saw as the camera's view from now on.
+    Accept {
+        look: u64,
+        reference: String,
+        why: String,
+    },
+    /// To see clearly in a look at this resident that is open.
+    Unveil {
+        look: u64,
+        resident: String,
     },
     End {
         look: u64,
@@ -106,9 +121,8 @@ pub fn judge(view: View<'_>, wish: Wish, by: &str) -> Result<Option<Step>, Refus
             if by.trim().is_empty() {
                 return Err(Refusal::Wrong("a look needs somebody who looks; say who".into()));
             }
-            if clear && !look.may_see_clearly {
-                let text = format!("`{resident}` has not agreed to be seen clearly; look with the veil, or go there");
-                return Err(Refusal::Conflict(text));
+            if clear {
+                may_unveil(person, look)?;
             }
             let asked = asked(view, look, Some(by), purpose, clear);
             let asked = match (slot_at, alarm) {
@@ -125,17 +139,57 @@ pub fn judge(view: View<'_>, wish: Wish, by: &str) -> Result<Option<Step>, Refus
             let (person, look) = agreed_with(view, &resident)?;
             let slot = slot_of(view, look, slot_at)?;
             stands_free(view, person, look, &slot)?;
-            if view.care.look.open().any(|(_, seen)| seen.camera == look.camera && !seen.is_over(view.now)) {
-                return Err(Refusal::Conflict(format!("camera `{}` is being checked", look.camera)));
-            }
+            is_closed(view, look)?;
             let asked = LookAsked {
                 slot: Some((slot.at_ms, slot.latest_ms)),
                 ..asked(view, look, None, format!("check before {}", slot.name()), false)
             };
             Ok(Some(step(person, look, LookStep::Asked(Box::new(asked)))))
         }
+        Wish::Try { camera } => {
+            let (person, look) = agreed_through(view, &camera)?;
+            let by = checked_by(by)?;
+            if no_now(view.care, &view.agreed.zone, person, look, view.now.wall_ms).is_some() {
+                let text = format!("`{}` does not want the camera to be open now; try it later", person.id);
+                return Err(Refusal::Conflict(text));
+            }
+            is_free(view, look)?;
+            is_closed(view, look)?;
+            let asked = asked(view, look, None, format!("check by {by}"), false);
+            Ok(Some(step(person, look, LookStep::Asked(Box::new(asked)))))
+        }
+        Wish::Accept { look, reference, why } => {
+            let (seen, by, why) = (known(view, look)?, checked_by(by)?.to_owned(), checked_purpose(why)?);
+            match seen.found.as_deref() {
+                Some(WELL | MOVED) => Ok(Some(of(seen, LookStep::Accepted { look, reference, by, why }))),
+                found => {
+                    let (camera, found) = (&seen.camera, found.unwrap_or("nothing"));
+                    let text = format!(
+                        "the check of camera `{camera}` found `{found}`; only a view of the room can be accepted: put that right, and take it again"
+                    );
+                    Err(Refusal::Conflict(text))
+                }
+            }
+        }
         Wish::Checked { look, found, reference } => {
             Ok(Some(of(known(view, look)?, LookStep::Checked { look, found, reference })))
+        }
+        Wish::Unveil { look, resident } => {
+            let seen = known(view, look).ok().filter(|seen| seen.resident == resident);
+            let seen =
+                seen.ok_or_else(|| Refusal::NotFound(format!("there is no look {look} at `{resident}`; go there")))?;
+            let (person, agreed) = agreed_with(view, &seen.resident)?;
+            may_unveil(person, agreed)?;
+            let whose = seen.asked.by.as_deref();
+            if whose != Some(by) {
+                let text = format!("only {} looks, and can take the veil off", whose.unwrap_or("the gateway"));
+                return Err(Refusal::Conflict(text));
+            }
+            if seen.is_over(view.now) {
+                return Err(Refusal::Conflict("the look is over; go there if in doubt".into()));
+            }
+            let is_clear = seen.is_unveiled || seen.asked.clear;
+            Ok((!is_clear).then(|| of(seen, LookStep::Unveiled { look, by: by.to_owned() })))
         }
         Wish::End { look, shown_ms, why } => {
             let seen = known(view, look)?;
@@ -155,6 +209,16 @@ pub fn judge(view: View<'_>, wish: Wish, by: &str) -> Result<Option<Step>, Refus
                 }
                 None => Ok(Some(of(seen, LookStep::Outcome { look, outcome, by: by.to_owned() }))),
             }
+        }
+    }
+}
+
+fn may_unveil(person: &Person, look: &Look) -> Result<(), Refusal> {
+    match look.may_see_clearly {
+        true => Ok(()),
+        false => {
+            let text = format!("`{}` has not agreed to be seen clearly; look with the veil, or go there", person.id);
+            Err(Refusal::Conflict(text))
         }
     }
 }
@@ -194,6 +258,18 @@ fn checked_purpose(purpose: String) -> Result<String, Refusal> {
     }
 }
 
+/// Who asks for a check: their name stands in its purpose.
+fn checked_by(by: &str) -> Result<&str, Refusal> {
+    match by.trim() {
+        "" => Err(Refusal::Wrong("nobody is named; say who with --by".into())),
+        by if by.len() > LOOK_PURPOSE_BYTES_MAX / 2 => {
+            let most = LOOK_PURPOSE_BYTES_MAX / 2;
+            Err(Refusal::Wrong(format!("the name has {} bytes; shorten it to {most}", by.len())))
+        }
+        by => Ok(by),
+    }
+}
+
 fn known(view: View<'_>, look: u64) -> Result<&Seen, Refusal> {
     view.care
         .look
@@ -217,6 +293,17 @@ fn agreed_with<'a>(view: View<'a>, resident: &str) -> Result<(&'a Person, &'a Lo
         return Err(Refusal::Conflict(text));
     }
     Ok((person, look))
+}
+
+/// Whoever has agreed to look-ins through this camera, where that holds now.
+fn agreed_through<'a>(view: View<'a>, camera: &DeviceId) -> Result<(&'a Person, &'a Look), Refusal> {
+    let sees = |person: &&Person| person.look.as_ref().is_some_and(|look| look.camera == *camera);
+    let person = view.agreed.people.iter().find(sees).ok_or_else(|| {
+        Refusal::Conflict(format!(
+            "nobody has agreed to look-ins through camera `{camera}`, so it stays closed; agree on them first ([resident.look])"
+        ))
+    })?;
+    agreed_with(view, &person.id)
 }
 
 fn slot_of(view: View<'_>, look: &Look, at_ms: i64) -> Result<Slot, Refusal> {
@@ -244,6 +331,15 @@ fn is_free(view: View<'_>, look: &Look) -> Result<(), Refusal> {
             Err(Refusal::Conflict(text))
         }
         None => Ok(()),
+    }
+}
+
+/// Nor is it open for a check.
+fn is_closed(view: View<'_>, look: &Look) -> Result<(), Refusal> {
+    let mut open = view.care.look.open();
+    match open.any(|(_, seen)| seen.camera == look.camera && !seen.is_over(view.now)) {
+        true => Err(Refusal::Conflict(format!("camera `{}` is being checked; wait until that is over", look.camera))),
+        false => Ok(()),
     }
 }
 

@@ -47,6 +47,9 @@ pub struct Seen {
     /// It answered that it will not.
     #[serde(default)]
     pub is_refused: bool,
+    /// Whoever looks has asked to see clearly, since it began or at its beginning.
+    #[serde(default)]
+    pub is_unveiled: bool,
     /// The light was told to go out.
     #[serde(default)]
     pub is_put_out: bool,
@@ -93,12 +96,16 @@ pub struct OpenLook {
     /// It answered that it will not.
     pub is_refused: bool,
     pub is_ended: bool,
+    /// It is seen clearly.
+    pub is_unveiled: bool,
     /// The resident has said no, or the agreement is over.
     pub must_end: bool,
 }
 
 /// A check that found nothing wrong.
 pub const WELL: &str = "well";
+/// A check that found the camera looking elsewhere than any view that was accepted.
+pub const MOVED: &str = "moved";
 
 impl Seen {
     /// It is for this look-in.
@@ -187,6 +194,7 @@ impl Looks {
                     at,
                     light: None,
                     is_refused: false,
+                    is_unveiled: asked.clear,
                     is_put_out: false,
                     ended: None,
                     found: None,
@@ -216,6 +224,13 @@ impl Looks {
                     seen.outcome = Some((*outcome, by.clone(), at));
                 }
             }
+            LookStep::Unveiled { look, .. } => {
+                if let Some(seen) = self.looks.get_mut(look) {
+                    seen.is_unveiled = true;
+                }
+            }
+            // What counts from now on stands in vaka.toml; this says who accepted it.
+            LookStep::Accepted { .. } => {}
         }
     }
 
@@ -283,11 +298,22 @@ impl Looks {
         self.looks.iter().filter(|(_, seen)| seen.ended.is_none())
     }
 
+    /// The newest check of this camera that found something, good or bad.
+    pub(super) fn checked(&self, camera: &DeviceId) -> Option<&Seen> {
+        self.looks.values().rfind(|seen| seen.camera == *camera && seen.found.is_some())
+    }
+
     /// How a look stands, for whoever carries it out.
     pub fn state(&self, look: u64) -> OpenLook {
         let Some(seen) = self.looks.get(&look) else { return OpenLook { is_ended: true, ..OpenLook::default() } };
         let is_lit = seen.light.is_some_and(|(_, at)| at.is_some());
-        OpenLook { is_lit, is_refused: seen.is_refused, is_ended: seen.ended.is_some(), must_end: false }
+        OpenLook {
+            is_lit,
+            is_refused: seen.is_refused,
+            is_unveiled: seen.is_unveiled || seen.asked.clear,
+            is_ended: seen.ended.is_some(),
+            must_end: false,
+        }
     }
 
     /// Those whose light is still to be lit, or to be put out.

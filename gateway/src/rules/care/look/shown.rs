@@ -1,6 +1,7 @@
 //! How each look-in by camera stands, for whoever shows it.
 
-use vaka_protocol::AlarmId;
+use serde::{Deserialize, Serialize};
+use vaka_protocol::{AlarmId, DeviceId};
 
 use super::super::agreed::{Agreed, Person};
 use super::super::moment::Moment;
@@ -40,6 +41,27 @@ pub enum LookState {
     },
     /// The resident does not want it; nobody comes.
     Declined,
+}
+
+/// What is known of a camera without opening it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CameraKnown {
+    /// When the newest check began, UTC milliseconds. Absent: none is remembered.
+    pub checked_at: Option<i64>,
+    /// What it found: a stable word, `well` or a fault.
+    pub found: Option<String>,
+    /// Somebody looks through it, or it is being checked.
+    pub is_open: bool,
+}
+
+/// `now_ms`: UTC milliseconds.
+pub fn camera_known(care: &Care, camera: &DeviceId, now_ms: i64) -> CameraKnown {
+    let checked = care.look.checked(camera);
+    CameraKnown {
+        checked_at: checked.map(|seen| seen.at.wall_ms),
+        found: checked.and_then(|seen| seen.found.clone()),
+        is_open: care.look.open().any(|(_, seen)| seen.camera == *camera && now_ms < seen.asked.ends_at),
+    }
 }
 
 /// One look-in of one day.

@@ -180,4 +180,12 @@ pub fn why(word: &str) -> Said {
     both(sv, en)
 }
 
+/// What a check found, by its stable word.
+pub fn found(word: &str) -> Said {
+    match word {
+        "well" => both(State::Well.sv(), State::Well.en()),
+        word => why(word),
+    }
+}
+
 const STATES: [State; 5] = [State::Dark, State::Covered, State::Frozen, State::Moved, State::Unjudged];

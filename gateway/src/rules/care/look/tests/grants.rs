@@ -179,3 +179,83 @@ fn a_check_makes_no_sound_and_a_look_is_over_when_its_light_goes_out() {
     story.home.until(ends_at);
     assert!(story.home.must_end(look));
 }
+
+#[test]
+fn a_check_that_somebody_asks_for_lights_the_lamp_shows_nobody_anything_and_makes_no_look_in() {
+    let mut story = Story::new();
+    let camera = || device("cam");
+    let look = story.at("20:00").wish(Wish::Try { camera: camera() }, "ture").unwrap();
+    let seen = story.home.care.look.get(look).unwrap();
+    assert_eq!((seen.asked.by.as_deref(), seen.asked.purpose.as_str(), seen.asked.slot), (None, "check by ture", None));
+    assert_eq!(story.lights(), [Light::Steady]);
+    refused(story.wish(Wish::Try { camera: camera() }, "bo"), "being checked");
+    let accept = |look| Wish::Accept { look, reference: "aa".into(), why: "moved to the other wall".into() };
+    refused(story.wish(accept(look), "ture"), "found `nothing`");
+    story.wish(Wish::Checked { look, found: "moved".into(), reference: Some("aa".into()) }, "gateway").unwrap();
+    story.wish(Wish::End { look, shown_ms: 0, why: "checked".into() }, "gateway").unwrap();
+    assert_eq!(story.lights(), [Light::Steady, Light::Off]);
+    refused(story.wish(accept(look), ""), "nobody is named");
+    refused(story.wish(Wish::Accept { look, reference: "aa".into(), why: " ".into() }, "ture"), "purpose");
+    story.wish(accept(look), "ture").expect("a view of a room, also of another");
+    let known = camera_known(&story.home.care, &camera(), story.home.now_ms());
+    assert_eq!((known.found.as_deref(), known.is_open), (Some("moved"), false));
+
+    let dark = story.wish(Wish::Try { camera: camera() }, "ture").unwrap();
+    assert!(camera_known(&story.home.care, &camera(), story.home.now_ms()).is_open);
+    story.wish(Wish::Checked { look: dark, found: "dark".into(), reference: Some("bb".into()) }, "gateway").unwrap();
+    refused(story.wish(accept(dark), "ture"), "found `dark`");
+    story.wish(Wish::End { look: dark, shown_ms: 0, why: "checked".into() }, "gateway").unwrap();
+    story.at("03:00");
+    let made = story.told().iter().any(|told| told.contains("look-done"));
+    assert!(!made, "{:?}", story.told());
+}
+
+#[test]
+fn a_check_that_somebody_asks_for_needs_an_agreement_and_no_no_and_gives_way_to_whoever_looks() {
+    let mut story = Story::new();
+    let wish = || Wish::Try { camera: device("cam") };
+    refused(story.at("20:00").wish(Wish::Try { camera: device("cam-2") }, "ture"), "nobody has agreed");
+    refused(story.wish(wish(), " "), "nobody is named");
+    let looking = story.at("23:05").open("23:00", "anna").unwrap();
+    refused(story.wish(wish(), "ture"), "open for anna");
+    story.wish(Wish::End { look: looking, shown_ms: 0, why: "viewer".into() }, "gateway").unwrap();
+    let check = story.wish(wish(), "ture").unwrap();
+    assert!(!story.home.must_end(check));
+    story.open("23:00", "anna").expect("a check stands in nobody's way");
+    assert!(story.home.must_end(check), "it gives way");
+
+    let mut story = Story::new();
+    let check = story.at("20:00").wish(wish(), "ture").unwrap();
+    story.decline("");
+    assert!(story.home.must_end(check), "said while it is open");
+    story.wish(Wish::End { look: check, shown_ms: 0, why: "gave_way".into() }, "gateway").unwrap();
+    refused(story.wish(wish(), "ture"), "does not want");
+}
+
+#[test]
+fn the_veil_comes_off_in_the_same_look_for_whoever_looks_where_that_is_agreed_and_while_it_lasts() {
+    let mut story = Story::new();
+    let look = story.at("23:05").open("23:00", "anna").unwrap();
+    refused(story.wish(Wish::Unveil { look, resident: "r1".into() }, "anna"), "seen clearly");
+
+    let mut story = Story::with("may_see_clearly", "may_see_clearly = true");
+    let look = story.at("23:05").open("23:00", "anna").unwrap();
+    let is_unveiled = |story: &Story, look| story.home.care.look.state(look).is_unveiled;
+    assert!(!is_unveiled(&story, look), "veiled until it is asked otherwise");
+    refused(story.wish(Wish::Unveil { look, resident: "r1".into() }, "bo"), "only anna looks");
+    refused(story.wish(Wish::Unveil { look, resident: "r2".into() }, "anna"), "no look");
+    assert!(!is_unveiled(&story, look));
+    story.wish(Wish::Unveil { look, resident: "r1".into() }, "anna").unwrap();
+    assert!(is_unveiled(&story, look));
+    story.wish(Wish::Unveil { look, resident: "r1".into() }, "anna").expect("a second tap of the same finger");
+    let ends_at = story.home.care.look.get(look).unwrap().asked.ends_at;
+    story.wish(Wish::End { look, shown_ms: 30_000, why: "time".into() }, "gateway").unwrap();
+    refused(story.wish(Wish::Unveil { look, resident: "r1".into() }, "anna"), "is over");
+    assert_eq!(story.home.care.look.get(look).unwrap().asked.ends_at, ends_at, "no longer for it");
+    refused(story.wish(Wish::Unveil { look: 999_999, resident: "r1".into() }, "anna"), "no look");
+
+    // A check shows nobody anything, veiled or not.
+    let mut story = Story::with("may_see_clearly", "may_see_clearly = true");
+    let check = story.at("20:00").wish(Wish::Try { camera: device("cam") }, "ture").unwrap();
+    refused(story.wish(Wish::Unveil { look: check, resident: "r1".into() }, "ture"), "only the gateway looks");
+}
