@@ -113,13 +113,19 @@ impl Seen {
         self.asked.slot == Some((slot.at_ms, slot.latest_ms))
     }
 
-    /// When it was over. A look whose end was never told is over when its time is.
+    /// How long it may last, milliseconds.
+    pub(super) fn longest_ms(&self) -> i64 {
+        self.asked.ends_at.saturating_sub(self.at.wall_ms)
+    }
+
+    /// When it was over. A look whose end was never told is over when it has lasted as long as it may, on the running clock: one that is set
+    /// back keeps no light on.
     pub fn over_at(&self, now: Moment) -> Option<At> {
+        let longest_ms = self.longest_ms();
         match &self.ended {
             Some(ended) => Some(ended.at),
-            None if now.wall_ms >= self.asked.ends_at => {
-                let lasted_ms = self.asked.ends_at.saturating_sub(self.at.wall_ms);
-                Some(At { wall_ms: self.asked.ends_at, mono_ms: self.at.mono_ms.saturating_add(lasted_ms), ..self.at })
+            None if now.age_ms(&self.at) >= longest_ms => {
+                Some(At { wall_ms: self.asked.ends_at, mono_ms: self.at.mono_ms.saturating_add(longest_ms), ..self.at })
             }
             None => None,
         }

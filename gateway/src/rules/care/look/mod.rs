@@ -114,7 +114,7 @@ pub fn lights(view: View<'_>, out: &mut Out) {
             let command = Command::Feedback { light: Some(Light::Steady), sound, text: Some(text.into()) };
             let finding = Finding { said: (sv.clone(), en.clone()), ..cause(LIGHT_ON) };
             out.send(view, subject, command, seen.asked.ends_at, finding);
-            out.look_at(view, seen.asked.ends_at);
+            out.has_lasted(view, &seen.at, seen.longest_ms());
         } else if !looks.is_lit_for_another(&seen.asked.light, *id, view.now) {
             let command = Command::Feedback { light: Some(Light::Off), sound: None, text: None };
             let expires_at = view.now.wall_ms.saturating_add(LOOK_LIGHT_OFF_MS);
@@ -228,7 +228,7 @@ impl<'a> Now<'a> {
     fn after_look(&self, slot: &Slot, id: u64, seen: &Seen, out: &mut Out) {
         let (view, zone) = (self.view, self.zone());
         let Some(over_at) = seen.over_at(view.now) else {
-            out.look_at(view, seen.asked.ends_at);
+            out.has_lasted(view, &seen.at, seen.longest_ms());
             return;
         };
         let by = seen.asked.by.as_deref().unwrap_or_default();
@@ -275,8 +275,15 @@ impl<'a> Now<'a> {
     fn after_alarms(&self, out: &mut Out) {
         let view = self.view;
         for (id, seen) in view.care.look.of(&self.person.id) {
-            let Some(alarm) = seen.asked.alarm.as_ref().filter(|_| seen.shown(view.now)) else { continue };
-            let Some(over_at) = seen.over_at(view.now) else { continue };
+            let Some(alarm) = seen.asked.alarm.as_ref() else { continue };
+            let Some(over_at) = seen.over_at(view.now) else {
+                // Its end may never be told.
+                out.has_lasted(view, &seen.at, seen.longest_ms());
+                continue;
+            };
+            if !seen.shown(view.now) {
+                continue;
+            }
             let by = seen.asked.by.as_deref().unwrap_or_default();
             let why = match seen.outcome.as_ref().map(|(outcome, ..)| *outcome) {
                 Some(LookOutcome::Calm) => continue,

@@ -1,6 +1,7 @@
 //! Look-ins told as stories: the agreement stands as in vaka.toml, looks and checks come as the gateway records them.
 
 mod config;
+mod ends;
 mod grants;
 mod properties;
 mod slots;
