@@ -188,11 +188,9 @@ mod tests {
                         let lit = OpenLook { is_lit: true, ..OpenLook::default() };
                         let over = OpenLook { must_end: true, ..lit.clone() };
                         match says {
-                            Says::Lit => drop(to.send_replace(lit)),
-                            Says::Refused => {
-                                drop(to.send_replace(OpenLook { is_refused: true, ..OpenLook::default() }))
-                            }
-                            Says::Over => drop(to.send_replace(over)),
+                            Says::Lit => _ = to.send_replace(lit),
+                            Says::Refused => _ = to.send_replace(OpenLook { is_refused: true, ..OpenLook::default() }),
+                            Says::Over => _ = to.send_replace(over),
                             Says::OverWhenOpen => {
                                 to.send_replace(lit);
                                 let _open = camera.accept().expect("the camera is asked");
