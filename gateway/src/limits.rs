@@ -813,6 +813,10 @@ pub const ORDER_LOOK_MS: i64 = 15_000;
 /// time, and a second path tried after the first.
 pub const LOOK_CALL_MS: u64 = 20_000;
 
+/// How long whoever has said at a hub what they saw waits for the home to have heard it, in milliseconds. Beyond: they are told that it is on
+/// its way. Source: our choice; a home on a poor line answers within some seconds.
+pub const LOOK_SAID_MS: u64 = 10_000;
+
 /// Longest pause in what a home sends of one look, in milliseconds. Beyond: the hub ends it. Longer than a camera may take to wake and be
 /// silent in.
 pub const LOOK_LINE_SILENT_MS: u64 = 25_000;

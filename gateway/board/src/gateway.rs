@@ -33,6 +33,9 @@ pub enum Refused {
     /// Not now: the gateway stops, or its disk is full.
     #[error("{0}")]
     Unavailable(String),
+    /// It is recorded and told, and whom it is for has not answered yet.
+    #[error("{0}")]
+    OnItsWay(String),
 }
 
 /// The language of what people read.

@@ -5,11 +5,10 @@ use vaka_protocol::{AlarmId, DeviceId, Ordered};
 
 use super::desk::Desk;
 use super::round::homes;
-use crate::ingest::inbox::Rank;
 use crate::journal::record;
 use crate::look::{LookError, ThereWish};
 use crate::pipeline::command_id;
-use crate::pipeline::keeper::{Ask, Keeper, NotOrdered, NotSigned};
+use crate::pipeline::keeper::{Keeper, NotSigned};
 use crate::rules::care::look::{self, Wish};
 use crate::rules::care::signed::Refusal;
 use crate::rules::care::when;
@@ -28,7 +27,10 @@ pub(super) fn refused(e: LookError) -> Refused {
         LookError::Refused(NotSigned::Refused(Refusal::NotFound(why))) => Refused::NotFound(why),
         LookError::Refused(NotSigned::Refused(Refusal::Conflict(why))) => Refused::Conflict(why),
         LookError::Refused(NotSigned::Refused(Refusal::Wrong(why))) => Refused::Wrong(why),
-        LookError::NoGrant | LookError::GaveWay | LookError::NotOrdered(_) => Refused::Conflict(e.to_string()),
+        LookError::NoGrant | LookError::GaveWay | LookError::NotOrdered(_) | LookError::NotTaken(_) => {
+            Refused::Conflict(e.to_string())
+        }
+        LookError::OnItsWay => Refused::OnItsWay(e.to_string()),
         LookError::Disk | LookError::Refused(NotSigned::Disk) | LookError::Stopping | LookError::Camera(_) => {
             Refused::Unavailable(e.to_string())
         }
@@ -148,12 +150,7 @@ impl Desk {
         };
         let who = by.clone();
         if let Some(wish) = self.see(move |keeper| said_of_home(keeper, look, outcome, &who)).await?? {
-            let ordered = self.ask(Rank::Urgent, |reply| Ask::Order { wish, traced: true, reply }).await?;
-            return match ordered {
-                Ok(_) => Ok(()),
-                Err(NotOrdered::Refused(why)) => Err(refused(LookError::NotOrdered(why))),
-                Err(NotOrdered::Disk) => Err(refused(LookError::Disk)),
-            };
+            return self.looks.say_there(wish).await.map_err(refused);
         }
         self.looks.wish(Wish::Outcome { look, outcome }, &by).await.map(|_| ()).map_err(refused)
     }

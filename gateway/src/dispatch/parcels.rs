@@ -41,9 +41,18 @@ pub enum ParcelId {
     Telemetry(u64, u16),
 }
 
+/// Classes of their own beside everything else, which is 0.
+const TELEMETRY: usize = 1;
+const ROUND: usize = 2;
+
 impl ParcelId {
+    /// Which of [`Queue::waits`]: what a hub refuses of one class holds up none of another.
     fn class(self) -> usize {
-        usize::from(matches!(self, ParcelId::Telemetry(..)))
+        match self {
+            ParcelId::Telemetry(..) => TELEMETRY,
+            ParcelId::Round(_) => ROUND,
+            ParcelId::Act(_) | ParcelId::Known(_) | ParcelId::Done(_) | ParcelId::Health(_) => 0,
+        }
     }
 }
 
@@ -145,8 +154,8 @@ struct Queue {
     waiting: BTreeMap<ParcelId, Arc<Parcel>>,
     /// Of these under way, and over which path.
     flying: BTreeMap<ParcelId, Arc<str>>,
-    /// Of telemetry, and of everything else: a hub whose disk is short refuses the one and takes the other.
-    waits: [Wait; 2],
+    /// Of each class: a hub whose disk is short, or whose round is full, refuses that and takes the others.
+    waits: [Wait; 3],
     /// No telemetry before.
     next_telemetry_ms: u64,
 }
@@ -178,7 +187,7 @@ impl Parcels {
         self.queues.retain(|name, _| receivers.contains_key(name));
         for (name, queue) in self.queues.iter_mut().filter(|(name, _)| !telemetry.contains(name)) {
             tracing::debug!(receiver = name, "no route for telemetry");
-            queue.waiting.retain(|id, _| id.class() == 0);
+            queue.waiting.retain(|id, _| id.class() != TELEMETRY);
         }
         self.receivers = receivers;
         self.telemetry = telemetry.iter().map(|name| (*name).clone()).collect();
@@ -186,7 +195,7 @@ impl Parcels {
 
     /// Again changes nothing.
     pub fn pass(&mut self, parcel: Parcel) {
-        if parcel.id.class() == 1 && !self.telemetry.contains(&parcel.receiver) {
+        if parcel.id.class() == TELEMETRY && !self.telemetry.contains(&parcel.receiver) {
             return;
         }
         let queue = self.queues.entry(parcel.receiver.clone()).or_default();
@@ -210,7 +219,7 @@ impl Parcels {
             let room = if *kind == ReceiverKind::Hub { PARCELS_IN_FLIGHT_MAX } else { 1 };
             let mut next = queue.next(now_ms);
             while let Some(parcel) = next.filter(|_| queue.flying.len() < room) {
-                if parcel.id.class() == 1 {
+                if parcel.id.class() == TELEMETRY {
                     queue.next_telemetry_ms = now_ms + 1_000 / TELEMETRY_PER_S;
                 }
                 queue.flying.insert(parcel.id, Arc::from(""));
@@ -275,7 +284,7 @@ impl Parcels {
 
 impl Queue {
     fn ready_at_ms(&self, id: ParcelId) -> u64 {
-        let shaped_ms = if id.class() == 1 { self.next_telemetry_ms } else { 0 };
+        let shaped_ms = if id.class() == TELEMETRY { self.next_telemetry_ms } else { 0 };
         self.waits[id.class()].until_ms.max(shaped_ms)
     }
 
@@ -382,6 +391,17 @@ mod tests {
             parcels.connected("hub");
             assert_eq!(started(&mut parcels, 5), first);
         }
+    }
+
+    #[test]
+    fn a_look_in_that_a_hub_refuses_holds_up_no_act() {
+        let mut parcels = parcels(ReceiverKind::Hub);
+        parcels.pass(parcel(ParcelId::Round(1)));
+        assert_eq!(started(&mut parcels, 0), [ParcelId::Round(1)]);
+        assert!(!parcels.ended("hub", ParcelId::Round(1), false, 0), "it waits");
+        parcels.pass(parcel(ParcelId::Act(2)));
+        parcels.pass(parcel(ParcelId::Round(3)));
+        assert_eq!(started(&mut parcels, 0), [ParcelId::Act(2)]);
     }
 
     #[test]

@@ -115,11 +115,13 @@ async fn check(looks: &Looks, camera: &DeviceId, wish: Wish, by: &str) -> Result
                 }
             };
             tokio::select! {
+                // A no comes before whatever the camera did at that moment.
+                biased;
+                _ = super::until(&mut state, |state| state.must_end) => None,
                 checked = vaka_camera::check(&opened, &config.references) => Some(match checked {
                     Ok(checked) => (checked.state.word(), checked.reference),
                     Err(fault) => (fault.word(), None),
                 }),
-                _ = super::until(&mut state, |state| state.must_end) => None,
             }
         };
         ended.await

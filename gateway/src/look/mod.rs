@@ -55,6 +55,12 @@ pub enum LookError {
     NotOrdered(orders::Why),
     #[error("ordering the look of the home: the journal could not be written; try again")]
     Disk,
+    #[error("telling the home what was seen: {}", orders::said(.0).1)]
+    NotTaken(String),
+    #[error(
+        "telling the home what was seen: it has not answered yet; your word is on its way, and the round asks again if it does not arrive"
+    )]
+    OnItsWay,
 }
 
 /// As hexadecimal digits, so many bytes that nobody guesses.

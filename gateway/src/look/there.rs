@@ -19,7 +19,7 @@ use super::{CALL_BYTES, Grant, LAST_WORD_MS, LookError, Looks, line, random};
 use crate::ingest::inbox::Rank;
 use crate::ingest::session::Caller;
 use crate::limits::{
-    LOOK_CALL_MS, LOOK_CALLER_MS, LOOK_CALLERS_MAX, LOOK_LINE_SILENT_MS, LOOK_SETUP_MS, LOOK_WAKE_MS_MAX,
+    LOOK_CALL_MS, LOOK_CALLER_MS, LOOK_CALLERS_MAX, LOOK_LINE_SILENT_MS, LOOK_SAID_MS, LOOK_SETUP_MS, LOOK_WAKE_MS_MAX,
 };
 use crate::pipeline::keeper::{Ask, NotOrdered};
 use crate::rules::orders;
@@ -83,6 +83,32 @@ impl Looks {
             Ok(granted)
         });
         granting.await.map_err(|_| LookError::Stopping)?
+    }
+}
+
+impl Looks {
+    /// Tells a home what somebody here saw in it, and waits until it has heard it.
+    ///
+    /// # Errors
+    /// [`LookError::OnItsWay`]: it is ordered, and the home has not answered in [`LOOK_SAID_MS`]. The others: the home does not take it.
+    pub async fn say_there(&self, said: orders::Wish) -> Result<(), LookError> {
+        let order = self.ask(Rank::Urgent, |reply| Ask::Order { wish: said, traced: true, reply }).await?;
+        let order = order.map_err(|e| match e {
+            NotOrdered::Refused(why) => LookError::NotOrdered(why),
+            NotOrdered::Disk => LookError::Disk,
+        })?;
+        let (to, answer) = oneshot::channel();
+        self.tell(Ask::OrderWatch { order, to });
+        match timeout(Duration::from_millis(LOOK_SAID_MS), answer).await {
+            Ok(Ok(word)) if word == "done" => Ok(()),
+            Ok(Ok(word)) => Err(LookError::NotTaken(word)),
+            Ok(Err(_)) | Err(_) => Err(LookError::OnItsWay),
+        }
+    }
+
+    /// Somebody waits for a call of this home.
+    fn waits_for(&self, home: &DeviceId) -> bool {
+        self.calls().values().any(|call| call.home == *home)
     }
 }
 
@@ -199,6 +225,11 @@ async fn pass(home: &mut (impl AsyncRead + Unpin), viewer: &mpsc::Sender<LookPar
 pub async fn hear_homes(looks: Arc<Looks>, mut callers: mpsc::Receiver<Caller>) {
     let places = Arc::new(Semaphore::new(LOOK_CALLERS_MAX));
     while let Some(mut caller) = callers.recv().await {
+        // Else any device with a certificate could take all places from those who are waited for.
+        if !looks.waits_for(&caller.home) {
+            tracing::debug!(home = %caller.home, "called for a look, and nobody waits for that home");
+            continue;
+        }
         let Ok(place) = places.clone().try_acquire_owned() else {
             tracing::warn!(home = %caller.home, "more homes call for a look than may at once");
             continue;
@@ -238,6 +269,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::ingest::inbox::Inbox;
+    use crate::pipeline::keeper::Input;
 
     fn picture(byte: u8) -> LookPart {
         LookPart::Picture(vec![byte; 100].into())
@@ -285,10 +317,52 @@ mod tests {
         let looks = Looks::new(Arc::new(Inbox::default()), config);
         let home = |name: &str| DeviceId::try_from(name).unwrap();
         let (comes, _caller) = oneshot::channel();
+        assert!(!looks.waits_for(&home("gw-1")));
         looks.calls().insert("c1".into(), Call { home: home("gw-1"), comes });
+        assert!(looks.waits_for(&home("gw-1")) && !looks.waits_for(&home("gw-2")));
         assert!(looks.take_call("c2", &home("gw-1")).is_none());
         assert!(looks.take_call("c1", &home("gw-2")).is_none(), "another home");
         assert!(looks.take_call("c1", &home("gw-1")).is_some());
         assert!(looks.take_call("c1", &home("gw-1")).is_none(), "a second time");
+        assert!(!looks.waits_for(&home("gw-1")), "it has come");
+    }
+
+    /// What a tap at the hub says once the home has answered so; `None`: it has not.
+    async fn said(answers: Option<&'static str>) -> Result<(), LookError> {
+        let config =
+            Config::parse(b"[gateway]\nid = \"hub-1\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n", "vaka.toml".as_ref());
+        let (_keep, config) = tokio::sync::watch::channel(Arc::new(config.expect("a config").0));
+        let inbox = Arc::new(Inbox::default());
+        let looks = Looks::new(inbox.clone(), config);
+        let what = Ordered::Looked { id: 7, outcome: "calm".into() };
+        let (by, role, purpose) = ("anna".to_owned(), "night".to_owned(), "the round".to_owned());
+        let wish = orders::Wish { alarm: None, device: DeviceId::try_from("gw-1").ok(), what, by, role, purpose };
+        let keeper = async {
+            let mut unanswered = Vec::new();
+            loop {
+                let mut batch = Vec::new();
+                inbox.take(1, Duration::ZERO, &mut batch);
+                for input in batch {
+                    match (input, answers) {
+                        (Input::Ask(Ask::Order { reply, .. }), _) => drop(reply.send(Ok(7))),
+                        (Input::Ask(Ask::OrderWatch { order: 7, to }), Some(word)) => drop(to.send(word.to_owned())),
+                        (Input::Ask(Ask::OrderWatch { order: 7, to }), None) => unanswered.push(to),
+                        _ => panic!("something else was asked"),
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            said = looks.say_there(wish) => said,
+            () = keeper => unreachable!(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tap_is_done_when_the_home_has_it_and_not_before() {
+        assert!(said(Some("done")).await.is_ok());
+        assert!(matches!(said(Some("refused")).await, Err(LookError::NotTaken(word)) if word == "refused"));
+        assert!(matches!(said(None).await, Err(LookError::OnItsWay)), "nobody has heard it yet");
     }
 }

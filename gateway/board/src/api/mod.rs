@@ -58,6 +58,7 @@ impl IntoResponse for Failure {
             Refused::Wrong(_) => (StatusCode::BAD_REQUEST, "wrong"),
             Refused::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Refused::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Refused::OnItsWay(_) => (StatusCode::ACCEPTED, "on-its-way"),
         };
         (status, Json(json!({"error": {"kind": kind, "text": self.0.to_string()}}))).into_response()
     }

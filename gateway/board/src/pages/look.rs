@@ -251,7 +251,19 @@ pub(super) async fn said(asked: Asked, Form(said): Form<Said>) -> Result<Redirec
     };
     asked.trace("say-look", format!("look {}", said.look), outcome, None).await?;
     let done = asked.board.gateway.say_look(said.look, said.outcome, asked.by()).await;
-    done.map_err(|refused| asked.trouble(refused))?;
+    done.map_err(|refused| {
+        let is_told = matches!(refused, Refused::OnItsWay(_));
+        let (trouble, view) = (asked.trouble(refused), &asked.view);
+        if !is_told {
+            return trouble;
+        }
+        let heading = view.t("Ditt svar är inte framme än", "Your answer has not arrived yet").to_owned();
+        let back = super::own_path(&said.back);
+        trouble.saying(heading, html! {
+            p { (view.t("Kommer det inte fram frågar rundan igen. Gå dit om någon behöver hjälp.", "If it does not arrive the round asks again. Go there if somebody needs help.")) }
+            p { a.button href=(back) { (view.t("Till rundan", "To the round")) } }
+        })
+    })?;
     Ok(Redirect::to(super::own_path(&said.back)))
 }
 

@@ -34,6 +34,7 @@ impl Trouble {
             Refused::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Refused::Forbidden(_) => StatusCode::FORBIDDEN,
             Refused::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Refused::OnItsWay(_) => StatusCode::ACCEPTED,
         };
         // What somebody may not see is not told of.
         let exact = if status == StatusCode::NOT_FOUND { String::new() } else { refused.to_string() };
