@@ -114,6 +114,11 @@ fn a_backup_that_the_power_cuts_off_leaves_the_one_before_whole() {
         // What the cut left beside it is no backup, says so, and is in nobody's way.
         let part = disk.path().join("home.age.part");
         if part.exists() {
+            if check(&home, &part).code == 0 {
+                // Cut after its last byte, and before its name: one byte less is none.
+                let file = std::fs::File::options().write(true).open(&part).expect("what the cut left");
+                file.set_len(bytes(&part) - 1).expect("a byte less");
+            }
             assert_ne!(check(&home, &part).code, 0, "cut {round}: an unfinished file is not taken for a backup");
         }
         home.vaka(&["backup", "--to", text(&file(&disk))]).ok();
