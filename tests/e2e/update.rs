@@ -184,10 +184,12 @@ fn where_there_is_no_room_nothing_is_fetched_and_telemetry_keeps_its_own() {
     let home = &place.home;
     home.edit(|config| config["journal"]["size_max_mib"] = value(16));
     let gateway = Launched::start(home, 120);
-    place.publish("0.2.0", GOOD);
     let fetched = || place.publisher.asked().iter().filter(|asked| asked.contains("vaka-0.2.0-")).count();
-    // An eighth of 16 MiB is telemetry's; then the whole disk is full.
-    for left in [(2 << 20) - (64 << 10), 0] {
+    // An eighth of 16 MiB is telemetry's; then the whole disk is full. Short before there is anything to fetch: a gateway asks as it starts.
+    let short = (2 << 20) - (64 << 10);
+    disk.leave(short);
+    place.publish("0.2.0", GOOD);
+    for left in [short, 0] {
         disk.leave(left);
         home.vaka(&["update", "check"]);
         let status = gateway
