@@ -65,9 +65,10 @@ fn staff_at_a_hub_look_into_a_home_that_grants_it_lights_its_lamp_and_keeps_noth
     };
     assert!(home.records("trace").iter().any(ordered), "the resident's extract has it");
     let looked = |record: &serde_json::Value| {
-        record["act"] == "look" && record["person"] == "natt-1" && record["resident"] == "r1"
+        record["act"] == "look" && record["person"] == "natt-1" && record["resident"] == "gw-0007/r1"
     };
     let at_the_hub = hub.records("trace");
+    assert!(!at_the_hub.iter().any(|record| record["resident"] == "r1"), "the hub's own r1 is somebody else");
     let looked = at_the_hub.iter().find(|record| looked(record)).unwrap_or_else(|| panic!("{at_the_hub:?}"));
     assert_eq!(looked["purpose"], "Avtalad tillsyn");
 

@@ -79,7 +79,8 @@ fn look_in_home(keeper: &Keeper, home: &str, resident: &str, planned_at: i64) ->
         refused: (!is_open).then(|| format!("the home says that this look-in is {}; go there if in doubt", look.state)),
         fault: None,
         unsaid: homes::unsaid(keeper.state(), &home, &look, keeper.now_ms()),
-        resident: look.resident,
+        // As the home's alarms have it: our own r1, or another home's, is somebody else, and has their own extract.
+        resident: format!("{home}/{}", look.resident),
     })
 }
 
