@@ -1,20 +1,18 @@
 //! `vaka alarm`: asks the running gateway; where none runs, reads (and for an act writes) the journal itself.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use vaka_protocol::{AlarmId, Rung};
 
-use super::{AlarmCommand, Exit, Failure, local_time, print_json, print_line};
-use crate::clock::{Clock, SystemClock};
+use super::{AlarmCommand, Exit, Failure, local_time, print_json, print_line, stopped};
 use crate::config::Config;
 use crate::journal::record::{Act, ActWhat, CloseOutcome};
 use crate::pipeline::control::{self, Request};
-use crate::pipeline::keeper::{Ask, Input, Keeper};
+use crate::pipeline::keeper::Ask;
+use crate::pipeline::restore;
 use crate::pipeline::view::{self, AlarmRow, Labels};
-use crate::pipeline::{home, restore};
 
 pub fn run(command: AlarmCommand, config: &Path) -> Result<Exit, Failure> {
     let (config, _) = Config::load(config).map_err(|e| Failure::config(&e))?;
@@ -201,7 +199,10 @@ fn act(
     let act = more(Act::new(alarm, what, by.clone(), String::new()));
     let answer = match control::request(&config.journal.dir, &Request::Act { act: act.clone() }) {
         Some(answer) => answer,
-        None => on_the_journal(config, act, &attempt)?,
+        None => {
+            let row = stopped::ask(config, &attempt, |reply| Ask::Act { act, reply })?;
+            row.and_then(|row| serde_json::to_value(row).map_err(|e| e.to_string()))
+        }
     };
     let row: Value = answer.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?;
     let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
@@ -212,21 +213,6 @@ fn act(
         ActWhat::Note => format!("{} has the note", word("id")),
     })?;
     Ok(Exit::Ok)
-}
-
-/// No gateway runs: the same keeper writes the act into its journal.
-fn on_the_journal(config: &Config, act: Act, attempt: &str) -> Result<control::Response, Failure> {
-    let restored = restore::open(&config.journal.dir, config.journal.size_max_mib * 1024 * 1024)
-        .map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let mut keeper = Keeper::new(restored, home(config), Labels::from_config(config), clock, None);
-    keeper.judge_nothing();
-    keeper.begin();
-    let (reply, mut answer) = tokio::sync::oneshot::channel();
-    keeper.run_batch(&mut vec![Input::Ask(Ask::Act { act, reply })]);
-    let row = answer.try_recv().map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))?;
-    keeper.finish();
-    Ok(row.and_then(|row| serde_json::to_value(row).map_err(|e| e.to_string())))
 }
 
 fn read(config: &Config, attempt: &str) -> Result<crate::pipeline::fold::State, Failure> {

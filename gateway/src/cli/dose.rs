@@ -1,16 +1,14 @@
 //! `vaka dose`: asks the running gateway; where none runs, reads (and to release writes) the journal itself.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use super::{DoseCommand, Exit, Failure, local_time, print_json, print_line};
+use super::{DoseCommand, Exit, Failure, local_time, print_json, print_line, stopped};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::journal::record::Release;
 use crate::pipeline::control::{self, Request};
-use crate::pipeline::keeper::{Ask, Input, Keeper};
-use crate::pipeline::view::Labels;
-use crate::pipeline::{home, restore};
+use crate::pipeline::keeper::Ask;
+use crate::pipeline::restore;
 use crate::rules::care::dose::rows::{self, DoseRow};
 
 pub fn run(command: DoseCommand, config: &Path) -> Result<Exit, Failure> {
@@ -88,34 +86,13 @@ fn release(
             serde_json::from_value(value).map_err(|e| Failure::new(Exit::Internal, &*attempt, e, ""))?
         }
         None => {
-            on_the_journal(config, parts(), &attempt)?.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?
+            let (resident, slot, date, by, note) = parts();
+            let released =
+                stopped::ask(config, &attempt, |reply| Ask::Release { resident, slot, date, by, note, reply })?;
+            released.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?
         }
     };
     let Release { resident, slot, date, by, .. } = released;
     print_line(&format!("{date}  resident {resident}  {slot}  released by {by}"))?;
     Ok(Exit::Ok)
-}
-
-type Parts = (String, String, Option<String>, String, String);
-
-/// No gateway runs: the same keeper writes the release into its journal.
-fn on_the_journal(
-    config: &Config,
-    (resident, slot, date, by, note): Parts,
-    attempt: &str,
-) -> Result<Result<Release, String>, Failure> {
-    let restored = restore::open(&config.journal.dir, config.journal.size_max_mib * 1024 * 1024)
-        .map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let mut keeper = Keeper::new(restored, home(config), Labels::from_config(config), clock, None);
-    // Nothing is judged while no gateway runs: nobody could be told, and no dispenser can be heard.
-    keeper.judge_nothing();
-    // What may be released depends on what is planned.
-    keeper.agree(config.agreed.clone());
-    keeper.begin();
-    let (reply, mut answer) = tokio::sync::oneshot::channel();
-    keeper.run_batch(&mut vec![Input::Ask(Ask::Release { resident, slot, date, by, note, reply })]);
-    let released = answer.try_recv().map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))?;
-    keeper.finish();
-    Ok(released)
 }

@@ -28,6 +28,7 @@ pub mod report;
 pub mod resident;
 pub mod round;
 pub mod run;
+mod stopped;
 pub mod takeout;
 pub mod update;
 pub mod visit;

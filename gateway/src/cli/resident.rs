@@ -1,20 +1,16 @@
 //! `vaka resident`: what a resident is told of the equipment, from the config as it holds; and the end of what is recorded of them.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use clap::{Subcommand, ValueEnum};
 
-use super::{Exit, Failure, print_json, print_line};
+use super::{Exit, Failure, print_json, print_line, stopped};
 use crate::board::names::Names;
-use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Language, nearest};
 use crate::journal::record::Erased;
 use crate::notice::notice;
 use crate::pipeline::control::{self, Request};
-use crate::pipeline::keeper::{Ask, Input, Keeper};
-use crate::pipeline::view::Labels;
-use crate::pipeline::{home, restore};
+use crate::pipeline::keeper::Ask;
 
 #[derive(Debug, Subcommand)]
 pub enum ResidentCommand {
@@ -92,7 +88,10 @@ fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failur
     let request = Request::Erase { resident: id.to_owned(), by: by.to_owned() };
     let answer = match control::request(&config.journal.dir, &request) {
         Some(answer) => answer.and_then(|value| serde_json::from_value(value).map_err(|e| e.to_string())),
-        None => on_the_journal(config, id, by, &attempt)?,
+        None => {
+            let (resident, by) = (id.to_owned(), by.to_owned());
+            stopped::ask(config, &attempt, |reply| Ask::Erase { resident, by, reply })?
+        }
     };
     let erased: Erased = answer.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?;
     // Last: until then somebody may have to know whom the id is of.
@@ -114,21 +113,4 @@ fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failur
          printed reports were told, and the log of who read what, which names the id",
     )?;
     Ok(Exit::Ok)
-}
-
-/// No gateway runs: the same keeper does it.
-fn on_the_journal(config: &Config, id: &str, by: &str, attempt: &str) -> Result<Result<Erased, String>, Failure> {
-    let restored = restore::open(&config.journal.dir, config.journal.size_max_mib * 1024 * 1024)
-        .map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let mut keeper = Keeper::new(restored, home(config), Labels::from_config(config), clock, None);
-    keeper.judge_nothing();
-    keeper.agree(config.agreed.clone());
-    keeper.begin();
-    let (reply, mut answer) = tokio::sync::oneshot::channel();
-    let (resident, by) = (id.to_owned(), by.to_owned());
-    keeper.run_batch(&mut vec![Input::Ask(Ask::Erase { resident, by, reply })]);
-    let erased = answer.try_recv().map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))?;
-    keeper.finish();
-    Ok(erased)
 }
