@@ -241,6 +241,27 @@ struct Version {
     v: u64,
 }
 
+/// The id of a command that cannot be read whole, so that whoever sent it hears that it is refused. `None`: not even that can be read,
+/// or it is another version's.
+pub fn command_id(bytes: &[u8]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Numbered {
+        v: u64,
+        id: u64,
+    }
+    if bytes.len() > DECODE_BYTES_MAX {
+        return None;
+    }
+    let read: Option<Numbered> = match bytes.first()? {
+        0xa0..=0xbf => minicbor_serde::from_slice(bytes).ok(),
+        #[cfg(feature = "json")]
+        _ => serde_json::from_slice(bytes).ok(),
+        #[cfg(not(feature = "json"))]
+        _ => None,
+    };
+    read.filter(|read| read.v == u64::from(crate::VERSION)).map(|read| read.id)
+}
+
 fn other_version(what: &'static str, version: Option<Version>) -> Option<DecodeError> {
     let found = version?.v;
     (found != u64::from(crate::VERSION)).then_some(DecodeError::Version { what, found })

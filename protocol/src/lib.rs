@@ -38,7 +38,7 @@ mod time;
 mod words;
 
 pub use command::{Command, CommandMessage, Ordered, Slot};
-pub use decode::{DecodeError, Note, decode_command, decode_event};
+pub use decode::{DecodeError, Note, command_id, decode_command, decode_event};
 pub use encode::{EncodeError, encode_command_cbor, encode_event_cbor};
 #[cfg(feature = "json")]
 pub use encode::{encode_command_json, encode_event_json};

@@ -171,6 +171,20 @@ fn cbor_errors_name_the_field_too() {
 }
 
 #[test]
+fn a_command_that_cannot_be_read_is_known_by_its_id_where_it_has_one() {
+    let json = |text: &str| command_id(text.as_bytes());
+    let unknown = r#"{"v":1,"id":7,"expires_at":9,"command":{"order":{"by":"anna","what":{"dance":{"s":[1]}}}}}"#;
+    assert!(decode_command(unknown.as_bytes()).is_err(), "a word that this version does not know");
+    assert_eq!(json(unknown), Some(7));
+    // {"v":1,"id":7,"command":3}
+    assert_eq!(command_id(b"\xa3\x61v\x01\x62id\x07\x67command\x03"), Some(7));
+    assert_eq!(json(r#"{"v":2,"id":7,"expires_at":9,"command":{}}"#), None, "what another version means is not for us");
+    assert_eq!(json(r#"{"v":1,"id":"seven"}"#), None);
+    assert_eq!(json(r#"{"v":1,"id":7"#), None);
+    assert_eq!(command_id(b""), None);
+}
+
+#[test]
 fn whose_event_it_is_is_read_and_what_is_no_id_there_loses_nothing() {
     let of = |value: &str| {
         let json = format!(r#"{{"v":1,"of":{value},"event":{{"button":{{}}}}}}"#);

@@ -1,7 +1,7 @@
 //! A home and its municipality's hub, both the real program: alarms go up, receipts come down, and neither may die in silence.
 
 use toml_edit::value;
-use vaka_tests::{Centre, Gateway, Home, MqttVersion, Paho, eventually, lacks, mosquitto_pub, press};
+use vaka_tests::{Centre, Gateway, Home, MqttVersion, Paho, Process, eventually, lacks, mosquitto_pub, press, program};
 
 /// A hub that sends on to the centre on that port.
 fn hub(centre_port: u16) -> Home {
@@ -397,4 +397,53 @@ fn what_staff_at_the_hub_order_is_judged_in_the_home_and_done_once() {
     // Technicians' settings are not theirs to order here.
     order(&["lock"]).ok();
     outcome(3, "hub-may-not");
+
+    // At home: an order of no alarm says what becomes of it too.
+    pendant.reconnect();
+    pendant.subscribe("vaka/v1/p1/command");
+    let rows = || home.vaka(&["order", "list", "--json"]).ok().rows();
+    assert_eq!(rows()[0]["outcome"], "hub-may-not", "the newest first: {:?}", rows());
+    home.vaka(&["order", "set", "p1", "--volume-percent", "80", "--by", "ture"]).ok();
+    let said = command(&mut pendant, "settings");
+    assert!(home.vaka(&["order", "list"]).ok().stdout.contains("settings to p1  On its way."));
+    pendant.event(&done(&said["id"], 3, "failed"));
+    eventually("what became of it", || downstairs.tail(), || (rows()[0]["outcome"] == "failed").then_some(()));
+    let told = home.vaka(&["order", "list"]).ok().stdout;
+    assert!(told.lines().next().is_some_and(|line| line.contains("The device tried, and it went wrong.")), "{told}");
+}
+
+/// mosquitto in the hub's place, with the hub's own certificate.
+fn broker_for(hub: &Home) -> Process {
+    let pki = hub.path("pki").display().to_string();
+    let config = format!(
+        "user root\nlistener {} 127.0.0.1\ncafile {pki}/device-ca.pem\ncertfile {pki}/server.pem\nkeyfile {pki}/server.key\n\
+         require_certificate true\nuse_identity_as_username true\n",
+        hub.mqtt_port
+    );
+    let file = hub.path("mosquitto.conf");
+    std::fs::write(&file, config).expect("its configuration");
+    Process::start(std::process::Command::new(program("mosquitto")).arg("-c").arg(&file), &hub.path("mosquitto.log"))
+}
+
+#[test]
+fn a_word_of_a_newer_hub_is_refused_and_not_left_unanswered() {
+    if lacks(&["mosquitto", "paho"]) {
+        return;
+    }
+    let hub = Home::init();
+    hub.device("staff", "feedback");
+    let home = home_of(&hub, "gw-0007");
+    home.edit(|config| config["receiver"][0]["orders"] = value(toml_edit::Array::from_iter(["unlock"])));
+    let broker = broker_for(&hub);
+    let mut staff = Paho::new(&hub, "staff", MqttVersion::V5);
+    eventually("the broker to listen", || broker.tail(), || (staff.try_connect()["connected"] == true).then_some(()));
+    staff.subscribe("vaka/v1/gw-0007/event");
+    let downstairs = Gateway::start(&home);
+    downstairs.wait_log("path up");
+    let dance = r#"{"v":1,"id":77,"expires_at":4102444800000,"command":{"order":{"by":"anna","role":"staff","what":{"dance":{}}}}}"#;
+    let sent = staff.publish("vaka/v1/gw-0007/command", dance, 1);
+    assert_eq!(sent["acked"], true, "{sent}\n{}", broker.tail());
+    let heard = staff.take_until("\"id\":77");
+    let answer = heard.iter().filter_map(|message| message["payload"].as_str()).find(|text| text.contains("77"));
+    assert!(answer.is_some_and(|text| text.contains("refused")), "{heard:?}\n{}", downstairs.tail());
 }

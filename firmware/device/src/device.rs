@@ -4,7 +4,7 @@
 
 use heapless::Vec;
 use vaka_protocol::limits::MESSAGE_BYTES_MAX;
-use vaka_protocol::{Command, CommandMessage, Event, Lane, Outcome, StartCause, decode_command};
+use vaka_protocol::{Command, CommandMessage, Event, Lane, Outcome, StartCause, command_id, decode_command};
 
 use crate::commands::{Commands, Judged, only_shows};
 use crate::feedback::Feedback;
@@ -175,10 +175,19 @@ impl<K: Keep, R: Role, P: Panel> Device<K, R, P> {
     /// A message on the topic `command`. Its PUBACK goes out when this has returned.
     ///
     /// # Errors
-    /// It is not a command; the same bytes will never be one.
+    /// It is not a command; the same bytes will never be one. Where its id can be read, it is answered `refused`.
     pub fn command(&mut self, bytes: &[u8], now: Now) -> Result<(), vaka_protocol::DecodeError> {
-        let message = decode_command(bytes)?;
         let now = Now { at: now.at.or_else(|| self.role.at(now)), ..now };
+        let message = match decode_command(bytes) {
+            Ok(message) => message,
+            Err(error) => {
+                // A newer gateway's word, mostly: it hears so, instead of nothing.
+                if let Some(id) = command_id(bytes) {
+                    self.tell(Event::Done { id, outcome: Outcome::Refused }, now);
+                }
+                return Err(error);
+            }
+        };
         match self.commands.judge(&message, now.at) {
             Judged::Underway => {}
             Judged::Answer(answer) => {

@@ -237,6 +237,9 @@ pub struct Device {
     pub revoked: bool,
     /// Invited, and not come yet: until when.
     pub invited_until: Option<i64>,
+    /// What a person last ordered of it, and under it what became of that, as far as is known.
+    #[serde(default)]
+    pub ordered: Vec<StoryLine>,
 }
 
 /// One agreed supervision of a resident.

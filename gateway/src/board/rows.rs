@@ -104,7 +104,7 @@ pub fn story(alarm: &Alarm, keeper: &Keeper) -> shown::Story {
 }
 
 /// What was ordered, and what became of it.
-fn order_lines(kept: &Kept, speaks: bool, now_ms: i64) -> Vec<StoryLine> {
+pub(super) fn order_lines(kept: &Kept, speaks: bool, now_ms: i64) -> Vec<StoryLine> {
     let Order { by, purpose, what, expires_at, to, of, .. } = &kept.order;
     // Of a home's door its hub knows no name.
     let own = to.as_ref().filter(|_| of.is_none()).map(|to| (to.as_str(), to.as_str()));

@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use vaka_board::gateway::{Device, Health, PathState, Said};
 use vaka_protocol::{DeviceId, Lane};
 
+use super::rows::order_lines;
 use crate::clock::{Confidence, Now};
 use crate::config::{self, Config, DeviceKind, Role};
 use crate::pipeline::fold::State;
 use crate::provision::{self, InvitationState};
 use crate::rules::alarms::Alarm;
+use crate::rules::orders::Kept;
 
 /// What the fold says of one device.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +25,7 @@ pub struct Known {
     pub battery: (Option<u8>, bool),
     /// When and by which receiver it was proven.
     pub proven: Option<(i64, String)>,
+    pub ordered: Option<Kept>,
 }
 
 fn heard_at(state: &State, id: &DeviceId) -> Option<i64> {
@@ -47,6 +50,10 @@ pub fn known(state: &State) -> BTreeMap<DeviceId, Known> {
     }
     for id in state.visits.proven.keys() {
         all.entry(id.clone()).or_default();
+    }
+    for (_, kept) in state.orders.newest() {
+        let Some(to) = &kept.order.to else { continue };
+        all.entry(to.clone()).or_default().ordered.get_or_insert_with(|| kept.clone());
     }
     for (id, known) in &mut all {
         known.heard_at = heard_at(state, id);
@@ -86,6 +93,9 @@ pub fn devices(config: &Config, known: &BTreeMap<DeviceId, Known>, now: Now) -> 
             proven_by: known.proven.map(|(_, by)| by),
             certificate_until: until,
             revoked: until.is_none() && !listed.certificates.is_empty(),
+            ordered: known
+                .ordered
+                .map_or_else(Vec::new, |kept| order_lines(&kept, *kind == DeviceKind::Feedback, now.wall_ms)),
             invited_until: invites.iter().filter(is_open).map(|row| row.expires_at).max(),
         }
     };

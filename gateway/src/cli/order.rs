@@ -3,12 +3,16 @@
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use jiff::tz::TimeZone;
 use vaka_protocol::{AlarmId, DeviceId, Light, Ordered, Sound};
 
-use super::{Exit, Failure, print_line};
+use super::{Exit, Failure, local_time, print_json, print_line};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::pipeline::control::{self, Request};
-use crate::rules::orders::Wish;
+use crate::pipeline::restore;
+use crate::pipeline::view::{self, OrderRow};
+use crate::rules::orders::{Wish, said};
 
 #[derive(Debug, Subcommand)]
 pub enum OrderCommand {
@@ -27,6 +31,12 @@ pub enum OrderCommand {
         text: String,
         #[command(flatten)]
         about: About,
+    },
+    /// What was ordered, the newest first, and what became of it
+    List {
+        /// One JSON array
+        #[arg(long)]
+        json: bool,
     },
     /// How a device behaves
     #[command(after_help = "Example:\n  vaka order set p1 --volume-percent 80 --by ture")]
@@ -69,6 +79,7 @@ pub struct About {
 pub fn run(command: OrderCommand, config: &Path) -> Result<Exit, Failure> {
     let (config, _) = Config::load(config).map_err(|e| Failure::config(&e))?;
     let wish = match command {
+        OrderCommand::List { json } => return list(&config, json),
         OrderCommand::Unlock(about) => wish(Ordered::Unlock { open_s: None }, about),
         OrderCommand::Lock(about) => wish(Ordered::Lock {}, about),
         OrderCommand::Say { text, about } => {
@@ -90,7 +101,6 @@ pub fn run(command: OrderCommand, config: &Path) -> Result<Exit, Failure> {
             "say who orders it",
         ));
     }
-    let of_alarm = wish.alarm.is_some();
     let (attempt, by) = (format!("order {}", wish.what.name()), wish.by.clone());
     let answer = control::request(&config.journal.dir, &Request::Order { wish });
     let none = || {
@@ -98,9 +108,45 @@ pub fn run(command: OrderCommand, config: &Path) -> Result<Exit, Failure> {
         Failure::new(Exit::FoundWrong, &*attempt, "no gateway runs on this journal", fix)
     };
     answer.ok_or_else(none)?.map_err(|why| Failure::new(Exit::FoundWrong, &*attempt, why, ""))?;
-    let after = if of_alarm { "; `vaka alarm show` says what became of it" } else { "" };
-    print_line(&format!("ordered by {by}{after}"))?;
+    print_line(&format!("ordered by {by}; `vaka order list` says what becomes of it"))?;
     Ok(Exit::Ok)
+}
+
+fn list(config: &Config, json: bool) -> Result<Exit, Failure> {
+    let attempt = "list what was ordered";
+    let rows: Vec<OrderRow> = match control::request(&config.journal.dir, &Request::Orders) {
+        Some(answer) => {
+            let value = answer.map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))?;
+            serde_json::from_value(value).map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))?
+        }
+        None => {
+            let state = restore::read_only(&config.journal.dir);
+            view::orders(&state.map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?)
+        }
+    };
+    if json {
+        print_json(&rows)?;
+        return Ok(Exit::Ok);
+    }
+    if rows.is_empty() {
+        print_line("Nothing was ordered.")?;
+    }
+    let now_ms = SystemClock::new().now().wall_ms;
+    rows.iter().try_for_each(|row| print_line(&line(row, &config.gateway.time_zone, now_ms)))?;
+    Ok(Exit::Ok)
+}
+
+fn line(row: &OrderRow, zone: &TimeZone, now_ms: i64) -> String {
+    let at = local_time(row.at, zone);
+    let to = row.to.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string);
+    let about = row.alarm.as_ref().map_or_else(String::new, |alarm| format!(", alarm {alarm}"));
+    let why = if row.purpose.is_empty() { String::new() } else { format!(" ({})", row.purpose) };
+    let became = match &row.outcome {
+        Some(outcome) => said(outcome).1,
+        None if now_ms >= row.expires_at => "No answer. It is not known whether it was done.".to_owned(),
+        None => "On its way.".to_owned(),
+    };
+    format!("{at}  {}  {} to {to}{about}{why}  {became}", row.by, row.what.name())
 }
 
 fn wish(what: Ordered, about: About) -> Result<Wish, Failure> {

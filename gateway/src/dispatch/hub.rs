@@ -16,7 +16,8 @@ use std::time::Duration;
 use ring::digest::{SHA256, digest};
 use tokio::time::Instant;
 use vaka_protocol::{
-    Command, DeviceId, Event, EventMessage, Lane, Outcome, Rung, Telling, decode_command, encode_event_json, topic,
+    Command, DeviceId, Event, EventMessage, Lane, Outcome, Rung, Telling, command_id, decode_command,
+    encode_event_json, topic,
 };
 
 use super::backoff::{Dice, next_wait_ms};
@@ -465,7 +466,9 @@ impl Link {
         let message = match decode_command(bytes) {
             Ok(message) => message,
             Err(error) => {
-                return tracing::warn!(receiver = self.context.config.name, %error, "the hub sent what cannot be read");
+                tracing::warn!(receiver = self.context.config.name, %error, "the hub sent what cannot be read");
+                // A newer hub's word, mostly: who ordered it hears so, instead of nothing.
+                return command_id(bytes).into_iter().for_each(|id| self.done(id, Outcome::Refused));
             }
         };
         match message.command {

@@ -82,6 +82,8 @@ pub enum Request {
     Order {
         wish: orders::Wish,
     },
+    /// What was ordered, and what became of it.
+    Orders,
     /// One resident's data is made unreadable, for good.
     Erase {
         resident: String,
@@ -223,6 +225,14 @@ async fn ask(request: Request, doors: &Doors) -> Response {
             let (reply, answer) = oneshot::channel();
             put(Ask::Order { wish, traced: false, reply });
             answer.await.map_err(gone)?.map(Value::from).map_err(|e| e.to_string())
+        }
+        Request::Orders => {
+            let (reply, answer) = oneshot::channel();
+            put(Ask::See(Box::new(move |keeper| {
+                // Whoever asked may have gone away.
+                let _ = reply.send(view::orders(keeper.state()));
+            })));
+            serde_json::to_value(answer.await.map_err(gone)?).map_err(|e| e.to_string())
         }
         Request::Erase { resident, by } => {
             let (reply, answer) = oneshot::channel();

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use vaka_protocol::{AlarmId, DeviceId, Lane, Rung};
+use vaka_protocol::{AlarmId, DeviceId, Lane, Ordered, Rung};
 
 use super::fold::State;
 use super::restore::Restored;
@@ -14,9 +14,10 @@ use crate::clock::{Clock, built_ms};
 use crate::config::{Config, Language};
 use crate::dispatch::{self, NoticeWhat};
 use crate::ingest::session::Hall;
-use crate::journal::record::{CloseOutcome, HomeAlarm, JoinWhat, Whereabouts};
+use crate::journal::record::{CloseOutcome, HomeAlarm, JoinWhat, Order, Whereabouts};
 use crate::rules;
 use crate::rules::alarms::{Alarm, Notice, Step};
+use crate::rules::orders::Kept;
 
 /// How the clock is, for people.
 pub fn clock(clock: &dyn Clock) -> Value {
@@ -212,22 +213,41 @@ pub fn show(state: &State, labels: &Labels, id: &AlarmId) -> Option<Value> {
             "words": notice.words,
             "position": position(notice.whereabouts.as_deref()),
         })).collect::<Vec<_>>(),
-        "orders": state.orders.about(id).map(|kept| json!({
-            "what": kept.order.what,
-            "to": kept.order.to,
-            "by": kept.order.by,
-            "role": kept.order.role,
-            "purpose": kept.order.purpose,
-            "at": kept.at,
-            "expires_at": kept.order.expires_at,
-            "outcome": kept.outcome.as_ref().map(|(outcome, _)| outcome),
-            "outcome_at": kept.outcome.as_ref().map(|(_, at)| at),
-        })).collect::<Vec<_>>(),
+        "orders": state.orders.about(id).map(order).collect::<Vec<_>>(),
     });
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
         shown.extend(more);
     }
     Some(shown)
+}
+
+/// What a person has ordered, and what became of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OrderRow {
+    /// UTC milliseconds, as all times here.
+    pub at: i64,
+    pub what: Ordered,
+    /// The device, or the home that it was passed on to. Absent: refused before one was found.
+    pub to: Option<DeviceId>,
+    pub alarm: Option<AlarmId>,
+    pub by: String,
+    pub role: String,
+    pub purpose: String,
+    pub expires_at: i64,
+    /// A word of [`vaka_protocol::Outcome`] or of [`rules::orders::Why`]. Absent: no answer.
+    pub outcome: Option<String>,
+    pub outcome_at: Option<i64>,
+}
+
+fn order(kept: &Kept) -> OrderRow {
+    let Order { alarm, what, to, by, role, purpose, expires_at, .. } = kept.order.clone();
+    let (outcome, outcome_at) = kept.outcome.clone().unzip();
+    OrderRow { at: kept.at, what, to, alarm, by, role, purpose, expires_at, outcome, outcome_at }
+}
+
+/// Every order that is kept, the newest first.
+pub fn orders(state: &State) -> Vec<OrderRow> {
+    state.orders.newest().map(|(_, kept)| order(kept)).collect()
 }
 
 fn position(whereabouts: Option<&Whereabouts>) -> Value {

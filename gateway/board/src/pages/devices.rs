@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::acts::word;
-use super::alarms::{From, pager};
+use super::alarms::{From, lines, pager};
 use super::frame::Frame;
 use super::trouble::Trouble;
 use super::view::{Asked, View};
@@ -131,6 +131,9 @@ fn row(view: &View, device: &Device, rank: u8) -> Markup {
                 div { dt { (view.t("Signal", "Signal")) } dd { (signal) } }
                 div { dt { (view.t("Provad", "Tried")) } dd { (proven) } }
                 div { dt { (view.t("Certifikat till", "Certificate until")) } dd { (certificate) } }
+            }
+            @if !device.ordered.is_empty() {
+                div { p.soft { (view.t("Senast beordrat", "Ordered last")) } (lines(view, &device.ordered)) }
             }
             @if view.may(Right::ChangeDevices) && !device.revoked && device.via.is_none() && !matches!(device.kind.as_str(), "bridge" | "gateway") {
                 (orders::of_device(view, &device.id))
