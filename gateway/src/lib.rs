@@ -21,6 +21,7 @@ pub mod limits;
 pub mod look;
 pub mod metrics;
 pub mod notice;
+pub mod otlp;
 pub mod parts;
 pub mod pipeline;
 pub mod provision;

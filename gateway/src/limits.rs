@@ -821,6 +821,18 @@ pub const LOOK_SAID_MS: u64 = 10_000;
 /// silent in.
 pub const LOOK_LINE_SILENT_MS: u64 = 25_000;
 
+/// How often spans that are over are told to the collector, in milliseconds. Source: our choice; nobody waits for them.
+pub const OTLP_EVERY_MS: u64 = 5_000;
+
+/// How long a collector may be away before spans are told no more, in milliseconds.
+pub const OTLP_BACK_MS: i64 = 60 * 60_000;
+
+/// Spans in one request. Beyond: in the next. Source: our choice, as OpenTelemetry's own exporters.
+pub const OTLP_SPANS_MAX: usize = 512;
+
+/// Longest wait for the collector's answer, in milliseconds. Beyond: told again later.
+pub const OTLP_ANSWER_MS_MAX: u64 = 10_000;
+
 /// Homes that have called for a look and have not said for which, at once. Beyond: turned away; the look is over unseen.
 pub const LOOK_CALLERS_MAX: usize = 32;
 

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use toml_edit::value;
 use vaka_tests::{
-    Centre, Gateway, Home, LoopDisk, Manager, MqttVersion, Process, event, eventually, free_port, get, has_program,
-    lacks, mosquitto_pub, press, root, skip,
+    Centre, Gateway, Home, LoopDisk, Manager, MqttVersion, Process, Script, event, eventually, free_port, get,
+    has_program, lacks, mosquitto_pub, press, root, skip,
 };
 
 fn publish(home: &Home, device: &str, payload: &str) {
@@ -283,4 +283,53 @@ fn a_service_manager_hears_that_it_is_ready_and_goes_on_only_while_it_does() {
     assert_eq!(manager.hear(), "WATCHDOG=1");
     assert!(gateway.stop().success(), "{}", gateway.tail());
     assert!(manager.heard().iter().any(|word| word == "STOPPING=1"));
+}
+
+#[test]
+fn the_way_of_an_alarm_is_told_as_spans_once_the_collector_takes_them_and_names_nobody() {
+    if lacks(&["sipp", "mosquitto_pub", "paho"]) {
+        return;
+    }
+    let (home, centre) = (Home::init(), Centre::start("ok"));
+    lived_in(&home, &centre);
+    // The first time it is asked it cannot.
+    let collector = Script::start("span_collector.py", &["1"]);
+    let port = collector.line();
+    home.edit(|config| config["otlp"]["to"] = value(format!("127.0.0.1:{port}")));
+    let gateway = Gateway::start(&home);
+    events(&home, &gateway);
+    let alarm = gateway.wait_alarm("the accepted alarm", |row| row["lane"] == "life" && row["rung"] == "accepted");
+    let next = || serde_json::from_str::<Value>(&collector.line()).expect("JSON");
+    let (refused, taken) = (next(), next());
+    assert_eq!((&refused["status"], &taken["status"]), (&503.into(), &200.into()));
+    for request in [&refused, &taken] {
+        assert_eq!((&request["path"], &request["broken"]), (&"/v1/traces".into(), &Value::Null), "{request}");
+        assert_eq!(request["resource"][0]["service.name"], "vaka");
+        let text = request["text"].as_str().expect("its text");
+        let names = ["astrid", "pendant", "bed-", "blue-room"];
+        assert!(names.iter().all(|name| !text.contains(name)), "{text}");
+    }
+    let all = |request: &Value| request["spans"].as_array().cloned().unwrap_or_default();
+    let of = |request: &Value| {
+        let is_of = |span: &Value| span["attributes"]["vaka.alarm.id"] == alarm["id"];
+        let root = all(request).into_iter().find(is_of).unwrap_or_else(|| panic!("no span of {alarm} in {request}"));
+        all(request).into_iter().filter(|span| span["trace"] == root["trace"]).collect::<Vec<_>>()
+    };
+    let names = |spans: &[Value]| -> BTreeSet<String> {
+        spans.iter().filter_map(|span| Some(span["name"].as_str()?.to_owned())).collect()
+    };
+    assert_eq!(names(&of(&taken)), ["alarm", "dispatch", "store"].map(String::from).into(), "{taken}");
+    assert_eq!(all(&refused)[0]["id"], all(&taken)[0]["id"], "what was refused is told again");
+
+    home.vaka(&["alarm", "claim", alarm["id"].as_str().expect("an id"), "--by", "anna"]).ok();
+    let trace = of(&taken)[0]["trace"].clone();
+    // Other alarms end meanwhile; this one's other spans come no second time.
+    let claimed = loop {
+        let spans: Vec<Value> = all(&next()).into_iter().filter(|span| span["trace"] == trace).collect();
+        if !spans.is_empty() {
+            break spans;
+        }
+    };
+    assert_eq!(names(&claimed), BTreeSet::from(["claim".to_owned()]), "{claimed:?}");
+    assert!(claimed[0]["attributes"].as_object().is_some_and(serde_json::Map::is_empty), "nor whoever took it");
 }

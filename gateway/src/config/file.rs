@@ -47,7 +47,14 @@ pub(super) struct File {
     pub visit: Option<Visit>,
     pub board: Option<Board>,
     pub metrics: Option<Listen>,
+    pub otlp: Option<Otlp>,
     pub update: Option<Update>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Otlp {
+    pub to: Text,
 }
 
 #[derive(Debug, Deserialize)]

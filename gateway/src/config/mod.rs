@@ -198,6 +198,8 @@ pub struct Config {
     pub board: Option<vaka_board::settings::Settings>,
     /// Absent: no metrics listen.
     pub metrics: Option<SocketAddr>,
+    /// The collector of spans on this machine. Absent: none are told.
+    pub otlp: Option<SocketAddr>,
     /// Absent: no release is looked for.
     pub update: Option<Update>,
 }

@@ -44,7 +44,7 @@ fn errors_name_line_key_and_fix() {
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\n[board.card]\nlisten = \"127.0.0.1:1\"\nca = \"ca.pem\""), "v.toml:9: `listen`: [board] has this address already; give [board.card] a port of its own".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\n[board.oidc]\nissuer = \"http://idp.se\"\nclient_id = \"v\"\nacr = [\"loa3\"]"), "v.toml:9: `issuer`: `http://idp.se` is not an https:// address; the provider's word is worth no more than the way it comes".into()),
         (format!("{HEAD}[board]\nlisten = \"127.0.0.1:1\"\n[board.oidc]\nissuer = \"https://idp.se\"\nclient_id = \"v\"\nacr = []"), "v.toml:11: `acr` of [board.oidc] is empty; name how strongly people must have proven who they are, e.g. \"http://id.sambi.se/loa/loa3\"".into()),
-        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, enrol, journal, backup, receiver, route, device, resident, night, presence, fence, dose, reminder, threshold, silence, power, camera, visit, board, metrics, update".into()),
+        ("listn = 1".into(), "v.toml:1: unknown table `listn`; known: gateway, ingest, enrol, journal, backup, receiver, route, device, resident, night, presence, fence, dose, reminder, threshold, silence, power, camera, visit, board, metrics, otlp, update".into()),
         (format!("{HEAD}[update]\nurl = \"http://u.se/\"\nkeys = [\"{KEY}\"]\nca = \"v\""), "v.toml:7: `url`: `http://u.se/` is no address of releases; write https://HOST/FOLDER/, without a user".into()),
         (format!("{HEAD}[update]\nurl = \"https://u.se/\"\nkeys = []\nca = \"v\""), "v.toml:8: `keys`: 0 keys, 1 to 2 can be; name the publisher's public key, and the next one while they change (`vaka release key`)".into()),
         (format!("{HEAD}[update]\nurl = \"https://u.se/\"\nkeys = [\"RWQ\"]\nca = \"v\""), "v.toml:8: `keys`: reading public key `RWQ`: it is not one of minisign's; give its second line, 56 characters that begin with RW".into()),
@@ -99,6 +99,7 @@ fn errors_name_line_key_and_fix() {
         (device("id = \"s\"\nkind = \"lock\"\naddress = \"z\""), "v.toml:9: `address` needs `via`: the bridge that speaks for the device".into()),
         (device("id = \"s\"\nkind = \"lock\"\nvia = \"zigbee\"\naddress = \"1\""), "v.toml:9: `via` names the unknown device `zigbee`; add a [[device]] of kind bridge".into()),
         (device("id = \"s\"\nkind = \"lock\"\nvia = \"p\"\naddress = \"1\"\n[[device]]\nid = \"p\"\nkind = \"pendant\""), "v.toml:9: `via` must name a bridge, and `p` is a pendant".into()),
+        (format!("{HEAD}[otlp]\nto = \"192.0.2.7:4318\""), "v.toml:7: `to`: expected an address of this machine such as \"127.0.0.1:4318\", found `192.0.2.7:4318`; a collector here sends on by TLS".into()),
         (format!("{HEAD}[[resident]]\nid = \"r\"\nphone = \"0812\""), "v.toml:8: `phone`: expected an international number such as \"+46812345678\", found `0812`".into()),
     ];
     for (text, expected) in table {

@@ -61,6 +61,7 @@ use crate::ingest::{Intake, Submission};
 use crate::journal::record::Fault;
 use crate::limits;
 use crate::metrics;
+use crate::otlp;
 use crate::parts;
 use crate::provision;
 use crate::rules::care::agreed::Agreed;
@@ -242,6 +243,11 @@ pub async fn run(path: PathBuf, running: update::Running) -> Result<Ended, RunEr
     }
     let door = tokio::spawn(listener::run(listener, tls, identify, hall.clone()));
     let standing = update::Standing::default();
+    if let Some(to) = config.otlp {
+        let (inbox, clock) = (inbox.clone(), clock.clone());
+        let (gateway, version) = (config.gateway.id.to_string(), env!("CARGO_PKG_VERSION").to_owned());
+        tokio::spawn(otlp::Teller { to, gateway, version, inbox, clock }.run(shutdown.clone()));
+    }
     if let Some(address) = config.metrics {
         let measures = Arc::new(measures::Measures {
             inbox: inbox.clone(),
@@ -529,9 +535,12 @@ fn reload(path: &std::path::Path, running: &Config, clock: Arc<SystemClock>) -> 
     for warning in &warnings {
         warn!("{warning}");
     }
-    let listens = |config: &Config| (config.ingest.listen, config.enrol, config.metrics, config.journal.dir.clone());
+    let listens =
+        |config: &Config| (config.ingest.listen, config.enrol, config.metrics, config.otlp, config.journal.dir.clone());
     if listens(&config) != listens(running) {
-        warn!("[ingest] listen, [enrol] listen, [metrics] listen and [journal] dir change at the next start only");
+        warn!(
+            "[ingest] listen, [enrol] listen, [metrics] listen, [otlp] to and [journal] dir change at the next start only"
+        );
     }
     provision::renew_own(&config.pki(), clock.now().wall_ms);
     Ok(Fresh {

@@ -87,6 +87,19 @@ impl Check<'_> {
         address
     }
 
+    /// Where spans are told: in clear, and so to this machine alone.
+    fn collector(&mut self, word: &Text) -> Option<SocketAddr> {
+        let address = word.get_ref().parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
+        if address.is_none() {
+            let said = shown(word.get_ref());
+            self.wrong(
+                word,
+                format!("`to`: expected an address of this machine such as \"127.0.0.1:4318\", found `{said}`; a collector here sends on by TLS"),
+            );
+        }
+        address
+    }
+
     fn number(&mut self, key: &str, value: &Spanned<i64>, min: i64, max: i64) -> Option<i64> {
         let fits = (min..=max).contains(value.get_ref());
         if !fits {
@@ -173,6 +186,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
     }
     let board = file.board.as_ref().and_then(|table| board::board(&mut c, table));
     let metrics = file.metrics.as_ref().map(|m| c.listen(&m.listen));
+    let otlp = file.otlp.as_ref().and_then(|table| c.collector(&table.to));
     let update = file.update.as_ref().and_then(|table| update::update(&mut c, table));
 
     let journal_dir = home.join(dir);
@@ -198,6 +212,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
                 visit,
                 board,
                 metrics: metrics.flatten(),
+                otlp,
                 update,
             };
             Ok((config, c.warnings))
