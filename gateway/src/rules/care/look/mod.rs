@@ -27,7 +27,7 @@ use crate::limits::{LOOK_ASK_AGAIN_MS, LOOK_LIGHT_OFF_MS, LOOK_OUTCOME_MS};
 pub use declined::{No, said_no};
 pub use grant::{Due, Wish, checks_due, judge as grant, may_ask, must_end, opens};
 pub use memory::{Looks, OpenLook, Seen};
-pub use shown::{LookState, LookView, looks_of, planned_look};
+pub use shown::{LookState, LookView, look_of_alarm, looks_of, planned_look};
 pub use slots::Slot;
 use words::Said;
 pub use words::why as why_in_words;
