@@ -387,6 +387,9 @@ pub enum Event {
         /// By camera: the veil may be taken off. Absent: it may not.
         #[serde(default, skip_serializing_if = "core::ops::Not::not")]
         may_see_clearly: bool,
+        /// By camera: this alarm of the home's opens it, until `due_at`; then `from_at` is absent. Absent: a planned look-in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        alarm: Option<AlarmId>,
     },
     /// An event that this version does not know: kept, and shown to a person. Its fields are in the payload.
     #[serde(skip_deserializing)]

@@ -2,7 +2,9 @@
 
 use toml_edit::{Array, value};
 use vaka_tests::browser::browse;
-use vaka_tests::{Centre, Gateway, Home, eventually, lacks, lamp, look_steps, traces, with_camera};
+use vaka_tests::{
+    Centre, Gateway, Home, MqttVersion, eventually, lacks, lamp, look_steps, mosquitto_pub, press, traces, with_camera,
+};
 
 /// A hub, and a home of it whose receiver `kommun` may order these.
 fn hub_and_home(centre: &Centre, orders: &[&str]) -> (Home, Home) {
@@ -77,6 +79,49 @@ fn staff_at_a_hub_look_into_a_home_that_grants_it_lights_its_lamp_and_keeps_noth
     assert_eq!(traces(&folders, &camera.pictures), 0, "nothing of a picture is in either's folder, journal or log");
     std::fs::copy(camera.pictures.join("01.jpg"), hub.path("journal/found.test")).expect("a copy");
     assert!(traces(&folders, &camera.pictures) > 0, "the search finds what is there");
+    drop((upstairs, downstairs));
+}
+
+#[test]
+fn an_alarm_of_a_home_opens_its_camera_for_staff_at_the_hub_where_that_is_agreed() {
+    if lacks(&["chromium", "node", "playwright", "paho", "ffmpeg", "sipp", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let (hub, home) = hub_and_home(&centre, &["look"]);
+    let camera = with_camera(&home);
+    home.device("p1", "pendant");
+    home.edit(|config| {
+        config["resident"][0]["look"]["alarm_may_look"] = value(Array::from_iter(["button"]));
+        for device in config["device"].as_array_of_tables_mut().expect("devices").iter_mut() {
+            device["resident"] = value("r1");
+        }
+    });
+    let upstairs = Gateway::start(&hub);
+    let downstairs = Gateway::start(&home);
+    let lamp = lamp(&home);
+    let pressed = mosquitto_pub(&home, "p1", MqttVersion::V5, "vaka/v1/p1/event", &press(1, 1));
+    assert_eq!(pressed.code, 0, "{}", pressed.stderr);
+    let alarm = || hub.alarms().iter().find(|alarm| alarm["cause"] == "button").map(|alarm| alarm["id"].clone());
+    let alarm = eventually("the hub has the alarm", || upstairs.tail(), alarm);
+    let pictures = camera.pictures.display().to_string();
+    let alarm = alarm.as_str().expect("an id").to_owned();
+    browse(&hub, "look_hub_alarm", &[("VAKA_PICTURES", &pictures), ("VAKA_ALARM", &alarm)]);
+    let light = || serde_json::from_str::<serde_json::Value>(&lamp.line()).expect("JSON")["feedback"]["light"].clone();
+    while light() != "steady" {}
+    while light() != "off" {}
+    let steps = look_steps(&home);
+    let asked = steps.iter().find(|step| step["asked"]["by"] == "kommun: natt-1").expect("who looked");
+    assert_eq!(asked["asked"]["purpose"], "Larm");
+    assert!(asked["asked"]["alarm"].is_string() && asked["asked"]["slot"].is_null(), "{asked}");
+    let calm =
+        |step: &serde_json::Value| step["outcome"]["outcome"] == "calm" && step["outcome"]["by"] == "kommun: natt-1";
+    assert!(steps.iter().any(calm), "{steps:?}");
+    let ordered = |record: &serde_json::Value| {
+        record["act"] == "order look" && record["person"] == "kommun: natt-1" && record["resident"] == "r1"
+    };
+    assert!(home.records("trace").iter().any(ordered), "the resident's extract has it");
+    assert_eq!(traces(&[home.dir(), hub.dir()], &camera.pictures), 0, "nothing of a picture is kept");
     drop((upstairs, downstairs));
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use vaka_board::gateway::{Bytes, Granted, LookPart, Said};
 use vaka_camera::{Wiped, limits::LOOK_S_MAX};
 use vaka_protocol::look::{CALL, HERE};
-use vaka_protocol::{DeviceId, Ordered};
+use vaka_protocol::{AlarmId, DeviceId, Ordered};
 
 use super::{CALL_BYTES, Grant, LAST_WORD_MS, LookError, Looks, line, random};
 use crate::ingest::inbox::Rank;
@@ -35,7 +35,9 @@ pub(super) struct Call {
 pub struct ThereWish {
     pub home: DeviceId,
     pub resident: String,
-    /// When the look-in begins, UTC milliseconds.
+    /// Our alarm of that home's, which opens it. Absent: it is planned.
+    pub alarm: Option<AlarmId>,
+    /// When the look-in begins, UTC milliseconds; 0 for an alarm.
     pub slot_at: i64,
     pub purpose: String,
     pub clear: bool,
@@ -54,11 +56,11 @@ impl Looks {
         let (room, token, call) = (Arc::clone(self), random(super::TOKEN_BYTES)?, random(CALL_BYTES)?);
         // What is given back is zeroed from here on, as where cameras are.
         vaka_camera::wipe_from_now_on();
-        let ThereWish { home, resident, slot_at, purpose, clear, by, role, seconds } = wish;
+        let ThereWish { home, resident, alarm, slot_at, purpose, clear, by, role, seconds } = wish;
         let (comes, caller) = oneshot::channel();
         self.calls().insert(call.clone(), Call { home: home.clone(), comes });
         let what = Ordered::Look { resident: resident.as_str().into(), at: slot_at, clear, call: call.as_str().into() };
-        let wish = orders::Wish { alarm: None, device: Some(home), what, by: by.clone(), role, purpose };
+        let wish = orders::Wish { alarm, device: Some(home), what, by: by.clone(), role, purpose };
         // Someone who goes away now leaves a call behind that ends by itself.
         let granting = tokio::spawn(async move {
             let _call = Forgotten { room: room.clone(), call };

@@ -51,10 +51,12 @@ pub(super) fn of_round(word: &RoundWord) -> String {
         due_at: Some(word.latest_ms),
         done: word.state == "done",
         text: Default::default(),
-        from_at: Some(word.at_ms),
+        // A hub that knows of no alarm here shows nothing where nothing begins.
+        from_at: Some(word.at_ms).filter(|_| word.alarm.is_none()),
         state: Some(word.state.into()),
         look_s: Some(word.look_s),
         may_see_clearly: word.may_see_clearly,
+        alarm: word.alarm.clone(),
     };
     encode_event_json(&EventMessage { at: Some(word.at), ..EventMessage::new(event) })
 }

@@ -222,3 +222,145 @@ fn at_a_hub_a_homes_look_in_is_on_the_round_ordered_of_the_home_and_answered_by_
     bench.kill_and_start();
     assert_eq!(bench.camera_item().state, RoundState::Done);
 }
+
+/// As [`home`], where the alarm of a press may open the camera too.
+fn home_with_alarm() -> (Bench, UnboundedReceiver<HubLook>) {
+    let (mut bench, _) = home(&["look"]);
+    let mut agreed = Agreed::clone(&bench.agreed);
+    agreed.people[0].devices.push(device("p1"));
+    agreed.people[0].look.as_mut().expect("agreed").alarms = vec!["button".to_owned()];
+    bench.agreed = Arc::new(agreed);
+    bench.kill_and_start();
+    let carried = carried(&mut bench);
+    (bench, carried)
+}
+
+impl Bench {
+    /// That receiver has been told of the newest alarm. Leaves: the alarm.
+    fn told_of_alarm(&mut self, receiver: &str) -> AlarmId {
+        let alarm = self.rows().remove(0).id;
+        let (receiver, path, detail) = (receiver.to_owned(), String::new(), String::new());
+        let report =
+            Report::Rung { alarm: alarm.clone(), notice: 0, rung: Rung::Received, receiver, path, detail, last: false };
+        self.keeper().run_batch(&mut vec![Input::Report(report)]);
+        alarm
+    }
+
+    /// What hubs are told of this alarm.
+    fn told_of(&mut self, alarm: &AlarmId) -> Vec<(String, &'static str)> {
+        let at = self.clock.now().wall_ms;
+        let word = |parcel: Parcel| match parcel.what {
+            ParcelWhat::Round(word) => (word.alarm.as_ref() == Some(alarm)).then_some((parcel.receiver, word.state)),
+            other => panic!("{other:?}"),
+        };
+        self.keeper().rounds_to_tell(at).into_iter().filter_map(word).collect()
+    }
+
+    fn hub_looks_at(&mut self, id: u64, alarm: &AlarmId, what: Ordered) -> Option<String> {
+        let expires_at = self.clock.now().wall_ms + 15_000;
+        let (by, role, purpose) = ("anna".into(), "night".into(), "the alarm".into());
+        let command = Command::Order { alarm: Some(alarm.clone()), device: None, by, role, purpose, what };
+        let (from, command) = (FromHub { receiver: HUB.to_owned(), id, expires_at }, Box::new(command));
+        let report = Report::Order { receiver: HUB.to_owned(), id, expires_at, command };
+        self.keeper().run_batch(&mut vec![Input::Report(report)]);
+        self.keeper().state().orders.of_hub(&from)?.outcome.clone().map(|(word, _)| word)
+    }
+}
+
+#[test]
+fn an_alarm_that_is_agreed_to_open_the_camera_opens_it_for_the_hub_that_was_told_of_it_once() {
+    let (mut bench, mut carried) = home_with_alarm();
+    bench.press("p1", 1);
+    let alarm = bench.rows().remove(0).id;
+    assert_eq!(bench.hub_looks_at(1, &alarm, look("r1", 0)).as_deref(), Some("no-alarm"), "it was never told of it");
+    assert_eq!(bench.told_of(&alarm), []);
+    bench.told_of_alarm(HUB);
+    assert_eq!(bench.told_of(&alarm), [(HUB.to_owned(), "open")]);
+    assert_eq!(bench.hub_looks_at(2, &alarm, look("r2", 0)).as_deref(), Some("no-look"), "whom nobody looks at");
+    let nobodys = AlarmId::try_from("nobodys").expect("an id");
+    assert_eq!(bench.hub_looks_at(3, &nobodys, look("r1", 0)).as_deref(), Some("no-alarm"));
+    assert_eq!((bench.records(LOOK), carried.try_recv().is_err()), (0, true), "nobody saw anything");
+
+    assert_eq!(bench.hub_looks_at(4, &alarm, look("r1", 0)).as_deref(), Some("done"));
+    let granted = carried.try_recv().expect("it is carried out");
+    let seen = bench.keeper().state().care.look.get(granted.look).cloned().expect("recorded");
+    assert_eq!((seen.asked.alarm.as_ref(), seen.asked.slot), (Some(&alarm), None));
+    assert_eq!(bench.told_of(&alarm), [(HUB.to_owned(), "looking")]);
+    bench.look_wish(LookWish::End { look: granted.look, shown_ms: 9, why: "time".into() }, "gateway").expect("ended");
+    assert_eq!(bench.told_of(&alarm), [(HUB.to_owned(), "unsaid")]);
+    assert_eq!(bench.hub_looks_at(5, &alarm, look("r1", 0)).as_deref(), Some("not-now"), "a look is agreed once");
+    let calm = Ordered::Looked { id: 4, outcome: LookOutcome::Calm.word().into() };
+    assert_eq!(bench.hub_orders(HUB, 6, ("anna", "night"), calm).as_deref(), Some("done"));
+    assert_eq!(bench.told_of(&alarm), [(HUB.to_owned(), "gone")]);
+}
+
+#[test]
+fn what_is_not_agreed_of_alarms_or_is_refused_by_the_resident_opens_nothing_for_a_hub() {
+    // An alarm that the agreement does not name.
+    let (mut bench, mut carried) = home(&["look"]);
+    bench.press("p1", 1);
+    let alarm = bench.told_of_alarm(HUB);
+    assert_eq!(bench.told_of(&alarm), []);
+    assert_eq!(bench.hub_looks_at(1, &alarm, look("r1", 0)).as_deref(), Some("not-now"));
+    assert_eq!((bench.records(LOOK), carried.try_recv().is_err()), (0, true));
+    // One that another was told of.
+    let (mut bench, _) = home_with_alarm();
+    bench.press("p1", 1);
+    let alarm = bench.told_of_alarm("larmcentral");
+    assert_eq!(bench.told_of(&alarm), []);
+    assert_eq!(bench.hub_looks_at(1, &alarm, look("r1", 0)).as_deref(), Some("no-alarm"));
+    // "Not tonight", and an alarm that is old or closed.
+    for stands in ["declined", "old", "closed"] {
+        let (mut bench, mut carried) = home_with_alarm();
+        bench.press("p1", 1);
+        let alarm = bench.told_of_alarm(HUB);
+        assert_eq!(bench.told_of(&alarm), [(HUB.to_owned(), "open")]);
+        match stands {
+            "declined" => {
+                bench.publish("p1", r#"{"v":1,"restart":1,"seq":2,"event":{"decline":{"slot":""}}}"#);
+            }
+            "old" => bench.pass_min(31),
+            _ => {
+                let row = bench.rows().remove(0);
+                bench.act(&row, ActWhat::Close, "bo").expect("closed");
+            }
+        }
+        assert_eq!(bench.told_of(&alarm), [(HUB.to_owned(), "gone")], "{stands}");
+        assert_eq!(bench.hub_looks_at(1, &alarm, look("r1", 0)).as_deref(), Some("not-now"), "{stands}");
+        assert_eq!((bench.records(LOOK), carried.try_recv().is_err()), (0, true), "{stands}");
+    }
+}
+
+#[test]
+fn at_a_hub_a_look_at_a_homes_alarm_is_ordered_of_that_home_by_its_own_name_of_the_alarm() {
+    let mut bench = Bench::new();
+    for name in ["gw-1", "gw-2"] {
+        bench.roster.devices.insert(device(name), Listed { bridge: false });
+        bench.home.devices.insert(device(name), DeviceFacts { dty: 2, fixed: false, speaks: false, home: true });
+    }
+    bench.kill_and_start();
+    let told = r#"{"v":1,"restart":0,"seq":9,"event":{"alarm":{"alarm":"a1","lane":"life","rung":"stored","resident":"r1","cause":"button"}}}"#;
+    bench.publish("gw-1", told);
+    let row = bench.rows().remove(0);
+    let order = |bench: &mut Bench, home: &str, alarm: &AlarmId| {
+        let (by, role, purpose) = ("anna".to_owned(), "night".to_owned(), "the alarm".to_owned());
+        let wish =
+            Wish { alarm: Some(alarm.clone()), device: Some(device(home)), what: look("r1", 0), by, role, purpose };
+        let (reply, mut answer) = oneshot::channel();
+        bench.keeper().run_batch(&mut vec![Input::Ask(Ask::Order { wish, traced: true, reply })]);
+        answer.try_recv().expect("answered")
+    };
+    let no = Err(NotOrdered::Refused(Why::NoAlarm));
+    assert_eq!(order(&mut bench, "gw-2", &row.id), no, "it is another home's");
+    assert_eq!(order(&mut bench, "gw-1", &AlarmId::try_from("none").expect("an id")), no);
+    order(&mut bench, "gw-1", &row.id).expect("the home judges");
+    let now_ms = bench.clock.now().wall_ms;
+    let owed: Vec<_> = bench.keeper().state().commands.owed(&device("gw-1"), now_ms).cloned().collect();
+    let alarm = owed.iter().find_map(|message| match &message.command {
+        Command::Order { alarm, what: Ordered::Look { .. }, .. } => alarm.clone(),
+        _ => None,
+    });
+    assert_eq!(alarm, AlarmId::try_from("a1").ok());
+    bench.act(&row, ActWhat::Close, "bo").expect("closed");
+    assert_eq!(order(&mut bench, "gw-1", &row.id), no, "it is closed");
+}

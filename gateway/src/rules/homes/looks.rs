@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vaka_protocol::{DeviceId, Event};
+use vaka_protocol::{AlarmId, DeviceId, Event};
 
 use crate::limits::{HOME_LOOKS_MAX, LOOKS_TOLD_BACK_MS};
 
@@ -18,9 +18,12 @@ const GONE: &str = "gone";
 pub struct HomeLook {
     /// Whose: an id, never a name.
     pub resident: String,
-    /// Local time at which it begins: its name.
+    /// The home's alarm that opens the camera, by the home's own id. Absent: it is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<AlarmId>,
+    /// Local time at which it begins: its name. Empty for an alarm.
     pub slot: String,
-    /// UTC milliseconds.
+    /// UTC milliseconds. 0 for an alarm.
     pub at_ms: i64,
     /// UTC milliseconds.
     pub latest_ms: i64,
@@ -40,16 +43,18 @@ pub struct HomeLooks(BTreeMap<DeviceId, Vec<HomeLook>>);
 impl HomeLooks {
     /// `said_at`, `now_ms`: UTC milliseconds. True: something is new.
     pub fn see(&mut self, home: &DeviceId, event: &Event, said_at: i64, now_ms: i64) -> bool {
-        let Event::Round { slot, resident, due_at, from_at, state, look_s, may_see_clearly, .. } = event else {
+        let Event::Round { slot, resident, due_at, from_at, state, look_s, may_see_clearly, alarm, .. } = event else {
             return false;
         };
-        let (Some(resident), Some(latest_ms), Some(at_ms), Some(state)) = (resident, due_at, from_at, state) else {
+        let begins = if alarm.is_some() { Some(0) } else { *from_at };
+        let (Some(resident), Some(latest_ms), Some(at_ms), Some(state)) = (resident, due_at, begins, state) else {
             return false;
         };
         let told = HomeLook {
             resident: resident.as_str().to_owned(),
+            alarm: alarm.clone(),
             slot: slot.as_str().to_owned(),
-            at_ms: *at_ms,
+            at_ms,
             latest_ms: *latest_ms,
             state: state.as_str().to_owned(),
             look_s: look_s.unwrap_or(0),
@@ -58,7 +63,9 @@ impl HomeLooks {
         };
         let of_home = self.0.entry(home.clone()).or_default();
         of_home.retain(|known| known.latest_ms.saturating_add(LOOKS_TOLD_BACK_MS) > now_ms);
-        let is_it = |known: &&mut HomeLook| known.resident == told.resident && known.at_ms == told.at_ms;
+        let is_it = |known: &&mut HomeLook| {
+            (&known.resident, &known.alarm, known.at_ms) == (&told.resident, &told.alarm, told.at_ms)
+        };
         match of_home.iter_mut().find(is_it) {
             // One that was late says nothing about now.
             Some(known) if known.said_at > told.said_at => return false,
@@ -73,12 +80,21 @@ impl HomeLooks {
     }
 
     pub fn get(&self, home: &DeviceId, resident: &str, at_ms: i64) -> Option<&HomeLook> {
-        self.0.get(home)?.iter().find(|known| known.resident == resident && known.at_ms == at_ms)
+        let planned = |known: &&HomeLook| known.alarm.is_none() && known.at_ms == at_ms;
+        self.0.get(home)?.iter().filter(planned).find(|known| known.resident == resident)
     }
 
-    /// All that is known.
-    pub fn all(&self) -> impl Iterator<Item = (&DeviceId, &HomeLook)> {
-        self.0.iter().flat_map(|(home, looks)| looks.iter().map(move |look| (home, look)))
+    /// What this alarm of the home's opens, by the home's own id.
+    pub fn of_alarm(&self, home: &DeviceId, alarm: &AlarmId) -> Option<&HomeLook> {
+        self.0.get(home)?.iter().find(|known| known.alarm.as_ref() == Some(alarm))
+    }
+
+    /// All that is known, but for what alarms open.
+    pub fn planned(&self) -> impl Iterator<Item = (&DeviceId, &HomeLook)> {
+        self.0
+            .iter()
+            .flat_map(|(home, looks)| looks.iter().map(move |look| (home, look)))
+            .filter(|(_, look)| look.alarm.is_none())
     }
 }
 
@@ -100,7 +116,40 @@ mod tests {
             state: Some(state.into()),
             look_s: Some(30),
             may_see_clearly: false,
+            alarm: None,
         }
+    }
+
+    #[test]
+    fn what_an_alarm_opens_is_known_by_the_alarm_and_is_on_no_round() {
+        let (mut looks, home) = (HomeLooks::default(), DeviceId::try_from("gw-0007").unwrap());
+        let opens = |id: &str, state: &str| {
+            let Event::Round { lane, slot, resident, done, text, look_s, .. } = round("r1", 0, state) else { panic!() };
+            let (due_at, state, alarm) = (Some(9_000), Some(state.into()), Some(AlarmId::try_from(id).unwrap()));
+            Event::Round {
+                lane,
+                slot,
+                resident,
+                due_at,
+                done,
+                text,
+                from_at: None,
+                state,
+                look_s,
+                may_see_clearly: false,
+                alarm,
+            }
+        };
+        assert!(looks.see(&home, &opens("a1", "open"), 100, 100));
+        assert!(looks.see(&home, &opens("a2", "open"), 100, 100));
+        assert!(looks.see(&home, &opens("a1", "unsaid"), 200, 200));
+        let state = |looks: &HomeLooks, id| {
+            looks.of_alarm(&home, &AlarmId::try_from(id).unwrap()).map(|look| look.state.clone())
+        };
+        assert_eq!((state(&looks, "a1").as_deref(), state(&looks, "a2").as_deref()), (Some("unsaid"), Some("open")));
+        assert_eq!((looks.planned().count(), looks.get(&home, "r1", 0)), (0, None));
+        assert!(looks.see(&home, &opens("a1", "gone"), 300, 300));
+        assert_eq!(state(&looks, "a1"), None);
     }
 
     #[test]
@@ -117,11 +166,11 @@ mod tests {
         // What is long over makes room, and a home that tells too much fills nothing.
         let later = 6_000 + LOOKS_TOLD_BACK_MS;
         assert!(looks.see(&home, &round("r3", later, "open"), later, later));
-        assert_eq!(looks.all().count(), 1);
+        assert_eq!(looks.planned().count(), 1);
         for more in 0..2 * HOME_LOOKS_MAX {
             looks.see(&home, &round("r1", later + more as i64, "open"), later, later);
         }
-        assert_eq!(looks.all().count(), HOME_LOOKS_MAX);
+        assert_eq!(looks.planned().count(), HOME_LOOKS_MAX);
         assert!(!looks.see(&home, &Event::Motion {}, 0, 0));
     }
 }

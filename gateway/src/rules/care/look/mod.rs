@@ -28,7 +28,7 @@ pub use declined::{No, said_no};
 pub use grant::{Due, Wish, checks_due, judge as grant, may_ask, must_end, opens};
 pub use memory::{Looks, OpenLook, Seen};
 pub use memory::{MOVED, WELL};
-pub use shown::{CameraKnown, LookState, LookView, camera_known, looks_of, planned_look};
+pub use shown::{CameraKnown, LookState, LookView, camera_known, look_of_alarm, looks_of, planned_look};
 pub use slots::Slot;
 use words::Said;
 pub use words::{found as found_in_words, why as why_in_words};
