@@ -378,7 +378,8 @@ pub enum Event {
         /// By camera: from when on, UTC milliseconds; with the resident it says which look-in. Absent: not by camera.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from_at: Option<i64>,
-        /// By camera, how far it is: `planned`, `open`, `looking`, `unsaid`, `again`, `done`, `visit`, `declined`, `gone`.
+        /// By camera, how far it is: `planned`, `open`, `looking`, `unsaid`, `again`, `done`, `visit`, `declined`, `gone`. Or `anew`, of no
+        /// look-in: what the home had told before, by its own clock, and tells not again, is gone.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<Label>,
         /// By camera: how long one look lasts, seconds.

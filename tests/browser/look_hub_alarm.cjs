@@ -25,8 +25,11 @@ main(async () => {
   await judge(night, "before a look at a home's alarm");
   is("it says which home", (await night.textContent("main")).includes("gw-0007"));
   is("and why", (await night.locator('input[name="purpose"]').inputValue()) === "Larm");
+  await night.check('input[name="clear"]');
   await night.click("button.main");
+  is("the veil came off before the look, or not at all", (await night.locator("#look-clear").count()) === 0);
   await night.waitForFunction(() => !document.getElementById("look-picture").hidden, undefined, { timeout: 30000 });
+  is("the picture is the camera's own, seen clearly", (await night.evaluate(() => document.getElementById("look-picture").width)) === 320);
   await night.waitForFunction(() => document.getElementById("look-picture").hidden, undefined, { timeout: 60000 });
   is("it was moving", Number(await night.evaluate(() => document.getElementById("look").dataset.pictures)) >= 2);
   is("nothing of it is in the browser's profile", traces() === 0, `${traces()}`);

@@ -3,7 +3,8 @@
 use toml_edit::{Array, value};
 use vaka_tests::browser::browse;
 use vaka_tests::{
-    Centre, Gateway, Home, MqttVersion, eventually, lacks, lamp, look_steps, mosquitto_pub, press, traces, with_camera,
+    Centre, Gateway, Home, MqttVersion, eventually, lacks, lamp, look_steps, mosquitto_pub, mosquitto_pub_with, press,
+    traces, with_camera,
 };
 
 /// A hub, and a home of it whose receiver `kommun` may order these.
@@ -114,14 +115,60 @@ fn an_alarm_of_a_home_opens_its_camera_for_staff_at_the_hub_where_that_is_agreed
     let asked = steps.iter().find(|step| step["asked"]["by"] == "kommun: natt-1").expect("who looked");
     assert_eq!(asked["asked"]["purpose"], "Larm");
     assert!(asked["asked"]["alarm"].is_string() && asked["asked"]["slot"].is_null(), "{asked}");
+    assert_eq!(asked["asked"]["clear"], true, "the home has let the veil off");
     let calm =
         |step: &serde_json::Value| step["outcome"]["outcome"] == "calm" && step["outcome"]["by"] == "kommun: natt-1";
     assert!(steps.iter().any(calm), "{steps:?}");
     let ordered = |record: &serde_json::Value| {
-        record["act"] == "order look" && record["person"] == "kommun: natt-1" && record["resident"] == "r1"
+        record["act"] == "order look"
+            && record["person"] == "kommun: natt-1"
+            && record["resident"] == "r1"
+            && record["object"] == "camera cam, clear"
     };
-    assert!(home.records("trace").iter().any(ordered), "the resident's extract has it");
+    assert!(home.records("trace").iter().any(ordered), "the resident's extract has it: {:?}", home.records("trace"));
     assert_eq!(traces(&[home.dir(), hub.dir()], &camera.pictures), 0, "nothing of a picture is kept");
+    drop((upstairs, downstairs));
+}
+
+#[test]
+fn a_hub_takes_what_speaks_mqtt_whatever_it_calls_itself() {
+    if lacks(&["sipp", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let (hub, _home) = hub_and_home(&centre, &["look"]);
+    hub.device("p1", "pendant");
+    let upstairs = Gateway::start(&hub);
+    for (seq, name) in (1..).zip(["mqtt", "x-amzn-mqtt-ca", "vaka-look/9"]) {
+        let options = ["--tls-alpn", name];
+        let topic = "vaka/v1/p1/event";
+        let pressed = mosquitto_pub_with(&options, &hub, "p1", MqttVersion::V5, topic, &press(1, seq));
+        assert_eq!(pressed.code, 0, "{name}: {}; {}", pressed.stderr, upstairs.tail());
+    }
+    // The look stream is that still, and takes no MQTT.
+    let options = ["--tls-alpn", "vaka-look/1"];
+    let pressed = mosquitto_pub_with(&options, &hub, "p1", MqttVersion::V5, "vaka/v1/p1/event", &press(1, 9));
+    assert_ne!(pressed.code, 0, "{}", pressed.stdout);
+    drop(upstairs);
+}
+
+#[test]
+fn a_look_in_that_was_withdrawn_while_the_home_was_down_leaves_the_hubs_round() {
+    if lacks(&["paho", "ffmpeg", "sipp"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let (hub, home) = hub_and_home(&centre, &["look"]);
+    let _camera = with_camera(&home);
+    let upstairs = Gateway::start(&hub);
+    let downstairs = Gateway::start(&home);
+    eventually("the hub knows of the look-in", || upstairs.tail(), || (!at_hub(&hub).is_empty()).then_some(()));
+    drop(downstairs);
+    home.edit(|config| {
+        config["resident"][0].as_table_mut().expect("a resident").remove("look");
+    });
+    let downstairs = Gateway::start(&home);
+    eventually("the hub knows that it is gone", || upstairs.tail(), || at_hub(&hub).is_empty().then_some(()));
     drop((upstairs, downstairs));
 }
 

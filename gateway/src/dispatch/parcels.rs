@@ -68,6 +68,10 @@ pub enum ParcelWhat {
     },
     Health(HealthWord),
     Round(RoundWord),
+    /// What was told of look-ins before this moment (UTC milliseconds) and is not told again is gone.
+    RoundAnew {
+        at: i64,
+    },
     Telemetry(Box<TelemetryWord>),
 }
 

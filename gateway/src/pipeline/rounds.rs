@@ -2,9 +2,10 @@
 //!
 //! Enters: what the journal has folded to, what is agreed, the moment. Leaves: parcels, one for each look-in that stands otherwise than
 //! was told; what an alarm opens is one, for the hubs that were told of the alarm. Invariants: a hub that may not look is told nothing; no
-//! name, no picture, nothing of any other agreement. In memory alone: after a start all is told again.
+//! name, no picture, nothing of any other agreement. In memory alone: after a start all is told anew, and what was told before and is no
+//! more is gone at the hub too, as it is where a hub may look no longer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vaka_protocol::AlarmId;
 
@@ -14,9 +15,7 @@ use crate::limits::{LOOK_ALARM_MS, LOOKS_TOLD_AHEAD_MS, LOOKS_TOLD_BACK_MS, LOOK
 use crate::rules::alarms::Alarm;
 use crate::rules::care::look::{Look, LookState, look_of_alarm, looks_of};
 use crate::rules::care::when::{Span, local};
-
-/// As `orders` of a receiver names it.
-const LOOK: &str = "look";
+use crate::rules::orders::may_look;
 
 /// Hub, resident, the alarm that opens it, beginning (UTC milliseconds).
 type Key = (String, String, Option<AlarmId>, i64);
@@ -25,6 +24,8 @@ type Key = (String, String, Option<AlarmId>, i64);
 pub struct Rounds {
     /// What was told, with the time left out.
     told: BTreeMap<Key, RoundWord>,
+    /// Hubs that know that what they heard before counts no more.
+    begun: BTreeSet<String>,
     /// When it was looked at last, monotonic milliseconds.
     looked_ms: Option<u64>,
     number: u64,
@@ -44,14 +45,15 @@ fn word(state: &LookState) -> &'static str {
 }
 
 impl Keeper {
-    fn hubs_that_look(&self) -> Vec<String> {
-        let may = self.home().orders.hubs.iter().filter(|(_, may)| may.contains(LOOK));
-        may.map(|(receiver, _)| receiver.clone()).collect()
+    fn hubs_that_look(&self) -> BTreeSet<String> {
+        let hubs = self.home().orders.hubs.keys();
+        hubs.filter(|receiver| may_look(self.home(), receiver)).cloned().collect()
     }
 
     /// Milliseconds until it has to be looked whether there is something to tell; `None`: nobody there may look.
     pub(super) fn rounds_wait_ms(&self) -> Option<u64> {
-        let is_told = self.dispatcher().is_some() && !self.hubs_that_look().is_empty();
+        let is_any = !self.hubs_that_look().is_empty() || !self.rounds.begun.is_empty();
+        let is_told = self.dispatcher().is_some() && is_any;
         let due_ms = self.rounds.looked_ms.map_or(0, |at_ms| at_ms.saturating_add(LOOKS_TOLD_EVERY_MS));
         is_told.then(|| due_ms.saturating_sub(self.clock.now().mono_ms))
     }
@@ -83,6 +85,7 @@ impl Keeper {
             let knows = |hub: &&String| alarm.steps.iter().any(|step| step.receiver == **hub);
             hubs.iter().filter(knows).for_each(|hub| add(hub, &word));
         }
+        let anew: Vec<String> = self.rounds.begun.symmetric_difference(&hubs).cloned().collect();
         let mut news = Vec::new();
         // What is agreed no longer, and would still be shown there.
         for (key, told) in self.rounds.told.iter().filter(|(key, _)| !now.contains_key(*key) && hubs.contains(&key.0)) {
@@ -93,12 +96,14 @@ impl Keeper {
         let is_new = |(key, word): &(&Key, &RoundWord)| self.rounds.told.get(*key) != Some(*word);
         news.extend(now.iter().filter(is_new).map(|(key, word)| (key.0.clone(), word.clone())));
         self.rounds.told = now;
-        let mut parcel = |(receiver, word): (String, RoundWord)| {
+        self.rounds.begun = hubs;
+        let anew = anew.into_iter().map(|hub| (hub, ParcelWhat::RoundAnew { at }));
+        let news = news.into_iter().map(|(hub, word)| (hub, ParcelWhat::Round(RoundWord { at, ..word })));
+        let mut parcel = |(receiver, what): (String, ParcelWhat)| {
             self.rounds.number += 1;
-            let what = ParcelWhat::Round(RoundWord { at, ..word });
             Parcel { receiver, id: ParcelId::Round(self.rounds.number), what }
         };
-        news.into_iter().map(&mut parcel).collect()
+        anew.chain(news).map(&mut parcel).collect()
     }
 
     fn round_words(&self, at: i64) -> Vec<RoundWord> {

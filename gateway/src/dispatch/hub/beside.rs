@@ -4,6 +4,7 @@ use vaka_protocol::{Event, EventMessage, Lane, Rung, Telling, encode_event_json}
 
 use super::super::{HealthWord, HomeAct, RoundWord, TelemetryWord};
 use super::{RESTART, number_of};
+use crate::rules::homes::ROUND_ANEW;
 
 /// The event that tells a hub what a person here did with an alarm: always the same for the same act.
 pub(super) fn of_act(act: &HomeAct) -> String {
@@ -59,6 +60,24 @@ pub(super) fn of_round(word: &RoundWord) -> String {
         alarm: word.alarm.clone(),
     };
     encode_event_json(&EventMessage { at: Some(word.at), ..EventMessage::new(event) })
+}
+
+/// The event that tells a hub that all look-ins are told anew. One that does not know it finds no look-in in it.
+pub(super) fn of_round_anew(at: i64) -> String {
+    let event = Event::Round {
+        lane: Lane::Telemetry,
+        slot: Default::default(),
+        resident: None,
+        due_at: None,
+        done: false,
+        text: Default::default(),
+        from_at: None,
+        state: Some(ROUND_ANEW.into()),
+        look_s: None,
+        may_see_clearly: false,
+        alarm: None,
+    };
+    encode_event_json(&EventMessage { at: Some(at), ..EventMessage::new(event) })
 }
 
 /// An event of a device here, as its hub stores it: ours, and of that device.

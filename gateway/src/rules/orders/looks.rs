@@ -7,6 +7,7 @@ use vaka_protocol::{AlarmId, DeviceId, Ordered};
 
 use super::{Order, View, Why, Wish, is_heard, life_ms, with_command};
 use crate::journal::record::{LookOutcome, OfHome};
+use crate::rules::Home;
 use crate::rules::alarms::Alarm;
 use crate::rules::care::look;
 use crate::rules::care::signed::Refusal;
@@ -15,6 +16,11 @@ use crate::rules::care::signed::Refusal;
 pub(super) const ROLE: &str = "night";
 /// As `orders` of a receiver names it: who may look may say what they saw.
 const LOOK: &str = "look";
+
+/// In a home: it lets that hub look now.
+pub fn may_look(home: &Home, receiver: &str) -> bool {
+    home.orders.hubs.get(receiver).is_some_and(|may| may.contains(LOOK))
+}
 
 /// At a hub: the order to the home.
 pub(super) fn to_home(view: View<'_>, wish: Wish) -> Result<Order, Why> {
