@@ -148,7 +148,9 @@ proptest! {
     }
 
     #[test]
-    fn a_restart_anywhere_decides_the_same(trace in trace(), every in 1usize..4) {
+    fn a_restart_anywhere_decides_the_same(mut trace in trace(), every in 1usize..4) {
+        // A start ends what is open: a look whose end is lost is over sooner with one.
+        trace.retain(|(_, scene)| !matches!(scene, Scene::Lost));
         let (whole, broken) = (play(&trace, usize::MAX), play(&trace, every));
         prop_assert_eq!(whole.told(), broken.told());
         prop_assert_eq!(whole.lights(), broken.lights());
@@ -265,6 +267,7 @@ proptest! {
             let needs_one = seen.shown(now) && !is_calm;
             prop_assert_eq!(visits, usize::from(needs_one), "look {}: {:?}; {:?}", id, seen, story.told());
         }
-        prop_assert_ne!(story.lights().last(), Some(&Light::Steady));
+        let lights = story.lights();
+        prop_assert_ne!(lights.last(), Some(&Light::Steady));
     }
 }
