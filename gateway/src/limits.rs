@@ -833,8 +833,21 @@ pub const OTLP_SPANS_MAX: usize = 512;
 /// Longest wait for the collector's answer, in milliseconds. Beyond: told again later.
 pub const OTLP_ANSWER_MS_MAX: u64 = 10_000;
 
+/// How long a home that calls its hub for a look waits for one path before it tries the next beside it, in milliseconds. Longer: a path
+/// that leads nowhere uses up [`LOOK_SETUP_MS`]; shorter: a slow mobile path is called beside a good one. Source: our choice; a TLS
+/// handshake over 4G takes less.
+pub const LOOK_PATH_MS: u64 = 2_000;
+
+/// How long a receiver's address is waited for before the next one of the same name is tried beside it, in milliseconds. Source: RFC 8305,
+/// section 5 ("Connection Attempt Delay").
+pub const CONNECT_NEXT_MS: u64 = 250;
+
 /// Homes that have called for a look and have not said for which, at once. Beyond: turned away; the look is over unseen.
 pub const LOOK_CALLERS_MAX: usize = 32;
+
+/// Of these, calls of one home. Beyond: turned away; one home cannot keep the others out. Source: our choice; as many as a home has
+/// cameras open at once, and it says for which within a moment.
+pub const LOOK_CALLERS_OF_HOME_MAX: usize = 4;
 
 /// Longest that a home may take to say for which look it calls, in milliseconds. Beyond: closed.
 pub const LOOK_CALLER_MS: u64 = 5_000;

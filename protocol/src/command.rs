@@ -180,7 +180,7 @@ pub enum Ordered {
     Look {
         /// Whose look-in: an id, never a name.
         resident: Label,
-        /// When that look-in begins, UTC milliseconds: which one it is.
+        /// When that look-in begins, UTC milliseconds: which one it is. 0 where the order names the alarm that it is for.
         at: i64,
         /// Without the veil.
         #[serde(default, skip_serializing_if = "core::ops::Not::not")]

@@ -378,7 +378,8 @@ pub enum Event {
         /// By camera: from when on, UTC milliseconds; with the resident it says which look-in. Absent: not by camera.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from_at: Option<i64>,
-        /// By camera, how far it is: `planned`, `open`, `looking`, `unsaid`, `again`, `done`, `visit`, `declined`, `gone`.
+        /// By camera, how far it is: `planned`, `open`, `looking`, `unsaid`, `again`, `done`, `visit`, `declined`, `gone`. Or `anew`, of no
+        /// look-in: what the home had told before, by its own clock, and tells not again, is gone.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<Label>,
         /// By camera: how long one look lasts, seconds.
@@ -387,6 +388,9 @@ pub enum Event {
         /// By camera: the veil may be taken off. Absent: it may not.
         #[serde(default, skip_serializing_if = "core::ops::Not::not")]
         may_see_clearly: bool,
+        /// By camera: this alarm of the home's opens it, until `due_at`; then `from_at` is absent. Absent: a planned look-in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        alarm: Option<AlarmId>,
     },
     /// An event that this version does not know: kept, and shown to a person. Its fields are in the payload.
     #[serde(skip_deserializing)]

@@ -162,11 +162,23 @@ fn home_event() -> impl Strategy<Value = Event> {
         }),
         (
             (lane(), label(), option::of(label()), at(), any::<bool>(), words()),
-            (at(), option::of(label()), option::of(any::<u16>()), any::<bool>())
+            (at(), option::of(label()), option::of(any::<u16>()), any::<bool>(), option::of(alarm_id()))
         )
             .prop_map(
-                |((lane, slot, resident, due_at, done, text), (from_at, state, look_s, may_see_clearly))| {
-                    Event::Round { lane, slot, resident, due_at, done, text, from_at, state, look_s, may_see_clearly }
+                |((lane, slot, resident, due_at, done, text), (from_at, state, look_s, may_see_clearly, alarm))| {
+                    Event::Round {
+                        lane,
+                        slot,
+                        resident,
+                        due_at,
+                        done,
+                        text,
+                        from_at,
+                        state,
+                        look_s,
+                        may_see_clearly,
+                        alarm,
+                    }
                 }
             ),
     ]

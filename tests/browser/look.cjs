@@ -53,6 +53,11 @@ main(async () => {
   const wish = { look: await unveil.getAttribute("value"), page: await unveil.getAttribute("data-page") };
   const other = await stranger.evaluate(async (wish) => (await fetch("/look/clear", { method: "POST", body: new URLSearchParams(wish) })).status, wish);
   is("nobody else takes the veil off", other === 409, `${other}`);
+  await night.route("**/look/clear", (route) => route.fulfill({ status: 503 }));
+  await unveil.click();
+  await night.waitForFunction(() => document.getElementById("look-said").textContent.length > 0, undefined, { timeout: 10000 });
+  is("where it is refused the page says so", (await night.textContent("#look-said")).includes("Slöjan är kvar"), await night.textContent("#look-said"));
+  await night.unroute("**/look/clear");
   await unveil.click();
   await night.waitForFunction(() => document.getElementById("look-clear").hidden, undefined, { timeout: 10000 });
   for (let tries = 0; tries < 100 && (await coloured(night)) === 0; tries += 1) await night.waitForTimeout(50);
@@ -83,5 +88,5 @@ main(async () => {
   const extract = await auditor.textContent("main");
   is("the resident's extract names who looked", extract.includes("natt-1"));
   is("and why", extract.includes("Avtalad tillsyn"), extract.slice(0, 400));
-  is("no complaint in the console", night.troubles.filter((said) => !/409|403/.test(said)).length === 0, night.troubles.join("; "));
+  is("no complaint in the console", night.troubles.filter((said) => !/409|403|503/.test(said)).length === 0, night.troubles.join("; "));
 });

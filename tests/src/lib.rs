@@ -60,7 +60,7 @@ pub use launched::Launched;
 pub use look::{Camera, lamp, look_steps, traces, with_camera};
 pub use loop_disk::{Frozen, LoopDisk};
 pub use manager::Manager;
-pub use mosquitto::{MqttVersion, mosquitto_pub};
+pub use mosquitto::{MqttVersion, mosquitto_pub, mosquitto_pub_with};
 pub use needs::{lacks, skip};
 pub use package::make_package;
 pub use paho::{Load, Paho, Script};

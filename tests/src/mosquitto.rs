@@ -23,6 +23,18 @@ impl MqttVersion {
 
 /// Publishes one message at QoS 1; returns when it is acknowledged or refused.
 pub fn mosquitto_pub(home: &Home, device: &str, version: MqttVersion, topic: &str, payload: &str) -> Output {
+    mosquitto_pub_with(&[], home, device, version, topic, payload)
+}
+
+/// As [`mosquitto_pub`], with more of its options.
+pub fn mosquitto_pub_with(
+    options: &[&str],
+    home: &Home,
+    device: &str,
+    version: MqttVersion,
+    topic: &str,
+    payload: &str,
+) -> Output {
     let output = Command::new(program("mosquitto_pub"))
         .args(["-h", "127.0.0.1", "-p", &home.mqtt_port.to_string(), "-V", version.name(), "-q", "1", "-i", device])
         .arg("--cafile")
@@ -32,6 +44,7 @@ pub fn mosquitto_pub(home: &Home, device: &str, version: MqttVersion, topic: &st
         .arg("--key")
         .arg(home.pem(device, "key.pem"))
         .args(["-t", topic, "-m", payload])
+        .args(options)
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|e| panic!("starting mosquitto_pub: {e}; `tests/run` installs it"));

@@ -112,6 +112,7 @@
     // Refused, or lost on the way: it may be asked again.
     unveil.disabled = false;
     unveil.hidden = is || over;
+    if (!over) said.textContent = is ? '' : words.veiled;
   });
 
   addEventListener('pagehide', () => end(words.hidden));

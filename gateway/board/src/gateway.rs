@@ -375,6 +375,8 @@ pub struct LookIn {
     /// How long one look lasts, seconds.
     pub seconds: u64,
     pub may_see_clearly: bool,
+    /// It is into a home, from its hub: the veil comes off before the look or not at all.
+    pub in_home: bool,
     /// Why nobody may look now, in English; absent: somebody may.
     pub refused: Option<String>,
     /// What stands in the way of the camera, as known last.

@@ -55,38 +55,71 @@ fn meant(keeper: &Keeper, at: LookAt) -> Result<Meant, Refused> {
     }
 }
 
-/// A look-in of a home, as far as is known here.
-fn in_home(keeper: &Keeper, home: &str, resident: &str, planned_at: i64) -> Result<(DeviceId, HomeLook), Refused> {
-    let none = || Refused::NotFound(format!("`{home}` has told of no look-in of `{resident}` then; go there"));
-    let home = DeviceId::try_from(home).map_err(|_| none())?;
-    let look = keeper.state().home_looks.get(&home, resident, planned_at).ok_or_else(none)?;
-    Ok((home, look.clone()))
+/// A look into a home, as far as is known here.
+struct InHome {
+    home: DeviceId,
+    look: HomeLook,
+    /// Our alarm, where one opens it.
+    alarm: Option<AlarmId>,
 }
 
-fn look_in_home(keeper: &Keeper, home: &str, resident: &str, planned_at: i64) -> Result<LookIn, Refused> {
-    let (home, look) = in_home(keeper, home, resident, planned_at)?;
+/// `None`: it is not of a home.
+fn in_home(keeper: &Keeper, at: &LookAt) -> Result<Option<InHome>, Refused> {
+    let looks = &keeper.state().home_looks;
+    match at {
+        LookAt::Home { home, resident, planned_at } => {
+            let none = || Refused::NotFound(format!("`{home}` has told of no look-in of `{resident}` then; go there"));
+            let home = DeviceId::try_from(home.as_str()).map_err(|_| none())?;
+            let look = looks.get(&home, resident, *planned_at).cloned().ok_or_else(none)?;
+            Ok(Some(InHome { home, look, alarm: None }))
+        }
+        LookAt::Alarm(id) => {
+            let Some((alarm, told)) = AlarmId::try_from(id.as_str()).ok().and_then(|id| {
+                let alarm = keeper.state().alarms.get(&id).filter(|alarm| alarm.closed_by.is_none())?;
+                Some((alarm, alarm.raise.home.as_deref()?))
+            }) else {
+                return Ok(None);
+            };
+            let home = alarm.raise.device.clone();
+            let none = || Refused::NotFound(format!("`{home}` lets alarm {id} open no camera; go there"));
+            let look = looks.of_alarm(&home, &told.alarm).cloned().ok_or_else(none)?;
+            Ok(Some(InHome { home, look, alarm: Some(alarm.id().clone()) }))
+        }
+        LookAt::Slot { .. } => Ok(None),
+    }
+}
+
+fn look_in_home(keeper: &Keeper, InHome { home, look, alarm }: InHome) -> LookIn {
     let latest = when::local(&keeper.agreed().zone, look.latest_ms).strftime("%H:%M").to_string();
     let slot = &look.slot;
     let is_open = homes::is_open(&look, keeper.now_ms());
-    Ok(LookIn {
-        unit: keeper.labels().unit(None, Some(&home)),
-        said: Said::new(
+    let said = match alarm {
+        Some(_) => Said::new(
+            format!("Hemmet {home}. Ett larm öppnar kameran, till {latest}."),
+            format!("Home {home}. An alarm opens the camera, until {latest}."),
+        ),
+        None => Said::new(
             format!("Hemmet {home}. Tillsyn {slot}, senast {latest}."),
             format!("Home {home}. Look-in {slot}, by {latest}."),
         ),
+    };
+    LookIn {
+        unit: keeper.labels().unit(None, Some(&home)),
+        said,
         seconds: look.look_s.into(),
         may_see_clearly: look.may_see_clearly,
+        in_home: true,
         refused: (!is_open).then(|| format!("the home says that this look-in is {}; go there if in doubt", look.state)),
         fault: None,
         unsaid: homes::unsaid(keeper.state(), &home, &look, keeper.now_ms()),
         // As the home's alarms have it: our own r1, or another home's, is somebody else, and has their own extract.
         resident: format!("{home}/{}", look.resident),
-    })
+    }
 }
 
 fn look_in(keeper: &Keeper, at: LookAt) -> Result<LookIn, Refused> {
-    if let LookAt::Home { home, resident, planned_at } = &at {
-        return look_in_home(keeper, home, resident, *planned_at);
+    if let Some(there) = in_home(keeper, &at)? {
+        return Ok(look_in_home(keeper, there));
     }
     let Meant { resident, slot_at, alarm } = meant(keeper, at)?;
     let view = keeper.view();
@@ -118,6 +151,7 @@ fn look_in(keeper: &Keeper, at: LookAt) -> Result<LookIn, Refused> {
         said,
         seconds: u64::try_from(agreed.look_ms / 1_000).unwrap_or(0),
         may_see_clearly: agreed.may_see_clearly,
+        in_home: false,
         refused: may.err().map(|why| why.to_string()),
         fault: slot.and_then(|slot| slot.fault).map(|(sv, en)| Said::new(sv, en)),
         unsaid,
@@ -132,11 +166,10 @@ impl Desk {
 
     pub(super) async fn look_opened(&self, wish: LookWish, by: String) -> Result<Granted, Refused> {
         let LookWish { at, purpose, clear, role } = wish;
-        if let LookAt::Home { home, resident, planned_at: slot_at } = at {
-            let known = move |keeper: &Keeper| in_home(keeper, &home, &resident, slot_at);
-            let (home, look) = self.see(known).await??;
-            let (resident, seconds) = (look.resident, look.look_s.into());
-            let wish = ThereWish { home, resident, slot_at, purpose, clear, by, role, seconds };
+        let asked = at.clone();
+        if let Some(InHome { home, look, alarm }) = self.see(move |keeper| in_home(keeper, &asked)).await?? {
+            let (resident, slot_at, seconds) = (look.resident, look.at_ms, look.look_s.into());
+            let wish = ThereWish { home, resident, alarm, slot_at, purpose, clear, by, role, seconds };
             return self.looks.open_there(wish).await.map_err(refused);
         }
         let Meant { resident, slot_at, alarm } = self.see(move |keeper| meant(keeper, at)).await??;

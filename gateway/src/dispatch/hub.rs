@@ -381,6 +381,7 @@ impl Link {
             }
             ParcelWhat::Health(word) => beside::of_health(word),
             ParcelWhat::Round(word) => beside::of_round(word),
+            ParcelWhat::RoundAnew { at } => beside::of_round_anew(*at),
             ParcelWhat::Telemetry(word) => beside::of_telemetry(word),
         };
         self.parcels_sent += 1;

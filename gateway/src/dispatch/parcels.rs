@@ -68,6 +68,10 @@ pub enum ParcelWhat {
     },
     Health(HealthWord),
     Round(RoundWord),
+    /// What was told of look-ins before this moment (UTC milliseconds) and is not told again is gone.
+    RoundAnew {
+        at: i64,
+    },
     Telemetry(Box<TelemetryWord>),
 }
 
@@ -76,9 +80,11 @@ pub enum ParcelWhat {
 pub struct RoundWord {
     /// Whose: an id, never a name.
     pub resident: String,
-    /// Local time at which it begins: its name.
+    /// The alarm that opens the camera. Absent: it is planned.
+    pub alarm: Option<AlarmId>,
+    /// Local time at which it begins: its name. Empty for an alarm.
     pub slot: String,
-    /// UTC milliseconds.
+    /// UTC milliseconds. 0 for an alarm.
     pub at_ms: i64,
     /// By when it is to be made, UTC milliseconds.
     pub latest_ms: i64,
@@ -89,6 +95,13 @@ pub struct RoundWord {
     pub may_see_clearly: bool,
     /// When that was so, UTC milliseconds.
     pub at: i64,
+}
+
+impl RoundWord {
+    /// Which look-in it is of.
+    fn which(&self) -> (&str, Option<&AlarmId>, i64) {
+        (&self.resident, self.alarm.as_ref(), self.at_ms)
+    }
 }
 
 /// One event of a device here, and nothing else about it.
@@ -204,7 +217,8 @@ impl Parcels {
             waiting.retain(|id, _| !matches!(id, ParcelId::Health(_)) || flying.contains_key(id));
         }
         if let ParcelWhat::Round(word) = &parcel.what {
-            let is_older = |other: &ParcelWhat| matches!(other, ParcelWhat::Round(other) if (&other.resident, other.at_ms) == (&word.resident, word.at_ms));
+            let is_older =
+                |other: &ParcelWhat| matches!(other, ParcelWhat::Round(other) if other.which() == word.which());
             let Queue { waiting, flying, .. } = queue;
             waiting.retain(|id, older| !is_older(&older.what) || flying.contains_key(id));
         }
@@ -317,6 +331,7 @@ mod tests {
             }
             ParcelId::Round(_) => ParcelWhat::Round(RoundWord {
                 resident: "r1".into(),
+                alarm: None,
                 slot: "02:00".into(),
                 at_ms: 0,
                 latest_ms: 1,

@@ -14,7 +14,9 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
 use super::config::{Bind, ReceiverConfig};
+use super::first::{Try, first_of};
 use super::tls::{self, TlsError};
+use crate::limits::CONNECT_NEXT_MS;
 
 /// Either kind of stream.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -109,16 +111,13 @@ async fn open_as(
     }
 }
 
-/// As `TcpStream::connect`: each address in turn, from the path's own end.
+/// Each address in turn, from the path's own end: one that says nothing does not use up the time of the next.
 async fn connect(bind: &Bind, host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
-    for peer in lookup_host((host, port)).await? {
-        match connect_to(bind, peer).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    let ways = lookup_host((host, port))
+        .await?
+        .map(|peer| -> Try<'_, TcpStream, io::Error> { Box::pin(connect_to(bind, peer)) });
+    let none = || Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address"));
+    first_of(ways, Duration::from_millis(CONNECT_NEXT_MS)).await.unwrap_or_else(none)
 }
 
 async fn connect_to(bind: &Bind, peer: SocketAddr) -> io::Result<TcpStream> {

@@ -4,10 +4,10 @@
 //! the device hears once it does. A device may use its own topics; a bridge its maker's too.
 
 use serde_bytes::ByteBuf;
-use vaka_protocol::{Lane, topic};
+use vaka_protocol::{Event, Lane, topic};
 
 use super::adapter::zigbee2mqtt;
-use super::payload::{self, Unreadable};
+use super::payload::{self, Parsed, Unreadable};
 use super::roster::{Peer, Roster};
 use super::{PublishReason, Submission, What};
 use crate::journal::record::{Quarantine, Via};
@@ -62,7 +62,7 @@ fn read(peer: &Peer, roster: &Roster, topic: &str, payload: Vec<u8>) -> Admitted
             b"1" => stored(peer, Lane::Telemetry, What::Alive { online: true }),
             _ => unreadable(peer, topic, &payload, "alive is `1` (here) or `0` (gone)".into()),
         },
-        Some((_, topic::Kind::Event)) => event(peer, topic, payload, None),
+        Some((_, topic::Kind::Event)) => event(peer, roster, topic, payload, None),
         None if bridge => {
             // The bridge's own coming and going, its Will included, is its connection's.
             if let Some(online) = payload::bridge_online(topic, &payload) {
@@ -80,20 +80,29 @@ fn read(peer: &Peer, roster: &Roster, topic: &str, payload: Vec<u8>) -> Admitted
     }
 }
 
-fn event(peer: &Peer, topic: &str, payload: Vec<u8>, via: Option<Via>) -> Admitted {
+fn event(peer: &Peer, roster: &Roster, topic: &str, payload: Vec<u8>, via: Option<Via>) -> Admitted {
     if payload.len() > EVENT_BYTES_MAX {
         let reason = format!("{} bytes; at most {EVENT_BYTES_MAX} are taken", payload.len());
         return unreadable(peer, topic, &payload, reason);
     }
     match payload::read(&payload, via.as_ref()) {
+        // Whoever reads it on the round believes that somebody is looked in on.
+        Ok(parsed) if tells_of_look_ins(&parsed) && !roster.devices.get(&peer.device).is_some_and(|it| it.home) => {
+            let reason = "`round` is a home's word to its hub, and this device is no gateway; list it as `kind = \"gateway\"` if it is one";
+            unreadable(peer, topic, &payload, reason.into())
+        }
         Ok(parsed) => stored(peer, parsed.lane(), What::Event { parsed, payload, via }),
         Err(Unreadable(reason)) => unreadable(peer, topic, &payload, reason),
     }
 }
 
+fn tells_of_look_ins(parsed: &Parsed) -> bool {
+    parsed.events.iter().any(|event| matches!(event, Event::Round { .. }))
+}
+
 fn from_bridge(peer: &Peer, roster: &Roster, payload: Vec<u8>, via: Via) -> Admitted {
     let topic = via.topic.clone();
-    let mut admitted = event(peer, &topic, payload, Some(via));
+    let mut admitted = event(peer, roster, &topic, payload, Some(via));
     if let What::Event { parsed, .. } = &admitted.submission.what
         && let Some(source) = &parsed.source
     {

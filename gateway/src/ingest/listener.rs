@@ -4,16 +4,20 @@
 //! [`HANDSHAKE_MS_MAX`](crate::limits::HANDSHAKE_MS_MAX), or sooner where it stands in another's way (`lobby`); how many devices
 //! may be connected is judged when one has said who it is, so that it can be told.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use rustls::server::Acceptor;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
 use super::lobby::{Lobby, Ticket};
@@ -44,12 +48,7 @@ pub struct DoorCounts {
 pub type Identify = fn(&CertificateDer<'_>) -> Result<Peer, String>;
 
 /// Accepts connections until `shutdown`. `tls` may be replaced while it runs (new certificates).
-pub async fn run(
-    listener: TcpListener,
-    tls: watch::Receiver<Arc<rustls::ServerConfig>>,
-    identify: Identify,
-    hall: Arc<Hall>,
-) {
+pub async fn run(listener: TcpListener, tls: watch::Receiver<Arc<ServerConfig>>, identify: Identify, hall: Arc<Hall>) {
     let lobby = Arc::new(Lobby::default());
     let mut shutdown = hall.shutdown.clone();
     loop {
@@ -70,9 +69,9 @@ pub async fn run(
             turned_away(&hall, address);
             continue;
         };
-        let acceptor = TlsAcceptor::from(tls.borrow().clone());
+        let tls = tls.borrow().clone();
         // Boxed: what only a handshake needs must not stay with the connection for ever.
-        tokio::spawn(Box::pin(serve(stream, address, acceptor, identify, hall.clone(), ticket)));
+        tokio::spawn(Box::pin(serve(stream, address, tls, identify, hall.clone(), ticket)));
     }
 }
 
@@ -87,14 +86,14 @@ fn turned_away(hall: &Hall, address: IpAddr) {
 async fn serve(
     stream: TcpStream,
     address: IpAddr,
-    acceptor: TlsAcceptor,
+    tls: Arc<ServerConfig>,
     identify: Identify,
     hall: Arc<Hall>,
     mut ticket: Ticket,
 ) {
     let deadline = Instant::now() + Duration::from_millis(limits::HANDSHAKE_MS_MAX);
     let open = {
-        let opening = Box::pin(open(stream, acceptor, identify, hall.clone(), deadline));
+        let opening = Box::pin(open(stream, tls, identify, hall.clone(), deadline));
         tokio::select! {
             open = opening => open,
             () = ticket.turned_out() => return turned_away(&hall, address),
@@ -114,15 +113,15 @@ async fn serve(
 
 async fn open(
     stream: TcpStream,
-    acceptor: TlsAcceptor,
+    tls: Arc<ServerConfig>,
     identify: Identify,
     hall: Arc<Hall>,
     deadline: Instant,
-) -> Result<Option<session::Open<tokio_rustls::server::TlsStream<TcpStream>>>, String> {
+) -> Result<Option<session::Open<TlsStream<TcpStream>>>, String> {
     // A PUBACK is small and must not wait for company.
     stream.set_nodelay(true).map_err(|e| format!("setting TCP_NODELAY: {e}"))?;
     keep_alive(&stream)?;
-    let stream = timeout_at(deadline, acceptor.accept(stream))
+    let stream = timeout_at(deadline, shake_hands(stream, &tls))
         .await
         .map_err(|_| "the TLS handshake took too long".to_owned())?
         .map_err(|e| format!("the TLS handshake failed: {e}"))?;
@@ -136,6 +135,19 @@ async fn open(
     }
     hall.counts.accepted.fetch_add(1, Ordering::Relaxed);
     Ok(session::open(stream, peer, hall, deadline).await)
+}
+
+/// Where names are agreed on (ALPN), TLS refuses whoever offers only others. Here all but the look stream is MQTT, so such a client is
+/// taken as one that offers none.
+async fn shake_hands(stream: TcpStream, tls: &Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let offered = hello.client_hello().alpn().map(|names| names.map(<[u8]>::to_vec).collect::<Vec<_>>());
+    let is_strange = |names: Vec<Vec<u8>>| !names.iter().any(|name| tls.alpn_protocols.contains(name));
+    let mut tls = tls.clone();
+    if offered.is_some_and(is_strange) {
+        Arc::make_mut(&mut tls).alpn_protocols.clear();
+    }
+    hello.into_stream(tls).await
 }
 
 /// A client without a keep-alive of its own (3.1.1 may ask for none) must not stand half-open for ever.

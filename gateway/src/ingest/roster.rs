@@ -28,6 +28,8 @@ impl Peer {
 pub struct Listed {
     /// May publish on its maker's topics, for the devices behind it.
     pub bridge: bool,
+    /// Another gateway, for which this one is the hub: it alone tells of look-ins.
+    pub home: bool,
 }
 
 #[derive(Debug, Default, Clone)]

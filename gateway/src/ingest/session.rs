@@ -787,7 +787,7 @@ mod tests {
         is_silent: bool,
     ) -> Vec<bool> {
         let device = DeviceId::try_from("p1").unwrap();
-        let devices = [(device.clone(), Listed { bridge: false })].into_iter().collect();
+        let devices = [(device.clone(), Listed { bridge: false, home: false })].into_iter().collect();
         let (desk, sessions) = (Arc::new(Desk::default()), Sessions::default());
         let seat = sessions.take(&device, true).unwrap();
         let (_stop, shutdown) = watch::channel(false);

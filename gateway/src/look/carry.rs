@@ -34,15 +34,14 @@ async fn show(room: &Looks, id: u64, seen: &Seen, viewer: &mpsc::Sender<LookPart
         }
     };
     let mut state = room.watch(id);
-    let lit = super::until(&mut state, |state| state.is_lit || state.is_refused || state.must_end);
+    let lit = super::until(&mut state, |state| state.is_lit || state.is_refused || state.no().is_some());
     let setup = Duration::from_millis(LOOK_SETUP_MS as u64);
     let lit = tokio::select! {
-        lit = timeout(setup, lit) => matches!(lit, Ok(Some(state)) if state.is_lit && !state.must_end),
+        lit = timeout(setup, lit) => matches!(lit, Ok(Some(state)) if state.is_lit && state.no().is_none()),
         () = viewer.closed() => return ("viewer".into(), 0),
     };
     if !lit {
-        let must_end = state.borrow().must_end;
-        return (if must_end { "said_no" } else { "no_light" }.into(), 0);
+        return (state.borrow().no().unwrap_or("no_light").into(), 0);
     }
     if viewer.send(LookPart::Lit).await.is_err() {
         return ("viewer".into(), 0);
@@ -63,8 +62,11 @@ async fn show(room: &Looks, id: u64, seen: &Seen, viewer: &mpsc::Sender<LookPart
         tokio::select! {
             biased;
             () = sleep_until(end_at) => break if first.is_some() { "time" } else { "silent" }.to_owned(),
-            now = super::until(&mut state, |state| state.must_end || state.is_ended || state.is_unveiled != is_unveiled) => {
-                let Some(now) = now.filter(|now| !now.must_end && !now.is_ended) else { break "said_no".to_owned() };
+            now = super::until(&mut state, |state| state.no().is_some() || state.is_unveiled != is_unveiled) => {
+                let Some(now) = now else { break "said_no".to_owned() };
+                if let Some(no) = now.no() {
+                    break no.to_owned();
+                }
                 // The same look, the same end: what waited with the veil on is taken back with it.
                 is_unveiled = now.is_unveiled;
                 looking.set(look(&camera, view_of(is_unveiled), first_by + look_ms, &sink));

@@ -4,7 +4,9 @@
 //! the viewer whose call it was given, once; at most one picture of a look is in this process; the viewer's going ends it. Absent: any
 //! judgement of who may look, which is the home's, and a place where a picture stays.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncRead;
@@ -13,13 +15,14 @@ use tokio::time::{Instant, timeout};
 use vaka_board::gateway::{Bytes, Granted, LookPart, Said};
 use vaka_camera::{Wiped, limits::LOOK_S_MAX};
 use vaka_protocol::look::{CALL, HERE};
-use vaka_protocol::{DeviceId, Ordered};
+use vaka_protocol::{AlarmId, DeviceId, Ordered};
 
 use super::{CALL_BYTES, Grant, LAST_WORD_MS, LookError, Looks, line, random};
 use crate::ingest::inbox::Rank;
 use crate::ingest::session::Caller;
 use crate::limits::{
-    LOOK_CALL_MS, LOOK_CALLER_MS, LOOK_CALLERS_MAX, LOOK_LINE_SILENT_MS, LOOK_SAID_MS, LOOK_SETUP_MS, LOOK_WAKE_MS_MAX,
+    LOOK_CALL_MS, LOOK_CALLER_MS, LOOK_CALLERS_MAX, LOOK_CALLERS_OF_HOME_MAX, LOOK_LINE_SILENT_MS, LOOK_SAID_MS,
+    LOOK_SETUP_MS, LOOK_WAKE_MS_MAX,
 };
 use crate::pipeline::keeper::{Ask, NotOrdered};
 use crate::rules::orders;
@@ -35,7 +38,9 @@ pub(super) struct Call {
 pub struct ThereWish {
     pub home: DeviceId,
     pub resident: String,
-    /// When the look-in begins, UTC milliseconds.
+    /// Our alarm of that home's, which opens it. Absent: it is planned.
+    pub alarm: Option<AlarmId>,
+    /// When the look-in begins, UTC milliseconds; 0 for an alarm.
     pub slot_at: i64,
     pub purpose: String,
     pub clear: bool,
@@ -54,11 +59,11 @@ impl Looks {
         let (room, token, call) = (Arc::clone(self), random(super::TOKEN_BYTES)?, random(CALL_BYTES)?);
         // What is given back is zeroed from here on, as where cameras are.
         vaka_camera::wipe_from_now_on();
-        let ThereWish { home, resident, slot_at, purpose, clear, by, role, seconds } = wish;
+        let ThereWish { home, resident, alarm, slot_at, purpose, clear, by, role, seconds } = wish;
         let (comes, caller) = oneshot::channel();
         self.calls().insert(call.clone(), Call { home: home.clone(), comes });
         let what = Ordered::Look { resident: resident.as_str().into(), at: slot_at, clear, call: call.as_str().into() };
-        let wish = orders::Wish { alarm: None, device: Some(home), what, by: by.clone(), role, purpose };
+        let wish = orders::Wish { alarm, device: Some(home), what, by: by.clone(), role, purpose };
         // Someone who goes away now leaves a call behind that ends by itself.
         let granting = tokio::spawn(async move {
             let _call = Forgotten { room: room.clone(), call };
@@ -221,16 +226,51 @@ async fn pass(home: &mut (impl AsyncRead + Unpin), viewer: &mpsc::Sender<LookPar
     }
 }
 
+/// Who has called and has not said for which look, by home.
+#[derive(Clone, Default)]
+struct Callers(Arc<Mutex<BTreeMap<DeviceId, usize>>>);
+
+impl Callers {
+    /// `None`: as many as may are here, of this home or of all.
+    fn enter(&self, home: &DeviceId) -> Option<CallerPlace> {
+        let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_home = callers.get(home).copied().unwrap_or(0);
+        if of_home >= LOOK_CALLERS_OF_HOME_MAX || callers.values().sum::<usize>() >= LOOK_CALLERS_MAX {
+            return None;
+        }
+        callers.insert(home.clone(), of_home + 1);
+        Some(CallerPlace { callers: self.clone(), home: home.clone() })
+    }
+}
+
+/// Free again when it is dropped.
+struct CallerPlace {
+    callers: Callers,
+    home: DeviceId,
+}
+
+impl Drop for CallerPlace {
+    fn drop(&mut self) {
+        let mut callers = self.callers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut of_home) = callers.entry(self.home.clone()) {
+            *of_home.get_mut() -= 1;
+            if *of_home.get() == 0 {
+                of_home.remove();
+            }
+        }
+    }
+}
+
 /// Homes that call: each is brought to the viewer who waits for it, or closed. Until no more come.
 pub async fn hear_homes(looks: Arc<Looks>, mut callers: mpsc::Receiver<Caller>) {
-    let places = Arc::new(Semaphore::new(LOOK_CALLERS_MAX));
+    let callers_of = Callers::default();
     while let Some(mut caller) = callers.recv().await {
         // Else any device with a certificate could take all places from those who are waited for.
         if !looks.waits_for(&caller.home) {
             tracing::debug!(home = %caller.home, "called for a look, and nobody waits for that home");
             continue;
         }
-        let Ok(place) = places.clone().try_acquire_owned() else {
+        let Some(place) = callers_of.enter(&caller.home) else {
             tracing::warn!(home = %caller.home, "more homes call for a look than may at once");
             continue;
         };
@@ -325,6 +365,22 @@ mod tests {
         assert!(looks.take_call("c1", &home("gw-1")).is_some());
         assert!(looks.take_call("c1", &home("gw-1")).is_none(), "a second time");
         assert!(!looks.waits_for(&home("gw-1")), "it has come");
+    }
+
+    #[test]
+    fn one_home_takes_no_place_from_another() {
+        let callers = Callers::default();
+        let home = |name: String| DeviceId::try_from(name.as_str()).unwrap();
+        let one = home("gw-1".to_owned());
+        let mut places: Vec<_> = (0..LOOK_CALLERS_OF_HOME_MAX).map(|_| callers.enter(&one).expect("room")).collect();
+        assert!(callers.enter(&one).is_none());
+        let others = LOOK_CALLERS_MAX - LOOK_CALLERS_OF_HOME_MAX;
+        places.extend((0..others).map(|number| callers.enter(&home(format!("other-{number}"))).expect("room")));
+        assert!(callers.enter(&home("late".to_owned())).is_none(), "all are taken");
+        drop(places.remove(0));
+        assert!(callers.enter(&one).is_some());
+        drop(places);
+        assert!(callers.0.lock().unwrap().is_empty(), "nobody is remembered");
     }
 
     /// What a tap at the hub says once the home has answered so; `None`: it has not.

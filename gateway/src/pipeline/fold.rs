@@ -257,7 +257,7 @@ impl State {
                 Event::Round { .. } if parsed.of.is_none() => {
                     // A home's clock that was far ahead for a moment must not outlive that moment here.
                     let ahead = header.wall_ms.saturating_add(ORDER_CLOCKS_MS);
-                    let said_at = parsed.at.filter(|at| *at <= ahead).unwrap_or(header.wall_ms);
+                    let said_at = parsed.at.filter(|at| *at <= ahead);
                     self.home_looks.see(&event.device, event_read, said_at, header.wall_ms);
                 }
                 _ => {}

@@ -46,7 +46,7 @@ impl Stage {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(ManualClock::new(AT));
         let roster = Roster {
-            devices: home().devices.iter().map(|(id, _)| (id.clone(), Listed { bridge: false })).collect(),
+            devices: home().devices.iter().map(|(id, _)| (id.clone(), Listed { bridge: false, home: false })).collect(),
             ..Roster::default()
         };
         let keeper = Self::open(&dir, &clock, home());

@@ -9,6 +9,7 @@ use vaka_protocol::Lane;
 use super::keeper::{Keeper, NotSigned};
 use crate::journal::record::{LookStep, Record};
 use crate::rules::care::look::{self, OpenLook, Wish};
+use crate::rules::orders;
 
 /// The look's number, or why not.
 pub type LookReply = oneshot::Sender<Result<u64, NotSigned>>;
@@ -64,9 +65,10 @@ impl Keeper {
     }
 
     pub(super) fn take_look(&mut self, wish: Wish, by: &str, reply: LookReply) {
-        let opens = matches!(wish, Wish::Open { .. } | Wish::Check { .. } | Wish::Try { .. });
+        let shows_more =
+            matches!(wish, Wish::Open { .. } | Wish::Check { .. } | Wish::Try { .. } | Wish::Unveil { .. });
         // What is read of a person must be recorded, and this is.
-        if opens && self.room.refused.contains(&Lane::Technical) {
+        if shows_more && self.room.refused.contains(&Lane::Technical) {
             let _ = reply.send(Err(NotSigned::Disk));
             return;
         }
@@ -133,7 +135,9 @@ impl Keeper {
         let view = self.view();
         watchers.retain(|(look, to)| {
             let state = view.care.look.state(*look);
-            let state = OpenLook { must_end: look::must_end(view, *look), ..state };
+            let hub = self.state().orders.hub_of(*look);
+            let hub_may_not = hub.is_some_and(|hub| !orders::may_look(self.home(), hub));
+            let state = OpenLook { must_end: look::must_end(view, *look), hub_may_not, ..state };
             let is_over = state.is_ended;
             to.send_if_modified(|known| std::mem::replace(known, state.clone()) != state);
             !is_over && !to.is_closed()

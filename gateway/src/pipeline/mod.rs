@@ -582,7 +582,8 @@ fn roster(config: &Config) -> Result<Roster, provision::ProvisionError> {
                 }
             }
             _ => {
-                roster.devices.insert(device.id.clone(), Listed { bridge: device.kind == DeviceKind::Bridge });
+                let (bridge, home) = (device.kind == DeviceKind::Bridge, device.kind == DeviceKind::Gateway);
+                roster.devices.insert(device.id.clone(), Listed { bridge, home });
             }
         }
     }

@@ -197,7 +197,9 @@ impl Keeper {
         let act = if order.refused.is_some() { "order-refused" } else { "order" };
         let of_look = matches!(order.what, Ordered::Look { .. } | Ordered::Looked { .. });
         let kind = if of_look { "camera" } else { "device" };
-        let object = device.map_or_else(String::new, |device| format!("{kind} {device}"));
+        // As the log of the house's own looks has it.
+        let clear = if matches!(order.what, Ordered::Look { clear: true, .. }) { ", clear" } else { "" };
+        let object = device.map_or_else(String::new, |device| format!("{kind} {device}{clear}"));
         let trace = Trace {
             person: order.by.clone(),
             role: order.role.clone(),

@@ -48,7 +48,7 @@ fn with_door(unlock: Option<Unlock>, hub: &[&'static str]) -> Home {
 
 fn stage(home: Home) -> Stage {
     let mut stage = Stage::new();
-    stage.roster.devices.extend(home.devices.iter().map(|(id, _)| (id.clone(), Listed { bridge: false })));
+    stage.roster.devices.extend(home.devices.iter().map(|(id, _)| (id.clone(), Listed { bridge: false, home: false })));
     stage.restart_as(home)
 }
 

@@ -71,7 +71,8 @@ impl Stage {
     fn input(&mut self, event: &str) -> Input {
         self.published += 1;
         let device = DeviceId::try_from("d1").expect("an id");
-        let roster = Roster { devices: [(device.clone(), Listed { bridge: false })].into(), ..Roster::default() };
+        let roster =
+            Roster { devices: [(device.clone(), Listed { bridge: false, home: false })].into(), ..Roster::default() };
         let peer = Peer { device, enrolment: 1, serial: String::new(), not_after: i64::MAX };
         let payload = format!(r#"{{"v":1,"restart":1,"seq":{},"event":{event}}}"#, self.published);
         let admitted = admission::admit(&peer, &roster, "vaka/v1/d1/event", payload.into_bytes(), false);

@@ -54,7 +54,7 @@ fn device(name: &str) -> DeviceId {
 impl Bench {
     fn new() -> Self {
         let names = ["p1", "p2", "bed", "disp", "z2m"];
-        let listed = |name: &&str| (device(name), Listed { bridge: **name == *"z2m" });
+        let listed = |name: &&str| (device(name), Listed { bridge: **name == *"z2m", home: false });
         let roster = Roster { devices: names.iter().map(listed).collect(), ..Roster::default() };
         let dir = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(ManualClock::new(1_795_000_000_000));

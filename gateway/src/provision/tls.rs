@@ -83,7 +83,7 @@ pub fn server_config(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Serve
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
     if config.gateway.role == Role::Hub {
-        // Where names are agreed on, a client that names only others is refused: so MQTT has its own here too, and elsewhere none is asked.
+        // What a client names beside these is no reason to refuse it: the listener takes it as MQTT.
         server.alpn_protocols = vec![vaka_protocol::look::ALPN.to_vec(), b"mqtt".to_vec()];
     }
     Ok(Arc::new(server))

@@ -10,7 +10,7 @@ mod looks;
 use vaka_protocol::{AlarmId, DeviceId, Event, Lane, Rung, Telling};
 
 pub use self::early::EarlyCloses;
-pub use self::looks::{HomeLook, HomeLooks};
+pub use self::looks::{HomeLook, HomeLooks, ROUND_ANEW};
 use super::alarms::{Alarm, Alarms};
 use super::trigger::{Cause, LINK_MONITOR, MALFUNCTION, RESTORAL, Time, over, own, raise_or_join, time_of};
 use super::{Happening, Input, alarm_id, words};

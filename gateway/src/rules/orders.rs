@@ -20,7 +20,7 @@ use crate::limits::{
     LOOK_OUTCOME_MS, ORDER_CLOCKS_MS, ORDER_FEEDBACK_MS, ORDER_LOOK_MS, ORDER_SETTINGS_MS, ORDER_UNLOCK_MS,
     ORDERS_KEPT_MAX,
 };
-pub use looks::{LookWish, look_of_hub};
+pub use looks::{LookWish, look_of_hub, may_look};
 
 /// What may be ordered here, and by whom.
 #[derive(Debug, Default, Clone)]
@@ -463,6 +463,13 @@ impl Orders {
             from.is_some() && matches!(kept.order.what, Ordered::Look { .. })
         };
         self.0.values().rev().find(is_it)?.order.look
+    }
+
+    /// The hub whose order has opened this look here.
+    pub fn hub_of(&self, look: u64) -> Option<&str> {
+        let opened = |kept: &&Kept| kept.order.look == Some(look) && matches!(kept.order.what, Ordered::Look { .. });
+        let kept = self.0.values().rev().find(opened)?;
+        kept.order.from.as_ref().map(|from| from.receiver.as_str())
     }
 
     /// With the number of its record, the newest first.

@@ -108,6 +108,10 @@ pub const EVENTS: &[(&str, &str)] = &[
         r#"{"v":1,"event":{"round":{"lane":"telemetry","slot":"02:00","resident":"r1","due_at":1795212345123,"done":false,"text":"","from_at":1795212000000,"state":"open","look_s":30,"may_see_clearly":true}}}"#,
         "a2617601656576656e74a165726f756e64aa646c616e656974656c656d6574727964736c6f746530323a3030687265736964656e74627231666475655f61741b000001a1fafe7f2364646f6e65f46474657874606766726f6d5f61741b000001a1faf93b00657374617465646f70656e666c6f6f6b5f73181e6f6d61795f7365655f636c6561726c79f5",
     ),
+    (
+        r#"{"v":1,"event":{"round":{"lane":"telemetry","slot":"","resident":"r1","due_at":1795212345123,"done":false,"text":"","state":"open","look_s":30,"alarm":"k3f9x2"}}}"#,
+        "a2617601656576656e74a165726f756e64a9646c616e656974656c656d6574727964736c6f7460687265736964656e74627231666475655f61741b000001a1fafe7f2364646f6e65f4647465787460657374617465646f70656e666c6f6f6b5f73181e65616c61726d666b3366397832",
+    ),
 ];
 
 /// `(JSON, CBOR in hexadecimal)` of `commands()`, in its order.
@@ -280,6 +284,7 @@ pub fn events() -> Vec<EventMessage> {
             state: None,
             look_s: None,
             may_see_clearly: false,
+            alarm: None,
         },
         Event::Unknown { name: "choking".into() },
     ];
@@ -332,6 +337,20 @@ pub fn events() -> Vec<EventMessage> {
             state: Some("open".into()),
             look_s: Some(30),
             may_see_clearly: true,
+            alarm: None,
+        },
+        Event::Round {
+            lane: Lane::Telemetry,
+            slot: "".into(),
+            resident: Some("r1".into()),
+            due_at: Some(1_795_212_345_123),
+            done: false,
+            text: "".into(),
+            from_at: None,
+            state: Some("open".into()),
+            look_s: Some(30),
+            may_see_clearly: false,
+            alarm: Some(alarm()),
         },
     ];
     all.chain([closed_at_home, of_a_device]).chain(later.map(EventMessage::new)).collect()

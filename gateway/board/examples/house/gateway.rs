@@ -243,6 +243,7 @@ impl Gateway for House {
             said: Said::new("Tillsyn 03:00, senast 04:00.", "Look-in 03:00, by 04:00."),
             seconds: 30,
             may_see_clearly: true,
+            in_home: false,
             refused: None,
             fault: None,
             unsaid: None,

@@ -116,7 +116,7 @@ fn form(view: &View, look: &LookIn, way: &Way) -> Markup {
             format!("A light goes on at the resident's. You see the picture for at most {seconds} seconds, once. It is not kept. That you look, and why, is written in the log, and told to the resident."))) }
         form.form method="post" action=(way.page) {
             label { (view.t("Varför tittar du?", "Why do you look?")) input name="purpose" required maxlength="200" value=(purpose) autocomplete="off"; }
-            @if look.may_see_clearly && !matches!(way.at, LookAt::Home { .. }) {
+            @if look.may_see_clearly && !look.in_home {
                 p.soft { (view.t("Bilden är beslöjad. Medan du tittar kan du be att få se klart.", "The picture is veiled. While you look you can ask to see clearly.")) }
             } @else if look.may_see_clearly {
                 label.tick { input type="checkbox" name="clear" value="true";
@@ -184,11 +184,12 @@ fn picture(view: &View, look: &LookIn, granted: &Granted, way: &Way) -> Markup {
             data-hidden=(view.t("Sidan doldes, så bilden stängdes.", "The page was hidden, so the picture was closed."))
             data-failed=(view.t("Bilden kunde inte hämtas. Gå dit om du är osäker.", "The picture could not be had. Go there if you are in doubt."))
             data-again=(view.t("Hur var det? Svara, annars skickas någon dit.", "How was it? Answer, else somebody is sent."))
+            data-veiled=(view.t("Slöjan är kvar. Försök igen, eller gå dit om du är osäker.", "The veil stays on. Try again, or go there if you are in doubt."))
             data-seconds=(view.t("sekunder kvar", "seconds left")) {
             p #look-said role="status" { (view.t("Lampan tänds hos den boende …", "The light goes on at the resident's …")) }
             canvas #look-picture role="img" aria-label=(view.t("Bild från kameran", "Picture from the camera")) hidden {}
             p #look-left role="timer" {}
-            @if look.may_see_clearly && !matches!(way.at, LookAt::Home { .. }) {
+            @if look.may_see_clearly && !look.in_home {
                 // One tap; by the script, so that the picture goes on.
                 p { button #look-clear hidden value=(granted.look) data-page=(way.page) { (view.t("Visa klart. Bara om du måste.", "Show clearly. Only if you must.")) } }
             }

@@ -15,7 +15,7 @@ use crate::rules::orders::Kept;
 
 /// Those that begin within `span`.
 pub(super) fn items(keeper: &Keeper, span: &Span) -> Vec<RoundItem> {
-    let shown = keeper.state().home_looks.all().filter(|(_, look)| span.contains(look.at_ms));
+    let shown = keeper.state().home_looks.planned().filter(|(_, look)| span.contains(look.at_ms));
     shown.map(|(home, look)| item(keeper, home, look)).collect()
 }
 
@@ -32,8 +32,9 @@ pub fn unsaid(state: &State, home: &DeviceId, look: &HomeLook, now_ms: i64) -> O
     let of_home = || state.orders.newest().filter(|(_, kept)| kept.order.to.as_ref() == Some(home));
     let outcome = |kept: &Kept| kept.outcome.as_ref().map(|(word, _)| word == "done");
     let of_slot = |kept: &Kept| {
+        let alarm = kept.order.of.as_ref().map(|of| &of.alarm);
         matches!(&kept.order.what, Ordered::Look { resident, at, .. }
-            if *at == look.at_ms && resident.as_str() == look.resident)
+            if alarm == look.alarm.as_ref() && *at == look.at_ms && resident.as_str() == look.resident)
     };
     let (number, _) = of_home().find(|(_, kept)| of_slot(kept) && outcome(kept) == Some(true))?;
     let is_of = |kept: &Kept| matches!(kept.order.what, Ordered::Looked { id, .. } if id == command_id(number));

@@ -4,6 +4,7 @@ use vaka_protocol::{Event, EventMessage, Lane, Rung, Telling, encode_event_json}
 
 use super::super::{HealthWord, HomeAct, RoundWord, TelemetryWord};
 use super::{RESTART, number_of};
+use crate::rules::homes::ROUND_ANEW;
 
 /// The event that tells a hub what a person here did with an alarm: always the same for the same act.
 pub(super) fn of_act(act: &HomeAct) -> String {
@@ -51,12 +52,32 @@ pub(super) fn of_round(word: &RoundWord) -> String {
         due_at: Some(word.latest_ms),
         done: word.state == "done",
         text: Default::default(),
-        from_at: Some(word.at_ms),
+        // A hub that knows of no alarm here shows nothing where nothing begins.
+        from_at: Some(word.at_ms).filter(|_| word.alarm.is_none()),
         state: Some(word.state.into()),
         look_s: Some(word.look_s),
         may_see_clearly: word.may_see_clearly,
+        alarm: word.alarm.clone(),
     };
     encode_event_json(&EventMessage { at: Some(word.at), ..EventMessage::new(event) })
+}
+
+/// The event that tells a hub that all look-ins are told anew. One that does not know it finds no look-in in it.
+pub(super) fn of_round_anew(at: i64) -> String {
+    let event = Event::Round {
+        lane: Lane::Telemetry,
+        slot: Default::default(),
+        resident: None,
+        due_at: None,
+        done: false,
+        text: Default::default(),
+        from_at: None,
+        state: Some(ROUND_ANEW.into()),
+        look_s: None,
+        may_see_clearly: false,
+        alarm: None,
+    };
+    encode_event_json(&EventMessage { at: Some(at), ..EventMessage::new(event) })
 }
 
 /// An event of a device here, as its hub stores it: ours, and of that device.

@@ -127,3 +127,27 @@ fn nobody_looks_and_a_visit_is_on_the_round_until_somebody_signs_for_it() {
     let item = bench.camera_item();
     assert_eq!((item.state, item.by.as_deref(), item.look), (RoundState::Visited, Some("bo"), None));
 }
+
+#[test]
+fn where_nothing_can_be_written_down_nobody_sees_more_than_they_see() {
+    let mut bench = bench();
+    let mut agreed = Agreed::clone(&bench.agreed);
+    agreed.people[0].look.as_mut().expect("agreed").may_see_clearly = true;
+    bench.agreed = Arc::new(agreed);
+    bench.kill_and_start();
+    bench.pass_min(61);
+    let slot_at = bench.camera_item().planned_at;
+    let look = bench.open_look(slot_at).expect("granted");
+    let unveil = |bench: &mut Bench| {
+        let (reply, mut answer) = oneshot::channel();
+        bench.keeper().take_look(Wish::Unveil { look, resident: "r1".into() }, "anna", reply);
+        bench.keeper().run_batch(&mut Vec::new());
+        answer.try_recv().expect("an answer")
+    };
+    bench.keeper().room.refused = vec![Lane::Technical];
+    assert!(matches!(unveil(&mut bench), Err(NotSigned::Disk)));
+    assert!(!bench.keeper().state().care.look.state(look).is_unveiled);
+    bench.keeper().room.refused.clear();
+    assert!(unveil(&mut bench).is_ok());
+    assert!(bench.keeper().state().care.look.state(look).is_unveiled);
+}

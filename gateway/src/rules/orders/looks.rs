@@ -3,10 +3,12 @@
 //! Enters: a wish. Leaves, at a hub: the order to the home; in a home: what the rule `look` is to judge. Invariant: a hub adds nothing to
 //! what may be seen here: it is one more who asks.
 
-use vaka_protocol::{AlarmId, Ordered};
+use vaka_protocol::{AlarmId, DeviceId, Ordered};
 
 use super::{Order, View, Why, Wish, is_heard, life_ms, with_command};
-use crate::journal::record::LookOutcome;
+use crate::journal::record::{LookOutcome, OfHome};
+use crate::rules::Home;
+use crate::rules::alarms::Alarm;
 use crate::rules::care::look;
 use crate::rules::care::signed::Refusal;
 
@@ -15,18 +17,31 @@ pub(super) const ROLE: &str = "night";
 /// As `orders` of a receiver names it: who may look may say what they saw.
 const LOOK: &str = "look";
 
+/// In a home: it lets that hub look now.
+pub fn may_look(home: &Home, receiver: &str) -> bool {
+    home.orders.hubs.get(receiver).is_some_and(|may| may.contains(LOOK))
+}
+
 /// At a hub: the order to the home.
 pub(super) fn to_home(view: View<'_>, wish: Wish) -> Result<Order, Why> {
-    let Wish { alarm: _, device, what, by, role, purpose } = wish;
+    let Wish { alarm, device, what, by, role, purpose } = wish;
     // A look in this house needs no order.
     let home = device.filter(|device| view.home.facts(device).home).ok_or(Why::NoDevice)?;
     if role != ROLE {
         return Err(Why::Role);
     }
+    let of = alarm.as_ref().map(|id| at_home(view, id, &home)).transpose()?;
     let expires_at = view.now_ms.saturating_add(life_ms(&what));
-    let (alarm, from, of, command, refused, look) = (None::<AlarmId>, None, None, None, None, None);
+    let (from, command, refused, look) = (None, None, None, None);
     let order = Order { to: Some(home), alarm, what, by, role, purpose, expires_at, from, of, command, refused, look };
     Ok(with_command(order, view))
+}
+
+/// How that home calls this open alarm of its own.
+fn at_home(view: View<'_>, alarm: &AlarmId, home: &DeviceId) -> Result<OfHome, Why> {
+    let known = view.alarms.get(alarm).filter(|known| known.closed_by.is_none() && known.raise.device == *home);
+    let told = known.and_then(|known| known.raise.home.as_deref()).ok_or(Why::NoAlarm)?;
+    Ok(OfHome { alarm: told.alarm.clone(), device: None })
 }
 
 /// What a hub's order asks of the rule `look`.
@@ -55,7 +70,13 @@ pub fn look_of_hub(
     match &wish.what {
         Ordered::Look { resident, at, clear, call } => {
             let (resident, purpose) = (resident.as_str().to_owned(), wish.purpose.clone());
-            let wish = look::Wish::Open { resident, slot_at: Some(*at), alarm: None, purpose, clear: *clear };
+            if let Some(id) = &wish.alarm {
+                // One that this hub was never told of is none of its business.
+                let is_told = |alarm: &Alarm| alarm.steps.iter().any(|step| step.receiver == receiver);
+                view.alarms.get(id).filter(|alarm| is_told(alarm)).ok_or(Why::NoAlarm)?;
+            }
+            let slot_at = wish.alarm.is_none().then_some(*at);
+            let wish = look::Wish::Open { resident, slot_at, alarm: wish.alarm.clone(), purpose, clear: *clear };
             Ok(LookWish { wish, call: Some(call.as_str().to_owned()) })
         }
         Ordered::Looked { id, outcome } => {

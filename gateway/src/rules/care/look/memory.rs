@@ -100,6 +100,19 @@ pub struct OpenLook {
     pub is_unveiled: bool,
     /// The resident has said no, or the agreement is over.
     pub must_end: bool,
+    /// Whoever looks does so at a hub that may not look any more.
+    pub hub_may_not: bool,
+}
+
+impl OpenLook {
+    /// Why nobody may see any more, by its stable word.
+    pub fn no(&self) -> Option<&'static str> {
+        match self {
+            OpenLook { hub_may_not: true, .. } => Some("hub_may_not"),
+            OpenLook { must_end: true, .. } | OpenLook { is_ended: true, .. } => Some("said_no"),
+            _ => None,
+        }
+    }
 }
 
 /// A check that found nothing wrong.
@@ -319,6 +332,7 @@ impl Looks {
             is_unveiled: seen.is_unveiled || seen.asked.clear,
             is_ended: seen.ended.is_some(),
             must_end: false,
+            hub_may_not: false,
         }
     }
 

@@ -28,7 +28,7 @@ pub use declined::{No, said_no};
 pub use grant::{Due, Wish, checks_due, judge as grant, may_ask, must_end, opens};
 pub use memory::{Looks, OpenLook, Seen};
 pub use memory::{MOVED, WELL};
-pub use shown::{CameraKnown, LookState, LookView, camera_known, looks_of, planned_look};
+pub use shown::{CameraKnown, LookState, LookView, camera_known, look_of_alarm, looks_of, planned_look};
 pub use slots::Slot;
 use words::Said;
 pub use words::{found as found_in_words, why as why_in_words};
@@ -271,9 +271,10 @@ impl<'a> Now<'a> {
         found.filter(|found| matches!(*found, "frozen" | "moved"))
     }
 
-    /// A look that an alarm opened, and that nobody called calm: somebody goes.
+    /// Looks that alarms opened, and that nobody called calm: somebody goes, once for all of them that are over by then.
     fn after_alarms(&self, out: &mut Out) {
         let view = self.view;
+        let mut waiting = Vec::new();
         for (id, seen) in view.care.look.of(&self.person.id) {
             let Some(alarm) = seen.asked.alarm.as_ref() else { continue };
             let Some(over_at) = seen.over_at(view.now) else {
@@ -281,34 +282,38 @@ impl<'a> Now<'a> {
                 out.has_lasted(view, &seen.at, seen.longest_ms());
                 continue;
             };
-            if !seen.shown(view.now) {
-                continue;
-            }
-            let by = seen.asked.by.as_deref().unwrap_or_default();
-            let why = match seen.outcome.as_ref().map(|(outcome, ..)| *outcome) {
-                Some(LookOutcome::Calm) => continue,
-                Some(LookOutcome::NeedsVisit) => words::needs_visit(by),
-                Some(LookOutcome::CouldNotTell) => words::could_not_tell(by),
-                None if out.has_lasted(view, &over_at, LOOK_OUTCOME_MS) => words::no_outcome(by),
-                None => continue,
-            };
+            let is_calm = matches!(seen.outcome, Some((LookOutcome::Calm, ..)));
             let upto = i64::try_from(*id).unwrap_or(i64::MAX);
-            if view.care.settled.has(&self.key(OF_ALARM), upto) {
-                continue;
+            if seen.shown(view.now) && !is_calm && !view.care.settled.has(&self.key(OF_ALARM), upto) {
+                let goes = seen.outcome.is_some() || out.has_lasted(view, &over_at, LOOK_OUTCOME_MS);
+                waiting.push((goes, upto, (alarm, self.why_go(seen)), self.evidence(*id, seen, "look ended")));
             }
-            let evidence = vec![self.evidence(*id, seen, "look ended")];
-            let agreed = words::settings(self.look);
-            let finding = Finding {
-                cause: OF_ALARM.to_owned(),
-                upto,
-                said: words::go_for_alarm(alarm, why),
-                seen: evidence,
-                agreed,
-                prevented: Some(words::prevented()),
-                ..Finding::default()
-            };
-            let subject = Subject { rule: RULE, resident: Some(&self.person.id), device: &self.look.camera };
-            out.raise(view, subject, Lane::Care, HELP, finding);
+        }
+        // Whoever goes for one sees to those before it too, also where there is still time to say how it was.
+        let Some(newest) = waiting.iter().rposition(|(goes, ..)| *goes) else { return };
+        waiting.truncate(newest + 1);
+        let upto = waiting.last().map_or(0, |(_, upto, ..)| *upto);
+        let (whys, evidence): (Vec<_>, Vec<_>) = waiting.into_iter().map(|(.., why, seen)| (why, seen)).unzip();
+        let finding = Finding {
+            cause: OF_ALARM.to_owned(),
+            upto,
+            said: words::go_for_alarms(whys),
+            seen: evidence,
+            agreed: words::settings(self.look),
+            prevented: Some(words::prevented()),
+            ..Finding::default()
+        };
+        let subject = Subject { rule: RULE, resident: Some(&self.person.id), device: &self.look.camera };
+        out.raise(view, subject, Lane::Care, HELP, finding);
+    }
+
+    /// What whoever looked has said, or that they have said nothing.
+    fn why_go(&self, seen: &Seen) -> Said {
+        let by = seen.asked.by.as_deref().unwrap_or_default();
+        match seen.outcome.as_ref().map(|(outcome, ..)| *outcome) {
+            Some(LookOutcome::NeedsVisit) => words::needs_visit(by),
+            Some(LookOutcome::CouldNotTell | LookOutcome::Calm) => words::could_not_tell(by),
+            None => words::no_outcome(by),
         }
     }
 

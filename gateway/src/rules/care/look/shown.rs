@@ -6,12 +6,14 @@ use vaka_protocol::{AlarmId, DeviceId};
 use super::super::agreed::{Agreed, Person};
 use super::super::moment::Moment;
 use super::super::when::Span;
-use super::super::{Care, key};
+use super::super::{Care, View, key};
 use super::declined::said_no;
+use super::grant;
 use super::memory::{How, Seen};
 use super::slots::{self, Slot};
 use super::{Instead, NAME, words};
 use crate::journal::record::LookOutcome;
+use crate::rules::alarms::Alarm;
 
 /// How far a look-in is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +80,22 @@ pub struct LookView {
     pub unsaid: Option<u64>,
     /// What stands in the way of the camera, (Swedish, English).
     pub fault: Option<(String, String)>,
+}
+
+/// How the look stands that this alarm opens: open, looking, unsaid. `None`: it opens none, or none now.
+pub fn look_of_alarm(view: View<'_>, person: &Person, alarm: &Alarm) -> Option<LookState> {
+    let look = person.look.as_ref()?;
+    if !grant::opens(person, look, alarm) {
+        return None;
+    }
+    let of_alarm = |seen: &&Seen| seen.asked.by.is_some() && seen.asked.alarm.as_ref() == Some(alarm.id());
+    let newest = view.care.look.of(&person.id).map(|(_, seen)| seen).filter(of_alarm).last();
+    let by = |seen: &Seen| seen.asked.by.clone().unwrap_or_default();
+    match newest {
+        Some(seen) if !seen.is_over(view.now) => Some(LookState::Looking { by: by(seen) }),
+        Some(seen) if seen.waits_for_outcome(view.now) => Some(LookState::Unsaid { by: by(seen) }),
+        _ => grant::may_ask(view, &person.id, None, Some(alarm.id())).is_ok().then_some(LookState::Open),
+    }
 }
 
 /// The look-ins that begin within `span`.

@@ -123,12 +123,14 @@ pub(super) fn visit(slot: &Slot, (why_sv, why_en): Said, zone: &TimeZone) -> Sai
     (sv, en)
 }
 
-/// After a look that an alarm opened.
-pub(super) fn go_for_alarm(alarm: &AlarmId, (why_sv, why_en): Said) -> Said {
-    (
-        format!("Besök nu. Ett larm ({alarm}) öppnade kameran. {why_sv}"),
-        format!("Visit now. An alarm ({alarm}) opened the camera. {why_en}"),
-    )
+/// After looks that alarms opened, the oldest first.
+pub(super) fn go_for_alarms(looks: Vec<(&AlarmId, Said)>) -> Said {
+    let mut said = both("Besök nu.", "Visit now.");
+    for (alarm, (why_sv, why_en)) in looks {
+        said.0.push_str(&format!(" Ett larm ({alarm}) öppnade kameran. {why_sv}"));
+        said.1.push_str(&format!(" An alarm ({alarm}) opened the camera. {why_en}"));
+    }
+    said
 }
 
 pub(super) fn nobody_looked() -> Said {
@@ -170,6 +172,10 @@ pub fn why(word: &str) -> Said {
         "no_light" => ("Den boendes lampa svarar inte.", "The resident's light does not answer."),
         "no_camera" => ("Kameran är inte inlagd.", "The camera is not set up."),
         "hub_away" => ("Förbindelsen med centralen fanns inte.", "There was no connection to the hub."),
+        "hub_may_not" => (
+            "Hemmet låter inte centralen titta längre. Gå dit om du är osäker.",
+            "The home lets its hub look no more. Go there if you are in doubt.",
+        ),
         "restart" => ("Gatewayen startade om.", "The gateway started anew."),
         "viewer" | "unused" | "said_no" => ("Ingen såg någon bild.", "Nobody saw a picture."),
         _ => match STATES.into_iter().find(|state| state.word() == word) {
