@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use toml_edit::{Array, table, value};
 use vaka_tests::{
-    Centre, Gateway, Home, MqttVersion, Publisher, eventually, eventually_within, free_port, lacks, mosquitto_pub, press, run_vaka,
-    vaka_bin,
+    Centre, Gateway, Home, MqttVersion, Publisher, eventually, eventually_within, free_port, lacks, mosquitto_pub,
+    press, run_vaka, vaka_bin,
 };
 
 /// What a device trusts, and what it does not.
@@ -194,7 +194,10 @@ fn the_only_pendant_waits_for_somebody_to_be_there_and_a_life_alarm_for_nobody()
     place.home.vaka(&["alarm", "close", alarm["id"].as_str().expect("an id"), "--by", "anna"]).ok();
     place.wait(&gateway, "it to be confirmed", |rows| of(rows, "p1")["stage"] == "confirmed");
     let traced = place.home.records("trace");
-    assert!(traced.iter().any(|row| row["act"] == "firmware-someone-is-there" && row["person"] == "anna"), "{traced:#?}");
+    assert!(
+        traced.iter().any(|row| row["act"] == "firmware-someone-is-there" && row["person"] == "anna"),
+        "{traced:#?}"
+    );
 }
 
 #[test]

@@ -184,7 +184,10 @@ async fn run(door: &Door, chip: &Chip, mut body: Body) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "a device of its own, with a clock of its own")]
     let now = || Now {
         uptime_ms: began.elapsed().as_millis() as u64 * HURRY,
-        at: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok().map(|since| since.as_millis() as i64),
+        at: std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .ok()
+            .map(|since| since.as_millis() as i64),
     };
     let (mut link, mut connected, mut numbers) = (Some(Link::open(door)), false, 0);
     let mut flying: BTreeMap<u64, Ticket> = BTreeMap::new();
@@ -264,7 +267,8 @@ async fn piece(url: &str, offset: u32) -> Result<Vec<u8>> {
     let (host, path) = rest.split_once('/').context("no path")?;
     let mut stream = TcpStream::connect(host).await?;
     let last = offset + PIECE_BYTES - 1;
-    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nRange: bytes={offset}-{last}\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nRange: bytes={offset}-{last}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
@@ -275,4 +279,3 @@ async fn piece(url: &str, offset: u32) -> Result<Vec<u8>> {
     println!("piece {offset}");
     Ok(answer.split_off(at + 4))
 }
-

@@ -31,10 +31,8 @@ fn program(status: &Value) -> (&'static str, String) {
 fn fleet(status: &Value) -> (&'static str, String) {
     let rows = || status["devices"].as_array().into_iter().flatten();
     let named = |row: &Value| row["device"].as_str().unwrap_or_default().to_owned();
-    let halting: Vec<String> = rows()
-        .filter(|row| row["halts"] == true)
-        .map(|row| format!("{} came to nothing", named(row)))
-        .collect();
+    let halting: Vec<String> =
+        rows().filter(|row| row["halts"] == true).map(|row| format!("{} came to nothing", named(row))).collect();
     let waiting: Vec<String> = rows().filter(|row| row["waits"] == true).map(named).collect();
     let trouble = status["trouble"].as_str().filter(|trouble| !trouble.is_empty());
     let mut found = halting.clone();
@@ -63,7 +61,13 @@ mod tests {
 
     #[test]
     fn what_failed_or_cannot_be_asked_is_yellow_and_what_waits_is_not() {
-        for (state, light) in [("failed", "yellow"), ("refused", "yellow"), ("unreachable", "yellow"), ("waiting", "green"), ("current", "green")] {
+        for (state, light) in [
+            ("failed", "yellow"),
+            ("refused", "yellow"),
+            ("unreachable", "yellow"),
+            ("waiting", "green"),
+            ("current", "green"),
+        ] {
             let (found, said) = program(&json!({"running": "0.2.0", "state": state, "said": "0.3.0: why"}));
             assert_eq!(found, light, "{state}: {said}");
             assert_eq!(said.contains("why"), state != "current", "{said}");

@@ -18,7 +18,9 @@ const FOLLOW_MS: u64 = 250;
 #[derive(Debug, Subcommand)]
 pub enum FirmwareCommand {
     /// Every device: what it runs, what there is for it, and what it waits for
-    #[command(after_help = "Exit 1 where one came to nothing and nobody has looked.\nExample:\n  vaka device update list --json")]
+    #[command(
+        after_help = "Exit 1 where one came to nothing and nobody has looked.\nExample:\n  vaka device update list --json"
+    )]
     List {
         #[arg(long)]
         json: bool,

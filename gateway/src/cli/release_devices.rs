@@ -62,8 +62,7 @@ pub fn sign(args: &DevicesArgs) -> Result<Exit, Failure> {
         images.push(image);
     }
     let made: Timestamp = release::now();
-    let expires =
-        made.checked_add(SignedDuration::from_hours(24 * i64::from(args.days))).map_err(|e| usage(&e))?;
+    let expires = made.checked_add(SignedDuration::from_hours(24 * i64::from(args.days))).map_err(|e| usage(&e))?;
     let list = Devices { v: FORM, made, expires, images };
     list.check().map_err(|why| usage(&why))?;
     let text = serde_json::to_string_pretty(&list).map_err(|e| usage(&e))? + "\n";

@@ -40,7 +40,10 @@ pub enum Wish {
     /// Ask the publisher now.
     Check,
     /// This device now: without waiting for its share or a quiet hour, and again what came to nothing.
-    Take { device: DeviceId, someone_is_there: bool },
+    Take {
+        device: DeviceId,
+        someone_is_there: bool,
+    },
     /// No device begins any more, and none fetches on.
     Stop,
     /// A person has looked.

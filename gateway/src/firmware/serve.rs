@@ -155,7 +155,8 @@ fn header(response: &mut Response<Piece>, name: hyper::header::HeaderName, text:
 }
 
 fn said(status: StatusCode, text: &str) -> Response<Piece> {
-    let mut response = Response::new(Piece(Kind::Said(Some(text.to_owned().into()).filter(|text: &Bytes| !text.is_empty()))));
+    let mut response =
+        Response::new(Piece(Kind::Said(Some(text.to_owned().into()).filter(|text: &Bytes| !text.is_empty()))));
     *response.status_mut() = status;
     header(&mut response, CONTENT_TYPE, "text/plain; charset=utf-8");
     response

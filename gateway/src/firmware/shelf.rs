@@ -36,7 +36,9 @@ pub enum Trouble {
     Damaged { file: String },
     #[error("{file}: {why}; the publisher has to sign another")]
     NotIt { file: String, why: String },
-    #[error("{file} waits for room: {needs} more bytes are needed and {free} are free, of which {kept} are kept for the journal")]
+    #[error(
+        "{file} waits for room: {needs} more bytes are needed and {free} are free, of which {kept} are kept for the journal"
+    )]
     NoRoom { file: String, needs: u64, free: u64, kept: u64 },
     #[error("keeping firmware in {folder}: {source}")]
     Disk { folder: String, source: std::io::Error },
@@ -95,7 +97,8 @@ impl Shelf {
     /// SHA-256 of the images of the list that are whole here. Reads no bytes of them: a name is given after that.
     pub fn here(&self, list: Option<&Devices>) -> BTreeSet<String> {
         let images = list.into_iter().flat_map(|list| &list.images);
-        let is_here = |image: &&Image| self.folder.length(&name(&image.sha256)).is_ok_and(|length| length == image.size);
+        let is_here =
+            |image: &&Image| self.folder.length(&name(&image.sha256)).is_ok_and(|length| length == image.size);
         images.filter(is_here).map(|image| image.sha256.clone()).collect()
     }
 
@@ -208,7 +211,10 @@ fn says(header: &[u8; HEADER_BYTES], image: &Image) -> Result<(), String> {
         return Err(format!("it is version {}, and listed as {version}", said.name.as_str()));
     }
     if said.file_bytes().map(u64::from) != Some(image.size) {
-        return Err(format!("its header speaks of {} bytes after it, and it has {} in all", said.body_bytes, image.size));
+        return Err(format!(
+            "its header speaks of {} bytes after it, and it has {} in all",
+            said.body_bytes, image.size
+        ));
     }
     Ok(())
 }

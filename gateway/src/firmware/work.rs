@@ -92,9 +92,8 @@ impl Work {
     async fn look(&self, config: &Arc<Config>, shelf: &Shelf, list: Option<&Devices>) -> Option<Standing> {
         let now = self.clock.now();
         // By a clock that is not believed nothing expires, and nothing begins either.
-        let is_past = |list: &&Devices| {
-            now.confidence != Confidence::Floor && now.wall_ms >= list.expires.as_millisecond()
-        };
+        let is_past =
+            |list: &&Devices| now.confidence != Confidence::Floor && now.wall_ms >= list.expires.as_millisecond();
         let offer = offer(config, list.filter(|list| !is_past(list)), shelf);
         self.door.board.set(|found| found.offer = Some(offer.clone()));
         put(&self.door.inbox, |reply| Ask::Look { offer, reply }).await.ok()

@@ -10,12 +10,12 @@ use vaka_protocol::{DeviceId, Lane};
 use vaka_update::policy::{Moment, is_quiet};
 
 use super::keeper::Keeper;
+use crate::config::Role;
 use crate::firmware::choose::{self, Device, Offered, View, Why};
 use crate::firmware::state::Attempt;
 use crate::firmware::{Ask, Offer, Row, Serving, Standing, Wish};
 use crate::journal::record::{Fault, Firmware, FirmwareStep, Record, Trace};
 use crate::limits::{FIRMWARE_PROGRESS_MS, FIRMWARE_SILENT_MS, FIRMWARE_SOMEONE_MS};
-use crate::config::Role;
 use crate::rules::care::{silence, when};
 
 /// Name of the fault that says that one came to nothing.
@@ -55,7 +55,9 @@ impl Keeper {
             let attempt = device.attempt;
             let failed = attempt.filter(|attempt| attempt.stage.has_failed());
             let why = match (&judged, failed) {
-                (Err(Why::Current | Why::NoImage(vaka_update::devices::NoImage::None) | Why::Behind), _) => String::new(),
+                (Err(Why::Current | Why::NoImage(vaka_update::devices::NoImage::None) | Why::Behind), _) => {
+                    String::new()
+                }
                 (Err(Why::UnderWay), _) => self.pause(offer, &view, device).unwrap_or_default(),
                 (Err(why), _) => why.to_string(),
                 (Ok(_), _) => String::new(),
@@ -105,9 +107,10 @@ impl Keeper {
             let image = offer.list.as_ref().map_or(none, |list| list.newest(known.kind.as_str(), board));
             let offered = image.map(|image| Offered {
                 image,
-                has_come: offer.list.as_ref().map_or(Ok(()), |list| {
-                    list.has_come(image, offer.config.gateway.id.as_str(), moment)
-                }),
+                has_come: offer
+                    .list
+                    .as_ref()
+                    .map_or(Ok(()), |list| list.has_come(image, offer.config.gateway.id.as_str(), moment)),
                 is_here: offer.here.contains(&image.sha256),
             });
             Device {
@@ -165,7 +168,9 @@ impl Keeper {
         }
         let view = self.fleet_view(offer);
         let Some((device, image)) = choose::next(&view) else { return };
-        let Some(path) = path() else { return error!("making an address for firmware: the system gave no random bytes") };
+        let Some(path) = path() else {
+            return error!("making an address for firmware: the system gave no random bytes");
+        };
         let step = FirmwareStep::Asked {
             device: device.clone(),
             version: image.version.to_string(),
@@ -228,11 +233,8 @@ impl Keeper {
                 let view = self.fleet_view(offer);
                 let known = view.devices.iter().find(|known| *known.id == device);
                 let known = known.ok_or_else(|| format!("there is no device `{device}`; see: vaka device list"))?;
-                let wished = Device {
-                    is_wanted: true,
-                    has_someone: known.has_someone || someone_is_there,
-                    ..known.clone()
-                };
+                let wished =
+                    Device { is_wanted: true, has_someone: known.has_someone || someone_is_there, ..known.clone() };
                 match choose::judge(&view, &wished) {
                     Err(
                         why @ (Why::Current
@@ -258,7 +260,8 @@ impl Keeper {
         self.put_step(step, by);
         self.begin_next(offer);
         self.tell_failed(offer);
-        let row = device.and_then(|device| self.fleet_standing(offer).devices.into_iter().find(|row| row.device == device));
+        let row =
+            device.and_then(|device| self.fleet_standing(offer).devices.into_iter().find(|row| row.device == device));
         Ok(row.map_or_else(String::new, |row| row.why))
     }
 

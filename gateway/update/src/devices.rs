@@ -60,7 +60,9 @@ pub enum ListError {
     Form(u32),
     #[error("reading devices.json: {0}")]
     Wrong(String),
-    #[error("taking devices.json: it is of {made}, and one of {known} is known; is the publisher's folder an old copy?")]
+    #[error(
+        "taking devices.json: it is of {made}, and one of {known} is known; is the publisher's folder an old copy?"
+    )]
     Older { made: Timestamp, known: Timestamp },
 }
 
@@ -186,7 +188,12 @@ mod tests {
         let of = |kind, board, version| image(kind, board, version);
         let devices = list(
             "2026-11-01T00:00:00Z",
-            vec![of("pendant", "a1", "1.9.0"), of("pendant", "a1", "1.10.0"), of("lock", "x", "2.0.0"), of("lock", "y", "1.0.0")],
+            vec![
+                of("pendant", "a1", "1.9.0"),
+                of("pendant", "a1", "1.10.0"),
+                of("lock", "x", "2.0.0"),
+                of("lock", "y", "1.0.0"),
+            ],
         );
         assert_eq!(devices.newest("pendant", None).unwrap().version, Version(1, 10, 0));
         assert_eq!(devices.newest("pendant", Some("b2")), Err(NoImage::None));

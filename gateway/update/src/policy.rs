@@ -121,13 +121,7 @@ pub fn has_come(release: &Manifest, id: &str, now: Moment) -> Result<(), Wait> {
 ///
 /// # Errors
 /// [`Wait`]: not yet.
-pub fn has_come_to(
-    not_before: Timestamp,
-    rings: &[Ring],
-    version: Version,
-    id: &str,
-    now: Moment,
-) -> Result<(), Wait> {
+pub fn has_come_to(not_before: Timestamp, rings: &[Ring], version: Version, id: &str, now: Moment) -> Result<(), Wait> {
     if !now.sure {
         return Err(Wait::Clock);
     }

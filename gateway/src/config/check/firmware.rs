@@ -41,7 +41,8 @@ pub(super) fn firmware(
         let id = DeviceId::try_from(device.as_str()).ok().filter(|id| devices.contains_key(id));
         let Some(id) = id else {
             let near = nearest(device, devices.keys().map(AsRef::as_ref));
-            let fix = near.map_or_else(|| "see `vaka device list`".to_owned(), |near| format!("did you mean `{near}`?"));
+            let fix =
+                near.map_or_else(|| "see `vaka device list`".to_owned(), |near| format!("did you mean `{near}`?"));
             c.wrong(board, format!("`boards`: there is no device `{}`; {fix}", shown(device)));
             continue;
         };
