@@ -14,6 +14,7 @@ pub mod dispatch;
 pub mod enrol;
 pub mod erase;
 pub mod est;
+pub mod firmware;
 pub mod incident;
 pub mod ingest;
 pub mod journal;

@@ -955,3 +955,42 @@ pub const INCIDENT_AFTER_MS: i64 = 10 * 60 * 1_000;
 pub const INCIDENT_SPAN_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1_000;
 /// Records in an incident's timeline. Beyond: counted. Source: our choice; a page that a person still scrolls through.
 pub const INCIDENT_LINES_MAX: usize = 5_000;
+
+/// Time between two looks whether a device may take its firmware, in milliseconds. Longer: a quiet moment passes unused. Source: our choice.
+pub const FIRMWARE_LOOK_MS: u64 = 5_000;
+
+/// So many of those looks pass until the publisher is asked again for firmware of devices: an hour. More often: thousands of boxes ask
+/// for nothing.
+pub const FIRMWARE_CHECK_LOOKS: u32 = 720;
+
+/// How long a device that was told to take an image may say and fetch nothing, in milliseconds. Beyond: it counts as silent, its address
+/// is closed, a technical alarm is raised and no other device begins. Shorter than some 7 hours: it is given up while it still tries
+/// (the device's own `FETCH_TRIES_MAX`). Source: our choice.
+pub const FIRMWARE_SILENT_MS: i64 = 12 * 3_600_000;
+
+/// Lowest charge with which a device is updated, and with which another stands in for it, in percent. Below: it waits. Source: our choice;
+/// a fetch of minutes over radio and a restart take a few percent of a pendant's battery.
+pub const FIRMWARE_BATTERY_MIN_PERCENT: u8 = 30;
+
+/// For how long "somebody is there" counts, in milliseconds. Longer: they have left. Shorter: a slow device is not done. Source: our choice,
+/// a visit's length.
+pub const FIRMWARE_SOMEONE_MS: i64 = 2 * 3_600_000;
+
+/// Progress of a fetch is recorded this often at the most, in milliseconds. More often: records of nothing. Source: our choice; it has to
+/// be well below [`FIRMWARE_SILENT_MS`].
+pub const FIRMWARE_PROGRESS_MS: i64 = 15 * 60_000;
+
+/// Connections to `[firmware] listen` at once. More: closed at once, and the device tries again. One device is updated at a time.
+pub const FIRMWARE_CONNECTIONS_MAX: usize = 8;
+
+/// Longest time until a connection to `[firmware] listen` has said what it wants, in milliseconds. Beyond: closed.
+pub const FIRMWARE_REQUEST_MS_MAX: u64 = 10_000;
+
+/// Longest life of such a connection, in milliseconds. Beyond: cut, and the device goes on from there. Source: 8 MiB over some 40 kbit/s.
+pub const FIRMWARE_CONNECTION_MS_MAX: u64 = 30 * 60_000;
+
+/// Bytes of an image that are read at once to be sent. More: memory. Source: our choice.
+pub const FIRMWARE_PIECE_BYTES: usize = 16 * 1024;
+
+/// Time between two tries to open `[firmware] listen`, in milliseconds.
+pub const FIRMWARE_RETRY_MS: u64 = 5_000;

@@ -161,6 +161,7 @@ fn a_gateway_that_is_well_or_down_or_told_nonsense() {
     follow("A certificate ends", &home, "");
     follow("The clock is wrong", &home, "");
     follow("An update failed", &home, "");
+    follow("Firmware of a device came to nothing", &home, "");
     publish(&home, &press(1, 1));
     gateway.wait_alarm("the accepted alarm", |row| row["rung"] == "accepted");
     follow("Person not confirmed", &home, "");

@@ -181,6 +181,7 @@ fn examine(path: &Path) -> Vec<Line> {
         lines.push(connections(stat));
         lines.push(paths(&config, stat));
         lines.push(owed(stat));
+        lines.extend(super::check_updates::lines(&config).into_iter().map(|(part, found)| worded(part, found)));
     }
     lines
 }

@@ -55,6 +55,14 @@ pub fn part(part: &str, light: Light, language: Language) -> String {
             "En larmmottagare nås inte. Ring 112 om det är bråttom, och ring tekniker.",
             "A receiver cannot be reached. Call 112 if it is urgent, and call a technician.",
         ),
+        ("updates", _) => (
+            "En uppdatering av gatewayen gick inte. Larm går fram ändå. Ring tekniker i veckan.",
+            "An update of the gateway failed. Alarms get through all the same. Call a technician this week.",
+        ),
+        ("firmware", _) => (
+            "En enhet kunde inte uppdateras. Prova att den larmar, och ring tekniker i veckan.",
+            "A device could not be updated. See that its alarm works, and call a technician this week.",
+        ),
         ("alarms", _) => (
             "Ett larm har inte kommit fram till någon. Gå till den boende.",
             "An alarm has reached nobody yet. Go to the resident.",

@@ -69,6 +69,9 @@ pub enum DeviceCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Firmware of the devices, one at a time: what runs, what waits and for what
+    #[command(subcommand)]
+    Update(super::firmware::FirmwareCommand),
     /// Revoke a device's certificates and take it out of vaka.toml
     #[command(
         after_help = "Examples:\n  vaka device remove p1\n  vaka device remove p1 --enrolment 1    only the first certificate; the device stays"
@@ -95,6 +98,7 @@ pub fn run(command: DeviceCommand, config_file: &Path) -> Result<Exit, Failure> 
         DeviceCommand::Enrol(args) => enrol::enrol(args),
         DeviceCommand::List { json } => list(config_file, json),
         DeviceCommand::Show { id, json } => show(config_file, &id, json),
+        DeviceCommand::Update(command) => super::firmware::run(command, config_file),
         DeviceCommand::Remove { id, enrolment, json } => remove(config_file, &id, enrolment, json),
     }
 }

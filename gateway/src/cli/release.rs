@@ -28,6 +28,11 @@ pub enum ReleaseCommand {
         after_help = "Run the new version itself for it: it knows which formats it reads and writes. Put release.json.minisig there last.\nExample:\n  vaka release sign --key release.key --version 0.3.0 --ring 5@2026-12-01T08:00:00Z --ring 100@2026-12-08T08:00:00Z --out stable target/release/vaka"
     )]
     Sign(SignArgs),
+    /// Write devices.json, its signature and firmware images of devices into the same folder
+    #[command(
+        after_help = "The list takes the place of the one before: name every image that homes may still take. Put devices.json.minisig there last.\nExample:\n  vaka release sign-devices --key release.key --out stable pendant.img lock.img"
+    )]
+    SignDevices(super::release_devices::DevicesArgs),
     /// Judge a folder as a box would: signature, form, and each program's bytes; exit 1 if something is wrong
     Verify {
         #[arg(value_name = "DIR")]
@@ -64,7 +69,7 @@ pub struct SignArgs {
     out: PathBuf,
 }
 
-fn ring(text: &str) -> Result<Ring, String> {
+pub(super) fn ring(text: &str) -> Result<Ring, String> {
     let wrong = || format!("`{text}` is no ring; write 5@2026-12-01T08:00:00Z");
     let (percent, from) = text.split_once('@').ok_or_else(wrong)?;
     let percent = percent.trim_end_matches('%').parse().ok().filter(|percent| *percent <= 100).ok_or_else(wrong)?;
@@ -75,6 +80,7 @@ pub fn run(command: ReleaseCommand) -> Result<Exit, Failure> {
     match command {
         ReleaseCommand::Key { dir } => key(&dir),
         ReleaseCommand::Sign(args) => sign(args),
+        ReleaseCommand::SignDevices(args) => super::release_devices::sign(&args),
         ReleaseCommand::Verify { dir, keys } => verify(&dir, &keys),
     }
 }
@@ -100,7 +106,7 @@ fn key(dir: &Path) -> Result<Exit, Failure> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a publisher's own machine, without a home or its clock")]
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::try_from(std::time::SystemTime::now()).unwrap_or_default()
 }
 

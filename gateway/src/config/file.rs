@@ -49,6 +49,16 @@ pub(super) struct File {
     pub metrics: Option<Listen>,
     pub otlp: Option<Otlp>,
     pub update: Option<Update>,
+    pub firmware: Option<Spanned<Firmware>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Firmware {
+    pub listen: Text,
+    pub url: Text,
+    #[serde(default)]
+    pub boards: BTreeMap<String, Text>,
 }
 
 #[derive(Debug, Deserialize)]

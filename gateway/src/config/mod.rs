@@ -202,6 +202,18 @@ pub struct Config {
     pub otlp: Option<SocketAddr>,
     /// Absent: no release is looked for.
     pub update: Option<Update>,
+    /// Absent: no firmware is given to the devices.
+    pub firmware: Option<Firmware>,
+}
+
+/// Where the devices fetch their firmware.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firmware {
+    pub listen: SocketAddr,
+    /// The same as the devices reach it, without a slash at its end.
+    pub url: String,
+    /// The board of a device, as in an image's header, where its kind has more than one.
+    pub boards: BTreeMap<DeviceId, String>,
 }
 
 /// Where new versions of this program come from.
@@ -282,6 +294,11 @@ impl Config {
     /// Where updates of the program are kept.
     pub fn releases(&self) -> vaka_update::disk::Folder {
         releases_of(&self.home)
+    }
+
+    /// Where firmware of the devices is kept.
+    pub fn images(&self) -> vaka_update::disk::Folder {
+        vaka_update::disk::Folder::new(&self.home.join("firmware"))
     }
 
     /// Where the home's certificates and keys are.

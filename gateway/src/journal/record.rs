@@ -35,6 +35,7 @@ pub enum Kind {
     Trace = 50,
     Look = 60,
     Update = 70,
+    Firmware = 71,
     Erased = 90,
     /// Never written: what is handed out in place of a record whose key is erased.
     Gone = 91,
@@ -44,7 +45,7 @@ impl Kind {
     /// The kind with this number; `None`: there is none, as of a record of a later program.
     pub fn of(code: u8) -> Option<Kind> {
         use Kind as K;
-        const ALL: [Kind; 23] = [
+        const ALL: [Kind; 24] = [
             K::Boot,
             K::Event,
             K::Quarantine,
@@ -67,6 +68,7 @@ impl Kind {
             K::Trace,
             K::Look,
             K::Update,
+            K::Firmware,
             K::Erased,
         ];
         ALL.into_iter().find(|kind| *kind as u8 == code)
@@ -98,6 +100,7 @@ pub enum Record {
     Trace(Trace),
     Look(Look),
     Update(Update),
+    Firmware(Box<Firmware>),
     Erased(Erased),
     Gone,
 }
@@ -712,6 +715,55 @@ pub enum UpdateStep {
     Back,
 }
 
+/// A step of the firmware of a device, or a person's word on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Firmware {
+    pub step: FirmwareStep,
+    /// Who: a person, or the gateway's own version where nobody had to say so.
+    pub by: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirmwareStep {
+    /// The device is told to take this image: the command is made of this record.
+    Asked {
+        device: DeviceId,
+        version: String,
+        url: String,
+        size_bytes: u32,
+        sha256: String,
+        /// UTC milliseconds; it must have begun by then.
+        expires_at: i64,
+    },
+    /// So many bytes of it were fetched, from its beginning.
+    Fetched { device: DeviceId, bytes: u32 },
+    /// Given up: nothing more was heard of it.
+    Silent { device: DeviceId, why: String },
+    /// Somebody is with the device's resident, UTC milliseconds.
+    Someone { device: DeviceId, until: i64 },
+    /// A person wants it now.
+    Wanted { device: DeviceId },
+    /// No device begins any more.
+    Stopped {},
+    /// A person has looked: they begin again.
+    Resumed {},
+}
+
+impl FirmwareStep {
+    /// Which device it is about. Absent: all of them.
+    pub fn device(&self) -> Option<&DeviceId> {
+        match self {
+            FirmwareStep::Asked { device, .. }
+            | FirmwareStep::Fetched { device, .. }
+            | FirmwareStep::Silent { device, .. }
+            | FirmwareStep::Someone { device, .. }
+            | FirmwareStep::Wanted { device } => Some(device),
+            FirmwareStep::Stopped {} | FirmwareStep::Resumed {} => None,
+        }
+    }
+}
+
 /// The way to a receiver was lost or is back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PathRecord {
@@ -948,6 +1000,7 @@ impl Record {
             Record::Trace(_) => Kind::Trace,
             Record::Look(_) => Kind::Look,
             Record::Update(_) => Kind::Update,
+            Record::Firmware(_) => Kind::Firmware,
             Record::Erased(_) => Kind::Erased,
             Record::Gone => Kind::Gone,
         }
@@ -983,6 +1036,7 @@ impl Record {
             Record::Trace(body) => put(body, out),
             Record::Look(body) => put(body, out),
             Record::Update(body) => put(body, out),
+            Record::Firmware(body) => put(body, out),
             Record::Erased(body) => put(body, out),
             Record::Gone => {}
         }
@@ -1016,6 +1070,7 @@ impl Record {
             50 => Record::Trace(get(kind, body)?),
             60 => Record::Look(get(kind, body)?),
             70 => Record::Update(get(kind, body)?),
+            71 => Record::Firmware(get(kind, body)?),
             90 => Record::Erased(get(kind, body)?),
             91 => Record::Gone,
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),

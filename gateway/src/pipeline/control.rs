@@ -19,6 +19,7 @@ use super::view;
 use super::visits::Wish;
 use crate::board::round;
 use crate::dispatch::Dispatcher;
+use crate::firmware;
 use crate::ingest::inbox::Inbox;
 use crate::ingest::session::Hall;
 use crate::journal::record::Act;
@@ -57,6 +58,11 @@ pub enum Request {
     /// New versions of the program.
     Update {
         wish: update::Wish,
+        by: String,
+    },
+    /// Firmware of the devices.
+    Firmware {
+        wish: firmware::Wish,
         by: String,
     },
     /// What is known of each device.
@@ -128,6 +134,7 @@ pub struct Doors {
     pub dispatcher: Dispatcher,
     pub enrolment: Arc<crate::enrol::Counts>,
     pub updates: update::Door,
+    pub fleet: firmware::Door,
     pub looks: Arc<Looks>,
 }
 
@@ -164,7 +171,7 @@ async fn ask(request: Request, doors: &Doors) -> Response {
     fn gone<E>(_: E) -> String {
         "the gateway is stopping".to_owned()
     }
-    let Doors { inbox, hall, dispatcher, enrolment, updates, looks } = doors;
+    let Doors { inbox, hall, dispatcher, enrolment, updates, fleet, looks } = doors;
     let put = |ask| inbox.put([(true, Input::Ask(ask))]);
     match request {
         Request::Alarms { all } => {
@@ -188,6 +195,7 @@ async fn ask(request: Request, doors: &Doors) -> Response {
             answer.await.map_err(gone)?
         }
         Request::Update { wish, by } => updates.ask(wish, by),
+        Request::Firmware { wish, by } => fleet.ask(wish, by).await,
         Request::Devices => {
             let (reply, answer) = oneshot::channel();
             put(Ask::Devices { reply });

@@ -58,6 +58,7 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Visit(body) => ("visit", plain(body)),
         Record::Look(body) => ("look", plain(body)),
         Record::Update(body) => ("update", plain(body)),
+        Record::Firmware(body) => ("firmware", plain(body)),
         Record::Erased(body) => ("erased", plain(body)),
         Record::Gone => ("gone", json!({})),
         Record::Trace(body) => {

@@ -12,10 +12,11 @@ use super::commands::Commands;
 use super::looks::HubLook;
 use super::passing::Passing;
 use super::streams::Streams;
+use crate::firmware::state::Fleet;
 use crate::ingest::window::Windows;
 use crate::ingest::{Encoding, Parsed, payload};
 use crate::journal::Header;
-use crate::journal::record::{Decision, EventRecord, Fault, Record};
+use crate::journal::record::{Decision, EventRecord, Fault, FirmwareStep, Record};
 use crate::limits::{ORDER_CLOCKS_MS, RECEIPT_EXPIRES_MS};
 use crate::rules::alarms::{Alarms, Change};
 use crate::rules::care::clocks::Stamp;
@@ -90,6 +91,9 @@ pub struct State {
     /// What people have ordered of devices, and what became of it.
     #[serde(default)]
     pub orders: Orders,
+    /// Firmware of the devices.
+    #[serde(default)]
+    pub fleet: Fleet,
     /// Hash of the newest trace, see [`crate::journal::record::Trace`]; empty: there was none.
     #[serde(default, with = "serde_bytes")]
     pub trace: Vec<u8>,
@@ -207,6 +211,13 @@ impl State {
                 }
             }
             Record::Look(look) => self.care.looked(look, recorded(header)),
+            Record::Firmware(firmware) => {
+                self.give_up(&firmware.step);
+                self.fleet.apply(header.seq, firmware, at);
+                if let Some((device, expires_at, command)) = crate::firmware::command(&firmware.step) {
+                    changes.push(Change::Command { device, expires_at, command: Box::new(command) });
+                }
+            }
             Record::Erased(erased) => self.forget(erased),
             Record::Event(_) | Record::Silent(_) | Record::Checkpoint(_) | Record::Update(_) | Record::Gone => {}
         }
@@ -267,6 +278,7 @@ impl State {
                 continue;
             }
             self.visits.see(&happening, event_read, recorded);
+            self.fleet.see(&event.device, event_read, Commands::cause, header.wall_ms);
             let time = time_by(parsed.at, header.wall_ms, behind_ms);
             self.care.see(&Sight {
                 device: &event.device,
@@ -278,6 +290,14 @@ impl State {
                 delayed: time.delayed,
                 suspect: time.suspect,
             });
+        }
+    }
+
+    /// A device that is given up is not told any more.
+    fn give_up(&mut self, step: &FirmwareStep) {
+        let FirmwareStep::Silent { device, .. } = step else { return };
+        if let Some(attempt) = self.fleet.attempt(device) {
+            self.commands.done(device, Commands::id(attempt.record, 0));
         }
     }
 

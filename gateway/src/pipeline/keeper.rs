@@ -30,6 +30,7 @@ use super::visits::{VisitReply, Wish};
 use super::watchdog::Turns;
 use crate::clock::{Clock, Confidence};
 use crate::dispatch::{self, Dispatcher, Report};
+use crate::firmware;
 use crate::ingest::inbox::Rank;
 use crate::ingest::quota::Shares;
 use crate::ingest::window::Verdict;
@@ -152,6 +153,8 @@ pub enum Ask {
         version: String,
         reply: oneshot::Sender<AlarmId>,
     },
+    /// Firmware of the devices.
+    Firmware(firmware::Ask),
     /// Any other question, answered after the commit.
     See(Box<dyn FnOnce(&Keeper) + Send>),
     /// What people read or did at the board: answered once it is on the disk.
@@ -891,6 +894,7 @@ impl Keeper {
             }
             Ask::Fault(fault) => self.append_unrepeatable(Record::Fault(fault), Lane::Technical),
             Ask::Updated(update) => self.append_unrepeatable(Record::Update(update), Lane::Technical),
+            Ask::Firmware(ask) => self.take_firmware(ask),
             Ask::Prove { version, reply } => {
                 let _ = reply.send(self.prove(&version));
             }
@@ -1015,6 +1019,7 @@ impl Keeper {
             | Ask::Fault(_)
             | Ask::Updated(_)
             | Ask::Prove { .. }
+            | Ask::Firmware(_)
             | Ask::Part(_)
             | Ask::Window(_)
             | Ask::Erase { .. }

@@ -8,6 +8,7 @@ pub mod erasing;
 pub mod export;
 #[cfg(test)]
 mod failure_tests;
+mod fleet;
 mod floods;
 pub mod fold;
 pub mod follow;
@@ -52,6 +53,7 @@ use crate::clock::{Clock, Confidence, SystemClock};
 use crate::config::{Config, ConfigError, DeviceKind};
 use crate::dispatch::{DispatchConfig, Dispatcher, ReceiverConfig, ReceiverKind, Report, webhook};
 use crate::enrol;
+use crate::firmware;
 use crate::ingest::inbox::Inbox;
 use crate::ingest::listener::{self, DoorCounts};
 use crate::ingest::roster::{Listed, Peer, Roster};
@@ -274,6 +276,19 @@ pub async fn run(path: PathBuf, running: update::Running) -> Result<Ended, RunEr
         shutdown: shutdown.clone(),
     };
     update::start(work, wished).map_err(|e| RunError::Start(format!("starting the thread of updates: {e}")))?;
+    let fleet = firmware::Door {
+        inbox: inbox.clone(),
+        board: firmware::Board::default(),
+        check: Arc::default(),
+        look: Arc::default(),
+    };
+    let giving = firmware::Work {
+        config: config_changes.subscribe(),
+        door: fleet.clone(),
+        clock: clock.clone(),
+        shutdown: shutdown.clone(),
+    };
+    firmware::start(giving).map_err(|e| RunError::Start(format!("starting the thread of firmware: {e}")))?;
     let updates = update::Door { wishes, standing, running, config: config_changes.subscribe() };
     let doors = control::Doors {
         inbox: inbox.clone(),
@@ -281,6 +296,7 @@ pub async fn run(path: PathBuf, running: update::Running) -> Result<Ended, RunEr
         dispatcher: dispatcher.clone(),
         enrolment,
         updates,
+        fleet,
         looks,
     };
     tokio::spawn(control::serve(control, doors, shutdown));

@@ -88,6 +88,7 @@ impl Whose {
                 }
                 VisitStep::Start {} | VisitStep::HandOver { .. } | VisitStep::Finish { .. } => None,
             },
+            Record::Firmware(firmware) => firmware.step.device().and_then(|device| self.device(device)),
             // The log of who read what is kept whole: it is about the staff, and each line rests on the one before.
             Record::Trace(_) | Record::Erased(_) => None,
             Record::Boot(_)
@@ -120,6 +121,7 @@ impl State {
         self.visits.forget(&gone);
         for device in erased.devices.difference(&erased.passed_on) {
             self.commands.forget(device);
+            self.fleet.forget(device);
         }
     }
 }

@@ -136,6 +136,11 @@ pub fn of_fault(name: &str, active: bool) -> Words {
             "An update failed. The gateway runs the program before it.",
         ),
         ("update-failed", false) => ("Gatewayen är uppdaterad.", "The gateway is up to date."),
+        ("firmware-failed", true) => (
+            "En enhet kunde inte uppdateras. Se efter att den fungerar: tryck på den.",
+            "A device could not be updated. See that it works: press it.",
+        ),
+        ("firmware-failed", false) => ("Uppdateringen av enheter är i ordning.", "The update of devices is in order."),
         ("restored", true) => (
             "Gatewayen är ny och går vidare från en säkerhetskopia. Det som hände efter den finns inte här.",
             "The gateway is new and goes on from a backup. What happened after that is not known here.",

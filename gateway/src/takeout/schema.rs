@@ -291,6 +291,12 @@ pub const KINDS: &[Kind] = &[
         ],
     },
     Kind {
+        code: 71,
+        name: "firmware",
+        says: "a step of the firmware of a device, or a person's word on it",
+        fields: &[has("step", Object, "one key: asked, fetched, silent, someone, wanted, stopped or resumed"), BY],
+    },
+    Kind {
         code: 90,
         name: "erased",
         says: "everything recorded of one resident up to then was made unreadable",

@@ -146,6 +146,10 @@ fn samples() -> Vec<Record> {
             by: text("0.2.0"),
             detail: text("x"),
         }),
+        Record::Firmware(Box::new(Firmware {
+            step: FirmwareStep::Fetched { device: p1.clone(), bytes: 4_096 },
+            by: text("0.2.0"),
+        })),
         Record::Erased(Erased {
             resident: text("r9"),
             devices: [device("p8"), device("p9")].into(),

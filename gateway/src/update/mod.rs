@@ -5,7 +5,7 @@
 //!
 //! Invariants: nothing begins that the running program's own test alarm has not gone through before; a program that is on trial stays only
 //! once its test alarm was accepted. Who ends one that does not is the kernel, by the alarm clock that `vaka launch` set before it;
-//! who starts the one before it is `vaka launch`. Absent: firmware of devices, which is another way.
+//! who starts the one before it is `vaka launch`. Absent: firmware of devices, which is [`crate::firmware`]'s.
 
 mod work;
 
@@ -20,6 +20,7 @@ use vaka_update::{Formats, State, Version};
 
 use crate::config::Config;
 
+pub(crate) use work::publisher;
 pub use work::{MANIFEST, SIGNATURE, Work, start};
 
 /// Set by `vaka launch` for the program that it starts: which release it is, `packaged` for the package's own.

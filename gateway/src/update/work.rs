@@ -38,7 +38,7 @@ pub const SIGNATURE: &str = "release.json.minisig";
 
 /// Why it goes no further. The words stand in `vaka update status`.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub(crate) enum Trouble {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error("reading [update] ca {path}: {why}")]
@@ -486,7 +486,8 @@ impl Work {
     }
 }
 
-fn publisher(settings: &Settings) -> Result<Publisher, Trouble> {
+/// The publisher's server, as the config trusts it.
+pub(crate) fn publisher(settings: &Settings) -> Result<Publisher, Trouble> {
     let wrong = |why: &dyn std::fmt::Display| Trouble::Authority {
         path: settings.ca.display().to_string(),
         why: why.to_string(),

@@ -8,6 +8,7 @@
 //! the package brought. Invariant: nothing that is not signed by a key of the config is ever written as a program. Absent: alarms,
 //! journal, clock; whoever uses this brings the moment and the proof.
 
+pub mod devices;
 pub mod disk;
 pub mod fetch;
 pub mod limits;

@@ -44,3 +44,10 @@ pub const RINGS_MAX: usize = 16;
 
 /// Files in one release, one for each target. More: refused.
 pub const FILES_MAX: usize = 16;
+
+/// Largest firmware image of a device, in bytes. The flash of the boards in use has 1 to 2 MiB, and a slot is less than half. Larger:
+/// refused with the list.
+pub const IMAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Images in one list. More: refused; a publisher's kinds, each on a few boards, are some dozens.
+pub const IMAGES_MAX: usize = 64;

@@ -122,6 +122,23 @@ pub struct Own<'a> {
     pub failed: &'a [(Version, String)],
 }
 
+/// What cannot be of a publisher's file, in words.
+pub(crate) fn file_fault(name: &str, size: u64, size_max: u64, sha256: &str) -> Option<String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let named = !name.starts_with('.') && (1..=100).contains(&name.len());
+    if !named || !name.bytes().all(plain) {
+        return Some("the name of a file: letters, digits, `-`, `_` and `.` alone, without a folder".to_owned());
+    }
+    if size == 0 || size > size_max {
+        return Some(format!("{name}: {size} bytes; 1 to {size_max} can be"));
+    }
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if sha256.len() != 64 || !sha256.bytes().all(hex) {
+        return Some(format!("{name}: sha256 is not 64 digits of lower-case hexadecimal"));
+    }
+    None
+}
+
 impl Manifest {
     /// Reads what was signed.
     ///
@@ -156,17 +173,8 @@ impl Manifest {
             return Err(format!("its rings: at most {RINGS_MAX}, of 0 to 100 percent"));
         }
         for file in &self.files {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-            let named = !file.file.starts_with('.') && (1..=100).contains(&file.file.len());
-            if !named || !file.file.bytes().all(plain) {
-                return Err("the name of a file: letters, digits, `-`, `_` and `.` alone, without a folder".to_owned());
-            }
-            if file.size == 0 || file.size > PROGRAM_BYTES_MAX {
-                return Err(format!("{}: {} bytes; 1 to {PROGRAM_BYTES_MAX} can be", file.file, file.size));
-            }
-            let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-            if file.sha256.len() != 64 || !file.sha256.bytes().all(hex) {
-                return Err(format!("{}: sha256 is not 64 digits of lower-case hexadecimal", file.file));
+            if let Some(why) = file_fault(&file.file, file.size, PROGRAM_BYTES_MAX, &file.sha256) {
+                return Err(why);
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
 
 use crate::limits::LIFE_REST_MS;
+use crate::manifest::Ring;
 use crate::{Manifest, Version};
 
 /// What is waited for.
@@ -113,21 +114,29 @@ pub fn place(id: &str, version: Version) -> u16 {
 /// # Errors
 /// [`Wait`]: not yet.
 pub fn has_come(release: &Manifest, id: &str, now: Moment) -> Result<(), Wait> {
+    has_come_to(release.not_before, &release.rings, release.version, id, now)
+}
+
+/// The same of anything that a publisher gives out by shares.
+///
+/// # Errors
+/// [`Wait`]: not yet.
+pub fn has_come_to(not_before: Timestamp, rings: &[Ring], version: Version, id: &str, now: Moment) -> Result<(), Wait> {
     if !now.sure {
         return Err(Wait::Clock);
     }
-    if now.wall_ms < release.not_before.as_millisecond() {
-        return Err(Wait::NotBefore(release.not_before));
+    if now.wall_ms < not_before.as_millisecond() {
+        return Err(Wait::NotBefore(not_before));
     }
-    if release.rings.is_empty() {
+    if rings.is_empty() {
         return Ok(());
     }
-    let begun = |ring: &&crate::manifest::Ring| ring.from.as_millisecond() <= now.wall_ms;
-    let percent = release.rings.iter().filter(begun).map(|ring| ring.percent).max().unwrap_or(0);
-    if place(id, release.version) < u16::from(percent) * 100 {
+    let begun = |ring: &&Ring| ring.from.as_millisecond() <= now.wall_ms;
+    let percent = rings.iter().filter(begun).map(|ring| ring.percent).max().unwrap_or(0);
+    if place(id, version) < u16::from(percent) * 100 {
         return Ok(());
     }
-    let next = release.rings.iter().filter(|ring| !begun(ring) && ring.percent > percent).map(|ring| ring.from).min();
+    let next = rings.iter().filter(|ring| !begun(ring) && ring.percent > percent).map(|ring| ring.from).min();
     Err(Wait::Ring { percent, next })
 }
 
@@ -174,7 +183,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::manifest::Ring;
     use crate::manifest::tests::manifest;
 
     const HOUR: i64 = 3_600_000;

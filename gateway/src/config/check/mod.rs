@@ -7,6 +7,7 @@ mod cameras;
 pub(super) mod care;
 mod dc09;
 mod devices;
+mod firmware;
 mod orders;
 mod receivers;
 mod routes;
@@ -188,6 +189,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
     let metrics = file.metrics.as_ref().map(|m| c.listen(&m.listen));
     let otlp = file.otlp.as_ref().and_then(|table| c.collector(&table.to));
     let update = file.update.as_ref().and_then(|table| update::update(&mut c, table));
+    let firmware = file.firmware.as_ref().and_then(|table| firmware::firmware(&mut c, table, &file, &devices));
 
     let journal_dir = home.join(dir);
     match (gateway, listen, tls_min, size, c.wrong.is_empty()) {
@@ -214,6 +216,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
                 metrics: metrics.flatten(),
                 otlp,
                 update,
+                firmware,
             };
             Ok((config, c.warnings))
         }

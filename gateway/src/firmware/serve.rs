@@ -1,0 +1,268 @@
+//! Images for devices over plain HTTP: GET and HEAD, whole or from a byte on.
+//!
+//! Enters: connections to `[firmware] listen`. Leaves: the bytes of the one image that a device was told of, to whoever knows its address.
+//! Invariants: the address of an attempt is 128 random bits and ends with it; before each answer the journal's thread says whether it may
+//! go on; strangers are bounded in number, time and bytes. Absent: TLS and log-in (an image is signed, and is no secret), a folder of
+//! files, personal data.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE, RETRY_AFTER};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore};
+use tracing::{info, warn};
+
+use super::shelf::Shelf;
+use super::{Ask, Board, Offer, Serving, put};
+use crate::ingest::inbox::{Inbox, Rank};
+use crate::limits::{
+    FIRMWARE_CONNECTION_MS_MAX, FIRMWARE_CONNECTIONS_MAX, FIRMWARE_PIECE_BYTES, FIRMWARE_REQUEST_MS_MAX,
+    FIRMWARE_RETRY_MS,
+};
+use crate::pipeline::keeper::{self, Input};
+
+/// All that serving needs.
+pub(super) struct Counter {
+    pub inbox: Arc<Inbox<Input>>,
+    pub board: Board,
+    pub look: Arc<Notify>,
+}
+
+/// Serves until it is dropped.
+pub(super) async fn run(address: SocketAddr, counter: Arc<Counter>) {
+    let places = Arc::new(Semaphore::new(FIRMWARE_CONNECTIONS_MAX));
+    let retry = Duration::from_millis(FIRMWARE_RETRY_MS);
+    let mut is_told = false;
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(e) if !std::mem::replace(&mut is_told, true) => warn!(
+                "listening on {address} for devices that fetch firmware: {e}; another program has the port, or it is not this machine's address ([firmware] listen); alarms go on, trying again every {FIRMWARE_RETRY_MS} ms"
+            ),
+            Err(_) => {}
+        }
+        tokio::time::sleep(retry).await;
+    };
+    info!(listen = %address, "firmware is given to devices");
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // No descriptors are left: whoever carries alarms needs them first.
+            tokio::time::sleep(retry).await;
+            continue;
+        };
+        // Whoever finds every place taken is closed at once, and tries again.
+        let Ok(place) = places.clone().try_acquire_owned() else { continue };
+        let counter = counter.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            let life = Duration::from_millis(FIRMWARE_CONNECTION_MS_MAX);
+            // Cut: the device goes on from there.
+            let _ = tokio::time::timeout(life, attend(stream, counter)).await;
+        });
+    }
+}
+
+async fn attend(stream: TcpStream, counter: Arc<Counter>) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let counter = counter.clone();
+        async move { Ok::<_, Infallible>(answer(&request, &counter).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(FIRMWARE_REQUEST_MS_MAX))
+        .serve_connection(TokioIo::new(stream), service);
+    // Whoever goes away in the middle asks again.
+    let _ = connection.await;
+}
+
+async fn answer(request: &Request<Incoming>, counter: &Counter) -> Response<Piece> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return said(StatusCode::METHOD_NOT_ALLOWED, "nothing can be changed here\n");
+    }
+    let nothing = || said(StatusCode::NOT_FOUND, "there is nothing here\n");
+    let path = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+    let Some(offer) = counter.board.get().offer.filter(|_| path.len() == 32) else { return nothing() };
+    let asked = put(&counter.inbox, |reply| Ask::May { path, offer: offer.clone(), reply }).await;
+    match asked {
+        Ok(None) => nothing(),
+        Ok(Some(Ok(serving))) => give(request, counter, &offer, serving),
+        Ok(Some(Err(why))) | Err(why) => {
+            let mut response = said(StatusCode::SERVICE_UNAVAILABLE, &format!("not now: {why}\n"));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
+            response
+        }
+    }
+}
+
+fn give(request: &Request<Incoming>, counter: &Counter, offer: &Offer, serving: Serving) -> Response<Piece> {
+    let size = u64::from(serving.size_bytes);
+    let range = request.headers().get(RANGE).and_then(|range| range.to_str().ok());
+    let span = match range.map(|range| span(range, size)) {
+        None | Some(Span::Whole) => None,
+        Some(Span::Part(from, until)) => Some((from, until)),
+        Some(Span::Beyond) => {
+            let mut response = said(StatusCode::RANGE_NOT_SATISFIABLE, "");
+            header(&mut response, CONTENT_RANGE, &format!("bytes */{size}"));
+            return response;
+        }
+    };
+    let (from, until) = span.unwrap_or((0, size));
+    let path = Shelf::new(offer.config.images()).path(&serving.sha256);
+    let opened = File::open(&path).and_then(|mut file| file.seek(SeekFrom::Start(from)).map(|_| file));
+    let file = match opened {
+        Ok(file) => file,
+        Err(e) => {
+            warn!("reading firmware {}: {e}", path.display());
+            return said(StatusCode::SERVICE_UNAVAILABLE, "the image cannot be read just now\n");
+        }
+    };
+    let is_head = request.method() == Method::HEAD;
+    let source = Source {
+        file,
+        at: from,
+        until,
+        size,
+        path: serving.path,
+        inbox: counter.inbox.clone(),
+        look: counter.look.clone(),
+    };
+    let mut response = Response::new(Piece(if is_head { Kind::Said(None) } else { Kind::File(Box::new(source)) }));
+    header(&mut response, CONTENT_TYPE, "application/octet-stream");
+    header(&mut response, ACCEPT_RANGES, "bytes");
+    header(&mut response, CONTENT_LENGTH, &(until - from).to_string());
+    if span.is_some() {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        header(&mut response, CONTENT_RANGE, &format!("bytes {from}-{}/{size}", until - 1));
+    }
+    response
+}
+
+fn header(response: &mut Response<Piece>, name: hyper::header::HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn said(status: StatusCode, text: &str) -> Response<Piece> {
+    let mut response =
+        Response::new(Piece(Kind::Said(Some(text.to_owned().into()).filter(|text: &Bytes| !text.is_empty()))));
+    *response.status_mut() = status;
+    header(&mut response, CONTENT_TYPE, "text/plain; charset=utf-8");
+    response
+}
+
+/// What a `Range` asks for, RFC 9110 §14.
+#[derive(Debug, PartialEq, Eq)]
+enum Span {
+    /// From a byte on, until before another.
+    Part(u64, u64),
+    /// It begins behind the end.
+    Beyond,
+    /// More than one part, from the end, or not to be read: the whole may be sent.
+    Whole,
+}
+
+fn span(range: &str, size: u64) -> Span {
+    let parts = range.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
+    let Some((Ok(from), last)) = parts.map(|(from, last)| (from.parse::<u64>(), last)) else { return Span::Whole };
+    let last = if last.is_empty() { Ok(u64::MAX) } else { last.parse() };
+    match last {
+        Err(_) => Span::Whole,
+        Ok(last) if last < from => Span::Whole,
+        Ok(_) if from >= size => Span::Beyond,
+        Ok(last) => Span::Part(from, last.saturating_add(1).min(size)),
+    }
+}
+
+/// The body of an answer.
+struct Piece(Kind);
+
+enum Kind {
+    Said(Option<Bytes>),
+    File(Box<Source>),
+}
+
+/// A file that is read as it is sent: this thread serves nothing else, and an image lies in the page cache.
+struct Source {
+    file: File,
+    at: u64,
+    until: u64,
+    size: u64,
+    path: String,
+    inbox: Arc<Inbox<Input>>,
+    look: Arc<Notify>,
+}
+
+impl Source {
+    fn next(&mut self) -> std::io::Result<Option<Bytes>> {
+        let most = (self.until - self.at).min(FIRMWARE_PIECE_BYTES as u64);
+        let mut bytes = vec![0; usize::try_from(most).unwrap_or(0)];
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        self.file.read_exact(&mut bytes)?;
+        self.at += most;
+        let bytes_sent = u32::try_from(self.at).unwrap_or(u32::MAX);
+        let sent = Ask::Sent { path: self.path.clone(), bytes: bytes_sent };
+        self.inbox.put([(Rank::Usual, Input::Ask(keeper::Ask::Firmware(sent)))]);
+        if self.at == self.size {
+            self.look.notify_one();
+        }
+        Ok(Some(bytes.into()))
+    }
+}
+
+impl Body for Piece {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        Poll::Ready(match &mut self.0 {
+            Kind::Said(text) => text.take().map(|text| Ok(Frame::data(text))),
+            Kind::File(source) => source.next().transpose().map(|piece| piece.map(Frame::data)),
+        })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Said(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            Kind::File(source) => SizeHint::with_exact(source.until - source.at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_a_device_asks() {
+        for (range, wanted) in [
+            ("bytes=0-", Span::Part(0, 100)),
+            ("bytes=40-", Span::Part(40, 100)),
+            ("bytes=40-59", Span::Part(40, 60)),
+            ("bytes=40-400", Span::Part(40, 100)),
+            ("bytes=99-99", Span::Part(99, 100)),
+            ("bytes=40-18446744073709551615", Span::Part(40, 100)),
+            ("bytes=100-", Span::Beyond),
+            ("bytes=60-40", Span::Whole),
+            ("bytes=-5", Span::Whole),
+            ("bytes=0-1,5-6", Span::Whole),
+            ("pieces=0-1", Span::Whole),
+            ("", Span::Whole),
+        ] {
+            assert_eq!(span(range, 100), wanted, "{range}");
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The keeper's side of the devices' firmware: whose turn it is, told in one commit with its record.
+//!
+//! Enters: looks, wishes and progress of `firmware`. Leaves: records, commands by them, a technical alarm where one came to nothing.
+//! Invariant: what is decided and what is recorded are of one state: nothing comes between the choice of a device and its record.
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tracing::{error, info, warn};
+use vaka_protocol::limits::URL_BYTES_MAX;
+use vaka_protocol::{DeviceId, Lane};
+use vaka_update::policy::{Moment, is_quiet};
+
+use super::keeper::Keeper;
+use crate::config::Role;
+use crate::firmware::choose::{self, Device, Offered, View, Why};
+use crate::firmware::state::Attempt;
+use crate::firmware::{Ask, Offer, Row, Serving, Standing, Wish};
+use crate::journal::record::{Fault, Firmware, FirmwareStep, Record, Trace};
+use crate::limits::{FIRMWARE_PROGRESS_MS, FIRMWARE_SILENT_MS, FIRMWARE_SOMEONE_MS};
+use crate::rules::care::{silence, when};
+
+/// Name of the fault that says that one came to nothing.
+const FAULT: &str = "firmware-failed";
+
+/// Who begins where no person has to.
+fn gateway() -> String {
+    format!("vaka {}", env!("CARGO_PKG_VERSION"))
+}
+
+impl Keeper {
+    pub(super) fn take_firmware(&mut self, ask: Ask) {
+        // Whoever asked may have gone away.
+        match ask {
+            Ask::Look { offer, reply } => {
+                self.give_up_silent();
+                self.begin_next(&offer);
+                self.tell_failed(&offer);
+                let _ = reply.send(self.fleet_standing(&offer));
+            }
+            Ask::Wish { wish, by, offer, reply } => {
+                let said = self.take_firmware_wish(wish, by, &offer);
+                let _ = reply.send(said);
+            }
+            Ask::May { path, offer, reply } => {
+                let _ = reply.send(self.may_send(&path, &offer));
+            }
+            Ask::Sent { path, bytes } => self.take_progress(&path, bytes),
+        }
+    }
+
+    /// How the devices stand.
+    pub fn fleet_standing(&self, offer: &Offer) -> Standing {
+        let view = self.fleet_view(offer);
+        let row = |device: &Device<'_>| {
+            let judged = choose::judge(&view, device);
+            let attempt = device.attempt;
+            let failed = attempt.filter(|attempt| attempt.stage.has_failed());
+            let why = match (&judged, failed) {
+                (Err(Why::Current | Why::NoImage(vaka_update::devices::NoImage::None) | Why::Behind), _) => {
+                    String::new()
+                }
+                (Err(Why::UnderWay), _) => self.pause(offer, &view, device).unwrap_or_default(),
+                (Err(why), _) => why.to_string(),
+                (Ok(_), _) => String::new(),
+            };
+            Row {
+                device: device.id.clone(),
+                kind: device.kind.as_str(),
+                runs: device.version.map(str::to_owned),
+                offered: device.offered.as_ref().ok().map(|offered| offered.image.version.to_string()),
+                stage: attempt.map(|attempt| attempt.stage.as_str()),
+                version: attempt.map(|attempt| attempt.version.clone()),
+                fetched_bytes: attempt.map_or(0, |attempt| attempt.fetched_bytes),
+                size_bytes: attempt.map_or(0, |attempt| attempt.size_bytes),
+                heard_at: attempt.map(|attempt| attempt.heard_at),
+                why,
+                waits: judged.as_ref().err().is_none_or(Why::is_waiting),
+                halts: failed.is_some_and(|attempt| choose::is_halting(device, attempt)),
+            }
+        };
+        let serving = self.state().fleet.under_way().map(|(_, attempt)| serving(attempt));
+        let stopped = self.state().fleet.stopped().map(str::to_owned);
+        Standing { devices: view.devices.iter().map(row).collect(), stopped, serving }
+    }
+
+    fn fleet_view<'a>(&'a self, offer: &'a Offer) -> View<'a> {
+        let (state, care) = (self.state(), self.view());
+        let now = self.moment();
+        let zone = &offer.config.gateway.time_zone;
+        let local = when::local(zone, now.wall_ms);
+        let local_min = u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).unwrap_or_default();
+        let moment = Moment { wall_ms: now.wall_ms, sure: now.sure, local_min };
+        // No program of ours has to prove itself by this: what a test alarm is for is not asked.
+        let scene = self.scene(true);
+        let windows = offer.config.update.as_ref().map_or(&[][..], |update| &update.quiet);
+        let resident = |device: &DeviceId| offer.config.device(device).and_then(|known| known.resident.as_deref());
+        let care_alarms: Vec<Option<&str>> = state
+            .alarms
+            .open()
+            .filter(|alarm| alarm.raise.lane == Lane::Care)
+            .map(|alarm| resident(&alarm.raise.device))
+            .collect();
+        let device = |(id, known): (&'a DeviceId, &'a crate::config::Device)| {
+            let battery = state.care.facts.get(id).and_then(|facts| facts.battery);
+            let boards = offer.config.firmware.as_ref().map(|firmware| &firmware.boards);
+            let board = boards.and_then(|boards| boards.get(id)).map(String::as_str);
+            let none = Err(vaka_update::devices::NoImage::None);
+            let image = offer.list.as_ref().map_or(none, |list| list.newest(known.kind.as_str(), board));
+            let offered = image.map(|image| Offered {
+                image,
+                has_come: offer
+                    .list
+                    .as_ref()
+                    .map_or(Ok(()), |list| list.has_come(image, offer.config.gateway.id.as_str(), moment)),
+                is_here: offer.here.contains(&image.sha256),
+            });
+            Device {
+                id,
+                kind: known.kind,
+                resident: known.resident.as_deref(),
+                version: state.fleet.version(id),
+                is_alive: silence::is_provable(care, id),
+                is_behind: known.via.is_some(),
+                battery_percent: battery.and_then(|battery| battery.percent),
+                is_low: battery.is_some_and(|battery| battery.low),
+                has_someone: state.fleet.has_someone(id, now.wall_ms),
+                is_wanted: state.fleet.is_wanted(id),
+                has_care_alarm: care_alarms.contains(&known.resident.as_deref()),
+                attempt: state.fleet.attempt(id),
+                offered,
+            }
+        };
+        View {
+            devices: offer.config.devices.iter().map(device).collect(),
+            stopped: state.fleet.stopped(),
+            quiet: is_quiet(&scene, windows, moment, false),
+            quiet_by_hand: is_quiet(&scene, windows, moment, true),
+            is_shared: offer.config.gateway.role == Role::Home,
+        }
+    }
+
+    /// Why the device that is being updated is given no bytes now.
+    fn pause(&self, offer: &Offer, view: &View<'_>, device: &Device<'_>) -> Option<String> {
+        if let Some(who) = view.stopped {
+            return Some(Why::Stopped(who.to_owned()).to_string());
+        }
+        if offer.config.firmware.is_none() {
+            return Some("[firmware] is not in vaka.toml any more".to_owned());
+        }
+        if let Err(wait) = &view.quiet_by_hand {
+            return Some(wait.to_string());
+        }
+        // It asks, so it lives, whether or not it is connected besides.
+        let asking = Device { is_alive: true, ..device.clone() };
+        choose::may_be_apart(view, &asking).err().map(|why| why.to_string())
+    }
+
+    fn may_send(&self, path: &str, offer: &Offer) -> Option<Result<Serving, String>> {
+        let (id, attempt) = self.state().fleet.under_way().filter(|(_, attempt)| attempt.path == path)?;
+        let view = self.fleet_view(offer);
+        let device = view.devices.iter().find(|device| device.id == id)?;
+        Some(self.pause(offer, &view, device).map_or_else(|| Ok(serving(attempt)), Err))
+    }
+
+    fn begin_next(&mut self, offer: &Offer) {
+        let Some(firmware) = &offer.config.firmware else { return };
+        if self.is_short_for(Lane::Technical) {
+            return;
+        }
+        let view = self.fleet_view(offer);
+        let Some((device, image)) = choose::next(&view) else { return };
+        let Some(path) = path() else {
+            return error!("making an address for firmware: the system gave no random bytes");
+        };
+        let step = FirmwareStep::Asked {
+            device: device.clone(),
+            version: image.version.to_string(),
+            url: format!("{}/{path}", firmware.url),
+            size_bytes: u32::try_from(image.size).unwrap_or(u32::MAX),
+            sha256: image.sha256.clone(),
+            expires_at: self.moment().wall_ms.saturating_add(FIRMWARE_SILENT_MS),
+        };
+        info!(device.id = %device, firmware.version = %image.version, "the device is told to take its firmware");
+        self.put_step(step, gateway());
+    }
+
+    /// A device of which nothing more was heard holds up nobody for ever, and is not updated behind our back: its address is closed.
+    fn give_up_silent(&mut self) {
+        let now = self.moment();
+        let Some((device, attempt)) = self.state().fleet.under_way().filter(|_| now.sure) else { return };
+        if now.wall_ms.saturating_sub(attempt.heard_at) < FIRMWARE_SILENT_MS {
+            return;
+        }
+        let hours = FIRMWARE_SILENT_MS / 3_600_000;
+        let why = format!("nothing was heard of it for {hours} h after it was {}", attempt.stage.as_str());
+        warn!(device.id = %device, firmware.version = attempt.version, "{why}");
+        self.put_step(FirmwareStep::Silent { device: device.clone(), why }, gateway());
+    }
+
+    /// The technical alarm of those that came to nothing, or its end.
+    fn tell_failed(&mut self, offer: &Offer) {
+        let view = self.fleet_view(offer);
+        let halting = view.devices.iter().find_map(|device| {
+            let attempt = device.attempt.filter(|attempt| choose::is_halting(device, attempt))?;
+            Some(format!("{}: version {}: {}", device.id, attempt.version, attempt.why))
+        });
+        let fault =
+            Fault { fault: FAULT.into(), device: None, active: halting.is_some(), detail: halting.unwrap_or_default() };
+        if self.state().part_is_bad(&fault) != fault.active {
+            self.append_unrepeatable(Record::Fault(fault), Lane::Technical);
+        }
+    }
+
+    fn take_progress(&mut self, path: &str, bytes: u32) {
+        let Some((device, attempt)) = self.state().fleet.under_way().filter(|(_, attempt)| attempt.path == path) else {
+            return;
+        };
+        let is_late = self.moment().wall_ms.saturating_sub(attempt.heard_at) >= FIRMWARE_PROGRESS_MS;
+        let is_whole = bytes >= attempt.size_bytes && attempt.fetched_bytes < attempt.size_bytes;
+        let is_first = attempt.stage == crate::firmware::state::Stage::Asked;
+        if is_first || is_whole || is_late {
+            let device = device.clone();
+            self.put_step(FirmwareStep::Fetched { device, bytes }, gateway());
+        }
+    }
+
+    /// What a person wishes; what it waits for, if it does.
+    fn take_firmware_wish(&mut self, wish: Wish, by: String, offer: &Offer) -> Result<String, String> {
+        let (step, act, device) = match wish {
+            Wish::Status | Wish::Check => return Ok(String::new()),
+            Wish::Stop => (FirmwareStep::Stopped {}, "firmware-stop", None),
+            Wish::Resume => (FirmwareStep::Resumed {}, "firmware-resume", None),
+            Wish::Take { device, someone_is_there } => {
+                let view = self.fleet_view(offer);
+                let known = view.devices.iter().find(|known| *known.id == device);
+                let known = known.ok_or_else(|| format!("there is no device `{device}`; see: vaka device list"))?;
+                let wished =
+                    Device { is_wanted: true, has_someone: known.has_someone || someone_is_there, ..known.clone() };
+                match choose::judge(&view, &wished) {
+                    Err(
+                        why @ (Why::Current
+                        | Why::NoImage(_)
+                        | Why::Behind
+                        | Why::UnderWay
+                        | Why::NoVersion
+                        | Why::OddVersion(_)
+                        | Why::Stopped(_)
+                        | Why::OnlyOne(..)),
+                    ) => return Err(format!("{device}: {why}")),
+                    _ => {}
+                }
+                if someone_is_there {
+                    let until = self.moment().wall_ms.saturating_add(FIRMWARE_SOMEONE_MS);
+                    self.trace_firmware("firmware-someone-is-there", Some(&device), &by, offer);
+                    self.put_step(FirmwareStep::Someone { device: device.clone(), until }, by.clone());
+                }
+                (FirmwareStep::Wanted { device: device.clone() }, "firmware-take", Some(device))
+            }
+        };
+        self.trace_firmware(act, device.as_ref(), &by, offer);
+        self.put_step(step, by);
+        self.begin_next(offer);
+        self.tell_failed(offer);
+        let row =
+            device.and_then(|device| self.fleet_standing(offer).devices.into_iter().find(|row| row.device == device));
+        Ok(row.map_or_else(String::new, |row| row.why))
+    }
+
+    fn trace_firmware(&mut self, act: &str, device: Option<&DeviceId>, by: &str, offer: &Offer) {
+        let resident = device.and_then(|device| offer.config.device(device)).and_then(|known| known.resident.clone());
+        let trace = Trace {
+            person: by.to_owned(),
+            role: String::new(),
+            session: "cli".to_owned(),
+            act: act.to_owned(),
+            object: device.map_or_else(String::new, |device| format!("device {device}")),
+            purpose: String::new(),
+            resident,
+            at: self.moment().wall_ms,
+            before: self.state().trace.clone(),
+        };
+        self.append(Record::Trace(trace), Lane::Technical);
+    }
+
+    fn put_step(&mut self, step: FirmwareStep, by: String) {
+        self.append(Record::Firmware(Box::new(Firmware { step, by })), Lane::Technical);
+    }
+}
+
+fn serving(attempt: &Attempt) -> Serving {
+    Serving { path: attempt.path.clone(), sha256: attempt.sha256.clone(), size_bytes: attempt.size_bytes }
+}
+
+/// The last part of an address that nobody guesses: 128 bits.
+fn path() -> Option<String> {
+    const { assert!(URL_BYTES_MAX >= 200) };
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(vaka_update::hex(&bytes))
+}
