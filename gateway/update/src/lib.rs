@@ -11,6 +11,7 @@
 pub mod disk;
 pub mod fetch;
 pub mod limits;
+pub mod machine;
 pub mod manifest;
 pub mod policy;
 pub mod sign;
