@@ -385,3 +385,42 @@ fn minisign_and_we_read_each_other() {
         .ok();
     minisign(&["-V", "-p", "k/release.pub", "-m", "r/release.json"]);
 }
+
+#[test]
+fn a_program_for_another_machine_is_neither_signed_as_ours_nor_taken() {
+    if lacks(&["sipp"]) {
+        return;
+    }
+    let place = Place::new();
+    let (home, publisher) = (&place.home, &place.publisher);
+    let gateway = Launched::start(home, 120);
+    // The first bytes of a program for the other machine: x86-64 or AArch64.
+    let (number, other) = if cfg!(target_arch = "x86_64") { (183, "aarch64") } else { (62, "x86_64") };
+    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+    bytes.resize(64, 0);
+    bytes[18] = number;
+    let program = publisher.beside("foreign");
+    std::fs::write(&program, bytes).expect("a program");
+    let key = publisher.beside("keys").join("release.key").display().to_string();
+    let out = publisher.files().display().to_string();
+    let sign = |word: &str| {
+        let words = ["release", "sign", "--key", &key, "--version", "0.2.0", "--out", &out, word];
+        run_vaka(home.dir(), &words)
+    };
+    let foreign = program.display().to_string();
+    let refused = sign(&foreign);
+    assert_eq!(refused.code, 64, "{refused:?}");
+    for word in [&*foreign, &format!("it is a program for {other}"), "TARGET=FILE"] {
+        assert!(refused.stderr.contains(word), "{word} in {refused:?}");
+    }
+    assert!(!publisher.files().join("release.json").exists(), "nothing is left to be published");
+
+    // Rightly named, it is not for this box, which goes on as it is.
+    sign(&format!("{other}-unknown-linux-gnu={foreign}")).ok();
+    home.vaka(&["update", "check"]);
+    let status = gateway.wait("the answer", |status| {
+        status["busy"] == false && status["said"].as_str().is_some_and(|said| said.contains("has no program for"))
+    });
+    assert_eq!((&status["state"], &status["running"]), (&"refused".into(), &"0.1.0".into()), "{status:#}");
+    assert!(publisher.asked().iter().all(|asked| !asked.contains("vaka-0.2.0")), "{:?}", publisher.asked());
+}

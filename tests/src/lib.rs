@@ -62,7 +62,7 @@ pub use loop_disk::{Frozen, LoopDisk};
 pub use manager::Manager;
 pub use mosquitto::{MqttVersion, mosquitto_pub, mosquitto_pub_with};
 pub use needs::{lacks, skip};
-pub use package::make_package;
+pub use package::{made, make_package, pack};
 pub use paho::{Load, Paho, Script};
 pub use ports::{free_port, is_listening};
 pub use process::Process;

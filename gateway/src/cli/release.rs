@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use ring::digest::{SHA256, digest};
 use vaka_update::manifest::{FORM, File, Ring};
 use vaka_update::sign::{self, PublicKey, SecretKey};
-use vaka_update::{Manifest, Version, hex};
+use vaka_update::{Manifest, Version, hex, machine};
 
 use super::{Exit, Failure, print_line};
 use crate::update::{FORMATS, MANIFEST, SIGNATURE, TARGET};
@@ -119,6 +119,9 @@ fn sign(args: SignArgs) -> Result<Exit, Failure> {
     for word in &args.files {
         let (target, path) = word.split_once('=').unwrap_or((TARGET, word));
         let bytes = fs::read(path).map_err(|e| Failure::new(Exit::Disk, &*attempt, format!("{path}: {e}"), ""))?;
+        machine::fits(&bytes, target).map_err(|why| {
+            usage(&format!("{path}: {why}: {target} is what you said, or this program's own; write TARGET=FILE"))
+        })?;
         let file = format!("vaka-{}-{target}", args.version);
         fs::write(args.out.join(&file), &bytes).map_err(|e| disk(&e))?;
         let sha256 = hex(digest(&SHA256, &bytes).as_ref());

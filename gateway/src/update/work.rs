@@ -1,5 +1,6 @@
 //! The work of an update, step by step: asked for, brought, tried by the program that runs, begun, proven by the next.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use vaka_protocol::{AlarmId, Lane};
 use vaka_update::disk::{Disk, Folder};
 use vaka_update::fetch::{FetchError, Publisher};
 use vaka_update::limits::{MANIFEST_BYTES_MAX, SIGNATURE_BYTES_MAX, SYNC_BYTES};
+use vaka_update::machine::{self, HEADER_BYTES};
 use vaka_update::manifest::{File, ManifestError, Own};
 use vaka_update::policy::{self, Moment, Wait};
 use vaka_update::sign::{self, SignError};
@@ -523,6 +525,11 @@ fn has_room(version: Version, needs: u64, config: &Config, folder: &Path) -> Res
 
 /// The new program can be started on this machine, and reads the config that is in force.
 async fn reads_config(program: &Path, config: &Path) -> Result<(), String> {
+    // Before the kernel is asked: what it does not know it may give to a shell.
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    let file = std::fs::File::open(program).map_err(|e| format!("it cannot be read: {e}"))?;
+    file.take(HEADER_BYTES as u64).read_to_end(&mut header).map_err(|e| format!("it cannot be read: {e}"))?;
+    machine::fits(&header, TARGET)?;
     let mut command = tokio::process::Command::new(program);
     command.arg("check-config").arg(config).kill_on_drop(true);
     command.stdin(std::process::Stdio::null());
@@ -537,4 +544,23 @@ async fn reads_config(program: &Path, config: &Path) -> Result<(), String> {
     let line = said.lines().next().unwrap_or_default();
     let line = if line.is_empty() { String::new() } else { format!(": {line}") };
     Err(format!("it does not read vaka.toml ({}){line}", output.status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_for_another_machine_is_given_up_before_it_is_tried() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("vaka");
+        let mut bytes = std::fs::read("/proc/self/exe").unwrap();
+        // Little-endian: x86-64 becomes AArch64, and the other way round.
+        bytes[18] = if bytes[18] == 62 { 183 } else { 62 };
+        std::fs::write(&program, bytes).unwrap();
+        let why = reads_config(&program, &folder.path().join("vaka.toml")).await.unwrap_err();
+        assert!(why.starts_with("it is a program for "), "{why}");
+        let gone = reads_config(&folder.path().join("gone"), &program).await.unwrap_err();
+        assert!(gone.contains("cannot be read"), "{gone}");
+    }
 }

@@ -12,6 +12,7 @@ pub mod devices;
 pub mod disk;
 pub mod fetch;
 pub mod limits;
+pub mod machine;
 pub mod manifest;
 pub mod policy;
 pub mod sign;
