@@ -39,7 +39,8 @@ pub enum KeyError {
     RingGone(PathBuf),
     #[error(
         "the home's key is neither passed by the service manager (home.key in $CREDENTIALS_DIRECTORY) nor in {}: put it back from the backup, \
-         or pass it; without it the journal cannot be read", .0.display()
+         or pass it; without it the journal cannot be read. Sealed to a TPM it opens on that machine alone: on another one the backup \
+         (`vaka restore`) brings it, see TPM.md", .0.display()
     )]
     HomeGone(PathBuf),
     #[error("{} is no key: 64 hexadecimal digits; put it back from the backup", .0.display())]
