@@ -271,17 +271,21 @@ fn home_key(journal: &Path) -> (String, bool) {
         }
         Ok(Some(key)) if key.is_credential => ("home.key passed by the service manager".to_owned(), true),
         Ok(Some(key)) => (format!("home.key in {}", key.from.display()), true),
-        Ok(None) if journal.join("keys").exists() => (vaka_seal::KeyError::HomeGone(file).to_string(), false),
+        Ok(None) if vaka_seal::ring_path(journal).exists() => (vaka_seal::KeyError::HomeGone(file).to_string(), false),
         Ok(None) => ("no home.key: the journal is not sealed (`vaka journal seal`)".to_owned(), true),
         Err(error) => (error.to_string(), false),
     }
 }
 
 fn journal(config: &Config) -> Line {
+    let unread = crate::journal::unread::told(&config.journal.dir);
+    if !unread.is_empty() {
+        return Line { part: "journal", light: Light::Red, found: unread };
+    }
     let (light, found) = match reader::verify(&config.journal.dir) {
         Ok(report) if report.is_sound() => {
             let (records, bytes) = (report.records, report.bytes);
-            match (report.keys, config.journal.dir.join("keys").exists()) {
+            match (report.keys, vaka_seal::ring_path(&config.journal.dir).exists()) {
                 (Some(why), _) => (Light::Red, why),
                 (None, true) => (Light::Green, format!("{records} records, every one whole, {bytes} bytes, sealed")),
                 (None, false) => {
