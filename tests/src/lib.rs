@@ -39,6 +39,7 @@ mod raw;
 mod receiver;
 mod relay;
 mod stranger;
+mod tpm;
 mod wait;
 
 pub use board::Board;
@@ -71,6 +72,7 @@ pub use raw::{RawMqtt, connect_packet, publish_packet, tls, tls_anonymous};
 pub use receiver::{Receiver, Told};
 pub use relay::{Relay, Way};
 pub use stranger::{Between, Stranger, Trick, connect_from};
+pub use tpm::Tpm;
 pub use wait::{eventually, eventually_within};
 
 use std::path::{Path, PathBuf};

@@ -4,7 +4,6 @@
 //! allow (NIST SP 800-38D, 8.3); a gateway that stores ten events a second for one resident takes 13 years to get there.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::rand::SecureRandom;
 
 use crate::KEY_BYTES;
 
@@ -30,16 +29,14 @@ pub(crate) fn cipher(key: &[u8; KEY_BYTES]) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap_or_else(|_| unreachable!("a key of the right length")))
 }
 
-/// Seals what stands in `bytes` from `from` on, in place. `None`: it was not sealed, and `bytes` is as it was.
+/// Seals what stands in `bytes` from `from` on, in place. The nonce is one that nothing was sealed with before ([`crate::nonces`]). `None`: it was not sealed, and `bytes` is as it was.
 pub(crate) fn seal(
     key: &LessSafeKey,
-    random: &dyn SecureRandom,
+    nonce: [u8; NONCE_LEN],
     place: Place,
     bytes: &mut Vec<u8>,
     from: usize,
 ) -> Option<()> {
-    let mut nonce = [0; NONCE_LEN];
-    random.fill(&mut nonce).ok()?;
     let nonce_there = Nonce::assume_unique_for_key(nonce);
     let tag = key.seal_in_place_separate_tag(nonce_there, Aad::from(place.bytes()), &mut bytes[from..]).ok()?;
     bytes.extend_from_slice(tag.as_ref());

@@ -23,8 +23,10 @@ pub struct HomeKey {
     pub is_credential: bool,
 }
 
-/// The file that is looked for where no credential is passed: beside the journal's folder.
+/// The file that is looked for where no credential is passed: beside the journal's folder, also for records put aside in it.
 pub fn file_beside(journal: &Path) -> PathBuf {
+    let is_aside = journal.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("unread-"));
+    let journal = if is_aside { journal.parent().unwrap_or(journal) } else { journal };
     journal.parent().unwrap_or(journal).join(NAME)
 }
 
@@ -62,8 +64,7 @@ impl HomeKey {
         }
         let bytes = fresh()?;
         let from = file_beside(journal);
-        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        file::replace(&from, (text + "\n").as_bytes())?;
+        file::replace(&from, (hex(&bytes) + "\n").as_bytes())?;
         Ok(HomeKey { bytes, from, is_credential: false })
     }
 }
@@ -72,6 +73,10 @@ pub(crate) fn fresh() -> Result<[u8; KEY_BYTES], KeyError> {
     let mut bytes = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut bytes).map_err(|_| KeyError::Random)?;
     Ok(bytes)
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn unhex(text: &str) -> Option<[u8; KEY_BYTES]> {

@@ -2,6 +2,7 @@
 //!
 //! Enters: a journal's folder, bodies of records. Leaves: the same bodies sealed, and opened again. Each resident has a data key of their
 //! own; the journal's file `keys` holds all of them, sealed as a whole under the home's key, which comes from elsewhere ([`home`]).
+//! After a loss there is a file of another name, see [`ring_path`]. Keys of other parts are sealed under the home's by [`wrapped`].
 //! Invariants: a key counts as erased only where the file says so by its number: a key or a file that is missing is an error, never an
 //! erasure; a number is given once; what replaces `keys` is on the disk before the earlier one is overwritten.
 //! Absent: what records mean, threads, async, clocks.
@@ -9,11 +10,13 @@
 mod body;
 mod file;
 pub mod home;
+mod nonces;
 mod ring_of_keys;
+pub mod wrapped;
 
 pub use body::{OVERHEAD_BYTES, Place};
 pub use home::HomeKey;
-pub use ring_of_keys::{Of, Ring};
+pub use ring_of_keys::{Of, Ring, ring_path, unread};
 
 use std::path::PathBuf;
 
@@ -39,9 +42,15 @@ pub enum KeyError {
     RingGone(PathBuf),
     #[error(
         "the home's key is neither passed by the service manager (home.key in $CREDENTIALS_DIRECTORY) nor in {}: put it back from the backup, \
-         or pass it; without it the journal cannot be read", .0.display()
+         or pass it; without it the journal cannot be read. Sealed to a TPM it opens on that machine alone: on another one the backup \
+         (`vaka restore`) brings it, see TPM.md", .0.display()
     )]
     HomeGone(PathBuf),
+    #[error(
+        "{} is sealed, and does not open with the home's key from {home}: pass home.key as the service manager does, or put both back from one \
+         backup", path.display()
+    )]
+    Unwrapped { path: PathBuf, home: String },
     #[error("{} is no key: 64 hexadecimal digits; put it back from the backup", .0.display())]
     NotAKey(PathBuf),
     #[error(

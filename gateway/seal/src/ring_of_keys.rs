@@ -9,16 +9,33 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ring::aead::LessSafeKey;
-use ring::rand::SystemRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::body::{self, Place};
-use crate::home::{fresh, unhex};
-use crate::{HOME_ID, HomeKey, KEY_BYTES, KEYS_MAX, KeyError, file};
+use crate::home::{fresh, hex, unhex};
+use crate::nonces::Nonces;
+use crate::{HOME_ID, HomeKey, KEYS_MAX, KeyError, file};
 
 const MAGIC: &[u8; 10] = b"VAKAKEYS\x01\x00";
-/// The file in the journal's folder.
+/// The first file of keys in a journal's folder.
 pub const NAME: &str = "keys";
+
+/// Folders in the journal's whose records were sealed with keys that were lost, in order, each with the file that was.
+pub fn unread(journal: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let folder = |number: usize| journal.join(format!("unread-{number}"));
+    let numbers = (1..).take_while(|number| folder(*number).is_dir());
+    numbers.map(|number| (folder(number), journal.join(name(number)))).collect()
+}
+
+fn name(number: usize) -> String {
+    if number == 1 { NAME.to_owned() } else { format!("{NAME}-{number}") }
+}
+
+/// The file of keys that the journal in this folder has, or would have: a name of its own after each loss, so that what is put back later
+/// overwrites nothing.
+pub fn ring_path(journal: &Path) -> PathBuf {
+    journal.join(name(unread(journal).len() + 1))
+}
 /// As what the file itself is sealed: no record has this place.
 const OWN: Place = Place { seq: u64::MAX, kind: 0 };
 
@@ -59,7 +76,7 @@ pub struct Ring {
     ciphers: BTreeMap<u32, LessSafeKey>,
     residents: BTreeMap<String, u32>,
     folds: u32,
-    random: SystemRandom,
+    nonces: Nonces,
 }
 
 impl std::fmt::Debug for Ring {
@@ -74,7 +91,7 @@ impl Ring {
     /// # Errors
     /// [`KeyError`]: where there are keys that cannot be had.
     pub fn load(journal: &Path) -> Result<Option<Ring>, KeyError> {
-        let path = journal.join(NAME);
+        let path = ring_path(journal);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -108,7 +125,7 @@ impl Ring {
         if let Some(ring) = Ring::open(journal)? {
             return Ok(ring);
         }
-        let path = journal.join(NAME);
+        let path = ring_path(journal);
         let home = HomeKey::find_or_make(journal)?;
         let mut kept = Kept { next: HOME_ID, ..Kept::default() };
         for of in [Of::Home, Of::Folds] {
@@ -132,7 +149,7 @@ impl Ring {
         }
         let is_whole = ciphers.contains_key(&HOME_ID) && kept.keys.keys().all(|id| *id < kept.next);
         is_whole.then_some(())?;
-        Some(Ring { path, home, kept, ciphers, residents, folds: folds?, random: SystemRandom::new() })
+        Some(Ring { path, home, kept, ciphers, residents, folds: folds?, nonces: Nonces::new() })
     }
 
     /// Where the home's key came from.
@@ -243,7 +260,7 @@ impl Ring {
     /// tried; 0: neither did, and `bytes` is as it was.
     pub fn seal(&self, id: u32, place: Place, bytes: &mut Vec<u8>, from: usize) -> u32 {
         for id in [id, HOME_ID] {
-            let sealed = self.ciphers.get(&id).and_then(|key| body::seal(key, &self.random, place, bytes, from));
+            let sealed = self.ciphers.get(&id).and_then(|key| body::seal(key, self.nonces.next()?, place, bytes, from));
             if sealed.is_some() {
                 return id;
             }
@@ -268,13 +285,9 @@ fn save(path: &Path, home: &HomeKey, kept: &Kept) -> Result<(), KeyError> {
     let mut bytes = MAGIC.to_vec();
     let failed = |e: serde_json::Error| KeyError::File { attempt: "writing", path: path.to_owned(), source: e.into() };
     serde_json::to_writer(&mut bytes, kept).map_err(failed)?;
-    body::seal(&body::cipher(&home.bytes), &SystemRandom::new(), OWN, &mut bytes, MAGIC.len())
-        .ok_or(KeyError::Random)?;
+    let nonce = Nonces::new().next().ok_or(KeyError::Random)?;
+    body::seal(&body::cipher(&home.bytes), nonce, OWN, &mut bytes, MAGIC.len()).ok_or(KeyError::Random)?;
     file::replace(path, &bytes)
-}
-
-fn hex(bytes: &[u8; KEY_BYTES]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

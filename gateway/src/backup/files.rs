@@ -84,7 +84,7 @@ pub fn list(config: &Config, to: &Path) -> Result<Listing, BackupError> {
             // Beside the journal, wherever that is restored.
             walk.take(&key.from, &format!("{}home.key", if is_within { HOME } else { BESIDE }))?
         }
-        Ok(None) if journal.join("keys").exists() => {
+        Ok(None) if vaka_seal::ring_path(journal).exists() => {
             let why = "a credential of the service, which this process was not passed: the journal cannot be read without it; keep it yourself";
             walk.lose(&vaka_seal::home::file_beside(journal), why);
         }

@@ -238,3 +238,16 @@ fn a_journal_outside_the_home_is_restored_inside_and_named() {
     assert_eq!((records(&journal), before.len()), (before, 3));
     assert_eq!(fs::read_to_string(made.path("new/outside/names.enc")).unwrap(), "sealed");
 }
+
+#[test]
+fn the_restored_home_reads_the_residents_names() {
+    use crate::board::names::Names;
+    let made = home();
+    let name = vaka_board::gateway::Name { name: "Karin Ek".into(), ..Default::default() };
+    Names::of(&made.config).write("r1", &name).unwrap();
+    let from = made.take(true);
+    made.restore(&from, false).unwrap();
+    let config = Config::load(&made.path("new/vaka.toml")).unwrap().0;
+    assert!(fs::read_to_string(made.path("new/pki/names.key")).unwrap().starts_with("sealed-1 "));
+    assert_eq!(Names::of(&config).read("r1").unwrap(), Some(name));
+}

@@ -2,16 +2,17 @@
 //!
 //! Enters: a resident's id, a name. Leaves: the same. `names.enc` beside the journal holds a JSON line for each resident, sealed with
 //! AES-256-GCM (random nonce; the resident's id is authenticated with it, so that no line can be passed off as another's); the key is
-//! `pki/names.key`. Invariants: no name in any file's bytes; a damaged line is named and kept, and the others are read. Absent: a cache.
+//! `pki/names.key`, sealed under the home's own where there is one. Invariants: no name in any file's bytes; a damaged line is named and kept, and the others are read. Absent: a cache.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use vaka_board::gateway::Name;
+use vaka_seal::{HomeKey, wrapped};
 
 use crate::config::Config;
 use crate::provision::files;
@@ -20,7 +21,8 @@ use crate::provision::files;
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Longest of each of a name's four texts, in bytes. Source: our choice; how to get in may need a few sentences.
 const TEXT_BYTES_MAX: usize = 1_024;
-const KEY_BYTES: usize = 32;
+/// What the key's wrapping is derived for.
+const LABEL: &str = "names.key";
 
 /// Why a name cannot be read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +31,8 @@ pub enum NameError {
     File { path: PathBuf, source: std::io::Error },
     #[error("{}: larger than {FILE_BYTES_MAX} bytes; move it away and look what filled it", .0.display())]
     TooLarge(PathBuf),
-    #[error("{} is no key: 64 hexadecimal digits; put back the one that {} was written with", key.display(), names.display())]
-    Key { key: PathBuf, names: PathBuf },
+    #[error("the names in {} cannot be opened: {source}", names.display())]
+    Key { names: PathBuf, source: vaka_seal::KeyError },
     #[error("{}: the key is gone, and names are sealed with it; put it back from the backup", .0.display())]
     KeyGone(PathBuf),
     #[error("{}: the line of `{resident}` cannot be opened; write the name anew", path.display())]
@@ -69,12 +71,18 @@ struct Kept {
 pub struct Names {
     path: PathBuf,
     key: PathBuf,
+    /// Whose home's key it is sealed under.
+    journal: PathBuf,
 }
 
 impl Names {
     pub fn of(config: &Config) -> Names {
         let beside = config.journal.dir.parent().unwrap_or(&config.home);
-        Names { path: beside.join("names.enc"), key: config.pki().dir().join("names.key") }
+        Names {
+            path: beside.join("names.enc"),
+            key: config.pki().dir().join("names.key"),
+            journal: config.journal.dir.clone(),
+        }
     }
 
     /// `None`: nothing is written of this resident.
@@ -175,24 +183,26 @@ impl Names {
         Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
     }
 
+    /// The key of an earlier version lies in clear: sealed from now on. False: there was none.
+    ///
+    /// # Errors
+    /// [`NameError`]; then it is as it was.
+    pub fn seal_key(&self) -> Result<bool, NameError> {
+        let wrong = |source| NameError::Key { names: self.path.clone(), source };
+        let Some(home) = HomeKey::find(&self.journal).map_err(wrong)? else { return Ok(false) };
+        wrapped::seal(&self.key, LABEL, &home).map_err(wrong)
+    }
+
     /// `may_make`: nothing is sealed with it yet.
     fn key(&self, may_make: bool) -> Result<LessSafeKey, NameError> {
-        let wrong = || NameError::Key { key: self.key.clone(), names: self.path.clone() };
-        let file = |path: &Path, source| NameError::File { path: path.to_path_buf(), source };
-        let bytes = match std::fs::read_to_string(&self.key) {
-            Ok(text) => unhex(text.trim()).filter(|bytes| bytes.len() == KEY_BYTES).ok_or_else(wrong)?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && may_make => {
-                let mut bytes = vec![0; KEY_BYTES];
-                SystemRandom::new().fill(&mut bytes).map_err(|_| NameError::Random)?;
-                let text = hex(&bytes) + "\n";
-                files::write(&self.key, text.as_bytes(), files::PRIVATE)
-                    .map_err(|e| NameError::Write(e.to_string()))?;
-                bytes
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(NameError::KeyGone(self.key.clone())),
-            Err(e) => return Err(file(&self.key, e)),
+        let wrong = |source| NameError::Key { names: self.path.clone(), source };
+        let home = HomeKey::find(&self.journal).map_err(wrong)?;
+        let bytes = match wrapped::read(&self.key, LABEL, home.as_ref()).map_err(wrong)? {
+            Some(bytes) => bytes,
+            None if may_make => wrapped::make(&self.key, LABEL, home.as_ref()).map_err(wrong)?,
+            None => return Err(NameError::KeyGone(self.key.clone())),
         };
-        UnboundKey::new(&AES_256_GCM, &bytes).map(LessSafeKey::new).map_err(|_| wrong())
+        UnboundKey::new(&AES_256_GCM, &bytes).map(LessSafeKey::new).map_err(|_| NameError::Random)
     }
 }
 
@@ -212,10 +222,12 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn names(dir: &Path) -> Names {
-        Names { path: dir.join("names.enc"), key: dir.join("names.key") }
+        Names { path: dir.join("names.enc"), key: dir.join("names.key"), journal: dir.join("journal") }
     }
 
     fn name(name: &str) -> Name {
@@ -232,12 +244,17 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let names = names(dir.path());
+        HomeKey::find_or_make(&names.journal).unwrap();
         assert_eq!(names.read("r1").unwrap(), None);
         names.write("r1", &name("Karin Ek")).unwrap();
         names.write("r2", &name("Bo Alm")).unwrap();
         names.write("r1", &name("Karin Ekberg")).unwrap();
         assert_eq!(names.read("r1").unwrap(), Some(name("Karin Ekberg")));
         assert_eq!(names.written().unwrap(), ["r1", "r2"]);
+        assert!(
+            std::fs::read_to_string(&names.key).unwrap().starts_with("sealed-1 "),
+            "a new home's key is never in clear"
+        );
         for entry in std::fs::read_dir(dir.path()).unwrap() {
             let path = entry.unwrap().path();
             let bytes = std::fs::read(&path).unwrap();
@@ -247,6 +264,30 @@ mod tests {
             }
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
         }
+    }
+
+    #[test]
+    fn the_key_is_sealed_under_the_homes_and_one_of_an_earlier_version_opens_and_is_sealed_when_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = names(dir.path());
+        // As an earlier version leaves it: both in clear, and no home's key.
+        names.write("r1", &name("Karin")).unwrap();
+        let clear = std::fs::read_to_string(&names.key).unwrap();
+        assert_eq!(clear.trim().len(), 64);
+        HomeKey::find_or_make(&names.journal).unwrap();
+        assert_eq!(names.read("r1").unwrap(), Some(name("Karin")));
+        names.write("r2", &name("Bo")).unwrap();
+        assert_eq!(std::fs::read_to_string(&names.key).unwrap(), clear, "an earlier version can still go back to it");
+        assert!(names.seal_key().unwrap() && !names.seal_key().unwrap());
+        let sealed = std::fs::read_to_string(&names.key).unwrap();
+        assert!(!sealed.contains(clear.trim()), "{sealed}");
+        assert_eq!((names.read("r1").unwrap(), names.read("r2").unwrap()), (Some(name("Karin")), Some(name("Bo"))));
+        // Another home's key: an error that names it, and nothing is written.
+        std::fs::write(dir.path().join("home.key"), "5a".repeat(32)).unwrap();
+        let error = names.read("r1").unwrap_err().to_string();
+        assert!(error.contains("names.key is sealed") && error.contains("home.key"), "{error}");
+        assert!(names.write("r3", &name("Eva")).is_err());
+        assert_eq!(std::fs::read_to_string(&names.key).unwrap(), sealed);
     }
 
     #[test]

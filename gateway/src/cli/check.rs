@@ -245,9 +245,11 @@ fn keys(config: &Config) -> Line {
     if !filed.is_empty() {
         found.push(format!("{} in {}", filed.join(", "), config.pki().dir().display()));
     }
+    let (home, is_right) = home_key(&config.journal.dir);
+    found.push(home);
     // Without server.key no device gets in, which the certificates' line says; the others may be another service's.
     let is_open = keys.iter().any(|key| key.state == KeyState::Open);
-    let light = match (is_open, wrong.is_empty()) {
+    let light = match (is_open, wrong.is_empty() && is_right) {
         (true, _) => Light::Red,
         (false, false) => Light::Yellow,
         (false, true) => Light::Green,
@@ -255,11 +257,36 @@ fn keys(config: &Config) -> Line {
     Line { part: "keys", light, found: found.join("; ") }
 }
 
+/// Where the key is that opens the journal; false: something is to be done about it.
+fn home_key(journal: &Path) -> (String, bool) {
+    let file = vaka_seal::home::file_beside(journal);
+    match vaka_seal::HomeKey::find(journal) {
+        Ok(Some(key)) if key.is_credential && file.exists() => {
+            let file = file.display();
+            (
+                format!(
+                    "home.key is passed by the service manager and lies in clear as {file} too: shred --remove {file}"
+                ),
+                false,
+            )
+        }
+        Ok(Some(key)) if key.is_credential => ("home.key passed by the service manager".to_owned(), true),
+        Ok(Some(key)) => (format!("home.key in {}", key.from.display()), true),
+        Ok(None) if vaka_seal::ring_path(journal).exists() => (vaka_seal::KeyError::HomeGone(file).to_string(), false),
+        Ok(None) => ("no home.key: the journal is not sealed (`vaka journal seal`)".to_owned(), true),
+        Err(error) => (error.to_string(), false),
+    }
+}
+
 fn journal(config: &Config) -> Line {
+    let unread = crate::journal::unread::told(&config.journal.dir);
+    if !unread.is_empty() {
+        return Line { part: "journal", light: Light::Red, found: unread };
+    }
     let (light, found) = match reader::verify(&config.journal.dir) {
         Ok(report) if report.is_sound() => {
             let (records, bytes) = (report.records, report.bytes);
-            match (report.keys, config.journal.dir.join("keys").exists()) {
+            match (report.keys, vaka_seal::ring_path(&config.journal.dir).exists()) {
                 (Some(why), _) => (Light::Red, why),
                 (None, true) => (Light::Green, format!("{records} records, every one whole, {bytes} bytes, sealed")),
                 (None, false) => {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use vaka_protocol::Lane;
 
 use super::{Exit, Failure, JournalCommand, print_json, print_line};
+use crate::board::names::Names;
 use crate::config::Config;
 use crate::journal::error::SealError;
 use crate::journal::index::Index;
@@ -27,7 +28,10 @@ pub fn run(command: JournalCommand, config: &Path) -> Result<Exit, Failure> {
         JournalCommand::Stat { json } => stat(&config, json),
         JournalCommand::Verify { json } => verify(dir, json),
         JournalCommand::Tail { n, follow } => tail(dir, n, follow),
-        JournalCommand::Export { from } => export_from(dir, from).map(|_| Exit::Ok),
+        JournalCommand::Export { from, aside } => {
+            let dir = aside.map_or_else(|| dir.to_owned(), |number| dir.join(format!("unread-{number}")));
+            export_from(&dir, from).map(|_| Exit::Ok)
+        }
         JournalCommand::Rebuild { json } => rebuild(&config, json),
         JournalCommand::Seal { json } => seal(&config, json),
     }
@@ -230,9 +234,13 @@ fn seal(config: &Config, json: bool) -> Result<Exit, Failure> {
         };
         Failure::new(exit, attempt, e, "")
     })?;
+    let names = Names::of(config).seal_key().map_err(|e| Failure::new(Exit::Disk, attempt, e, ""))?;
     if json {
-        print_json(&sealed)?;
+        print_json(&json!({"records": sealed.records, "segments": sealed.segments, "names_key": names}))?;
         return Ok(Exit::Ok);
+    }
+    if names {
+        print_line("the key of the residents' names is sealed with the home's")?;
     }
     print_line(&format!(
         "{} records in {} segments are sealed; what lay there in clear is overwritten",
@@ -240,7 +248,7 @@ fn seal(config: &Config, json: bool) -> Result<Exit, Failure> {
     ))?;
     print_line(&format!(
         "keep {} and {} with every backup: without them the journal cannot be read",
-        dir.join("keys").display(),
+        vaka_seal::ring_path(dir).display(),
         vaka_seal::home::file_beside(dir).display()
     ))?;
     Ok(Exit::Ok)

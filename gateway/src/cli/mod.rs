@@ -325,6 +325,9 @@ pub enum JournalCommand {
         /// First sequence number
         #[arg(long, value_name = "SEQ", default_value_t = 0)]
         from: u64,
+        /// Of records that were put aside when their keys were lost (journal/unread-N), once these are back
+        #[arg(long, value_name = "N")]
+        aside: Option<u32>,
     },
     /// Seal the records of a version that kept them in clear, once, with the gateway stopped; earlier versions cannot read them then
     Seal {

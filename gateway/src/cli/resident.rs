@@ -1,12 +1,14 @@
 //! `vaka resident`: what a resident is told of the equipment, from the config as it holds; and the end of what is recorded of them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::{Subcommand, ValueEnum};
+use vaka_protocol::DeviceId;
 
 use super::{Exit, Failure, print_json, print_line, stopped};
 use crate::board::names::Names;
-use crate::config::{Config, Language, nearest};
+use crate::config::{Config, Language, Role, nearest};
 use crate::journal::record::Erased;
 use crate::notice::notice;
 use crate::pipeline::control::{self, Request};
@@ -93,7 +95,8 @@ fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failur
             stopped::ask(config, &attempt, |reply| Ask::Erase { resident, by, reply })?
         }
     };
-    let erased: Erased = answer.map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, e, ""))?;
+    let erased: Erased = answer
+        .map_err(|e: String| Failure::new(Exit::FoundWrong, &*attempt, e, &of_nobody(config, id, &BTreeSet::new())))?;
     // Last: until then somebody may have to know whom the id is of.
     Names::of(config).remove(id).map_err(|e| {
         Failure::new(
@@ -110,7 +113,30 @@ fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failur
     print_line(&format!("{id} is erased: nothing recorded of them up to now can be read on this disk again"))?;
     print_line(
         "not within reach: backups made before (they hold the key; delete them or erase again after a restore), what receivers, hubs and \
-         printed reports were told, and the log of who read what, which names the id",
+         printed reports were told, the log of who read what, which names the id, and records that were put aside when keys were lost (journal/unread-N)",
     )?;
+    let rest = of_nobody(config, id, &erased.devices);
+    if !rest.is_empty() {
+        print_line(&rest)?;
+    }
     Ok(Exit::Ok)
+}
+
+/// What is said of devices that name no resident: nobody's key seals what they record. Empty: there are none.
+fn of_nobody(config: &Config, resident: &str, erased: &BTreeSet<DeviceId>) -> String {
+    let unnamed = config.devices.iter().filter(|(id, device)| device.resident.is_none() && !erased.contains(*id));
+    let ids: Vec<&str> = unnamed.map(|(id, _)| id.as_str()).collect();
+    if ids.is_empty() {
+        return String::new();
+    }
+    let way = if config.residents.len() <= 1 && config.gateway.role == Role::Home {
+        "Where nobody else ever lived in this home, `vaka export` what must be kept and end the home: `vaka erase --everything`"
+    } else {
+        "Nobody can be erased from that alone"
+    };
+    format!(
+        "not erased: what {} recorded. They name no resident, so it is sealed with the home's own key, which all others need. {way}. \
+         For whoever lives here next, write `resident = \"…\"` to each device that is about one person: from then on it can be erased (not `{resident}`'s past)",
+        ids.join(", ")
+    )
 }

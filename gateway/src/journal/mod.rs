@@ -31,6 +31,7 @@ pub mod seal_old;
 mod sealed;
 #[cfg(any(test, feature = "sim"))]
 pub mod simdisk;
+pub mod unread;
 mod write;
 
 use std::ops::ControlFlow;
@@ -369,7 +370,7 @@ impl Core {
     fn take_ring(&mut self, ring: Option<Ring>) -> Result<(), KeyError> {
         let is_sealed = |segment: &Located| segment.header.is_some_and(|header| header.sealed);
         if ring.is_none() && self.segments.iter().any(is_sealed) {
-            return Err(KeyError::RingGone(sealed::ring_path(&self.paths.dir)));
+            return Err(KeyError::RingGone(vaka_seal::ring_path(&self.paths.dir)));
         }
         // A segment that says that nothing in it is sealed must stay right.
         if ring.is_some() && self.segments.last().is_some_and(|last| !is_sealed(last)) {

@@ -5,9 +5,9 @@
 //! Invariants: a body whose key is erased becomes [`Kind::Gone`], never damage; a key that is missing stops the reading; a body that its key
 //! does not open is told by its number and handed out as one that cannot be read.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use vaka_seal::{HOME_ID, KeyError, Place, Ring};
+use vaka_seal::{HOME_ID, KeyError, Place, Ring, ring_path};
 
 use super::error::ReadError;
 use super::reader::Header;
@@ -31,10 +31,6 @@ pub(super) fn key(ring: &Ring, kind: Kind, concerns: Concerns<'_>) -> u32 {
         (Kind::Erased, _) | (_, Concerns::Home) => HOME_ID,
         (_, Concerns::Resident(id)) => ring.of(id).unwrap_or(HOME_ID),
     }
-}
-
-pub(super) fn ring_path(dir: &Path) -> PathBuf {
-    dir.join("keys")
 }
 
 /// Opens bodies.

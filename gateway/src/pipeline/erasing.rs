@@ -130,7 +130,7 @@ impl Keeper {
     pub(super) fn tell_keys(&mut self) {
         let unsealed = self.restored.journal.unsealed();
         let detail = match (self.keyless.as_str(), unsealed) {
-            ("", 0) => String::new(),
+            ("", 0) => self.restored.unread.clone(),
             (why, 0) => why.to_owned(),
             (why, count) => format!("{count} records are stored in clear; restart the gateway. {why}"),
         };

@@ -155,7 +155,7 @@ pub async fn run(path: PathBuf, running: update::Running) -> Result<Ended, RunEr
     let most_connected = raise_descriptor_limit(strangers);
     let clock = Arc::new(SystemClock::new());
     let size_max_bytes = config.journal.size_max_mib * 1024 * 1024;
-    let restored = restore::open(&config.journal.dir, size_max_bytes)?;
+    let restored = restore::open_to_run(&config.journal.dir, size_max_bytes)?;
     clock.remember(restored.newest_wall_ms());
     clock.raise_floor(provision::read_floor(&config.pki()));
     let now = clock.now();

@@ -68,6 +68,8 @@ pub struct Restored {
     unjudged: Vec<Unjudged>,
     /// Records that their key does not open, by number.
     unopened: Vec<u64>,
+    /// What is told of earlier records whose keys are lost; empty: there are none.
+    pub(super) unread: String,
     /// Records read by the last open to fold the state: what a start costs.
     pub replayed: u64,
     /// Newest record that the index covers.
@@ -91,6 +93,17 @@ pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
     open_with(dir, size_max_bytes, Options::default(), Index::new(&index_dir(dir)))
 }
 
+/// [`open`] by the gateway itself: where the keys of earlier records are lost it begins anew beside them, so that a press is heard.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_to_run(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
+    if let Some(aside) = crate::journal::unread::begin_anew(dir)? {
+        tracing::error!("the keys of the journal are lost: its records were put aside as {}", aside.display());
+    }
+    open(dir, size_max_bytes)
+}
+
 /// [`open`] on any disk and with any size of segment; the index is always on the machine's own.
 ///
 /// # Errors
@@ -106,6 +119,7 @@ pub fn open_with(dir: &Path, size_max_bytes: u64, options: Options, index: Index
         opened,
         unjudged: Vec::new(),
         unopened: Vec::new(),
+        unread: crate::journal::unread::told(dir),
         replayed: 0,
         saved: 0,
         make_room_above_bytes: 0,

@@ -254,6 +254,67 @@ fn keys_that_are_lost_stop_the_start_and_erase_nobody() {
 }
 
 #[test]
+fn a_journal_whose_keys_are_lost_begins_anew_from_any_crash_and_loses_nothing() {
+    use crate::journal::unread;
+    for cut_after in ["nothing", "the folder", "the segments", "all", "the keys are back"] {
+        let mut bench = Bench::of_two(true);
+        bench.lived();
+        bench.keeper = None;
+        let dir = bench.dir().to_path_buf();
+        let newest = reader::verify(&dir).unwrap().last_seq;
+        let (keys, aside) = (dir.join("keys"), dir.join("unread-1"));
+        let kept = fs::read(&keys).unwrap();
+        fs::remove_file(&keys).unwrap();
+        match cut_after {
+            "the folder" => fs::create_dir(&aside).unwrap(),
+            "the segments" => {
+                fs::create_dir(&aside).unwrap();
+                fs::copy(dir.join("head"), aside.join("head")).unwrap();
+                fs::rename(dir.join("segments"), aside.join("segments")).unwrap();
+            }
+            "all" | "the keys are back" => assert_eq!(unread::begin_anew(&dir).unwrap(), Some(aside.clone())),
+            _ => {}
+        }
+        unread::begin_anew(&dir).unwrap();
+        bench.start();
+        assert_eq!(bench.press("p1", 7), PublishReason::Success, "{cut_after}");
+        let rows = bench.rows();
+        assert!(rows.iter().any(|row| row.device == device("p1") && row.rung == Rung::Stored), "{cut_after}");
+        assert!(rows.iter().any(|row| row.device == device("sealing")), "{cut_after}");
+        if cut_after == "the keys are back" {
+            fs::write(&keys, &kept).unwrap();
+        }
+        bench.keeper = None;
+        assert_eq!(unread::begin_anew(&dir).unwrap(), None, "{cut_after}: once");
+        bench.start();
+        bench.keeper = None;
+        let report = reader::verify(&dir).unwrap();
+        assert!(report.is_sound() && report.keys.is_none() && report.unopened.is_empty(), "{cut_after}: {report:?}");
+        let mut first = 0;
+        let _ = reader::scan(&dir, 0, |entry| {
+            first = entry.header.seq;
+            std::ops::ControlFlow::Break(())
+        });
+        assert!(first > newest, "{cut_after}: {first} after {newest}");
+        // What was put aside is whole, and with its keys it is read again.
+        if cut_after != "the keys are back" {
+            assert!(!unread::told(&dir).is_empty());
+            fs::write(&keys, &kept).unwrap();
+            unread::begin_anew(&dir).unwrap();
+        }
+        assert!(unread::told(&dir).is_empty() && !keys.exists());
+        let mut events = 0;
+        reader::scan(&aside, 0, |entry| {
+            events += u64::from(crate::pipeline::export::line(&entry.header, entry.body)["kind"] == "event");
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert_eq!(events, 3, "{cut_after}");
+        assert!(reader::verify(&aside).unwrap().is_sound(), "{cut_after}");
+    }
+}
+
+#[test]
 fn a_journal_in_clear_is_sealed_once_and_then_one_can_be_erased() {
     let mut bench = Bench::of_two(false);
     bench.lived();
