@@ -89,7 +89,7 @@ pub fn look_of_alarm(view: View<'_>, person: &Person, alarm: &Alarm) -> Option<L
         return None;
     }
     let of_alarm = |seen: &&Seen| seen.asked.by.is_some() && seen.asked.alarm.as_ref() == Some(alarm.id());
-    let newest = view.care.look.of(&person.id).map(|(_, seen)| seen).filter(of_alarm).last();
+    let newest = view.care.look.of(&person.id).map(|(_, seen)| seen).rfind(of_alarm);
     let by = |seen: &Seen| seen.asked.by.clone().unwrap_or_default();
     match newest {
         Some(seen) if !seen.is_over(view.now) => Some(LookState::Looking { by: by(seen) }),
