@@ -171,7 +171,9 @@ async fn live(door: &Door, chip: &Chip) -> Result<()> {
         let keys = Keys([Some(sign::public(&key(1)?)), None]);
         let update = Update::new(chip.part(SLOTS), LAYOUT, boot, Target { role, board: BOARD }, keys);
         let cause = update.start_cause().unwrap_or(StartCause::Power);
-        let start = Boot { room: EVENTS_MAX, chance: 1, cause, version: header.name.as_str() };
+        // A board has it in its program; here a boot is no new process, and there are few.
+        let version: &'static str = Box::leak(header.name.as_str().to_owned().into_boxed_str());
+        let start = Boot { room: EVENTS_MAX, chance: 1, cause, version };
         let body = Body::boot(Flash::open(chip.part(KEEP)), update, NoPanel, start, Now::booted(0));
         chip.save()?;
         run(door, chip, body).await?;
