@@ -8,7 +8,6 @@
 //!
 //! Its clock runs [`HURRY`] times as fast, so that a pause of a minute is one of a second.
 
-#[allow(dead_code, reason = "a part of it is used here")]
 #[path = "../../firmware/device/examples/sign.rs"]
 mod sign;
 

@@ -129,7 +129,11 @@ impl Desk {
             _ => format!("206 Partial Content\r\ncontent-range: bytes {from}-{}/{}\r\n", bytes.len() - 1, bytes.len()),
         };
         write!(stream, "HTTP/1.1 {head}content-length: {}\r\n\r\n", rest.len())?;
-        let most = if [".json", ".minisig"].iter().any(|end| name.ends_with(end)) { u64::MAX } else { self.break_after.load(Ordering::SeqCst) };
+        let most = if [".json", ".minisig"].iter().any(|end| name.ends_with(end)) {
+            u64::MAX
+        } else {
+            self.break_after.load(Ordering::SeqCst)
+        };
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         stream.write_all(&rest[..rest.len().min(most)])?;
         stream.flush()?;

@@ -152,11 +152,10 @@ pub fn judge<'a>(view: &View<'a>, device: &Device<'a>) -> Result<&'a Image, Why>
         return Err(Why::Current);
     }
     let version = offered.image.version.to_string();
-    if let Some(attempt) = device.attempt.filter(|attempt| attempt.version == version && !device.is_wanted) {
-        if attempt.stage.has_failed() {
-            let (device, why) = (device.id.clone(), attempt.why.clone());
-            return Err(Why::Failed { device, version, why });
-        }
+    let failed = device.attempt.filter(|attempt| attempt.version == version && attempt.stage.has_failed());
+    if let Some(attempt) = failed.filter(|_| !device.is_wanted) {
+        let (device, why) = (device.id.clone(), attempt.why.clone());
+        return Err(Why::Failed { device, version, why });
     }
     may_begin(view, device)?;
     if !device.is_wanted {

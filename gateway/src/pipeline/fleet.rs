@@ -235,18 +235,18 @@ impl Keeper {
                 let known = known.ok_or_else(|| format!("there is no device `{device}`; see: vaka device list"))?;
                 let wished =
                     Device { is_wanted: true, has_someone: known.has_someone || someone_is_there, ..known.clone() };
-                match choose::judge(&view, &wished) {
-                    Err(
-                        why @ (Why::Current
-                        | Why::NoImage(_)
-                        | Why::Behind
-                        | Why::UnderWay
-                        | Why::NoVersion
-                        | Why::OddVersion(_)
-                        | Why::Stopped(_)
-                        | Why::OnlyOne(..)),
-                    ) => return Err(format!("{device}: {why}")),
-                    _ => {}
+                if let Err(
+                    why @ (Why::Current
+                    | Why::NoImage(_)
+                    | Why::Behind
+                    | Why::UnderWay
+                    | Why::NoVersion
+                    | Why::OddVersion(_)
+                    | Why::Stopped(_)
+                    | Why::OnlyOne(..)),
+                ) = choose::judge(&view, &wished)
+                {
+                    return Err(format!("{device}: {why}"));
                 }
                 if someone_is_there {
                     let until = self.moment().wall_ms.saturating_add(FIRMWARE_SOMEONE_MS);
