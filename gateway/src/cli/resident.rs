@@ -96,7 +96,7 @@ fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failur
         }
     };
     let erased: Erased = answer
-        .map_err(|e: String| Failure::new(Exit::FoundWrong, &*attempt, e, &of_nobody(config, id, &BTreeSet::new())))?;
+        .map_err(|e: String| Failure::new(Exit::FoundWrong, &*attempt, e, of_nobody(config, id, &BTreeSet::new())))?;
     // Last: until then somebody may have to know whom the id is of.
     Names::of(config).remove(id).map_err(|e| {
         Failure::new(
