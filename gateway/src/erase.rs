@@ -18,7 +18,8 @@ use crate::config::Config;
 /// What no program can promise of flash.
 pub const BEYOND: &str = "flash keeps worn blocks that nobody can address: for those only the disk's own erase (blkdiscard -s, or the maker's \
      sanitize), a volume that was encrypted from the first day, or the shredder helps. Names of files may stay in the file system's own journal; \
-     they hold ids, no names of people. Backups and what receivers were told are elsewhere.";
+     they hold ids, no names of people. Backups and what receivers were told are elsewhere. \
+     A home's key in the machine's TPM stays there: shred /etc/vaka/home.key.cred too.";
 
 /// Bytes written at once. Source: our choice.
 const PIECE_BYTES: usize = 1024 * 1024;

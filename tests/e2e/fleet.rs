@@ -1,22 +1,22 @@
 //! Firmware of devices through the real program: a publisher over HTTPS, the device's own code as a program of its own, its image over HTTP.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use toml_edit::{Array, table, value};
 use vaka_tests::{
     Centre, Gateway, Home, MqttVersion, Publisher, eventually, eventually_within, free_port, lacks, mosquitto_pub,
-    press, run_vaka, vaka_bin,
+    press, run_vaka,
 };
 
 /// What a device trusts, and what it does not.
 const MAKER: u8 = 1;
 const STRANGER: u8 = 2;
 
-fn host_device() -> PathBuf {
-    vaka_bin().with_file_name("host-device")
+fn host_device() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_host-device"))
 }
 
 /// A home with a publisher, and devices that are programs.

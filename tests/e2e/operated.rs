@@ -210,6 +210,18 @@ fn installed_started_killed_hung_misconfigured_upgraded_and_purged() {
     assert_eq!(stored(), 4);
     assert_eq!(vaka("journal verify").code, 0);
 
+    // Taken out of use: the other box speaks now, and this one neither starts nor is tried for ever.
+    let key = vaka("backup key --to /var/lib/vaka/key.txt").ok().stdout;
+    let recipient = key.split('"').nth(1).expect("a recipient");
+    run(&format!("printf '\\n[backup]\\nrecipients = [\"{recipient}\"]\\n' >> /var/lib/vaka/home/vaka.toml")).ok();
+    vaka("backup --to /var/lib/vaka/gw.age --retire").ok();
+    eventually("it to stay out of use", log, || (show("Result") == "exec-condition").then_some(()));
+    run("systemctl start vaka").ok();
+    assert_eq!((show("ActiveState"), show("SubState")), ("inactive".to_owned(), "dead".to_owned()), "{}", log());
+    run("rm /var/lib/vaka/home/retired && systemctl start vaka").ok();
+    active("the gateway that is in use again");
+    assert_eq!(stored(), 4);
+
     // Removed, it keeps the home; purged, nothing is left.
     run("dpkg -r vaka").ok();
     assert!(system.path("/var/lib/vaka/home/vaka.toml").is_file());

@@ -34,8 +34,12 @@ fn name(number: usize) -> String {
 /// The file of keys that the journal in this folder has, or would have: a name of its own after each loss, so that what is put back later
 /// overwrites nothing.
 pub fn ring_path(journal: &Path) -> PathBuf {
-    journal.join(name(unread(journal).len() + 1))
+    // A folder that a person has removed takes no name with it: the newest keys stay the journal's.
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix("keys-")?.parse().ok();
+    let newest: usize = fs::read_dir(journal).into_iter().flatten().flatten().filter_map(number).max().unwrap_or(1);
+    journal.join(name(newest.max(unread(journal).len() + 1)))
 }
+
 /// As what the file itself is sealed: no record has this place.
 const OWN: Place = Place { seq: u64::MAX, kind: 0 };
 

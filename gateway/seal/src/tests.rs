@@ -121,3 +121,17 @@ fn a_key_that_fails_hands_over_to_the_homes() {
     assert_eq!(ring.seal(99, PLACE, &mut bytes, 0), HOME_ID);
     assert_eq!(ring.open_body(HOME_ID, PLACE, &bytes).unwrap().unwrap(), b"help");
 }
+
+#[test]
+fn the_newest_keys_stay_the_journals_also_when_a_folder_of_old_records_was_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path();
+    assert_eq!(ring_path(journal), journal.join("keys"));
+    std::fs::create_dir(journal.join("unread-1")).unwrap();
+    assert_eq!(ring_path(journal), journal.join("keys-2"), "what is put back as `keys` overwrites nothing");
+    std::fs::write(journal.join("keys-2"), "").unwrap();
+    std::fs::write(journal.join("keys-2.new"), "").unwrap();
+    assert_eq!(ring_path(journal), journal.join("keys-2"));
+    std::fs::remove_dir(journal.join("unread-1")).unwrap();
+    assert_eq!(ring_path(journal), journal.join("keys-2"), "a person has removed what nobody can read");
+}

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::{BackupError, LeftOut, file};
-use vaka_seal::HomeKey;
+use vaka_seal::{HomeKey, Ring};
 
 use crate::config::Config;
 use crate::limits::BACKUP_FILES_MAX;
@@ -82,13 +82,33 @@ pub fn list(config: &Config, to: &Path) -> Result<Listing, BackupError> {
     match HomeKey::find(journal) {
         Ok(Some(key)) if key.is_credential => {
             // Beside the journal, wherever that is restored.
-            walk.take(&key.from, &format!("{}home.key", if is_within { HOME } else { BESIDE }))?
+            let beside = vaka_seal::home::file_beside(journal);
+            let name = match beside.strip_prefix(&config.home) {
+                Ok(inside) if is_within => format!("{HOME}{}", inside.display()),
+                _ => format!("{BESIDE}home.key"),
+            };
+            walk.take(&key.from, &name)?
         }
+        Err(error) => walk.lose(&vaka_seal::home::file_beside(journal), &error.to_string()),
         Ok(None) if vaka_seal::ring_path(journal).exists() => {
             let why = "a credential of the service, which this process was not passed: the journal cannot be read without it; keep it yourself";
             walk.lose(&vaka_seal::home::file_beside(journal), why);
         }
         _ => {}
+    }
+    // Told now, while the backup before still has them: see `take`.
+    if matches!(HomeKey::find(journal), Ok(Some(_))) {
+        let ring = vaka_seal::ring_path(journal);
+        match Ring::load(journal) {
+            Ok(Some(_)) => {}
+            Ok(None) => walk.lose(&ring, "the journal's keys are gone: what they sealed cannot be read; see RUNBOOK"),
+            Err(error) => walk.lose(&ring, &error.to_string()),
+        }
+    }
+    for (folder, lost) in vaka_seal::unread(journal) {
+        if !folder.join("keys").exists() {
+            walk.lose(&lost, "keys of earlier records, lost before: an earlier backup has them");
+        }
     }
     // A key that the service manager passes stands in for the file of its name.
     let credentials: Vec<_> = config.pki().keys().into_iter().filter(|key| key.is_credential).collect();
@@ -162,6 +182,11 @@ impl Walk<'_> {
                 if BY_RECORDS.contains(&word) {
                     continue;
                 }
+                // Of keys that are being written, also under a name of their own (`keys-2.new`).
+                if word.starts_with("keys") && (word.ends_with(".new") || word.ends_with(".old")) {
+                    self.leave(&path, "keys that are being written or overwritten");
+                    continue;
+                }
                 if let Some((_, why)) = MADE_ANEW.iter().find(|(made, _)| *made == word) {
                     self.leave(&path, why);
                     continue;
@@ -173,7 +198,11 @@ impl Walk<'_> {
                 self.leave(&path, "programs, fetched anew, each by its signature");
             } else if kind.is_dir() {
                 self.folder(&path, &format!("{name}{word}/"), depth + 1)?;
-            } else if is_temporary(word) || word.ends_with(".age") || path == self.to {
+            } else if ["home.key.old", "names.key.old"].contains(&word)
+                || is_temporary(word)
+                || word.ends_with(".age")
+                || path == self.to
+            {
                 self.leave(&path, "another backup, or a file that is being written");
             } else if path == super::retire::mark(self.home) {
                 self.leave(&path, "of this box alone");

@@ -42,6 +42,9 @@ pub fn take(
         let prefix = copy::prefix(&config.journal.dir, || committed(&config.journal.dir))?;
         let lock = lock_home(config.pki().dir())?;
         let listing = files::list(config, to)?;
+        if listing.left_out.iter().any(|left| left.is_loss) {
+            keep_the_one_before(to)?;
+        }
         let dir = config.journal.dir.strip_prefix(&config.home).unwrap_or(&config.journal.dir);
         let (first_seq, last_seq) = (prefix.first_seq, prefix.last_seq);
         let made = Manifest {
@@ -76,6 +79,16 @@ pub fn take(
     let manifest =
         manifest.ok_or_else(|| BackupError::NoBackup { path: to.clone(), what: "nothing was packed".into() })?;
     Ok(Taken { manifest, sum })
+}
+
+/// What is missing in this one may stand in the one under its name, which it is about to replace. Kept once: the next nights have no more.
+fn keep_the_one_before(to: &Path) -> Result<(), BackupError> {
+    let kept = to.with_extension("before-loss.age");
+    if !to.exists() || kept.exists() {
+        return Ok(());
+    }
+    // A stick may have a file system without links.
+    std::fs::hard_link(to, &kept).or_else(|_| std::fs::copy(to, &kept).map(drop)).map_err(file("keeping", to))
 }
 
 /// What the running gateway has on its disk.

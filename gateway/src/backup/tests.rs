@@ -251,3 +251,26 @@ fn the_restored_home_reads_the_residents_names() {
     assert!(fs::read_to_string(made.path("new/pki/names.key")).unwrap().starts_with("sealed-1 "));
     assert_eq!(Names::of(&config).read("r1").unwrap(), Some(name));
 }
+
+#[test]
+fn a_backup_without_the_journals_keys_says_so_and_keeps_the_one_that_it_replaces() {
+    let made = home();
+    let journal = &made.config.journal.dir;
+    vaka_seal::Ring::open_or_make(journal).unwrap();
+    let ring = vaka_seal::ring_path(journal);
+    let lost = || {
+        let to = made.path("home.age");
+        let taken = take::take(&made.config, &to, std::slice::from_ref(&made.recipient), false, NOW.wall_ms).unwrap();
+        taken.manifest.left_out.iter().filter(|left| left.is_loss).map(|left| left.path.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(lost(), [] as [PathBuf; 0]);
+    let kept = || fs::read(made.path("home.before-loss.age")).ok();
+    assert_eq!(kept(), None);
+    let last = fs::read(made.path("home.age")).unwrap();
+    fs::write(&ring, "worn out").unwrap();
+    assert_eq!(lost(), [ring.clone()], "they open nothing");
+    assert_eq!(kept(), Some(last.clone()));
+    fs::remove_file(&ring).unwrap();
+    assert_eq!(lost(), [ring], "they are gone");
+    assert_eq!(kept(), Some(last), "the next nights have no more to keep");
+}

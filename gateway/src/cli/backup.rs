@@ -118,6 +118,14 @@ fn write(args: BackupArgs, config: &Path) -> Result<Exit, Failure> {
         retire::retire(&config, Some(&to), now_ms).map_err(failed)?;
     }
     let taken = take::take(&config, &to, &recipients, args.retire, now_ms).and_then(|taken| match args.retire {
+        // Else the other box could read nothing, and this one would not start.
+        true if taken.manifest.left_out.iter().any(|left| left.is_loss) => {
+            let left: Vec<_> = taken.manifest.left_out.iter().filter(|left| left.is_loss).collect();
+            let what = left.iter().map(|left| format!("{} is missing in it ({})", left.path.display(), left.why));
+            let what = what.collect::<Vec<_>>().join("; ")
+                + "; pass what is a credential, as TPM.md says. This box stays in use";
+            Err(BackupError::NoBackup { path: to.clone(), what })
+        }
         true => retire::finish(&config, &to, now_ms).map(|()| taken),
         false => Ok(taken),
     });
@@ -128,11 +136,13 @@ fn write(args: BackupArgs, config: &Path) -> Result<Exit, Failure> {
         }
     });
     let taken = taken.map_err(failed)?;
+    let lost: Vec<_> = taken.manifest.left_out.iter().filter(|left| left.is_loss).collect();
+    // Told now, and not on the day on which it is missing.
+    let exit = if lost.is_empty() { Exit::Ok } else { Exit::FoundWrong };
     if args.json {
         print_json(&json!({"file": to, "backup": taken.manifest, "sum": taken.sum}))?;
-        return Ok(Exit::Ok);
+        return Ok(exit);
     }
-    let lost: Vec<_> = taken.manifest.left_out.iter().filter(|left| left.is_loss).collect();
     for left in &lost {
         print_line(&format!("left out: {} ({})", left.path.display(), left.why))?;
     }
@@ -143,8 +153,7 @@ fn write(args: BackupArgs, config: &Path) -> Result<Exit, Failure> {
     if args.retire {
         print_line("this box is out of use: `vaka run` refuses here; restore the backup on the new one")?;
     }
-    // Told now, and not on the day on which it is missing.
-    Ok(if lost.is_empty() { Exit::Ok } else { Exit::FoundWrong })
+    Ok(exit)
 }
 
 fn say(manifest: &Manifest, words: &str) -> Result<(), Failure> {

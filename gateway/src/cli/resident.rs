@@ -12,6 +12,7 @@ use crate::config::{Config, Language, Role, nearest};
 use crate::journal::record::Erased;
 use crate::notice::notice;
 use crate::pipeline::control::{self, Request};
+use crate::pipeline::erasing::NOTHING_OF;
 use crate::pipeline::keeper::Ask;
 
 #[derive(Debug, Subcommand)]
@@ -95,17 +96,31 @@ fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failur
             stopped::ask(config, &attempt, |reply| Ask::Erase { resident, by, reply })?
         }
     };
-    let erased: Erased = answer
-        .map_err(|e: String| Failure::new(Exit::FoundWrong, &*attempt, e, of_nobody(config, id, &BTreeSet::new())))?;
-    // Last: until then somebody may have to know whom the id is of.
-    Names::of(config).remove(id).map_err(|e| {
-        Failure::new(
-            Exit::Disk,
-            &*attempt,
-            e,
-            "their records are erased and their name is not: delete their line in that file",
-        )
-    })?;
+    let is_gone = config.agreed.people.iter().all(|person| person.id != id);
+    // Last: until then somebody may have to know whom the id is of. Also where an erasure was cut off before this, and is asked for again.
+    let remove_name = || {
+        Names::of(config).remove(id).map_err(|e| {
+            Failure::new(
+                Exit::Disk,
+                &*attempt,
+                e,
+                "their records are erased and their name is not: delete their line in that file",
+            )
+        })
+    };
+    let erased: Erased = match answer {
+        Ok(erased) => erased,
+        Err(why) if is_gone && why.starts_with(NOTHING_OF) && remove_name()? => {
+            print_line(&format!(
+                "{id}: nothing more was recorded of them; their name was still written, and is removed now"
+            ))?;
+            return Ok(Exit::Ok);
+        }
+        Err(why) => {
+            return Err(Failure::new(Exit::FoundWrong, &*attempt, why, of_nobody(config, id, &BTreeSet::new())));
+        }
+    };
+    remove_name()?;
     if json {
         print_json(&erased)?;
         return Ok(Exit::Ok);

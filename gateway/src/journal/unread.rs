@@ -56,7 +56,8 @@ pub fn begin_anew(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
         let folder =
             empty.map_or_else(|| dir.join(format!("unread-{}", aside.len() + 1)), |(folder, _)| folder.clone());
         fs::create_dir(&folder).or_else(known).map_err(at("creating", &folder))?;
-        fs::copy(&paths.head, folder.join("head")).map_err(at("copying", &paths.head))?;
+        // A journal without a head is read too.
+        fs::copy(&paths.head, folder.join("head")).map(drop).or_else(gone).map_err(at("copying", &paths.head))?;
         let there = folder.join("segments");
         fs::rename(&paths.segments, &there).map_err(at("moving", &paths.segments))?;
         sync(&folder)?;
@@ -74,7 +75,11 @@ pub fn begin_anew(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
 
 /// What a person is told of records that cannot be read; empty: there are none.
 pub fn told(dir: &Path) -> String {
-    let closed = unread(dir).into_iter().filter(|(folder, _)| !folder.join("keys").exists());
+    // Whoever has given the records up removes them, and leaves the folder.
+    let has_records =
+        |folder: &Path| fs::read_dir(folder.join("segments")).is_ok_and(|mut found| found.next().is_some());
+    let is_closed = |folder: &Path| !folder.join("keys").exists() && has_records(folder);
+    let closed = unread(dir).into_iter().filter(|(folder, _)| is_closed(folder));
     let closed: Vec<String> =
         closed.map(|(folder, lost)| format!("{} ({} is lost)", folder.display(), lost.display())).collect();
     if closed.is_empty() {

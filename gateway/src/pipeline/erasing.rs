@@ -102,6 +102,9 @@ impl Restored {
     }
 }
 
+/// How the answer begins where there is no key to erase.
+pub const NOTHING_OF: &str = "nothing is recorded of";
+
 /// Why an erasure is recorded and not finished.
 #[derive(Debug, thiserror::Error)]
 enum Unfinished {
@@ -129,7 +132,9 @@ impl Keeper {
     /// Something is not sealed as it should be: told once, and when it is well again.
     pub(super) fn tell_keys(&mut self) {
         let unsealed = self.restored.journal.unsealed();
-        let detail = match (self.keyless.as_str(), unsealed) {
+        // What is said first is what can be mended first.
+        let keyless = if self.keyless.is_empty() { &self.unerased } else { &self.keyless };
+        let detail = match (keyless.as_str(), unsealed) {
             ("", 0) => self.restored.unread.clone(),
             (why, 0) => why.to_owned(),
             (why, count) => format!("{count} records are stored in clear; restart the gateway. {why}"),
@@ -155,10 +160,7 @@ impl Keeper {
         };
         let Some(key) = ring.of(resident) else {
             let known: Vec<&str> = ring.residents().collect();
-            return Err(format!(
-                "nothing is recorded of `{resident}`, or it is erased already; known: {}",
-                known.join(", ")
-            ));
+            return Err(format!("{NOTHING_OF} `{resident}`, or it is erased already; known: {}", known.join(", ")));
         };
         let once: BTreeSet<DeviceId> =
             ring.devices_of(resident).iter().filter_map(|id| DeviceId::try_from(id.as_str()).ok()).collect();
@@ -194,7 +196,7 @@ impl Keeper {
     pub(super) fn finish_erasures(&mut self) {
         if let Err(e) = self.try_finish_erasures() {
             error!("finishing an erasure: {e}; the next start tries again");
-            self.keyless = format!("an erasure is not finished: {e}; restart the gateway");
+            self.unerased = format!("an erasure is not finished: {e}; restart the gateway");
             self.tell_keys();
             self.commit();
         }

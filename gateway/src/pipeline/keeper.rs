@@ -281,6 +281,8 @@ pub struct Keeper {
     turns: Turns,
     /// Why somebody has no key of their own; empty: everybody has.
     pub(super) keyless: String,
+    /// Why an erasure is not finished; empty: all are. The next start tries again.
+    pub(super) unerased: String,
 }
 
 impl Keeper {
@@ -324,6 +326,7 @@ impl Keeper {
             meters: Meters::default(),
             turns: Turns::default(),
             keyless: String::new(),
+            unerased: String::new(),
         };
         keeper.live_here();
         keeper
