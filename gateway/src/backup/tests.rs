@@ -268,7 +268,7 @@ fn a_backup_without_the_journals_keys_says_so_and_keeps_the_one_that_it_replaces
     assert_eq!(kept(), None);
     let last = fs::read(made.path("home.age")).unwrap();
     fs::write(&ring, "worn out").unwrap();
-    assert_eq!(lost(), [ring.clone()], "they open nothing");
+    assert_eq!(lost(), std::slice::from_ref(&ring), "they open nothing");
     assert_eq!(kept(), Some(last.clone()));
     fs::remove_file(&ring).unwrap();
     assert_eq!(lost(), [ring], "they are gone");
