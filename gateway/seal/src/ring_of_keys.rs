@@ -188,6 +188,14 @@ impl Ring {
         self.residents.keys().map(String::as_str)
     }
 
+    /// Whose key this is; `None`: nobody's alone, or it is gone.
+    pub fn whose(&self, id: u32) -> Option<&str> {
+        match &self.kept.keys.get(&id)?.of {
+            Of::Resident { id, .. } => Some(id),
+            Of::Home | Of::Folds => None,
+        }
+    }
+
     /// The key is there.
     pub fn has(&self, id: u32) -> bool {
         self.ciphers.contains_key(&id)

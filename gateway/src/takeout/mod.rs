@@ -11,7 +11,7 @@ mod schema;
 mod tests;
 mod whose;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use vaka_seal::Ring;
 
 pub use schema::{Field, Is, KINDS, Kind, UNREADABLE};
 pub use whose::Whose;
@@ -42,7 +43,7 @@ pub enum TakeoutError {
     Journal(#[from] ReadError),
     #[error("reading names: {0}")]
     Names(#[from] NameError),
-    #[error("nobody of the id `{id}` lives here; known: {known}")]
+    #[error("nobody of the id `{id}` lives here, or has; known: {known}")]
     Nobody { id: String, known: String },
 }
 
@@ -92,10 +93,13 @@ impl Out {
 pub fn write(config: &Config, resident: Option<&str>, to: &Path) -> Result<Written, TakeoutError> {
     let mut whose = match resident {
         None => None,
-        Some(id) => Some(Whose::of(config, id).ok_or_else(|| {
-            let known: Vec<&str> = config.agreed.people.iter().map(|person| person.id.as_str()).collect();
-            TakeoutError::Nobody { id: id.to_owned(), known: known.join(", ") }
-        })?),
+        Some(id) => {
+            let keys = Ring::load(&config.journal.dir).map_err(ReadError::Keys)?;
+            let mut known: BTreeSet<&str> = keys.iter().flat_map(Ring::residents).collect();
+            known.extend(config.agreed.people.iter().map(|person| person.id.as_str()));
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            Some(Whose::of(config, keys, id).ok_or_else(|| TakeoutError::Nobody { id: id.to_owned(), known })?)
+        }
     };
     if fs::read_dir(to).is_ok_and(|mut names| names.next().is_some()) {
         return Err(TakeoutError::Taken(to.to_path_buf()));
@@ -104,7 +108,7 @@ pub fn write(config: &Config, resident: Option<&str>, to: &Path) -> Result<Writt
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at(folder))?;
     }
     let mut written = records(config, whose.as_mut(), to)?;
-    written.alarms = alarms(config, whose.as_ref().and(resident), to)?;
+    written.alarms = alarms(config, whose.as_ref(), to)?;
     written.names = people(config, resident, to)?;
     let mut readme = Out::create(to.join("README.md"))?;
     readme.line(readme::text(config.gateway.id.as_ref(), resident, &written).trim_end())?;
@@ -132,7 +136,7 @@ fn records(config: &Config, mut whose: Option<&mut Whose>, to: &Path) -> Result<
     let scan = reader::scan(&config.journal.dir, 0, |entry| {
         let line = export::line(&entry.header, entry.body);
         let line = match &mut whose {
-            Some(whose) => whose.part(line),
+            Some(whose) => whose.part(entry.header.key_id, line),
             None => Some(line),
         };
         let Some(line) = line else { return ControlFlow::Continue(()) };
@@ -161,16 +165,20 @@ fn records(config: &Config, mut whose: Option<&mut Whose>, to: &Path) -> Result<
 }
 
 /// Every alarm that is still known, closed ones too.
-fn alarms(config: &Config, resident: Option<&str>, to: &Path) -> Result<usize, TakeoutError> {
+fn alarms(config: &Config, whose: Option<&Whose>, to: &Path) -> Result<usize, TakeoutError> {
     let state = restore::read_only(&config.journal.dir)?;
     let labels = Labels::from_config(config);
     let mut rows = view::rows(&state, &labels, true);
-    rows.retain(|row| resident.is_none() || row.resident.as_deref() == resident);
+    rows.retain(|row| whose.is_none_or(|whose| whose.alarm(&row.id.to_string(), row.resident.as_deref())));
     let mut table = Out::create(to.join("alarms.csv"))?;
     table.line(csv::ALARMS)?;
     let mut lines = Out::create(to.join("alarms.jsonl"))?;
     for row in &rows {
-        let shown = view::show(&state, &labels, &row.id).unwrap_or_default();
+        let mut shown = view::show(&state, &labels, &row.id).unwrap_or_default();
+        if let Some(whose) = whose {
+            // The view names whose the device is today.
+            shown["resident"] = whose.resident().into();
+        }
         lines.line(&shown.to_string())?;
         table.line(&csv::alarm(&shown))?;
     }

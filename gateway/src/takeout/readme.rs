@@ -26,7 +26,9 @@ pub fn text(gateway: &str, resident: Option<&str>, written: &Written) -> String 
             "| `vaka.toml` | the configuration; passwords and keys are in files of their own and not here |\n",
         );
     } else {
-        text.push_str("\nOnly what is about this resident: of devices, alarms, doses, visits and looks of theirs. What is about the gateway is left out.\n");
+        text.push_str("\nOnly what is about this resident: of devices, alarms, doses, visits and looks of theirs. \
+             What is about the gateway is left out.\n\nA device that has changed hands: each of its records goes to whose it was when the record was written, which the \
+             key tells that it is sealed with. Where a record is not sealed, or the device was nobody's then, it goes to whose the device is now.\n");
     }
     if written.damaged > 0 {
         text.push_str(&format!(
