@@ -229,14 +229,14 @@ fn two_people() -> Config {
 #[test]
 fn of_one_resident_nothing_of_anothers_is_taken() {
     let config = two_people();
-    let (mut first, mut second) = (Whose::of(&config, "r1").unwrap(), Whose::of(&config, "r2").unwrap());
-    assert!(Whose::of(&config, "r3").is_none());
+    let (mut first, mut second) = (Whose::of(&config, None, "r1").unwrap(), Whose::of(&config, None, "r2").unwrap());
+    assert!(Whose::of(&config, None, "r3").is_none());
     let (mut theirs, mut kinds) = (0, Vec::new());
     for line in lines() {
-        if let Some(part) = first.part(line.clone()) {
+        if let Some(part) = first.part(0, line.clone()) {
             kinds.push(part["kind"].as_str().unwrap().to_owned());
         }
-        theirs += usize::from(second.part(line).is_some());
+        theirs += usize::from(second.part(0, line).is_some());
     }
     assert_eq!(theirs, 0, "every sample is about r1, their device or their alarm, or about the gateway");
     kinds.dedup();
@@ -268,11 +268,44 @@ fn of_one_resident_nothing_of_anothers_is_taken() {
         {"raise": {"alarm": "a1", "device": "p1", "basis": {"resident": "r1"}}},
         {"raise": {"alarm": "a2", "device": "p2", "basis": {"resident": "r2"}}},
     ]});
-    let part = second.part(both).unwrap();
+    let part = second.part(0, both).unwrap();
     assert_eq!(part["decisions"].as_array().unwrap().len(), 1);
     assert!(!part.to_string().contains("p1"), "{part}");
     let rung = |alarm: &str| json!({"kind": "rung", "alarm": alarm});
-    assert!(second.part(rung("a2")).is_some() && second.part(rung("a1")).is_none());
+    assert!(second.part(0, rung("a2")).is_some() && second.part(0, rung("a1")).is_none());
+}
+
+#[test]
+fn a_device_that_changed_hands_gives_each_what_was_theirs_that_day() {
+    let config = two_people();
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("journal");
+    std::fs::create_dir(&journal).unwrap();
+    // p1 was r0's, who has moved out, before it became r1's.
+    let lived = ["r0", "r1", "r2"].map(|id| (id.to_owned(), BTreeSet::from(["p1".to_owned()])));
+    let mut ring = Ring::open_or_make(&journal).unwrap();
+    ring.lives_here(&lived.into()).unwrap();
+    let key = |id: &str| ring.of(id).unwrap();
+    let whose = |id: &str| Whose::of(&config, Ring::load(&journal).unwrap(), id);
+    assert!(whose("r9").is_none());
+    let (mut gone, mut now) = (whose("r0").unwrap(), whose("r1").unwrap());
+
+    let event = json!({"kind": "event", "device": "p1"});
+    assert!(gone.part(key("r0"), event.clone()).is_some() && now.part(key("r0"), event.clone()).is_none());
+    assert!(gone.part(key("r1"), event.clone()).is_none() && now.part(key("r1"), event.clone()).is_some());
+    // Not sealed: nothing else is known than whose the device is.
+    assert!(gone.part(0, event.clone()).is_none() && now.part(0, event).is_some());
+    // Who is named comes before the key.
+    let note = json!({"kind": "decisions", "decisions": [{"note": {"basis": {"resident": "r1"}}}]});
+    assert!(gone.part(key("r0"), note.clone()).is_none() && now.part(key("r0"), note).is_some());
+
+    // The alarm stays whose it was, on the trace of staff too, which nobody's key seals.
+    let raise = json!({"kind": "decisions", "decisions": [{"raise": {"alarm": "a1", "device": "p1"}}]});
+    assert!(gone.part(key("r0"), raise.clone()).is_some() && now.part(key("r0"), raise).is_none());
+    let trace = json!({"kind": "trace", "alarm": "a1", "device": "p1"});
+    assert!(gone.part(1, trace.clone()).is_some() && now.part(1, trace).is_none());
+    assert!(gone.alarm("a1", Some("r1")) && !now.alarm("a1", Some("r1")));
+    assert!(now.alarm("a0", Some("r1")) && !gone.alarm("a0", Some("r1")), "one whose beginning is no longer kept");
 }
 
 /// DATA.md tells of every kind of record, in the same words.
