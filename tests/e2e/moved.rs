@@ -29,6 +29,20 @@ fn publish(home: &Home, device: &str, payload: &str) {
     assert_eq!(published.code, 0, "{published:?}");
 }
 
+/// Who lives there, each with a telephone number; nobody else does any more.
+fn residents(home: &Home, who: &[(&str, &str)]) {
+    home.edit(|config| {
+        let mut residents = toml_edit::ArrayOfTables::new();
+        for (id, phone) in who {
+            let mut table = toml_edit::Table::new();
+            table["id"] = value(*id);
+            table["phone"] = value(*phone);
+            residents.push(table);
+        }
+        config.insert("resident", toml_edit::Item::ArrayOfTables(residents));
+    });
+}
+
 /// Files below a folder, by their path there.
 fn files(dir: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
@@ -175,16 +189,7 @@ fn what_is_kept_is_counted_taken_out_and_told_without_names() {
         return;
     }
     let home = Home::init();
-    home.edit(|config| {
-        let mut residents = toml_edit::ArrayOfTables::new();
-        for (id, phone) in [("r1", "+46701234567"), ("r2", "+46707654321")] {
-            let mut table = toml_edit::Table::new();
-            table["id"] = value(id);
-            table["phone"] = value(phone);
-            residents.push(table);
-        }
-        config.insert("resident", toml_edit::Item::ArrayOfTables(residents));
-    });
+    residents(&home, &[("r1", "+46701234567"), ("r2", "+46707654321")]);
     for (device, resident) in [("stinas-larm", "r1"), ("olles-larm", "r2")] {
         let out = format!("h/{device}");
         let more = ["--room", "Sovrum 3", "--resident", resident, "--out", &out];
@@ -250,6 +255,34 @@ fn what_is_kept_is_counted_taken_out_and_told_without_names() {
     assert!(bundle.contains("incident.html") && bundle.contains("\"button\"") && bundle.contains("stored"));
 }
 
+/// The one who moves out takes what was theirs along, and the one who has the device now gets nothing of it.
+#[test]
+fn a_device_that_changed_hands_is_each_ones_for_their_time() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let home = Home::init();
+    residents(&home, &[("r1", "+46701234567"), ("r2", "+46707654321")]);
+    home.vaka(&["device", "add", "p1", "--kind", "pendant", "--resident", "r1", "--out", "h/p1"]).ok();
+    let charge =
+        |seq: u64, percent: u8| event(1, seq, &format!(r#"{{"battery":{{"percent":{percent},"low":false}}}}"#));
+    let mut gateway = Gateway::start(&home);
+    publish(&home, "p1", &charge(1, 71));
+    assert!(gateway.stop().success(), "{}", gateway.tail());
+    residents(&home, &[("r2", "+46707654321")]);
+    home.edit(|config| config["device"][0]["resident"] = value("r2"));
+    let mut gateway = Gateway::start(&home);
+    publish(&home, "p1", &charge(2, 42));
+    assert!(gateway.stop().success(), "{}", gateway.tail());
+
+    for (resident, theirs, anothers) in [("r1", 71, 42), ("r2", 42, 71)] {
+        home.vaka(&["export", "--to", resident, "--resident", resident]).ok();
+        let events = std::fs::read_to_string(home.dir().join(resident).join("records/event.jsonl")).expect("events");
+        let says = |percent: u8| events.contains(&format!("\"percent\":{percent}}}"));
+        assert!(says(theirs) && !says(anothers), "{resident}: {events}");
+    }
+}
+
 /// Deletes nothing but looks for what was there: on the disk itself, below the file system.
 #[test]
 fn nothing_of_an_erased_home_is_found_on_its_disk() {
@@ -264,13 +297,8 @@ fn nothing_of_an_erased_home_is_found_on_its_disk() {
     home.device("p1", "pendant");
     home.edit(|config| {
         config["journal"]["size_max_mib"] = value(32);
-        let mut resident = toml_edit::Table::new();
-        resident["id"] = value("r1");
-        resident["phone"] = value("+46701234567");
-        let mut residents = toml_edit::ArrayOfTables::new();
-        residents.push(resident);
-        config.insert("resident", toml_edit::Item::ArrayOfTables(residents));
     });
+    residents(&home, &[("r1", "+46701234567")]);
     let mut gateway = Gateway::start(&home);
     publish(&home, "p1", &press(1, 1));
     publish(&home, "p1", "gibberish of stina bergstrom, kept for a person");

@@ -169,7 +169,7 @@ fn alarms(config: &Config, whose: Option<&Whose>, to: &Path) -> Result<usize, Ta
     let state = restore::read_only(&config.journal.dir)?;
     let labels = Labels::from_config(config);
     let mut rows = view::rows(&state, &labels, true);
-    rows.retain(|row| whose.is_none_or(|whose| whose.alarm(&row.id, row.resident.as_deref())));
+    rows.retain(|row| whose.is_none_or(|whose| whose.alarm(row.id.as_str(), row.resident.as_deref())));
     let mut table = Out::create(to.join("alarms.csv"))?;
     table.line(csv::ALARMS)?;
     let mut lines = Out::create(to.join("alarms.jsonl"))?;
