@@ -30,6 +30,7 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let config = Config::path_from(cli.config.as_deref());
+    cli::owner::step_down(&cli.command, &config)?;
     match cli.command {
         Command::Init(args) => cli::init::run(args),
         Command::Device(command) => cli::device::run(command, &config),

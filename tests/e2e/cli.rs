@@ -1,10 +1,12 @@
 //! The command line as a technician or a script uses it: what it says, and how it exits.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use toml_edit::value;
-use vaka_tests::{Gateway, Home, MqttVersion, event, lacks, mosquitto_pub, press};
+use vaka_tests::{Gateway, Home, MqttVersion, event, lacks, mosquitto_pub, press, skip, vaka_bin};
 
 /// A stopped home whose journal holds a press and some motion.
 fn home_with_events() -> Home {
@@ -253,4 +255,40 @@ fn an_agreement_is_rehearsed_on_recorded_days() {
     );
     let wrong = home.vaka(&["rehearse", "nowhere.jsonl"]);
     assert_eq!(wrong.code, 64, "{wrong:?}");
+}
+
+/// What root writes in another's home the gateway could not read: root goes on as the owner, and who is neither hears whose it is.
+#[test]
+fn root_goes_on_as_the_owner_of_the_home() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("not root: no other user can be had");
+    }
+    const OWNER: u32 = 64_123;
+    let home = home_with_events();
+    home.edit(|config| {
+        config["enrol"]["listen"] = value("127.0.0.1:0");
+        config["board"]["listen"] = value("127.0.0.1:0");
+    });
+    let owned = Command::new("chown").args(["-R", &OWNER.to_string()]).arg(home.dir()).status();
+    assert!(owned.expect("chown runs").success());
+
+    let rebuilt = home.vaka(&["journal", "rebuild"]).ok();
+    assert!(rebuilt.stderr.contains("going on as user 64123"), "{rebuilt:?}");
+    home.vaka(&["device", "invite", "p2", "--kind", "pendant"]).ok();
+    home.vaka(&["people", "add", "anna", "--role", "staff"]).ok();
+    home.vaka(&["device", "add", "p3", "--kind", "pendant", "--out", "h/p3"]).ok();
+    home.vaka(&["export", "--to", "all"]).ok();
+    // A home that is made belongs to whoever owns the folder that it is made in.
+    home.vaka_plain(&["init", "another/deep"]).ok();
+    let theirs = |folder: PathBuf| -> Vec<PathBuf> {
+        let output = Command::new("find").arg(folder).args(["!", "-user", &OWNER.to_string()]).output();
+        let found = String::from_utf8(output.expect("find runs").stdout).expect("paths");
+        found.lines().map(PathBuf::from).collect()
+    };
+    assert_eq!(theirs(home.dir().to_path_buf()), Vec::<PathBuf>::new(), "root's");
+
+    // Neither root nor the owner.
+    let stranger = Command::new(vaka_bin()).args(["check-config", "--config"]).arg(home.config()).uid(64_124).output();
+    let said = String::from_utf8(stranger.expect("it runs").stderr).expect("text");
+    assert!(said.contains("denied") && said.contains("another user's") && said.contains("sudo vaka"), "{said}");
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use vaka_tests::{Output, Process, eventually, root, run_vaka, setting, skip, vaka_bin};
+use vaka_tests::{Output, Process, eventually, root, run_vaka, setting, vaka_bin};
 
 /// The last JSON line: `{"summary":{…}}`.
 #[track_caller]
@@ -125,14 +125,5 @@ fn recorded(dir: &Path) -> Vec<PathBuf> {
 fn the_recorded_home_replays_whole() {
     let files = recorded(&root().join("tests/data/home-a"));
     assert!(!files.is_empty(), "tests/data/home-a has a recording");
-    files.iter().for_each(|file| replays_whole(file));
-}
-
-#[test]
-fn the_shared_corpus_replays_whole() {
-    let files = recorded(&root().join("../shared/corpus/home-a"));
-    if files.is_empty() {
-        return skip("../shared/corpus is not beside this repository");
-    }
     files.iter().for_each(|file| replays_whole(file));
 }

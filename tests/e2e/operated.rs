@@ -153,8 +153,16 @@ fn installed_started_killed_hung_misconfigured_upgraded_and_purged() {
     run("dpkg -i /root/vaka.deb").ok();
     assert_eq!(show("ConditionResult"), "no", "without a home it waits");
     assert_eq!(run("stat -c '%U %a' /var/lib/vaka").stdout.trim(), "vaka 700");
+    assert_eq!(run("stat -c '%U %a' /var/backups/vaka").stdout.trim(), "vaka 700");
+    assert_eq!(run("systemctl is-enabled vaka-backup.timer").stdout.trim(), "enabled");
+    assert_eq!(run("systemctl is-active vaka-backup.timer").stdout.trim(), "active");
 
-    vaka("init /var/lib/vaka/home").ok();
+    // As root, and yet all of it is the service's.
+    run("cd /root && vaka init /var/lib/vaka/home").ok();
+    assert_eq!(run("find /var/lib/vaka ! -user vaka").stdout, "");
+    // Not before somebody has said to whom.
+    run("systemctl start vaka-backup").ok();
+    assert!(!system.path("/var/backups/vaka/home.age").exists());
     // The installed home is found without a word of where it is.
     vaka("device add p1 --kind pendant --out /var/lib/vaka/home/p1").ok();
     run("systemctl start vaka").ok();
@@ -199,10 +207,17 @@ fn installed_started_killed_hung_misconfigured_upgraded_and_purged() {
     run("sed -i 's/^time_zome/time_zone/' /var/lib/vaka/home/vaka.toml").ok();
     active("the gateway with a config that is right");
 
-    // Upgraded: restarted, nothing lost, nothing asked.
+    // Upgraded: not while somebody waits for help; then restarted, nothing lost, nothing asked.
     let next = package(&folder.path().join("2"), LATER);
     system.copy_in(&next, "/root/vaka.deb");
     let before = show("MainPID");
+    let held = run("dpkg -i /root/vaka.deb < /dev/null").ok();
+    assert!(held.stderr.contains("a life alarm is open"), "{held:?}");
+    assert_eq!(show("MainPID"), before, "the program before goes on");
+    for alarm in vaka("alarm list --json").ok().rows() {
+        let id = alarm["id"].as_str().expect("an id");
+        vaka(&format!("alarm close {id} --by anna --outcome false")).ok();
+    }
     run("dpkg -i /root/vaka.deb < /dev/null").ok();
     active("the upgraded gateway");
     assert_ne!(show("MainPID"), before, "it runs the new program");
@@ -214,7 +229,9 @@ fn installed_started_killed_hung_misconfigured_upgraded_and_purged() {
     let key = vaka("backup key --to /var/lib/vaka/key.txt").ok().stdout;
     let recipient = key.split('"').nth(1).expect("a recipient");
     run(&format!("printf '\\n[backup]\\nrecipients = [\"{recipient}\"]\\n' >> /var/lib/vaka/home/vaka.toml")).ok();
-    vaka("backup --to /var/lib/vaka/gw.age --retire").ok();
+    run("systemctl start vaka-backup").ok();
+    assert!(system.path("/var/backups/vaka/home.age").is_file(), "{}", run("journalctl -u vaka-backup").stdout);
+    run("vaka backup --to /var/backups/vaka/move.age --retire").ok();
     eventually("it to stay out of use", log, || (show("Result") == "exec-condition").then_some(()));
     run("systemctl start vaka").ok();
     assert_eq!((show("ActiveState"), show("SubState")), ("inactive".to_owned(), "dead".to_owned()), "{}", log());
@@ -225,8 +242,10 @@ fn installed_started_killed_hung_misconfigured_upgraded_and_purged() {
     // Removed, it keeps the home; purged, nothing is left.
     run("dpkg -r vaka").ok();
     assert!(system.path("/var/lib/vaka/home/vaka.toml").is_file());
-    run("dpkg -P vaka").ok();
+    let purged = run("dpkg -P vaka").ok();
     assert!(!system.path("/var/lib/vaka").exists() && !system.path("/etc/default/vaka").exists());
+    // Sealed to the municipality, and nobody else's to remove.
+    assert!(system.path("/var/backups/vaka/move.age").is_file() && purged.stderr.contains("left as it was"), "{purged:?}");
     assert_ne!(run("getent passwd vaka").code, 0);
     assert_eq!(run("systemctl --failed --no-legend --plain").stdout, "");
 }

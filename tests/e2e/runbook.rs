@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use vaka_tests::{
-    Centre, Gateway, Home, MqttVersion, event, eventually, lacks, lamp, look_steps, mosquitto_pub, press, root,
-    vaka_bin, with_camera,
+    Centre, Gateway, Home, LoopDisk, MqttVersion, event, eventually, lacks, lamp, look_steps, mosquitto_pub, press, root,
+    skip, vaka_bin, with_camera,
 };
 
 /// A command of the runbook and what is expected of it, line by line; `…` stands for anything.
@@ -76,16 +76,24 @@ fn follow(heading: &str, home: &Home, alarm: &str) {
     let programs =
         format!("{}:{}", vaka_bin().parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default());
     let dir = home.dir().display().to_string();
-    let placed = |line: &str| line.replace("/media/usb", &dir).replace("/var/lib/vaka/home", &format!("{dir}/new"));
+    let backups = home.dir().join("backups");
+    fs::create_dir_all(&backups).expect("a folder for backups");
+    // A box that is replaced has a second home, on the other box.
+    let at = if heading == "A box is replaced" { format!("{dir}/new") } else { home.path("").display().to_string() };
+    let placed = |line: &str| {
+        let line = line.replace("/media/usb", &dir).replace("/var/backups/vaka", &backups.display().to_string());
+        line.replace("/var/lib/vaka/home", at.trim_end_matches('/'))
+    };
     for Step { command, expected } in steps {
         let here = placed(&command).replace(":9464", &format!(":{}", home.metrics_port()));
         let expected: Vec<String> = expected.iter().map(|line| placed(line)).collect();
         let output = Command::new("sh")
             .args(["-c", &format!("exec 2>&1\n{here}")])
-            .current_dir(home.path(""))
+            // In any folder: an installed home is found without a word of where it is.
+            .current_dir("/")
             .env("PATH", &programs)
             .env("ALARM", alarm)
-            .env_remove("VAKA_CONFIG")
+            .env("VAKA_CONFIG", home.config())
             .output()
             .expect("sh runs");
         let text = String::from_utf8_lossy(&output.stdout);
@@ -171,6 +179,7 @@ fn a_gateway_that_is_well_or_down_or_told_nonsense() {
     follow("A device is lost or stolen", &home, "");
     assert!(gateway.stop().success(), "{}", gateway.tail());
     follow("The disk fails", &home, "");
+    follow("The index is deleted", &home, "");
 
     // A byte of the first record is another: found, named, and lived with.
     let segment = fs::read_dir(home.path("journal/segments")).expect("segments").flatten().next().expect("one").path();
@@ -206,6 +215,44 @@ fn a_box_that_gives_its_place_to_another() {
     let config = fs::read_to_string(home.config()).expect("vaka.toml");
     fs::write(home.config(), format!("{config}\n[backup]\n{recipients}\n")).expect("writing vaka.toml");
     follow("A box is replaced", &home, "");
+}
+
+#[test]
+fn a_resident_who_moves_out() {
+    let home = Home::init();
+    let lives = |lives: bool| {
+        home.edit(|config| {
+            let mut residents = toml_edit::ArrayOfTables::new();
+            for id in ["r2", "r1"].iter().take(if lives { 2 } else { 1 }) {
+                let mut table = toml_edit::Table::new();
+                table["id"] = toml_edit::value(*id);
+                residents.push(table);
+            }
+            config.insert("resident", toml_edit::Item::ArrayOfTables(residents));
+        });
+    };
+    lives(true);
+    home.vaka(&["device", "add", "p1", "--kind", "pendant", "--resident", "r1", "--out", "h/p1"]).ok();
+    let mut gateway = Gateway::start(&home);
+    publish(&home, &event(1, 1, r#"{"battery":{"percent":71,"low":false}}"#));
+    assert!(gateway.stop().success(), "{}", gateway.tail());
+    home.edit(|config| drop(config["device"][0].as_table_mut().expect("a table").remove("resident")));
+    lives(false);
+    let _gateway = Gateway::start(&home);
+    follow("A resident moves out", &home, "");
+}
+
+#[test]
+fn a_home_that_ends() {
+    // It writes its disk full once: on one of its own.
+    let disk = match LoopDisk::make(64) {
+        Ok(disk) => disk,
+        Err(why) => return skip(&why),
+    };
+    let home = Home::init_on(&disk.path());
+    home.edit(|config| config["journal"]["size_max_mib"] = toml_edit::value(32));
+    follow("A home ends", &home, "");
+    assert!(!home.path("").exists());
 }
 
 #[test]

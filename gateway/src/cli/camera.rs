@@ -153,7 +153,8 @@ fn accept(config: &Config, id: &DeviceId, also: bool, by: String, why: String, j
 
 /// Only a running gateway opens a camera: without it no light goes on and nothing is recorded.
 fn tried(config: &Config, attempt: &str, request: Request) -> Result<Tried, Failure> {
-    let none = || Failure::new(Exit::FoundWrong, attempt, "no gateway runs here", "start it: vaka run");
+    let none =
+        || Failure::new(Exit::FoundWrong, attempt, "no gateway runs here", super::owner::start_it(config, "run"));
     let answer = control::request_within(&config.journal.dir, &request, control::CAMERA_MS).ok_or_else(none)?;
     let tried = answer.map_err(|why| Failure::new(Exit::FoundWrong, attempt, why, ""))?;
     serde_json::from_value(tried).map_err(|e| Failure::new(Exit::Internal, attempt, e, ""))

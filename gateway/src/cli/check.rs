@@ -26,11 +26,11 @@ pub enum Light {
 }
 
 #[derive(Debug, Serialize)]
-struct Line {
+pub(super) struct Line {
     part: &'static str,
-    light: Light,
+    pub(super) light: Light,
     /// What was found, and for yellow and red what to do.
-    found: String,
+    pub(super) found: String,
 }
 
 /// What `vaka check --json` prints. Reads files, and asks the running gateway: takes a moment.
@@ -170,9 +170,7 @@ fn examine(path: &Path) -> Vec<Line> {
     let running = control::request(&config.journal.dir, &Request::Stat).and_then(Result::ok);
     lines.push(match &running {
         Some(_) => line("gateway", Light::Green, "running".into()),
-        None => {
-            line("gateway", Light::Red, format!("not running; start it: vaka run --config {}", config.file.display()))
-        }
+        None => line("gateway", Light::Red, format!("not running; {}", super::owner::start_it(&config, "run"))),
     });
     lines.push(worded("clock", super::clock::clock(&config, running.as_ref())));
     lines.push(journal(&config));
@@ -196,13 +194,25 @@ fn worded(part: &'static str, (light, found): (&str, String)) -> Line {
     Line { part, light, found }
 }
 
-fn life_route(config: &Config) -> Line {
+/// Who is told of a life alarm, in words.
+pub(super) fn life_route(config: &Config) -> Line {
     let told = config.receivers_for(Lane::Life);
-    let names: Vec<&str> = told.iter().map(|receiver| receiver.name.as_str()).collect();
+    let of = |is_trusted: bool| {
+        let said = told.iter().filter(move |receiver| receiver.is_trusted() == is_trusted);
+        said.map(|receiver| receiver.name.as_str()).collect::<Vec<_>>()
+    };
+    let (names, unknown) = (of(true), of(false));
     let (light, found) = match names.len() {
-        0 => (
+        0 if unknown.is_empty() => (
             Light::Red,
             "nobody is told of a life alarm; add a [[receiver]] and a [[route]] with the lane \"life\"".into(),
+        ),
+        0 => (
+            Light::Red,
+            format!(
+                "nobody is told of a life alarm: {} has neither `pin` nor `ca`, and nothing is sent to it",
+                unknown.join(", ")
+            ),
         ),
         1 => (Light::Yellow, format!("{} alone is told of a life alarm; add a second receiver", names[0])),
         _ => (Light::Green, format!("{} are told of a life alarm", names.join(", then "))),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use super::check::{Light, life_route};
 use super::{Exit, Failure, print_json, print_line, print_warnings};
 use crate::config::{Config, ConfigError, Finding};
 
@@ -31,8 +32,11 @@ pub fn run(args: CheckConfigArgs, config_file: &Path) -> Result<Exit, Failure> {
     }
     let (config, warnings) = found.map_err(|error| Failure::config(&error))?;
     print_warnings(&warnings);
+    // A file without a mistake in it can still be of a home that calls nobody.
+    let route = life_route(&config);
+    let judged = if route.light == Light::Red { route.found } else { "fine".into() };
     print_line(&format!(
-        "{}: fine; gateway {}, receivers {}, routes {}, devices {}, residents {}, warnings {}",
+        "{}: {judged}; gateway {}, receivers {}, routes {}, devices {}, residents {}, warnings {}",
         file.display(),
         config.gateway.id,
         config.receivers.len(),

@@ -99,7 +99,7 @@ fn ask(config: &Config, attempt: &str, wish: Wish, by: String) -> Result<Value, 
     match control::request(&config.journal.dir, &Request::Firmware { wish, by }) {
         Some(answer) => answer.map_err(|why| Failure::new(Exit::FoundWrong, attempt, why, "")),
         None => {
-            let fix = format!("start it: vaka run --config {}", config.file.display());
+            let fix = super::owner::start_it(config, "run");
             Err(Failure::new(Exit::FoundWrong, attempt, "the gateway does not run", fix))
         }
     }

@@ -23,6 +23,7 @@ pub mod init;
 pub mod journal;
 pub mod launch;
 pub mod order;
+pub mod owner;
 pub mod people;
 pub mod rehearse;
 pub mod release;

@@ -104,7 +104,7 @@ pub fn run(command: OrderCommand, config: &Path) -> Result<Exit, Failure> {
     let (attempt, by) = (format!("order {}", wish.what.name()), wish.by.clone());
     let answer = control::request(&config.journal.dir, &Request::Order { wish });
     let none = || {
-        let fix = "start it: `vaka run`; without it nothing reaches a device";
+        let fix = format!("{}; without it nothing reaches a device", super::owner::start_it(&config, "run"));
         Failure::new(Exit::FoundWrong, &*attempt, "no gateway runs on this journal", fix)
     };
     answer.ok_or_else(none)?.map_err(|why| Failure::new(Exit::FoundWrong, &*attempt, why, ""))?;

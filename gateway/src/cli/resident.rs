@@ -70,6 +70,7 @@ pub fn run(command: ResidentCommand, config: &Path) -> Result<Exit, Failure> {
         let known: Vec<&str> = config.agreed.people.iter().map(|person| person.id.as_str()).collect();
         let fix = match nearest(&id, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "vaka.toml has no [[resident]]".into(),
             None => format!("known: {}", known.join(", ")),
         };
         let attempt = format!("write the notice of resident {id}");
@@ -117,7 +118,12 @@ fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failur
             return Ok(Exit::Ok);
         }
         Err(why) => {
-            return Err(Failure::new(Exit::FoundWrong, &*attempt, why, of_nobody(config, id, &BTreeSet::new())));
+            let lives = config.agreed.people.iter().map(|person| person.id.as_str());
+            let fix = match nearest(id, lives) {
+                Some(near) if why.starts_with(NOTHING_OF) => format!("did you mean `{near}`?"),
+                _ => of_nobody(config, id, &BTreeSet::new()),
+            };
+            return Err(Failure::new(Exit::FoundWrong, &*attempt, why, fix));
         }
     };
     remove_name()?;

@@ -76,7 +76,8 @@ pub fn run(args: RoundArgs, config: &Path) -> Result<Exit, Failure> {
 }
 
 fn ask(config: &Config, attempt: &str, request: &Request) -> Result<Value, Failure> {
-    let none = || Failure::new(Exit::FoundWrong, attempt, "no gateway runs here", "start it: vaka run");
+    let none =
+        || Failure::new(Exit::FoundWrong, attempt, "no gateway runs here", super::owner::start_it(config, "run"));
     let answer = control::request(&config.journal.dir, request).ok_or_else(none)?;
     answer.map_err(|why| Failure::new(Exit::FoundWrong, attempt, why, ""))
 }

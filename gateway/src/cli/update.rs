@@ -76,7 +76,7 @@ fn act(config: &Config, attempt: &str, wish: Wish, by: Option<String>) -> Result
 }
 
 fn stopped(config: &Config, attempt: &str) -> Failure {
-    let fix = format!("start it: vaka launch --config {}", config.file.display());
+    let fix = super::owner::start_it(config, "launch");
     Failure::new(Exit::FoundWrong, attempt, "the gateway does not run", fix)
 }
 

@@ -86,11 +86,11 @@ pub enum VisitCommand {
         by: Option<String>,
     },
     /// End the visit and write its protocol; refused while a line is red
-    #[command(after_help = "Exit 1 where a line is red: each is named.\nExample:\n  vaka visit finish --out protocols")]
+    #[command(after_help = "Exit 1 where a line is red: each is named.\nExample:\n  vaka visit finish")]
     Finish {
-        /// Folder for the page and the signed file [default: this folder]
-        #[arg(long, value_name = "DIR", default_value = ".")]
-        out: PathBuf,
+        /// Folder for the page and the signed file [default: `protocols` in the home]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
         /// Who [default: whoever began the visit]
         #[arg(long, value_name = "NAME")]
         by: Option<String>,
@@ -100,8 +100,9 @@ pub enum VisitCommand {
     },
     /// Write the protocol of the last finished visit again
     Protocol {
-        #[arg(long, value_name = "DIR", default_value = ".")]
-        out: PathBuf,
+        /// Folder for the page and the signed file [default: `protocols` in the home]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
         #[arg(long, value_name = "LANG", value_parser = language)]
         lang: Option<Language>,
     },
@@ -161,16 +162,16 @@ pub fn run(command: VisitCommand, config: &Path) -> Result<Exit, Failure> {
         }
         VisitCommand::Finish { out, by, lang } => {
             ask(&config, "finish the visit", Wish::Finish { by })?;
-            write_protocol(&config, &out, lang)
+            write_protocol(&config, out, lang)
         }
-        VisitCommand::Protocol { out, lang } => write_protocol(&config, &out, lang),
+        VisitCommand::Protocol { out, lang } => write_protocol(&config, out, lang),
         VisitCommand::Verify { .. } => Ok(Exit::Internal),
     }
 }
 
 fn ask(config: &Config, attempt: &str, wish: Wish) -> Result<Value, Failure> {
     let answer = control::request(&config.journal.dir, &Request::Visit { wish }).ok_or_else(|| {
-        let fix = format!("start it: vaka run --config {}", config.file.display());
+        let fix = super::owner::start_it(config, "run");
         Failure::new(Exit::FoundWrong, attempt, "the gateway does not run, and a visit tries what runs", fix)
     })?;
     answer.map_err(|why| Failure::new(Exit::FoundWrong, attempt, why, ""))
@@ -275,14 +276,15 @@ fn print_status(config: &Config, status: &Value, language: Language) -> Result<E
 }
 
 /// The page, and the same signed.
-fn write_protocol(config: &Config, out: &Path, lang: Option<Language>) -> Result<Exit, Failure> {
+fn write_protocol(config: &Config, out: Option<PathBuf>, lang: Option<Language>) -> Result<Exit, Failure> {
+    let out = out.unwrap_or_else(|| config.home.join("protocols"));
     let attempt = "write the protocol";
     let again = "the visit is finished all the same; then: vaka visit protocol --out DIR";
     let protocol = ask(config, attempt, Wish::Protocol)?;
     let made = visit::files(config, &protocol, lang.unwrap_or(config.gateway.language))
         .map_err(|e| Failure::new(Exit::FoundWrong, attempt, e, again))?;
     let disk = |e: std::io::Error| Failure::new(Exit::Disk, format!("write to {}", out.display()), e, again);
-    std::fs::create_dir_all(out).map_err(disk)?;
+    std::fs::create_dir_all(&out).map_err(disk)?;
     let file = |end: &str| out.join(format!("{}.{end}", made.name));
     let (html, json) = (file("html"), file("json"));
     std::fs::write(&html, made.page).map_err(disk)?;

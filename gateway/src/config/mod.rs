@@ -58,11 +58,21 @@ impl fmt::Display for Finding {
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{}: {source}; make a home with `vaka init DIR`, or name the file with --config FILE", file.display())]
+    #[error("{}: {source}; {}", file.display(), unread(source))]
     Read { file: PathBuf, source: std::io::Error },
     /// Everything that was found wrong, in the order of the lines.
     #[error("{}", .0.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n"))]
     Invalid(Vec<Finding>),
+}
+
+/// What to do where the file cannot be read.
+fn unread(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "the home is another user's, who alone may look in: sudo vaka … goes on as that user"
+        }
+        _ => "make a home with `vaka init DIR`, or name the file with --config FILE",
+    }
 }
 
 /// What this gateway is for.
@@ -229,7 +239,7 @@ pub struct Update {
 }
 
 /// Where the package keeps its home (`deploy/systemd/vaka.service`).
-const INSTALLED: &str = "/var/lib/vaka/home/vaka.toml";
+pub const INSTALLED: &str = "/var/lib/vaka/home/vaka.toml";
 
 impl Config {
     /// Which file to read: `--config FILE`, else `$VAKA_CONFIG`, else `./vaka.toml`; where there is none, the installed home's.
@@ -237,7 +247,11 @@ impl Config {
         let named = flag.map(Path::to_path_buf);
         let from_environment = || std::env::var_os("VAKA_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from);
         let here = || PathBuf::from("vaka.toml");
-        let found = || [here(), PathBuf::from(INSTALLED)].into_iter().find(|file| file.is_file());
+        let installed = || PathBuf::from(INSTALLED);
+        // Another user's home is found too: its error says whose it is.
+        let is_shut = |file: &Path| file.metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
+        let found =
+            || Some(here()).filter(|f| f.is_file()).or_else(|| Some(installed()).filter(|f| f.is_file() || is_shut(f)));
         named.or_else(from_environment).or_else(found).unwrap_or_else(here)
     }
 

@@ -281,6 +281,11 @@ impl ReceiverConfig {
         }
     }
 
+    /// Whether there is anything to know it by; without, nothing is sent over TLS.
+    pub fn is_trusted(&self) -> bool {
+        !self.is_over_tls() || self.ca.is_some() || !self.pins.is_empty()
+    }
+
     /// What is wrong with this receiver alone.
     pub fn check(&self, wrong: &mut Vec<ConfigError>) {
         let name = || self.name.clone();

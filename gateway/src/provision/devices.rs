@@ -268,7 +268,7 @@ pub fn remove(
     let text = read(config_file)?;
     if config.device(id).is_none() {
         let hint = nearest(id.as_ref(), config.devices.keys().map(AsRef::as_ref));
-        let hint = hint.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        let hint = hint.map_or("; `vaka device list` names them".into(), |near| format!("; did you mean `{near}`?"));
         return Err(ProvisionError::NoDevice { id: id.to_string(), file: config_file.to_path_buf(), hint });
     }
     let behind: Vec<&str> =

@@ -194,7 +194,7 @@ fn trust(c: &mut Check<'_>, whole: &Spanned<file::Receiver>, made: &mut Receiver
             }
         }
     }
-    if made.is_over_tls() && r.ca.is_none() && r.pin.is_none() {
+    if !made.is_trusted() {
         let said = shown(&made.name);
         c.warn(
             whole,
