@@ -245,7 +245,10 @@ fn installed_started_killed_hung_misconfigured_upgraded_and_purged() {
     let purged = run("dpkg -P vaka").ok();
     assert!(!system.path("/var/lib/vaka").exists() && !system.path("/etc/default/vaka").exists());
     // Sealed to the municipality, and nobody else's to remove.
-    assert!(system.path("/var/backups/vaka/move.age").is_file() && purged.stderr.contains("left as it was"), "{purged:?}");
+    assert!(
+        system.path("/var/backups/vaka/move.age").is_file() && purged.stderr.contains("left as it was"),
+        "{purged:?}"
+    );
     assert_ne!(run("getent passwd vaka").code, 0);
     assert_eq!(run("systemctl --failed --no-legend --plain").stdout, "");
 }
