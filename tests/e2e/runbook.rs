@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use vaka_tests::{
-    Centre, Gateway, Home, LoopDisk, MqttVersion, event, eventually, lacks, lamp, look_steps, mosquitto_pub, press, root,
-    skip, vaka_bin, with_camera,
+    Centre, Gateway, Home, LoopDisk, MqttVersion, event, eventually, lacks, lamp, look_steps, mosquitto_pub, press,
+    root, skip, vaka_bin, with_camera,
 };
 
 /// A command of the runbook and what is expected of it, line by line; `…` stands for anything.
