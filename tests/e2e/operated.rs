@@ -73,7 +73,9 @@ fn the_package_has_what_it_should_and_is_the_same_twice() {
         ("-rw-r--r--", "./usr/share/doc/vaka/vaka.example.toml"),
         ("-rw-r--r--", "./usr/share/doc/vaka/RUNBOOK.md"),
         ("-rw-r--r--", "./usr/share/doc/vaka/INSTALL.md"),
+        ("-rw-r--r--", "./usr/share/doc/vaka/INSTALL.html"),
         ("-rw-r--r--", "./usr/share/doc/vaka/vaka.cdx.json"),
+        ("-rw-r--r--", "./usr/share/doc/vaka/examples/camera.nft"),
         ("-rw-r--r--", "./usr/share/doc/vaka/examples/vaka.rules.yml"),
     ] {
         let is_there = |line: &str| {
