@@ -278,3 +278,53 @@ fn a_camera_that_was_moved() {
     eventually("the gateway's own check is over", || gateway.tail(), ended);
     follow("A camera does not see the room", &home, "");
 }
+
+/// Words of a command line, those in quotes as one.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut open, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match (c, quote) {
+            ('"' | '\'', None) => (quote, open) = (Some(c), open.or(Some(String::new()))),
+            (c, Some(q)) if c == q => quote = None,
+            (c, None) if c.is_whitespace() => words.extend(open.take()),
+            (c, _) => open.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(open);
+    words
+}
+
+/// What a document has as code that calls the program.
+fn calls(text: &str) -> Vec<String> {
+    let mut code: Vec<&str> = Vec::new();
+    for (at, block) in text.split("```").enumerate() {
+        match at % 2 {
+            0 => code.extend(block.split('`').skip(1).step_by(2)),
+            _ => code.extend(block.lines()),
+        }
+    }
+    let parts = code.into_iter().flat_map(|line| line.split(['&', ';', '|', '#'])).map(str::trim);
+    let bare =
+        parts.map(|part| part.trim_start_matches("$ ").trim_start_matches("sudo ").trim_start_matches("-u vaka "));
+    bare.filter(|part| part.starts_with("vaka ") && !part.contains('…')).map(str::to_owned).collect()
+}
+
+/// A word that was renamed in the program, and not in what people type from.
+#[test]
+fn every_command_that_a_document_names_is_one_of_the_program() {
+    use clap::{Parser, error::ErrorKind};
+    let deploy = fs::read_dir(root().join("deploy")).expect("deploy").flatten().map(|entry| entry.path());
+    let documents = deploy.filter(|path| path.extension().is_some_and(|end| end == "md" || end == "toml"));
+    let mut count = 0;
+    for document in documents.chain([root().join("README.md"), root().join("ARCHITECTURE.md")]) {
+        let text = fs::read_to_string(&document).expect("a document");
+        for call in calls(&text) {
+            count += 1;
+            // One that is named without all that it needs is right too; a word that stands for another is no number.
+            let Err(error) = vaka::cli::Cli::try_parse_from(words(&call)) else { continue };
+            let is_unknown = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
+            assert!(!is_unknown, "{}: {call}\n{error}", document.display());
+        }
+    }
+    assert!(count > 60, "{count}");
+}

@@ -57,7 +57,7 @@ pub enum OrderCommand {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "about", required = true, args = ["alarm", "device"])]
+#[group(skip)]
 pub struct About {
     /// Which alarm it is about: its device, or its resident's lock
     #[arg(long, value_name = "ID")]
@@ -151,6 +151,11 @@ fn line(row: &OrderRow, zone: &TimeZone, now_ms: i64) -> String {
 
 fn wish(what: Ordered, about: About) -> Result<Wish, Failure> {
     let About { alarm, device, by, role, why } = about;
+    if alarm.is_none() && device.is_none() {
+        let attempt = format!("order {}", what.name());
+        let fix = "--alarm ID: what the alarm is about; or --device ID";
+        return Err(Failure::new(Exit::Usage, attempt, "neither an alarm nor a device is named", fix));
+    }
     let bad = |what: &str, id: &str| {
         Failure::new(Exit::Usage, "order", format!("`{id}` is no {what}"), "see `vaka alarm list`, `vaka device list`")
     };
