@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use vaka_tests::{Gateway, Home, MqttVersion, Paho, lacks, press, vaka_bin};
+use vaka_tests::{
+    Chance, Gateway, Home, LoopDisk, MqttVersion, Paho, Process, eventually, lacks, press, run_vaka, setting, skip,
+    vaka_bin,
+};
 
 /// Every file below `folder` in which this stands in clear.
 fn found(folder: &Path, word: &str) -> Vec<PathBuf> {
@@ -249,13 +252,8 @@ fn copied(from: &Path, to: &Path) {
     assert!(status.success());
 }
 
-#[test]
-fn a_sealing_of_old_records_that_is_killed_anywhere_has_lost_nothing_and_is_done_again() {
-    const ROUNDS: u32 = 16;
-    if lacks(&["paho"]) {
-        return;
-    }
-    // As an earlier version leaves it: in clear.
+/// A home as an earlier version leaves it, in clear; its gateway is stopped.
+fn home_in_clear() -> Home {
     let home = home_of_two();
     std::fs::remove_file(home.path("journal/keys")).expect("removed");
     std::fs::remove_file(home.path("home.key")).expect("removed");
@@ -267,6 +265,17 @@ fn a_sealing_of_old_records_that_is_killed_anywhere_has_lost_nothing_and_is_done
     }
     drop(bed);
     assert!(gateway.stop().success());
+    drop(gateway);
+    home
+}
+
+#[test]
+fn a_sealing_of_old_records_that_is_killed_anywhere_has_lost_nothing_and_is_done_again() {
+    const ROUNDS: u32 = 16;
+    if lacks(&["paho"]) {
+        return;
+    }
+    let home = home_in_clear();
     let (journal, clear) = (home.path("journal"), home.path("as-it-was"));
     copied(&journal, &clear);
     assert!(!found(&journal, "occupied").is_empty());
@@ -300,6 +309,63 @@ fn a_sealing_of_old_records_that_is_killed_anywhere_has_lost_nothing_and_is_done
     }
     println!("killed {killed} times of {ROUNDS}, {among} with new segments aside");
     assert!(killed > 0, "the first is killed before it has begun");
-    gateway.restart();
+    let _gateway = Gateway::start(&home);
     assert_eq!(home.events("p1", 1, 1), 1);
+}
+
+#[test]
+fn a_sealing_of_old_records_that_the_power_cuts_off_has_lost_nothing_and_is_done_again() {
+    if lacks(&["paho"]) {
+        return;
+    }
+    let mut disk = match LoopDisk::make(64) {
+        Ok(disk) => disk,
+        Err(why) => return skip(&why),
+    };
+    let home = home_in_clear();
+    let before = home.export();
+    let size = |folder: &Path| -> u64 {
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+    };
+    let whole = size(&home.path("journal/segments"));
+    let (cuts, mut chance, mut among) = (setting("VAKA_SEAL_CUTS", 8), Chance::from_environment(), 0);
+    for round in 0..cuts {
+        let place = disk.path().join("h");
+        copied(&home.path(""), &place);
+        assert!(Command::new("sync").arg("-f").arg(&place).status().expect("sync").success());
+        let mut command = Command::new(vaka_bin());
+        command.args(["journal", "seal", "--config"]).arg(place.join("vaka.toml"));
+        let mut sealing = Process::start(&command, &home.dir().join("seal.log"));
+        // Some time in the writing, then in the exchange and the overwriting behind it.
+        let (aside, after) = (place.join("journal/segments.new"), 1 + chance.below(whole));
+        let has_ended = eventually(
+            "a moment to cut at",
+            || aside.display().to_string(),
+            || match sealing.exited() {
+                Some(_) => Some(true),
+                None => (size(&aside) >= after).then_some(false),
+            },
+        );
+        if !has_ended {
+            sealing.signal("STOP");
+        }
+        among += u32::from(aside.exists());
+        let copy = disk.cut();
+        sealing.kill();
+        disk = copy;
+        let place = disk.path().join("h");
+        let config = place.join("vaka.toml").display().to_string();
+        let vaka = |words: &[&str]| run_vaka(disk.path().as_path(), &[words, &["--config", &config]].concat()).ok();
+        assert_eq!(vaka(&["journal", "export"]).rows(), before, "round {round}: as it was, sealed or not");
+        vaka(&["journal", "verify"]);
+        vaka(&["journal", "seal"]);
+        assert_eq!(vaka(&["journal", "export"]).rows(), before, "round {round}: sealed");
+        for word in ["resident-one", "bed1", "occupied", "button"] {
+            assert_eq!(found(&place.join("journal"), word), Vec::<PathBuf>::new(), "round {round}: {word}");
+        }
+        std::fs::remove_dir_all(&place).expect("away with it");
+    }
+    println!("{cuts} cuts, {among} with segments aside");
+    assert!(among > 0, "no moment was in the middle");
 }
