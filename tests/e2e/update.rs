@@ -6,6 +6,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use toml_edit::{Array, table, value};
 use vaka_tests::{
@@ -324,11 +325,12 @@ fn what_released_versions_wrote_is_opened() {
     for version in released.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
         let home = Home::init();
         std::fs::copy(version.join("vaka.toml"), home.config()).expect("its config");
-        let segments = home.path("journal/segments");
-        std::fs::create_dir_all(&segments).expect("a folder");
-        std::fs::copy(version.join("journal/head"), home.path("journal/head")).expect("its head");
-        for file in std::fs::read_dir(version.join("journal/segments")).expect("its journal").flatten() {
-            std::fs::copy(file.path(), segments.join(file.file_name())).expect("a file of it");
+        std::fs::remove_dir_all(home.path("journal")).expect("the journal of another");
+        let copied = Command::new("cp").arg("-r").args([version.join("journal"), home.path("")]).status();
+        assert!(copied.expect("cp").success());
+        // Of one that sealed its records.
+        if version.join("home.key").exists() {
+            std::fs::copy(version.join("home.key"), home.path("home.key")).expect("its key");
         }
         home.vaka(&["check-config"]).ok();
         home.vaka(&["journal", "verify"]).ok();

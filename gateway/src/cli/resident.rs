@@ -120,8 +120,10 @@ fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failur
         Err(why) => {
             let lives = config.agreed.people.iter().map(|person| person.id.as_str());
             let fix = match nearest(id, lives) {
-                Some(near) if why.starts_with(NOTHING_OF) => format!("did you mean `{near}`?"),
-                _ => of_nobody(config, id, &BTreeSet::new()),
+                // The alarms that are open say it themselves.
+                _ if !why.starts_with(NOTHING_OF) => String::new(),
+                Some(near) => format!("did you mean `{near}`?"),
+                None => of_nobody(config, id, &BTreeSet::new()),
             };
             return Err(Failure::new(Exit::FoundWrong, &*attempt, why, fix));
         }
