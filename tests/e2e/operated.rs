@@ -216,6 +216,8 @@ fn installed_started_killed_hung_misconfigured_upgraded_and_purged() {
     let held = run("dpkg -i /root/vaka.deb < /dev/null").ok();
     assert!(held.stderr.contains("a life alarm is open"), "{held:?}");
     assert_eq!(show("MainPID"), before, "the program before goes on");
+    let doctor = run("vaka check").stdout;
+    assert!(doctor.contains("YELLOW  gateway       running; a newer program is installed"), "{doctor}");
     for alarm in vaka("alarm list --json").ok().rows() {
         let id = alarm["id"].as_str().expect("an id");
         vaka(&format!("alarm close {id} --by anna --outcome false")).ok();

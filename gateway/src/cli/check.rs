@@ -169,6 +169,10 @@ fn examine(path: &Path) -> Vec<Line> {
     lines.push(keys(&config));
     let running = control::request(&config.journal.dir, &Request::Stat).and_then(Result::ok);
     lines.push(match &running {
+        Some(stat) if stat["program_replaced"] == true => {
+            let fix = "a newer program is installed; once no life alarm is open: sudo systemctl restart vaka";
+            line("gateway", Light::Yellow, format!("running; {fix}"))
+        }
         Some(_) => line("gateway", Light::Green, "running".into()),
         None => line("gateway", Light::Red, format!("not running; {}", super::owner::start_it(&config, "run"))),
     });

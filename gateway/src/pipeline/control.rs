@@ -257,6 +257,7 @@ async fn ask(request: Request, doors: &Doors) -> Response {
             put(Ask::Stat { reply });
             let mut stat = answer.await.map_err(gone)?;
             stat["connections"] = view::connections(hall);
+            stat["program_replaced"] = is_replaced().into();
             stat["enrolment"] = serde_json::to_value(enrolment.all()).unwrap_or_default();
             stat["receivers"] = serde_json::to_value(dispatcher.counts()).unwrap_or_default();
             Ok(stat)
@@ -284,3 +285,8 @@ pub fn request_within(journal_dir: &Path, request: &Request, answer_ms: u64) -> 
     };
     Some(ask().unwrap_or_else(|e| Err(format!("asking the running gateway: {e}; try again"))))
 }
+/// The program's file is another, or gone, since this process began: an upgrade that waits for its restart.
+fn is_replaced() -> bool {
+    std::fs::read_link("/proc/self/exe").is_ok_and(|file| file.to_string_lossy().ends_with(" (deleted)"))
+}
+
