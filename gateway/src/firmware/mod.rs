@@ -29,7 +29,7 @@ use crate::ingest::inbox::{Inbox, Rank};
 use crate::journal::record::FirmwareStep;
 use crate::pipeline::keeper::{self, Input};
 
-pub use shelf::read_image;
+pub use shelf::{is_as_listed, read_image};
 pub use work::{Work, start};
 
 /// What a person asks for.

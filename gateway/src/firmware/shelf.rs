@@ -219,6 +219,14 @@ fn says(header: &[u8; HEADER_BYTES], image: &Image) -> Result<(), String> {
     Ok(())
 }
 
+/// An image's bytes say of themselves what the list says of them.
+///
+/// # Errors
+/// In words: what does not match.
+pub fn is_as_listed(bytes: &[u8], image: &Image) -> Result<(), String> {
+    says(bytes.first_chunk::<HEADER_BYTES>().ok_or("it is shorter than an image's header")?, image)
+}
+
 /// What an image file is, for whoever publishes it: kind, board and version.
 ///
 /// # Errors
