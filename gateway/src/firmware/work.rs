@@ -105,8 +105,8 @@ impl Work {
             return;
         }
         server.take().into_iter().for_each(|(_, server)| server.abort());
-        let Door { inbox, board, look, .. } = self.door.clone();
-        let counter = Arc::new(Counter { inbox, board, look });
+        let Door { inbox, board, .. } = self.door.clone();
+        let counter = Arc::new(Counter { inbox, board });
         *server = Some((address, tokio::spawn(serve::run(address, counter))));
     }
 
