@@ -10,6 +10,7 @@
 //! which is the device's; firmware of what stands behind a bridge.
 
 pub mod choose;
+mod patience;
 mod serve;
 mod shelf;
 pub mod state;
