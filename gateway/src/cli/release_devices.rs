@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use ring::digest::{SHA256, digest};
 use vaka_update::devices::{Devices, FORM, Image, LIST, SIGNATURE};
 use vaka_update::hex;
+use vaka_update::limits::MANIFEST_BYTES_MAX;
 use vaka_update::manifest::Ring;
 use vaka_update::sign::SecretKey;
 
@@ -40,7 +41,7 @@ pub fn sign(args: &DevicesArgs) -> Result<Exit, Failure> {
         Failure::new(Exit::Disk, attempt, format!("{}: {e}", path.display()), "")
     };
     fs::create_dir_all(&args.out).map_err(|e| disk(&args.out, &e))?;
-    let mut images = Vec::new();
+    let (mut images, mut bodies) = (Vec::new(), Vec::new());
     for path in &args.images {
         let bytes = fs::read(path).map_err(|e| disk(path, &e))?;
         let wrong = |why: &dyn std::fmt::Display| usage(&format!("{}: {why}", path.display()));
@@ -57,15 +58,23 @@ pub fn sign(args: &DevicesArgs) -> Result<Exit, Failure> {
             sha256: hex(digest(&SHA256, &bytes).as_ref()),
             rings: args.rings.clone(),
         };
-        let to = args.out.join(&image.file);
-        fs::write(&to, &bytes).map_err(|e| disk(&to, &e))?;
         images.push(image);
+        bodies.push(bytes);
     }
     let made: Timestamp = release::now();
     let expires = made.checked_add(SignedDuration::from_hours(24 * i64::from(args.days))).map_err(|e| usage(&e))?;
     let list = Devices { v: FORM, made, expires, images };
     list.check().map_err(|why| usage(&why))?;
     let text = serde_json::to_string_pretty(&list).map_err(|e| usage(&e))? + "\n";
+    if text.len() > MANIFEST_BYTES_MAX {
+        let why = format!("{LIST} would have {} bytes, and a box reads {MANIFEST_BYTES_MAX}", text.len());
+        return Err(usage(&format!("{why}; name fewer images, or fewer rings")));
+    }
+    // Nothing is written before all of it is right.
+    for (image, bytes) in list.images.iter().zip(&bodies) {
+        let to = args.out.join(&image.file);
+        fs::write(&to, bytes).map_err(|e| disk(&to, &e))?;
+    }
     let (to, signed) = (args.out.join(LIST), args.out.join(SIGNATURE));
     // A signature that belongs to other bytes is worse than none.
     let _ = fs::remove_file(&signed);
