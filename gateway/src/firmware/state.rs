@@ -70,6 +70,16 @@ pub enum Stage {
 }
 
 impl Stage {
+    pub const ALL: [Stage; 7] = [
+        Stage::Asked,
+        Stage::Fetching,
+        Stage::Restarting,
+        Stage::Trial,
+        Stage::Confirmed,
+        Stage::Failed,
+        Stage::Silent,
+    ];
+
     pub fn is_under_way(self) -> bool {
         matches!(self, Stage::Asked | Stage::Fetching | Stage::Restarting | Stage::Trial)
     }
