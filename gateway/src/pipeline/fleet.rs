@@ -57,7 +57,9 @@ impl Keeper {
                 (Err(Why::Current | Why::NoImage(vaka_update::devices::NoImage::None) | Why::Behind), _) => {
                     String::new()
                 }
-                (Err(Why::UnderWay), _) => self.pause(offer, &view, device).map_or_else(String::new, |why| why.to_string()),
+                (Err(Why::UnderWay), _) => {
+                    self.pause(offer, &view, device).map_or_else(String::new, |why| why.to_string())
+                }
                 (Err(why), _) => why.to_string(),
                 (Ok(_), _) => String::new(),
             };
@@ -241,7 +243,9 @@ impl Keeper {
                     Device { is_wanted: true, has_someone: known.has_someone || someone_is_there, ..known.clone() };
                 if someone_is_there && !self.moment().sure {
                     let why = "the clock is not believed, so nobody knows how long somebody is there";
-                    return Err(format!("{device}: {why}; it is right again by itself once a time source is heard (vaka check)"));
+                    return Err(format!(
+                        "{device}: {why}; it is right again by itself once a time source is heard (vaka check)"
+                    ));
                 }
                 if let Err(
                     why @ (Why::Current

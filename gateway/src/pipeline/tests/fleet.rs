@@ -222,7 +222,10 @@ fn somebody_who_is_there_can_say_so_again_and_counts_only_by_a_clock_that_is_bel
     assert!(place.is_given(&path));
     place.bench.clock.advance(FIRMWARE_SOMEONE_MS as u64);
     place.is_held(&path, "--someone-is-there");
-    assert!(place.take(false).is_ok_and(|said| said.contains("--someone-is-there")), "a word on the hour is none on that");
+    assert!(
+        place.take(false).is_ok_and(|said| said.contains("--someone-is-there")),
+        "a word on the hour is none on that"
+    );
     assert_eq!(place.take(true), Ok(String::new()), "it is under way, and they are there still");
     assert!(place.is_given(&path));
     // How long ago that was, nobody knows by such a clock.
