@@ -92,3 +92,37 @@ pub fn sign(args: &DevicesArgs) -> Result<Exit, Failure> {
     print_line(&format!("signed by {}", key.public().line()))?;
     Ok(Exit::Ok)
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::super::release_verify::tests::image;
+    use super::*;
+
+    /// Signs images of these versions; what is in the folder then, and what was said.
+    fn signed(versions: &[String], rings: &[Ring]) -> (usize, Result<Exit, Failure>) {
+        let folder = TempDir::new().unwrap();
+        let images: Vec<PathBuf> = (0..versions.len()).map(|at| folder.path().join(format!("{at}.img"))).collect();
+        for (path, version) in images.iter().zip(versions) {
+            fs::write(path, image("pendant", "b1", version, 1_000)).unwrap();
+        }
+        let out = folder.path().join("out");
+        let said = sign(&DevicesArgs { images, key: None, days: 90, rings: rings.to_vec(), out: out.clone() });
+        (fs::read_dir(out).map_or(0, |names| names.count()), said)
+    }
+
+    #[test]
+    fn two_of_one_version_and_a_list_that_no_box_reads_are_refused_before_anything_is_written() {
+        let versions = |count: usize| (0..count).map(|minor| format!("1.{minor}.0")).collect::<Vec<_>>();
+        let (files, said) = signed(&versions(3), &[]);
+        assert!(said.is_ok() && files == 4, "{files}");
+        let (files, said) = signed(&["1.1.0".to_owned(), "1.2.0".to_owned(), "1.1.0".to_owned()], &[]);
+        let why = said.err().unwrap().to_string();
+        assert!(files == 0 && why.contains("pendant b1 1.1.0 is named twice"), "{files}: {why}");
+        let rings: Vec<Ring> = (0..16).map(|percent| Ring { percent, from: Timestamp::UNIX_EPOCH }).collect();
+        let (files, said) = signed(&versions(64), &rings);
+        let why = said.err().unwrap().to_string();
+        assert!(files == 0 && why.contains("a box reads 65536; name fewer images"), "{files}: {why}");
+    }
+}

@@ -92,4 +92,4 @@ fn whole(dir: &Path, name: &str, size: u64, sha256: &str) -> Result<Vec<u8>, Str
 
 #[cfg(test)]
 #[path = "release_verify_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -55,7 +55,8 @@ impl Place {
     }
 }
 
-fn image(kind: &str, board: &str, version: &str, body_bytes: u32) -> Vec<u8> {
+/// The file of an image of 1,000 bytes, whose header says `body_bytes`.
+pub fn image(kind: &str, board: &str, version: &str, body_bytes: u32) -> Vec<u8> {
     let header = Header {
         key: 0,
         version: 2,

@@ -71,6 +71,25 @@ fn an_attempt_goes_from_asked_to_confirmed_by_what_the_device_says() {
 }
 
 #[test]
+fn what_is_said_of_another_attempt_changes_nothing_and_what_comes_late_is_true_all_the_same() {
+    let mut fleet = Fleet::default();
+    let stage = |fleet: &Fleet| fleet.attempt(&id("p1")).map(|attempt| attempt.stage);
+    fleet.apply(7, &asked("p1", "1.1.0"), 1);
+    see(&mut fleet, "p1", &started("1.0.9"));
+    assert_eq!(stage(&fleet), Some(Stage::Asked), "another version");
+    fleet.apply(8, &step(FirmwareStep::Silent { device: id("p1"), why: "w".into() }), 2);
+    assert_eq!((stage(&fleet), fleet.under_way()), (Some(Stage::Silent), None));
+    fleet.apply(9, &step(FirmwareStep::Fetched { device: id("p1"), bytes: 10 }), 3);
+    fleet.apply(9, &step(FirmwareStep::Restarts { device: id("p1") }), 3);
+    see(&mut fleet, "p1", &started("1.1.0"));
+    assert_eq!(stage(&fleet), Some(Stage::Silent), "it was given up");
+    see(&mut fleet, "p1", &Event::Done { id: 7, outcome: Outcome::Done });
+    assert_eq!(stage(&fleet), Some(Stage::Confirmed), "late, and true");
+    see(&mut fleet, "p1", &Event::Done { id: 7, outcome: Outcome::Failed });
+    assert_eq!(stage(&fleet), Some(Stage::Confirmed), "what was confirmed stays so");
+}
+
+#[test]
 fn why_it_came_to_nothing_is_kept_and_who_looked_is_known() {
     let mut fleet = Fleet::default();
     fleet.apply(7, &asked("p1", "1.1.0"), 1);

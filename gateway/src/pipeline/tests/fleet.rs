@@ -178,6 +178,10 @@ fn one_of_which_nothing_was_heard_for_twelve_hours_is_given_up_and_told_and_hold
     place.says("p2", r#"{"alive":{}}"#);
     assert_eq!((place.row("p1").stage, place.technical()), (Some("fetching"), 0));
     place.bench.clock.advance(1);
+    // By a clock that is not believed nobody knows that it was so long.
+    place.bench.keeper().clock = Arc::new(Lost(place.bench.clock.clone()));
+    assert_eq!((place.row("p1").stage, place.technical()), (Some("fetching"), 0));
+    place.bench.keeper().clock = place.bench.clock.clone();
     let row = place.row("p1");
     assert!(row.halts && row.stage == Some("silent"), "{row:?}");
     assert!(row.why.contains("nothing was heard of it for 12 h after it was fetching"), "{}", row.why);
