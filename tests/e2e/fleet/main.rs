@@ -3,6 +3,7 @@
 mod breaks;
 mod place;
 
+use serde_json::Value;
 use vaka_tests::{Gateway, MqttVersion, eventually, eventually_within, lacks, mosquitto_pub, press};
 
 use place::{MAKER, Place, STRANGER, of};
