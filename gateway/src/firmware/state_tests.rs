@@ -97,6 +97,9 @@ fn why_it_came_to_nothing_is_kept_and_who_looked_is_known() {
     see(&mut fleet, "p1", &Event::Done { id: 7, outcome: Outcome::Refused });
     let attempt = fleet.attempt(&id("p1")).unwrap();
     assert_eq!((attempt.stage, attempt.why.as_str(), attempt.looked), (Stage::Failed, "refused: signature", false));
+    let mut other = fleet.clone();
+    other.apply(8, &step(FirmwareStep::Wanted { device: id("p1") }), 2);
+    assert!(other.attempt(&id("p1")).unwrap().looked, "whoever wants it again has looked");
     fleet.apply(8, &step(FirmwareStep::Stopped {}), 2);
     assert_eq!(fleet.stopped(), Some("ture"));
     fleet.apply(9, &step(FirmwareStep::Resumed {}), 2);
@@ -105,6 +108,10 @@ fn why_it_came_to_nothing_is_kept_and_who_looked_is_known() {
     assert!(fleet.has_someone(&id("p1"), 99) && !fleet.has_someone(&id("p1"), 100));
     fleet.apply(11, &step(FirmwareStep::Wanted { device: id("p1") }), 2);
     assert!(fleet.is_wanted(&id("p1")));
+    fleet.apply(11, &step(FirmwareStep::Stopped {}), 2);
+    assert!(!fleet.is_wanted(&id("p1")), "who stops it stops that too");
+    fleet.apply(11, &step(FirmwareStep::Resumed {}), 2);
+    fleet.apply(11, &step(FirmwareStep::Wanted { device: id("p1") }), 2);
     fleet.apply(12, &asked("p1", "1.1.0"), 3);
     assert!(!fleet.is_wanted(&id("p1")), "once, not for ever");
     let by_hand = |fleet: &Fleet| fleet.attempt(&id("p1")).is_some_and(|attempt| attempt.by_hand);

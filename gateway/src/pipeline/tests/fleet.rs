@@ -161,7 +161,7 @@ fn whoever_has_stopped_it_holds_it_without_end_and_it_goes_on_where_it_was() {
     assert_eq!(place.wish(Wish::Stop), Ok(String::new()));
     for _ in 0..3 * 24 {
         place.bench.clock.advance(HOUR);
-        place.says("p2", r#"{"alive":{}}"#);
+        ["p1", "p2"].iter().for_each(|device| place.says(device, r#"{"alive":{}}"#));
         place.is_held(&path, "anna has stopped");
     }
     assert_eq!(place.technical(), 0);
