@@ -963,6 +963,10 @@ pub const FIRMWARE_LOOK_MS: u64 = 5_000;
 /// for nothing.
 pub const FIRMWARE_CHECK_LOOKS: u32 = 720;
 
+/// So many looks pass until an image that came and was wrong is fetched again, doubled each time up to [`FIRMWARE_CHECK_LOOKS`]. Fewer: a
+/// spoiled file at the publisher is fetched by every home without end. Source: our choice, a minute.
+pub const FIRMWARE_WRONG_LOOKS: u32 = 12;
+
 /// How long a device that was told to take an image may say and fetch nothing, in milliseconds. Beyond: it counts as silent, its address
 /// is closed, a technical alarm is raised and no other device begins. Shorter than some 7 hours: it is given up while it still tries
 /// (the device's own `FETCH_TRIES_MAX`). Source: our choice.
@@ -991,6 +995,10 @@ pub const FIRMWARE_CONNECTION_MS_MAX: u64 = 30 * 60_000;
 
 /// Bytes of an image that are read at once to be sent. More: memory. Source: our choice.
 pub const FIRMWARE_PIECE_BYTES: usize = 16 * 1024;
+
+/// Bytes to a device that lie unsent in the machine, of which Linux takes twice as many. More: they go out still when a life alarm has
+/// stopped the rest. Fewer: a fast network is not used. Source: our choice.
+pub const FIRMWARE_UNSENT_BYTES: u32 = 16 * 1024;
 
 /// Time between two tries to open `[firmware] listen`, in milliseconds.
 pub const FIRMWARE_RETRY_MS: u64 = 5_000;

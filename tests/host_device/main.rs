@@ -218,12 +218,24 @@ async fn run(door: &Door, chip: &Chip, mut body: Body) -> Result<()> {
                 body.handed(ticket);
             }
         }
-        let wanted = body.role.fetch(now()).map(|fetch| (fetch.url.to_owned(), fetch.offset));
-        if let Some((url, offset)) = wanted {
+        let wanted = body.role.fetch(now()).map(|fetch| (fetch.url.to_owned(), fetch.offset, fetch.size_bytes));
+        if let Some((url, offset, size)) = wanted {
             match piece(&url, offset).await {
-                Ok(bytes) => {
+                Ok(Said::Bytes(bytes)) => {
                     // Why a chunk is not taken is told as an event.
                     let _ = body.with_role(now(), |role, cx| role.chunk(offset, &bytes, cx));
+                }
+                Ok(Said::NotNow) => {
+                    println!("not now at {offset}");
+                    body.with_role(now(), |role, cx| role.not_now(cx));
+                }
+                Ok(Said::AtItsEnd) if offset == size => {
+                    println!("may restart");
+                    body.with_role(now(), |role, cx| role.may_restart(cx));
+                }
+                Ok(Said::AtItsEnd) => {
+                    println!("not fetched: the file ends before {offset}");
+                    body.with_role(now(), |role, cx| role.not_fetched(cx));
                 }
                 Err(e) => {
                     println!("not fetched: {e:#}");
@@ -262,8 +274,17 @@ async fn run(door: &Door, chip: &Chip, mut body: Body) -> Result<()> {
     }
 }
 
+/// What the gateway answers.
+enum Said {
+    Bytes(Vec<u8>),
+    /// 503.
+    NotNow,
+    /// 416: nothing is behind what was asked from.
+    AtItsEnd,
+}
+
 /// The next piece of the image, by HTTP with `Range`.
-async fn piece(url: &str, offset: u32) -> Result<Vec<u8>> {
+async fn piece(url: &str, offset: u32) -> Result<Said> {
     let rest = url.strip_prefix("http://").context("not plain HTTP")?;
     let (host, path) = rest.split_once('/').context("no path")?;
     let mut stream = TcpStream::connect(host).await?;
@@ -275,8 +296,12 @@ async fn piece(url: &str, offset: u32) -> Result<Vec<u8>> {
     stream.read_to_end(&mut answer).await?;
     let at = answer.windows(4).position(|four| four == b"\r\n\r\n").context("the connection ended in the head")?;
     let head = String::from_utf8_lossy(&answer[..at]).to_ascii_lowercase();
-    ensure!(head.starts_with("http/1.1 206"), "{}", head.lines().next().unwrap_or_default());
+    match head.split_whitespace().nth(1) {
+        Some("503") => return Ok(Said::NotNow),
+        Some("416") => return Ok(Said::AtItsEnd),
+        status => ensure!(status == Some("206"), "{}", head.lines().next().unwrap_or_default()),
+    }
     ensure!(head.contains(&format!("content-range: bytes {offset}-")), "another part: {head}");
     println!("piece {offset}");
-    Ok(answer.split_off(at + 4))
+    Ok(Said::Bytes(answer.split_off(at + 4)))
 }

@@ -1,11 +1,12 @@
 //! Another firmware, from the command to its proof. Enters: the command `update`, the file's bytes as the board fetches
-//! them ([`Update::fetch`], [`Update::chunk`]). Leaves: a signed image in the slot that does not run, a restart
+//! them ([`Update::fetch`], [`Update::chunk`]), the gateway's word that it may restart ([`Update::may_restart`]). Leaves: a signed image in the slot that does not run, a restart
 //! ([`Update::wants_restart`]), and what became of it.
 //!
 //! Invariants: nothing is erased for an image whose header is not signed, not for this kind of device, or not newer than
 //! what was ever confirmed; a slot has a header only when what lies behind it was read back and is what was signed; a
 //! power cut anywhere leaves a device that boots ([`boot`]) and goes on where it was; no flash is written and nothing
-//! restarts while [`Cx::is_busy`]. Firmware on trial confirms itself by an event that the gateway acknowledged; without,
+//! restarts while [`Cx::is_busy`]; what is proven boots only after the gateway has said so, for the device does not know
+//! whether somebody else calls for help or is alone with it. Firmware on trial confirms itself by an event that the gateway acknowledged; without,
 //! the next boot is the one before.
 //!
 //! An image runs at one address, and there is one file for either slot: the bootloader copies the chosen program to where
@@ -54,6 +55,10 @@ pub const FETCH_PAUSE_MS: u64 = 60_000;
 /// Longest pause between two fetches, milliseconds. Source: our choice.
 pub const FETCH_PAUSE_MS_MAX: u64 = 3_600_000;
 
+/// Longest pause after the gateway said "not now", milliseconds. Longer: a quiet moment passes unused. Shorter: a radio
+/// that is on all night for nothing. Source: our choice.
+pub const NOT_NOW_PAUSE_MS_MAX: u64 = 15 * 60_000;
+
 /// How often an update looks whether it may go on or has been heard, milliseconds. Source: our choice.
 const LOOK_MS: u64 = 1_000;
 
@@ -61,6 +66,10 @@ const LOOK_MS: u64 = 1_000;
 const BUSY_LOOK_MS: u64 = 10;
 
 /// What the board is to fetch: `GET url` with `Range: bytes=offset-`. Plain HTTP does: the image is signed.
+///
+/// The answer is told by its status: 206 by [`Update::chunk`], 503 by [`Update::not_now`], all else by
+/// [`Update::not_fetched`]. Where `offset` is `size_bytes` all is here, and it is the question whether the device may
+/// restart: 416 is yes ([`Update::may_restart`]), and nothing else is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fetch<'a> {
     /// Where it is.
@@ -102,7 +111,7 @@ enum Stage {
         file: Sha256,
         body: Sha256,
     },
-    /// Proven; the record is not written yet.
+    /// Proven; the gateway has not said yet that it may restart.
     Proven,
     /// Boots next.
     Armed,
@@ -126,6 +135,8 @@ pub struct Update<F> {
     header: [u8; HEADER_BYTES],
     block: [u8; BLOCK_BYTES],
     tries: u8,
+    /// How often in a row the gateway said "not now".
+    refusals: u8,
     /// Not before, milliseconds since boot.
     fetch_ms: u64,
     wants_restart: bool,
@@ -155,6 +166,7 @@ impl<F: NorFlash> Update<F> {
             header: [0; HEADER_BYTES],
             block: [0; BLOCK_BYTES],
             tries: 0,
+            refusals: 0,
             fetch_ms: 0,
             wants_restart: false,
             has_ended: false,
@@ -175,24 +187,63 @@ impl<F: NorFlash> Update<F> {
         self.state.trial == Trial::Running && self.running != self.state.confirmed
     }
 
-    /// What the board is to fetch now. `None`: nothing, or not yet.
+    /// What the board is to fetch or to ask now. `None`: nothing, or not yet.
     pub fn fetch(&self, now: Now) -> Option<Fetch<'_>> {
-        let Stage::Fetching { at } = self.stage else { return None };
         let task = self.task.as_ref().filter(|_| now.uptime_ms >= self.fetch_ms)?;
-        Some(Fetch { url: &task.url, offset: at, size_bytes: task.size_bytes })
+        let offset = match self.stage {
+            Stage::Fetching { at } => at,
+            Stage::Proven if self.state.trial == Trial::None => task.size_bytes,
+            _ => return None,
+        };
+        Some(Fetch { url: &task.url, offset, size_bytes: task.size_bytes })
     }
 
-    /// The file could not be had, or the connection ended too soon. After [`FETCH_TRIES_MAX`] in a row the update failed.
+    /// There was no answer, another than those that are known, or the connection ended too soon. After
+    /// [`FETCH_TRIES_MAX`] in a row the update failed; until then the device stays as it is and asks again.
     pub fn not_fetched(&mut self, cx: &mut Cx<'_>) {
-        if !matches!(self.stage, Stage::Fetching { .. }) {
+        if !self.is_asking() {
             return;
         }
         self.tries += 1;
-        let pause_ms = FETCH_PAUSE_MS << self.tries.saturating_sub(1).min(10);
-        self.fetch_ms = cx.now.uptime_ms + pause_ms.min(FETCH_PAUSE_MS_MAX);
+        self.pause(self.tries, FETCH_PAUSE_MS_MAX, cx);
         if self.tries >= FETCH_TRIES_MAX {
             self.end(Reason::NotFetched, cx);
         }
+    }
+
+    /// The gateway answered that now is no time for it. That is no failure, however often: it is asked again later.
+    pub fn not_now(&mut self, cx: &mut Cx<'_>) {
+        if !self.is_asking() {
+            return;
+        }
+        self.tries = 0;
+        self.refusals = self.refusals.saturating_add(1);
+        self.pause(self.refusals, NOT_NOW_PAUSE_MS_MAX, cx);
+    }
+
+    /// The gateway answered that the device may restart into what is proven. It counts for this moment: a device that is
+    /// busy then asks again.
+    pub fn may_restart(&mut self, cx: &mut Cx<'_>) {
+        if !matches!(self.stage, Stage::Proven) {
+            return;
+        }
+        if cx.is_busy() {
+            return self.not_now(cx);
+        }
+        match self.note(State { trial: Trial::Armed, ..self.state }) {
+            Ok(()) => self.stage = Stage::Armed,
+            Err(reason) => self.end(reason, cx),
+        }
+    }
+
+    fn is_asking(&self) -> bool {
+        matches!(self.stage, Stage::Fetching { .. } | Stage::Proven)
+    }
+
+    /// The `times`-th pause in a row.
+    fn pause(&mut self, times: u8, max_ms: u64, cx: &Cx<'_>) {
+        let pause_ms = FETCH_PAUSE_MS << times.saturating_sub(1).min(10);
+        self.fetch_ms = cx.now.uptime_ms + pause_ms.min(max_ms);
     }
 
     /// The file's bytes from `offset` on, of any length; returns the offset of the next. Erases a unit of flash now and
@@ -208,7 +259,7 @@ impl<F: NorFlash> Update<F> {
         if offset != wanted {
             return Err(NotTaken::OutOfOrder { wanted });
         }
-        self.tries = 0;
+        (self.tries, self.refusals) = (0, 0);
         self.fetch_ms = cx.now.uptime_ms;
         self.take(wanted, bytes, cx).map_err(|reason| {
             self.end(reason, cx);
@@ -229,7 +280,7 @@ impl<F: NorFlash> Update<F> {
     /// Takes up a command. `Err(None)`: that version runs already.
     fn begin(&mut self, message: &CommandMessage, cx: &mut Cx<'_>) -> Result<(), Option<Reason>> {
         let (task, version) = Task::from_command(message.id, &message.command).ok_or(Reason::Command)?;
-        if matches!(self.stage, Stage::Proven | Stage::Armed | Stage::Trial) {
+        if matches!(self.stage, Stage::Armed | Stage::Trial) || self.state.trial == Trial::Armed {
             return Err(Some(Reason::Underway));
         }
         if self.own.as_ref().is_some_and(|own| own.name == *version) {
@@ -245,7 +296,8 @@ impl<F: NorFlash> Update<F> {
         }
         self.stage = Stage::Idle;
         task::forget(cx).and_then(|()| task.keep(cx)).map_err(Reason::from)?;
-        (self.stage, self.tries, self.fetch_ms) = (Stage::Fetching { at: 0 }, 0, cx.now.uptime_ms);
+        (self.stage, self.fetch_ms) = (Stage::Fetching { at: 0 }, cx.now.uptime_ms);
+        (self.tries, self.refusals) = (0, 0);
         self.task = Some(task);
         Ok(())
     }
@@ -291,12 +343,15 @@ impl<F: NorFlash> Role for Update<F> {
                 Ok(false) => {}
                 Err(reason) => self.end(reason, cx),
             },
-            Stage::Proven if cx.is_busy() => {}
-            Stage::Proven => match self.note(State { trial: Trial::Armed, ..self.state }) {
-                Ok(()) => self.stage = Stage::Armed,
-                Err(reason) => self.end(reason, cx),
-            },
-            Stage::Armed => self.wants_restart = !cx.is_busy(),
+            // Called for between the word and the restart: that word is over.
+            Stage::Proven if self.state.trial == Trial::Armed && !cx.is_busy() => {
+                if let Err(reason) = self.note(State { trial: Trial::None, ..self.state }) {
+                    self.end(reason, cx);
+                }
+            }
+            Stage::Proven => {}
+            Stage::Armed if cx.is_busy() => self.stage = Stage::Proven,
+            Stage::Armed => self.wants_restart = true,
             Stage::Trial if cx.is_heard => self.confirm(cx),
             Stage::Trial => self.wants_restart = cx.now.uptime_ms >= TRIAL_MS_MAX && !cx.is_busy(),
         }
@@ -322,9 +377,10 @@ impl<F: NorFlash> Role for Update<F> {
             _ if self.has_ended => LOOK_MS,
             Stage::Idle => u64::MAX,
             // Then the board may fetch.
-            Stage::Fetching { .. } if now.uptime_ms >= self.fetch_ms => u64::MAX,
-            Stage::Fetching { .. } => self.fetch_ms - now.uptime_ms,
-            Stage::Proving { .. } | Stage::Proven => BUSY_LOOK_MS,
+            Stage::Proven if self.state.trial == Trial::Armed => LOOK_MS,
+            Stage::Fetching { .. } | Stage::Proven if now.uptime_ms >= self.fetch_ms => u64::MAX,
+            Stage::Fetching { .. } | Stage::Proven => self.fetch_ms - now.uptime_ms,
+            Stage::Proving { .. } => BUSY_LOOK_MS,
             Stage::Armed | Stage::Trial => LOOK_MS,
         }
     }

@@ -78,6 +78,12 @@ mod tests {
         let bad = json!({"devices": [row("p1", false, true), row("p2", true, false)], "trouble": "", "stopped": null});
         let (light, said) = fleet(&bad);
         assert!(light == "yellow" && said.contains("p1 came to nothing") && said.contains("waiting: p2"), "{said}");
-        assert_eq!(fleet(&json!({"devices": [], "trouble": "it answers 404"})).0, "yellow");
+        assert!(said.contains("vaka device update list"), "{said}");
+        let (light, said) = fleet(&json!({"devices": [], "trouble": "it answers 404"}));
+        assert_eq!((light, said.as_str()), ("yellow", "the publisher: it answers 404"));
+        let stopped = json!({"devices": [row("p1", true, false)], "trouble": "", "stopped": "ture"});
+        assert_eq!(fleet(&stopped), ("green", "stopped by ture; waiting: p1".to_owned()), "a person's own word");
+        let newest = json!({"devices": [row("p1", false, false)], "trouble": "", "stopped": null});
+        assert_eq!(fleet(&newest), ("green", "every device has the newest that there is for it".to_owned()));
     }
 }

@@ -28,6 +28,7 @@ pub mod people;
 pub mod rehearse;
 pub mod release;
 mod release_devices;
+mod release_verify;
 pub mod report;
 pub mod resident;
 pub mod round;

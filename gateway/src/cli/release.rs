@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use ring::digest::{SHA256, digest};
 use vaka_update::manifest::{FORM, File, Ring};
-use vaka_update::sign::{self, PublicKey, SecretKey};
+use vaka_update::sign::SecretKey;
 use vaka_update::{Manifest, Version, hex, machine};
 
 use super::{Exit, Failure, print_line};
@@ -33,7 +33,7 @@ pub enum ReleaseCommand {
         after_help = "The list takes the place of the one before: name every image that homes may still take. Put devices.json.minisig there last.\nExample:\n  vaka release sign-devices --key release.key --out stable pendant.img lock.img"
     )]
     SignDevices(super::release_devices::DevicesArgs),
-    /// Judge a folder as a box would: signature, form, and each program's bytes; exit 1 if something is wrong
+    /// Judge a folder as a box would: signatures, forms, and the bytes of each program and image; exit 1 if something is wrong
     Verify {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
@@ -81,7 +81,7 @@ pub fn run(command: ReleaseCommand) -> Result<Exit, Failure> {
         ReleaseCommand::Key { dir } => key(&dir),
         ReleaseCommand::Sign(args) => sign(args),
         ReleaseCommand::SignDevices(args) => super::release_devices::sign(&args),
-        ReleaseCommand::Verify { dir, keys } => verify(&dir, &keys),
+        ReleaseCommand::Verify { dir, keys } => super::release_verify::verify(&dir, &keys),
     }
 }
 
@@ -155,28 +155,5 @@ fn sign(args: SignArgs) -> Result<Exit, Failure> {
     let signature = key.sign(text.as_bytes(), &format!("vaka {} from {not_before}", args.version));
     fs::write(args.out.join(SIGNATURE), signature).map_err(|e| disk(&e))?;
     print_line(&format!("{} signed by {}", args.version, key.public().line()))?;
-    Ok(Exit::Ok)
-}
-
-fn verify(dir: &Path, keys: &[String]) -> Result<Exit, Failure> {
-    let attempt = format!("verify the release in {}", dir.display());
-    let wrong = |why: &dyn std::fmt::Display| Failure::new(Exit::FoundWrong, &*attempt, why, "");
-    let keys: Vec<PublicKey> =
-        keys.iter().map(|key| PublicKey::parse(key)).collect::<Result<_, _>>().map_err(|e| wrong(&e))?;
-    let read = |name: &str| {
-        fs::read(dir.join(name)).map_err(|e| Failure::new(Exit::FoundWrong, &*attempt, format!("{name}: {e}"), ""))
-    };
-    let (bytes, signature) = (read(MANIFEST)?, read(SIGNATURE)?);
-    let comment = sign::verify(&keys, &bytes, &String::from_utf8_lossy(&signature)).map_err(|e| wrong(&e))?;
-    let manifest = Manifest::parse(&bytes).map_err(|e| wrong(&e))?;
-    for file in &manifest.files {
-        let program = read(&file.file)?;
-        let found = (program.len() as u64, hex(digest(&SHA256, &program).as_ref()));
-        if found != (file.size, file.sha256.clone()) {
-            return Err(wrong(&format!("{}: its bytes are not those that were signed", file.file)));
-        }
-        print_line(&format!("{} {} {} bytes", manifest.version, file.target, file.size))?;
-    }
-    print_line(&format!("signed: {comment}"))?;
     Ok(Exit::Ok)
 }

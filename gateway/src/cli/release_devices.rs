@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use ring::digest::{SHA256, digest};
 use vaka_update::devices::{Devices, FORM, Image, LIST, SIGNATURE};
 use vaka_update::hex;
+use vaka_update::limits::MANIFEST_BYTES_MAX;
 use vaka_update::manifest::Ring;
 use vaka_update::sign::SecretKey;
 
@@ -40,7 +41,7 @@ pub fn sign(args: &DevicesArgs) -> Result<Exit, Failure> {
         Failure::new(Exit::Disk, attempt, format!("{}: {e}", path.display()), "")
     };
     fs::create_dir_all(&args.out).map_err(|e| disk(&args.out, &e))?;
-    let mut images = Vec::new();
+    let (mut images, mut bodies) = (Vec::new(), Vec::new());
     for path in &args.images {
         let bytes = fs::read(path).map_err(|e| disk(path, &e))?;
         let wrong = |why: &dyn std::fmt::Display| usage(&format!("{}: {why}", path.display()));
@@ -57,15 +58,23 @@ pub fn sign(args: &DevicesArgs) -> Result<Exit, Failure> {
             sha256: hex(digest(&SHA256, &bytes).as_ref()),
             rings: args.rings.clone(),
         };
-        let to = args.out.join(&image.file);
-        fs::write(&to, &bytes).map_err(|e| disk(&to, &e))?;
         images.push(image);
+        bodies.push(bytes);
     }
     let made: Timestamp = release::now();
     let expires = made.checked_add(SignedDuration::from_hours(24 * i64::from(args.days))).map_err(|e| usage(&e))?;
     let list = Devices { v: FORM, made, expires, images };
     list.check().map_err(|why| usage(&why))?;
     let text = serde_json::to_string_pretty(&list).map_err(|e| usage(&e))? + "\n";
+    if text.len() > MANIFEST_BYTES_MAX {
+        let why = format!("{LIST} would have {} bytes, and a box reads {MANIFEST_BYTES_MAX}", text.len());
+        return Err(usage(&format!("{why}; name fewer images, or fewer rings")));
+    }
+    // Nothing is written before all of it is right.
+    for (image, bytes) in list.images.iter().zip(&bodies) {
+        let to = args.out.join(&image.file);
+        fs::write(&to, bytes).map_err(|e| disk(&to, &e))?;
+    }
     let (to, signed) = (args.out.join(LIST), args.out.join(SIGNATURE));
     // A signature that belongs to other bytes is worse than none.
     let _ = fs::remove_file(&signed);
@@ -82,4 +91,38 @@ pub fn sign(args: &DevicesArgs) -> Result<Exit, Failure> {
     }
     print_line(&format!("signed by {}", key.public().line()))?;
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::super::release_verify::tests::image;
+    use super::*;
+
+    /// Signs images of these versions; what is in the folder then, and what was said.
+    fn signed(versions: &[String], rings: &[Ring]) -> (usize, Result<Exit, Failure>) {
+        let folder = TempDir::new().unwrap();
+        let images: Vec<PathBuf> = (0..versions.len()).map(|at| folder.path().join(format!("{at}.img"))).collect();
+        for (path, version) in images.iter().zip(versions) {
+            fs::write(path, image("pendant", "b1", version, 1_000)).unwrap();
+        }
+        let out = folder.path().join("out");
+        let said = sign(&DevicesArgs { images, key: None, days: 90, rings: rings.to_vec(), out: out.clone() });
+        (fs::read_dir(out).map_or(0, |names| names.count()), said)
+    }
+
+    #[test]
+    fn two_of_one_version_and_a_list_that_no_box_reads_are_refused_before_anything_is_written() {
+        let versions = |count: usize| (0..count).map(|minor| format!("1.{minor}.0")).collect::<Vec<_>>();
+        let (files, said) = signed(&versions(3), &[]);
+        assert!(said.is_ok() && files == 4, "{files}");
+        let (files, said) = signed(&["1.1.0".to_owned(), "1.2.0".to_owned(), "1.1.0".to_owned()], &[]);
+        let why = said.err().unwrap().to_string();
+        assert!(files == 0 && why.contains("pendant b1 1.1.0 is named twice"), "{files}: {why}");
+        let rings: Vec<Ring> = (0..16).map(|percent| Ring { percent, from: Timestamp::UNIX_EPOCH }).collect();
+        let (files, said) = signed(&versions(64), &rings);
+        let why = said.err().unwrap().to_string();
+        assert!(files == 0 && why.contains("a box reads 65536; name fewer images"), "{files}: {why}");
+    }
 }

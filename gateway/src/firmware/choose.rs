@@ -96,6 +96,8 @@ pub enum Why {
     Battery,
     #[error("a care alarm of its resident is open")]
     Care,
+    #[error("[firmware] is not in vaka.toml any more")]
+    Off,
     #[error(
         "it is the only alarm of {0} that works; while somebody is with them: vaka device update take {1} --someone-is-there"
     )]
@@ -194,7 +196,21 @@ pub fn is_halting(device: &Device<'_>, attempt: &Attempt) -> bool {
     attempt.stage.has_failed() && !attempt.looked && newest.is_none_or(|newest| Some(newest) <= tried)
 }
 
-/// The device can restart without anybody being the worse for it. Asked again while it fetches.
+/// The device that is being updated may have bytes, or restart. Asked again and again while it fetches, for a home does not stand still.
+///
+/// # Errors
+/// [`Why`] not now.
+pub fn may_go_on(view: &View<'_>, device: &Device<'_>) -> Result<(), Why> {
+    if let Some(who) = view.stopped {
+        return Err(Why::Stopped(who.to_owned()));
+    }
+    let by_hand = device.attempt.is_some_and(|attempt| attempt.by_hand);
+    if by_hand { &view.quiet_by_hand } else { &view.quiet }.clone()?;
+    // It asks, so it lives, whether or not it is connected besides.
+    may_be_apart(view, &Device { is_alive: true, ..device.clone() })
+}
+
+/// The device can restart without anybody being the worse for it.
 ///
 /// # Errors
 /// [`Why`] not.

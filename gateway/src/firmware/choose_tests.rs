@@ -30,6 +30,7 @@ fn attempt(version: &str, stage: Stage) -> Attempt {
         fetched_bytes: 0,
         why: "signature".into(),
         looked: false,
+        by_hand: false,
     }
 }
 

@@ -10,6 +10,7 @@
 //! which is the device's; firmware of what stands behind a bridge.
 
 pub mod choose;
+mod patience;
 mod serve;
 mod shelf;
 pub mod state;
@@ -29,7 +30,7 @@ use crate::ingest::inbox::{Inbox, Rank};
 use crate::journal::record::FirmwareStep;
 use crate::pipeline::keeper::{self, Input};
 
-pub use shelf::read_image;
+pub use shelf::{is_as_listed, read_image};
 pub use work::{Work, start};
 
 /// What a person asks for.
@@ -66,11 +67,13 @@ pub enum Ask {
     Look { offer: Arc<Offer>, reply: oneshot::Sender<Standing> },
     /// Answered with a word on what it waits for; `Err`: it cannot be.
     Wish { wish: Wish, by: String, offer: Arc<Offer>, reply: oneshot::Sender<Result<String, String>> },
-    /// May bytes be sent to whoever knows this path? `Err`: why not now. `None`: nobody was told of it, or it is over.
-    May { path: String, offer: Arc<Offer>, reply: oneshot::Sender<Option<Result<Serving, String>>> },
-    /// So many bytes have left for whoever knows this path.
-    Sent { path: String, bytes: u32 },
+    /// May bytes be sent to whoever knows this path, or, where it has them all, may it restart? `Err`: why not now. `None`: nobody was
+    /// told of it, or it is over. `has_bytes`: what the device has by its own word, for it asks for what comes behind.
+    May { path: String, has_bytes: u32, offer: Arc<Offer>, reply: oneshot::Sender<May> },
 }
+
+/// The answer to [`Ask::May`].
+pub type May = Option<Result<Serving, String>>;
 
 /// An image that a device was told of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,17 +1,18 @@
 //! Images for devices over plain HTTP: GET and HEAD, whole or from a byte on.
 //!
 //! Enters: connections to `[firmware] listen`. Leaves: the bytes of the one image that a device was told of, to whoever knows its address.
-//! Invariants: the address of an attempt is 128 random bits and ends with it; before each answer the journal's thread says whether it may
-//! go on; strangers are bounded in number, time and bytes. Absent: TLS and log-in (an image is signed, and is no secret), a folder of
+//! Invariants: the address of an attempt is 128 random bits and ends with it; before each answer, and before each piece of it, the
+//! journal's thread says whether it may go on; strangers are bounded in number, time and bytes. Absent: TLS and log-in (an image is signed, and is no secret), a folder of
 //! files, personal data.
 
 use std::convert::Infallible;
 use std::fs::File;
+use std::future::Future;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -19,16 +20,16 @@ use hyper::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, 
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, oneshot};
 use tracing::{info, warn};
 
 use super::shelf::Shelf;
-use super::{Ask, Board, Offer, Serving, put};
+use super::{Ask, Board, May, Offer, Serving};
 use crate::ingest::inbox::{Inbox, Rank};
 use crate::limits::{
     FIRMWARE_CONNECTION_MS_MAX, FIRMWARE_CONNECTIONS_MAX, FIRMWARE_PIECE_BYTES, FIRMWARE_REQUEST_MS_MAX,
-    FIRMWARE_RETRY_MS,
+    FIRMWARE_RETRY_MS, FIRMWARE_UNSENT_BYTES,
 };
 use crate::pipeline::keeper::{self, Input};
 
@@ -36,7 +37,17 @@ use crate::pipeline::keeper::{self, Input};
 pub(super) struct Counter {
     pub inbox: Arc<Inbox<Input>>,
     pub board: Board,
-    pub look: Arc<Notify>,
+}
+
+impl Counter {
+    /// Asks the journal's thread; the answer comes after what it was busy with.
+    fn may(&self, path: &str, has_bytes: u64, offer: &Arc<Offer>) -> oneshot::Receiver<May> {
+        let (reply, answer) = oneshot::channel();
+        let has_bytes = u32::try_from(has_bytes).unwrap_or(u32::MAX);
+        let asked = Ask::May { path: path.to_owned(), has_bytes, offer: offer.clone(), reply };
+        self.inbox.put([(Rank::Usual, Input::Ask(keeper::Ask::Firmware(asked)))]);
+        answer
+    }
 }
 
 /// Serves until it is dropped.
@@ -45,7 +56,7 @@ pub(super) async fn run(address: SocketAddr, counter: Arc<Counter>) {
     let retry = Duration::from_millis(FIRMWARE_RETRY_MS);
     let mut is_told = false;
     let listener = loop {
-        match TcpListener::bind(address).await {
+        match listen(address) {
             Ok(listener) => break listener,
             Err(e) if !std::mem::replace(&mut is_told, true) => warn!(
                 "listening on {address} for devices that fetch firmware: {e}; another program has the port, or it is not this machine's address ([firmware] listen); alarms go on, trying again every {FIRMWARE_RETRY_MS} ms"
@@ -73,10 +84,19 @@ pub(super) async fn run(address: SocketAddr, counter: Arc<Counter>) {
     }
 }
 
+/// With little room for what is not sent yet: what is on its way when a call for help comes in goes out still.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(FIRMWARE_UNSENT_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(FIRMWARE_CONNECTIONS_MAX as u32)
+}
+
 async fn attend(stream: TcpStream, counter: Arc<Counter>) {
     let service = service_fn(|request: Request<Incoming>| {
         let counter = counter.clone();
-        async move { Ok::<_, Infallible>(answer(&request, &counter).await) }
+        async move { Ok::<_, Infallible>(answer(&request, counter).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -86,26 +106,34 @@ async fn attend(stream: TcpStream, counter: Arc<Counter>) {
     let _ = connection.await;
 }
 
-async fn answer(request: &Request<Incoming>, counter: &Counter) -> Response<Piece> {
+async fn answer(request: &Request<Incoming>, counter: Arc<Counter>) -> Response<Piece> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return said(StatusCode::METHOD_NOT_ALLOWED, "nothing can be changed here\n");
     }
     let nothing = || said(StatusCode::NOT_FOUND, "there is nothing here\n");
     let path = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
     let Some(offer) = counter.board.get().offer.filter(|_| path.len() == 32) else { return nothing() };
-    let asked = put(&counter.inbox, |reply| Ask::May { path, offer: offer.clone(), reply }).await;
-    match asked {
+    let range = request.headers().get(RANGE).and_then(|range| range.to_str().ok());
+    // What a device asks for from a byte on, it has up to there.
+    let has_bytes = range.map_or(0, |range| match span(range, u64::MAX) {
+        Span::Part(from, _) => from,
+        Span::Beyond | Span::Whole => 0,
+    });
+    match counter.may(&path, has_bytes, &offer).await {
         Ok(None) => nothing(),
-        Ok(Some(Ok(serving))) => give(request, counter, &offer, serving),
-        Ok(Some(Err(why))) | Err(why) => {
-            let mut response = said(StatusCode::SERVICE_UNAVAILABLE, &format!("not now: {why}\n"));
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
-            response
-        }
+        Ok(Some(Ok(serving))) => give(request, counter, offer, serving),
+        Ok(Some(Err(why))) => not_now(&why),
+        Err(_) => not_now("the gateway is stopping"),
     }
 }
 
-fn give(request: &Request<Incoming>, counter: &Counter, offer: &Offer, serving: Serving) -> Response<Piece> {
+fn not_now(why: &str) -> Response<Piece> {
+    let mut response = said(StatusCode::SERVICE_UNAVAILABLE, &format!("not now: {why}\n"));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
+    response
+}
+
+fn give(request: &Request<Incoming>, counter: Arc<Counter>, offer: Arc<Offer>, serving: Serving) -> Response<Piece> {
     let size = u64::from(serving.size_bytes);
     let range = request.headers().get(RANGE).and_then(|range| range.to_str().ok());
     let span = match range.map(|range| span(range, size)) {
@@ -124,19 +152,12 @@ fn give(request: &Request<Incoming>, counter: &Counter, offer: &Offer, serving: 
         Ok(file) => file,
         Err(e) => {
             warn!("reading firmware {}: {e}", path.display());
-            return said(StatusCode::SERVICE_UNAVAILABLE, "the image cannot be read just now\n");
+            // No "not now", after which a device waits for ever: it counts as a try, and comes to be told.
+            return said(StatusCode::INTERNAL_SERVER_ERROR, "the image cannot be read\n");
         }
     };
     let is_head = request.method() == Method::HEAD;
-    let source = Source {
-        file,
-        at: from,
-        until,
-        size,
-        path: serving.path,
-        inbox: counter.inbox.clone(),
-        look: counter.look.clone(),
-    };
+    let source = Source { file, at: from, until, has_bytes: from, path: serving.path, counter, offer, asked: None };
     let mut response = Response::new(Piece(if is_head { Kind::Said(None) } else { Kind::File(Box::new(source)) }));
     header(&mut response, CONTENT_TYPE, "application/octet-stream");
     header(&mut response, ACCEPT_RANGES, "bytes");
@@ -198,28 +219,40 @@ struct Source {
     file: File,
     at: u64,
     until: u64,
-    size: u64,
+    /// What the device had when it asked.
+    has_bytes: u64,
     path: String,
-    inbox: Arc<Inbox<Input>>,
-    look: Arc<Notify>,
+    counter: Arc<Counter>,
+    offer: Arc<Offer>,
+    /// Whether the next piece may go.
+    asked: Option<oneshot::Receiver<May>>,
 }
 
 impl Source {
-    fn next(&mut self) -> std::io::Result<Option<Bytes>> {
+    /// The next piece, where it may go. An error cuts the answer off: the device goes on from what it has.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Option<Bytes>>> {
         let most = (self.until - self.at).min(FIRMWARE_PIECE_BYTES as u64);
-        let mut bytes = vec![0; usize::try_from(most).unwrap_or(0)];
-        if bytes.is_empty() {
-            return Ok(None);
+        if most == 0 {
+            return Poll::Ready(Ok(None));
         }
+        let asked = self.asked.get_or_insert_with(|| self.counter.may(&self.path, self.has_bytes, &self.offer));
+        let may = ready!(Pin::new(asked).poll(cx));
+        self.asked = None;
+        Poll::Ready(match may {
+            Ok(Some(Ok(_))) => self.read(most).map(Some),
+            Ok(Some(Err(why))) => {
+                info!("an image on its way to a device is held: {why}");
+                Err(std::io::Error::other(why))
+            }
+            Ok(None) | Err(_) => Err(std::io::Error::other("it is over")),
+        })
+    }
+
+    fn read(&mut self, most: u64) -> std::io::Result<Bytes> {
+        let mut bytes = vec![0; usize::try_from(most).unwrap_or(0)];
         self.file.read_exact(&mut bytes)?;
         self.at += most;
-        let bytes_sent = u32::try_from(self.at).unwrap_or(u32::MAX);
-        let sent = Ask::Sent { path: self.path.clone(), bytes: bytes_sent };
-        self.inbox.put([(Rank::Usual, Input::Ask(keeper::Ask::Firmware(sent)))]);
-        if self.at == self.size {
-            self.look.notify_one();
-        }
-        Ok(Some(bytes.into()))
+        Ok(bytes.into())
     }
 }
 
@@ -227,11 +260,14 @@ impl Body for Piece {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        Poll::Ready(match &mut self.0 {
-            Kind::Said(text) => text.take().map(|text| Ok(Frame::data(text))),
-            Kind::File(source) => source.next().transpose().map(|piece| piece.map(Frame::data)),
-        })
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        match &mut self.0 {
+            Kind::Said(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Kind::File(source) => source.poll(cx).map(|piece| piece.transpose().map(|piece| piece.map(Frame::data))),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -11,6 +11,7 @@ use vaka_device::update::image::{HEADER_BYTES, Header, padded};
 use vaka_update::devices::{Devices, Image, LIST, ListError, SIGNATURE};
 use vaka_update::disk::{Disk, Folder};
 use vaka_update::fetch::{FetchError, Publisher};
+use vaka_update::kept;
 use vaka_update::limits::{MANIFEST_BYTES_MAX, SIGNATURE_BYTES_MAX, SYNC_BYTES};
 use vaka_update::sign::{self, PublicKey, SignError};
 
@@ -32,8 +33,11 @@ pub enum Trouble {
     List(#[from] ListError),
     #[error("{LIST} has expired at {0}; the publisher has to sign it again")]
     Expired(jiff::Timestamp),
-    #[error("{file}: its bytes are not those that were signed; it is fetched again")]
+    #[error("{file}: its bytes are not those that were signed; it is fetched again later, and later each time")]
     Damaged { file: String },
+    /// It was brought before, and is not tried again yet.
+    #[error("{0}")]
+    Wrong(String),
     #[error("{file}: {why}; the publisher has to sign another")]
     NotIt { file: String, why: String },
     #[error(
@@ -56,10 +60,7 @@ impl Shelf {
 
     /// The list that was kept; `None`: there is none, or a key that signed it counts no more.
     pub fn kept(&self, keys: &[PublicKey]) -> Option<Devices> {
-        let read = |name: &str| std::fs::read(self.folder.path(name)).ok();
-        let (bytes, signature) = (read(LIST)?, String::from_utf8(read(SIGNATURE)?).ok()?);
-        sign::verify(keys, &bytes, &signature).ok()?;
-        Devices::parse(&bytes).ok()
+        kept::read(&self.folder, keys)
     }
 
     /// Asks the publisher for its list; keeps it where it may follow the one that is known.
@@ -81,14 +82,7 @@ impl Shelf {
         if Some(&list) != known {
             self.disk(|folder| {
                 folder.make()?;
-                // The signature last: a list without its own is none, and is asked for again.
-                for (name, bytes) in [(LIST, &bytes[..]), (SIGNATURE, text.as_bytes())] {
-                    let new = format!("{name}.new");
-                    folder.write(&new, bytes)?;
-                    folder.sync(&new)?;
-                    folder.rename(&new, name)?;
-                }
-                folder.sync_folder()
+                kept::write(folder, &bytes, &text)
             })?;
         }
         Ok(list)
@@ -145,9 +139,10 @@ impl Shelf {
         })
     }
 
-    /// Removes what no list names any more. `kept`: an image that a device fetches still.
-    pub fn clear(&self, list: &Devices, kept: Option<&str>) {
-        let is_named = |stem: &str| list.images.iter().any(|image| image.sha256 == stem) || kept == Some(stem);
+    /// Removes what none of these lists names any more. `kept`: an image that a device fetches still.
+    pub fn clear(&self, lists: &[&Devices], kept: Option<&str>) {
+        let images = || lists.iter().flat_map(|list| &list.images);
+        let is_named = |stem: &str| images().any(|image| image.sha256 == stem) || kept == Some(stem);
         for name in self.folder.names().unwrap_or_default() {
             let stem = name.strip_suffix(".img").or_else(|| name.strip_suffix(".part"));
             if stem.is_some_and(|stem| !is_named(stem)) {
@@ -217,6 +212,14 @@ fn says(header: &[u8; HEADER_BYTES], image: &Image) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// An image's bytes say of themselves what the list says of them.
+///
+/// # Errors
+/// In words: what does not match.
+pub fn is_as_listed(bytes: &[u8], image: &Image) -> Result<(), String> {
+    says(bytes.first_chunk::<HEADER_BYTES>().ok_or("it is shorter than an image's header")?, image)
 }
 
 /// What an image file is, for whoever publishes it: kind, board and version.

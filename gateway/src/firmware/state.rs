@@ -40,12 +40,15 @@ pub struct Attempt {
     pub asked_at: i64,
     /// When anything was heard of it last.
     pub heard_at: i64,
-    /// Bytes that it had fetched then.
+    /// Bytes that it had then, by its own word: it asked for what comes behind them.
     pub fetched_bytes: u32,
     /// Why it came to nothing; empty until it has.
     pub why: String,
     /// A person has looked at how it failed.
     pub looked: bool,
+    /// A person wants it now: nights and quiet times do not hold it.
+    #[serde(default)]
+    pub by_hand: bool,
 }
 
 /// How far an attempt has come.
@@ -55,7 +58,7 @@ pub enum Stage {
     /// Told; it has not fetched a byte.
     Asked,
     Fetching,
-    /// It has the whole image: it proves it, and restarts.
+    /// It has proven the whole image, and was told that it may restart.
     Restarting,
     /// The new firmware runs, and has still to keep itself.
     Trial,
@@ -67,6 +70,16 @@ pub enum Stage {
 }
 
 impl Stage {
+    pub const ALL: [Stage; 7] = [
+        Stage::Asked,
+        Stage::Fetching,
+        Stage::Restarting,
+        Stage::Trial,
+        Stage::Confirmed,
+        Stage::Failed,
+        Stage::Silent,
+    ];
+
     pub fn is_under_way(self) -> bool {
         matches!(self, Stage::Asked | Stage::Fetching | Stage::Restarting | Stage::Trial)
     }
@@ -132,7 +145,7 @@ impl Fleet {
     pub fn apply(&mut self, record: u64, firmware: &Firmware, at: i64) {
         match &firmware.step {
             FirmwareStep::Asked { device, version, url, size_bytes, sha256, .. } => {
-                self.wanted.remove(device);
+                let by_hand = self.wanted.remove(device).is_some();
                 let path = url.rsplit('/').next().unwrap_or_default().to_owned();
                 let attempt = Attempt {
                     record,
@@ -146,16 +159,22 @@ impl Fleet {
                     fetched_bytes: 0,
                     why: String::new(),
                     looked: false,
+                    by_hand,
                 };
                 self.attempts.insert(device.clone(), attempt);
             }
             FirmwareStep::Fetched { device, bytes } => {
                 let Some(attempt) = self.open(device) else { return };
-                attempt.heard_at = at;
-                attempt.fetched_bytes = attempt.fetched_bytes.max(*bytes);
+                (attempt.heard_at, attempt.fetched_bytes) = (at, *bytes);
                 if attempt.stage != Stage::Trial {
-                    let is_whole = attempt.fetched_bytes >= attempt.size_bytes;
-                    attempt.stage = if is_whole { Stage::Restarting } else { Stage::Fetching };
+                    attempt.stage = Stage::Fetching;
+                }
+            }
+            FirmwareStep::Restarts { device } => {
+                let Some(attempt) = self.open(device) else { return };
+                (attempt.heard_at, attempt.fetched_bytes) = (at, attempt.size_bytes);
+                if attempt.stage != Stage::Trial {
+                    attempt.stage = Stage::Restarting;
                 }
             }
             FirmwareStep::Silent { device, why } => {
@@ -166,6 +185,10 @@ impl Fleet {
                 self.someone.insert(device.clone(), *until);
             }
             FirmwareStep::Wanted { device } => {
+                if let Some(attempt) = self.open(device) {
+                    attempt.by_hand = true;
+                    return;
+                }
                 self.wanted.insert(device.clone(), firmware.by.clone());
                 if let Some(attempt) = self.attempts.get_mut(device) {
                     attempt.looked = true;

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use vaka_update::devices::Devices;
 use vaka_update::fetch::Publisher;
 
+use super::patience::Patience;
 use super::serve::{self, Counter};
 use super::shelf::{Shelf, Trouble};
 use super::{Ask, Door, Offer, Standing, put};
@@ -49,12 +50,15 @@ impl Work {
     async fn run(self) {
         let mut looks = interval(Duration::from_millis(FIRMWARE_LOOK_MS));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut look, mut trouble) = (0_u32, String::new());
+        let (mut look, mut trouble, mut patience) = (0_u32, String::new(), Patience::default());
         let mut server: Option<(SocketAddr, JoinHandle<()>)> = None;
         loop {
             let mut asks = tokio::select! {
                 _ = looks.tick() => look.is_multiple_of(FIRMWARE_CHECK_LOOKS),
-                () = self.door.check.notified() => true,
+                () = self.door.check.notified() => {
+                    patience.forget();
+                    true
+                }
                 () = self.door.look.notified() => false,
             };
             let config = self.config.borrow().clone();
@@ -63,12 +67,12 @@ impl Work {
                 // As it was kept, so that a box that is cut off goes on; a key that counts no more takes its list with it.
                 let mut list = shelf.kept(&settings.keys);
                 // Before the publisher is asked, who may be slow: a device may be fetching.
-                let standing = self.look(&config, &shelf, list.as_ref()).await;
+                self.look(&config, &shelf, list.as_ref()).await;
                 self.listen(&config, &mut server);
                 // What did not come goes on at the next look but a few.
                 asks |= !trouble.is_empty() && look.is_multiple_of(FIRMWARE_CHECK_LOOKS / 60);
                 if asks {
-                    let went = self.ask(&config, settings, &shelf, &mut list, standing.as_ref()).await;
+                    let went = self.ask(&config, settings, &shelf, &mut list, (&mut patience, look)).await;
                     let said = went.err().map(|e| e.to_string()).unwrap_or_default();
                     if said != trouble && !said.is_empty() {
                         warn!("firmware of devices: {said}");
@@ -105,19 +109,19 @@ impl Work {
             return;
         }
         server.take().into_iter().for_each(|(_, server)| server.abort());
-        let Door { inbox, board, look, .. } = self.door.clone();
-        let counter = Arc::new(Counter { inbox, board, look });
+        let Door { inbox, board, .. } = self.door.clone();
+        let counter = Arc::new(Counter { inbox, board });
         *server = Some((address, tokio::spawn(serve::run(address, counter))));
     }
 
     /// Asks the publisher, and brings what a device here can use.
     async fn ask(
         &self,
-        config: &Config,
+        config: &Arc<Config>,
         settings: &crate::config::Update,
         shelf: &Shelf,
         list: &mut Option<Devices>,
-        standing: Option<&Standing>,
+        (patience, look): (&mut Patience, u32),
     ) -> Result<(), Trouble> {
         let publisher: Publisher =
             crate::update::publisher(settings).map_err(|why| Trouble::Publisher(why.to_string()))?;
@@ -125,13 +129,18 @@ impl Work {
         if list.as_ref() != Some(&fresh) {
             info!(firmware.made = %fresh.made, firmware.images = fresh.images.len(), "the publisher's list of firmware");
         }
-        let fresh = &*list.insert(fresh);
+        let before = list.replace(fresh.clone());
         if self.clock.now().wall_ms >= fresh.expires.as_millisecond() {
             return Err(Trouble::Expired(fresh.expires));
         }
-        let serving = standing.and_then(|standing| standing.serving.as_ref());
-        shelf.clear(fresh, serving.map(|serving| serving.sha256.as_str()));
+        // Looked at with the new list: from here on nobody is told of an image of the one before; what somebody was told of meanwhile
+        // is known, and what that list named goes at the next asking alone.
+        if let Some(standing) = self.look(config, shelf, Some(&fresh)).await {
+            let lists: Vec<&Devices> = [Some(&fresh), before.as_ref()].into_iter().flatten().collect();
+            shelf.clear(&lists, standing.serving.as_ref().map(|serving| serving.sha256.as_str()));
+        }
         let boards = config.firmware.as_ref().map(|firmware| &firmware.boards);
+        let fresh = &fresh;
         let here = shelf.here(Some(fresh));
         let mut first = Ok(());
         let mut brought = std::collections::BTreeSet::new();
@@ -141,10 +150,19 @@ impl Work {
             if here.contains(&image.sha256) || !brought.insert(&image.sha256) {
                 continue;
             }
-            // One that is wrong keeps no other away.
-            if let (Err(e), true) = (shelf.bring(&publisher, image, config).await, first.is_ok()) {
-                first = Err(e);
+            let brought = match patience.holds(&image.sha256, look) {
+                Some(why) => Err(Trouble::Wrong(why.to_owned())),
+                None => shelf.bring(&publisher, image, config).await,
+            };
+            match &brought {
+                Ok(()) => patience.right(&image.sha256),
+                Err(e @ (Trouble::Damaged { .. } | Trouble::NotIt { .. })) => {
+                    patience.wrong(&image.sha256, look, e.to_string());
+                }
+                Err(_) => {}
             }
+            // One that is wrong keeps no other away.
+            first = first.and(brought);
         }
         first
     }

@@ -736,8 +736,10 @@ pub enum FirmwareStep {
         /// UTC milliseconds; it must have begun by then.
         expires_at: i64,
     },
-    /// So many bytes of it were fetched, from its beginning.
+    /// The device asked for the bytes from this one on: it has those before.
     Fetched { device: DeviceId, bytes: u32 },
+    /// It has the whole image, and was told that it may restart.
+    Restarts { device: DeviceId },
     /// Given up: nothing more was heard of it.
     Silent { device: DeviceId, why: String },
     /// Somebody is with the device's resident, UTC milliseconds.
@@ -756,6 +758,7 @@ impl FirmwareStep {
         match self {
             FirmwareStep::Asked { device, .. }
             | FirmwareStep::Fetched { device, .. }
+            | FirmwareStep::Restarts { device }
             | FirmwareStep::Silent { device, .. }
             | FirmwareStep::Someone { device, .. }
             | FirmwareStep::Wanted { device } => Some(device),

@@ -7,13 +7,13 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tracing::{error, info, warn};
 use vaka_protocol::limits::URL_BYTES_MAX;
 use vaka_protocol::{DeviceId, Lane};
-use vaka_update::policy::{Moment, is_quiet};
+use vaka_update::policy::{Moment, Wait, is_quiet};
 
 use super::keeper::Keeper;
 use crate::config::Role;
 use crate::firmware::choose::{self, Device, Offered, View, Why};
-use crate::firmware::state::Attempt;
-use crate::firmware::{Ask, Offer, Row, Serving, Standing, Wish};
+use crate::firmware::state::{Attempt, Stage};
+use crate::firmware::{Ask, May, Offer, Row, Serving, Standing, Wish};
 use crate::journal::record::{Fault, Firmware, FirmwareStep, Record, Trace};
 use crate::limits::{FIRMWARE_PROGRESS_MS, FIRMWARE_SILENT_MS, FIRMWARE_SOMEONE_MS};
 use crate::rules::care::{silence, when};
@@ -40,10 +40,9 @@ impl Keeper {
                 let said = self.take_firmware_wish(wish, by, &offer);
                 let _ = reply.send(said);
             }
-            Ask::May { path, offer, reply } => {
-                let _ = reply.send(self.may_send(&path, &offer));
+            Ask::May { path, has_bytes, offer, reply } => {
+                let _ = reply.send(self.may_send(&path, has_bytes, &offer));
             }
-            Ask::Sent { path, bytes } => self.take_progress(&path, bytes),
         }
     }
 
@@ -58,7 +57,9 @@ impl Keeper {
                 (Err(Why::Current | Why::NoImage(vaka_update::devices::NoImage::None) | Why::Behind), _) => {
                     String::new()
                 }
-                (Err(Why::UnderWay), _) => self.pause(offer, &view, device).unwrap_or_default(),
+                (Err(Why::UnderWay), _) => {
+                    self.pause(offer, &view, device).map_or_else(String::new, |why| why.to_string())
+                }
                 (Err(why), _) => why.to_string(),
                 (Ok(_), _) => String::new(),
             };
@@ -122,43 +123,44 @@ impl Keeper {
                 is_behind: known.via.is_some(),
                 battery_percent: battery.and_then(|battery| battery.percent),
                 is_low: battery.is_some_and(|battery| battery.low),
-                has_someone: state.fleet.has_someone(id, now.wall_ms),
+                // By a clock that is not believed nobody knows when they left.
+                has_someone: now.sure && state.fleet.has_someone(id, now.wall_ms),
                 is_wanted: state.fleet.is_wanted(id),
                 has_care_alarm: care_alarms.contains(&known.resident.as_deref()),
                 attempt: state.fleet.attempt(id),
                 offered,
             }
         };
+        let is_quiet = |by_hand| match scene.life.is_empty() {
+            true => is_quiet(&scene, windows, moment, by_hand),
+            // However old, and whoever has it: it may be this device by which they call again.
+            false => Err(Wait::Life),
+        };
         View {
             devices: offer.config.devices.iter().map(device).collect(),
             stopped: state.fleet.stopped(),
-            quiet: is_quiet(&scene, windows, moment, false),
-            quiet_by_hand: is_quiet(&scene, windows, moment, true),
+            quiet: is_quiet(false),
+            quiet_by_hand: is_quiet(true),
             is_shared: offer.config.gateway.role == Role::Home,
         }
     }
 
-    /// Why the device that is being updated is given no bytes now.
-    fn pause(&self, offer: &Offer, view: &View<'_>, device: &Device<'_>) -> Option<String> {
-        if let Some(who) = view.stopped {
-            return Some(Why::Stopped(who.to_owned()).to_string());
-        }
+    /// Why the device that is being updated is given no bytes now, and may not restart.
+    fn pause(&self, offer: &Offer, view: &View<'_>, device: &Device<'_>) -> Option<Why> {
         if offer.config.firmware.is_none() {
-            return Some("[firmware] is not in vaka.toml any more".to_owned());
+            return Some(Why::Off);
         }
-        if let Err(wait) = &view.quiet_by_hand {
-            return Some(wait.to_string());
-        }
-        // It asks, so it lives, whether or not it is connected besides.
-        let asking = Device { is_alive: true, ..device.clone() };
-        choose::may_be_apart(view, &asking).err().map(|why| why.to_string())
+        choose::may_go_on(view, device).err()
     }
 
-    fn may_send(&self, path: &str, offer: &Offer) -> Option<Result<Serving, String>> {
+    fn may_send(&mut self, path: &str, has_bytes: u32, offer: &Offer) -> May {
         let (id, attempt) = self.state().fleet.under_way().filter(|(_, attempt)| attempt.path == path)?;
+        let (id, attempt) = (id.clone(), attempt.clone());
         let view = self.fleet_view(offer);
-        let device = view.devices.iter().find(|device| device.id == id)?;
-        Some(self.pause(offer, &view, device).map_or_else(|| Ok(serving(attempt)), Err))
+        let device = view.devices.iter().find(|device| *device.id == id)?;
+        let why = self.pause(offer, &view, device).map(|why| why.to_string());
+        self.heard_asking(id, &attempt, has_bytes, why.is_none());
+        Some(why.map_or_else(|| Ok(serving(&attempt)), Err))
     }
 
     fn begin_next(&mut self, offer: &Offer) {
@@ -210,17 +212,21 @@ impl Keeper {
         }
     }
 
-    fn take_progress(&mut self, path: &str, bytes: u32) {
-        let Some((device, attempt)) = self.state().fleet.under_way().filter(|(_, attempt)| attempt.path == path) else {
-            return;
-        };
+    /// A device that asks is heard, also where it is refused: it waits as it was told to.
+    fn heard_asking(&mut self, device: DeviceId, attempt: &Attempt, has_bytes: u32, may: bool) {
         let is_late = self.moment().wall_ms.saturating_sub(attempt.heard_at) >= FIRMWARE_PROGRESS_MS;
-        let is_whole = bytes >= attempt.size_bytes && attempt.fetched_bytes < attempt.size_bytes;
-        let is_first = attempt.stage == crate::firmware::state::Stage::Asked;
-        if is_first || is_whole || is_late {
-            let device = device.clone();
-            self.put_step(FirmwareStep::Fetched { device, bytes }, gateway());
+        let is_whole = has_bytes >= attempt.size_bytes;
+        let stage = if is_whole && may { Stage::Restarting } else { Stage::Fetching };
+        let is_news = attempt.stage != stage || is_whole && attempt.fetched_bytes < attempt.size_bytes;
+        if !is_late && (!is_news || attempt.stage == Stage::Trial) {
+            return;
         }
+        let bytes = has_bytes.min(attempt.size_bytes);
+        let step = match stage {
+            Stage::Restarting => FirmwareStep::Restarts { device },
+            _ => FirmwareStep::Fetched { device, bytes },
+        };
+        self.put_step(step, gateway());
     }
 
     /// What a person wishes; what it waits for, if it does.
@@ -235,11 +241,16 @@ impl Keeper {
                 let known = known.ok_or_else(|| format!("there is no device `{device}`; see: vaka device list"))?;
                 let wished =
                     Device { is_wanted: true, has_someone: known.has_someone || someone_is_there, ..known.clone() };
+                if someone_is_there && !self.moment().sure {
+                    let why = "the clock is not believed, so nobody knows how long somebody is there";
+                    return Err(format!(
+                        "{device}: {why}; it is right again by itself once a time source is heard (vaka check)"
+                    ));
+                }
                 if let Err(
                     why @ (Why::Current
                     | Why::NoImage(_)
                     | Why::Behind
-                    | Why::UnderWay
                     | Why::NoVersion
                     | Why::OddVersion(_)
                     | Why::Stopped(_)

@@ -15,6 +15,7 @@ use super::keeper::{Ask, Input, Keeper};
 use crate::clock::{Clock, Confidence};
 use crate::config::{Config, Role};
 use crate::dispatch::Dispatcher;
+use crate::firmware::state::{Attempt, Stage};
 use crate::ingest::inbox::{Inbox, Rank};
 use crate::ingest::session::Hall;
 use crate::limits::METRICS_ANSWER_MS_MAX;
@@ -137,6 +138,7 @@ fn of_keeper(keeper: &Keeper, config: &Config) -> Page {
     alarms(keeper, &mut page);
     reach(keeper, config, &mut page);
     devices(keeper, config, &mut page);
+    firmware(keeper, config, &mut page);
     homes(keeper, &mut page);
     page
 }
@@ -250,6 +252,23 @@ fn devices(keeper: &Keeper, config: &Config, page: &mut Page) {
             page.put(&families::BATTERY_MIN, &[kind], f64::from(percent));
         }
     }
+}
+
+/// What came to nothing and was looked at is nobody's work any more.
+fn firmware(keeper: &Keeper, config: &Config, page: &mut Page) {
+    if config.firmware.is_none() {
+        return;
+    }
+    let fleet = &keeper.state().fleet;
+    let attempts = || config.devices.keys().filter_map(|device| fleet.attempt(device));
+    let is_looked = |attempt: &Attempt| attempt.stage.has_failed() && attempt.looked;
+    for stage in Stage::ALL {
+        let count = attempts().filter(|attempt| attempt.stage == stage && !is_looked(attempt)).count();
+        page.put(&families::FIRMWARE, &[stage.as_str()], count as f64);
+    }
+    page.put(&families::FIRMWARE, &["looked"], attempts().filter(|attempt| is_looked(attempt)).count() as f64);
+    let oldest = fleet.under_way().map_or(0.0, |(_, attempt)| age_s(keeper.now_ms(), attempt.asked_at));
+    page.put(&families::FIRMWARE_OLDEST, &[], oldest);
 }
 
 /// At a hub.

@@ -30,7 +30,7 @@ use crate::limits;
 ///
 /// A saved fold of a lower number is not believed. Else a version that was gone back from and comes again would start from what the
 /// older one saved meanwhile, without what it had recorded itself. The journal is read from the start instead, once.
-pub const FOLD: u32 = 3;
+pub const FOLD: u32 = 4;
 
 /// Why the journal and its fold could not be brought up.
 #[derive(Debug, thiserror::Error)]

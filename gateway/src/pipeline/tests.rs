@@ -2,6 +2,7 @@
 
 mod acts;
 mod doses;
+mod fleet;
 mod hub_looks;
 mod kept;
 mod keys;

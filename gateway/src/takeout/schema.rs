@@ -294,7 +294,10 @@ pub const KINDS: &[Kind] = &[
         code: 71,
         name: "firmware",
         says: "a step of the firmware of a device, or a person's word on it",
-        fields: &[has("step", Object, "one key: asked, fetched, silent, someone, wanted, stopped or resumed"), BY],
+        fields: &[
+            has("step", Object, "one key: asked, fetched, restarts, silent, someone, wanted, stopped or resumed"),
+            BY,
+        ],
     },
     Kind {
         code: 90,

@@ -105,7 +105,14 @@ impl Devices {
         if self.images.len() > IMAGES_MAX {
             return Err(format!("it has {} images; at most {IMAGES_MAX} can be", self.images.len()));
         }
-        for image in &self.images {
+        for (at, image) in self.images.iter().enumerate() {
+            let of = |image: &Image| (image.kind.clone(), image.board.clone(), image.version);
+            if self.images.iter().take(at).any(|before| of(before) == of(image)) {
+                return Err(format!(
+                    "{} {} {} is named twice; give the second a version of its own",
+                    image.kind, image.board, image.version
+                ));
+            }
             for word in [&image.kind, &image.board] {
                 let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
                 if word.is_empty() || word.len() > 16 || !word.bytes().all(plain) {
@@ -223,6 +230,9 @@ mod tests {
         for image in wrong {
             assert!(list("2026-11-01T00:00:00Z", vec![image.clone()]).check().is_err(), "{image:?}");
         }
+        let twice =
+            list("2026-11-01T00:00:00Z", vec![good.clone(), Image { file: "other.img".into(), ..good.clone() }]);
+        assert_eq!(twice.check(), Err("pendant a1 1.0.0 is named twice; give the second a version of its own".into()));
         let bytes = serde_json::to_vec(&list("2026-11-01T00:00:00Z", vec![good.clone()])).unwrap();
         assert_eq!(Devices::parse(&bytes).unwrap().images, vec![good]);
         let other = String::from_utf8(bytes).unwrap().replace("\"v\":1", "\"v\":2");

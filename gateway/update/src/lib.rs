@@ -11,6 +11,7 @@
 pub mod devices;
 pub mod disk;
 pub mod fetch;
+pub mod kept;
 pub mod limits;
 pub mod machine;
 pub mod manifest;

@@ -392,4 +392,4 @@ pub fn is_whole(disk: &dyn Disk, name: &str, sha256: &str) -> bool {
 
 #[cfg(test)]
 #[path = "slots_tests.rs"]
-mod tests;
+pub(crate) mod tests;

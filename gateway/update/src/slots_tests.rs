@@ -39,7 +39,7 @@ struct Inner {
 
 /// A folder whose power can go.
 #[derive(Debug, Default)]
-struct SimDisk(RefCell<Inner>);
+pub(crate) struct SimDisk(RefCell<Inner>);
 
 impl SimDisk {
     fn works(&self) -> io::Result<std::cell::RefMut<'_, Inner>> {
@@ -53,7 +53,7 @@ impl SimDisk {
 
     /// After the cut: of what was not synced a part is there. `kept_names`: so many changes of the folder; `kept`: so many eighths of
     /// what was written to each file.
-    fn after_the_cut(&self, kept_names: usize, kept: usize) -> SimDisk {
+    pub(crate) fn after_the_cut(&self, kept_names: usize, kept: usize) -> SimDisk {
         let before = self.0.borrow();
         let mut names = before.synced.clone();
         for entry in before.since.iter().take(kept_names) {
@@ -74,6 +74,12 @@ impl SimDisk {
         };
         let inodes = before.inodes.iter().map(torn).collect();
         SimDisk(RefCell::new(Inner { inodes, synced: names.clone(), names, ..Inner::default() }))
+    }
+
+    /// So many operations from now on still work.
+    pub(crate) fn cut_after(&self, operations: u32) {
+        let mut inner = self.0.borrow_mut();
+        inner.cut_at = Some(inner.operations + operations);
     }
 
     fn changes(&self) -> usize {

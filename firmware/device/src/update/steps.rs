@@ -191,7 +191,7 @@ impl<F: NorFlash> Update<F> {
     /// Answers the command. It is kept until the answer is, so that a cut in between answers again.
     fn answer(&mut self, outcome: Outcome, cx: &mut Cx<'_>) {
         self.stage = Stage::Idle;
-        self.tries = 0;
+        (self.tries, self.refusals) = (0, 0);
         if let Some(task) = self.task.take() {
             cx.done(task.id, outcome);
             self.has_ended = true;

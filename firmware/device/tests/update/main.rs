@@ -7,13 +7,16 @@ mod rig;
 #[path = "../../examples/sign.rs"]
 mod sign;
 
-use rig::{BOARD, ROLE, Rig, command, deliver, file, header_of, key, release};
+use rig::{BOARD, ROLE, Rig, Word, command, deliver, file, header_of, key, release};
 use sign::{Release, image};
-use vaka_device::update::boot::{Slot, State, Trial, decide};
+use vaka_device::update::boot::{self, Slot, State, Trial, decide};
 use vaka_device::update::image::{HEADER_BYTES, NAME_BYTES};
-use vaka_device::update::{FETCH_TRIES_MAX, NotTaken, Reason};
+use vaka_device::update::{
+    FETCH_PAUSE_MS, FETCH_PAUSE_MS_MAX, FETCH_TRIES_MAX, NOT_NOW_PAUSE_MS_MAX, NotTaken, Reason,
+};
 use vaka_device::{Now, Role};
-use vaka_protocol::{AlarmId, Command, Event, Outcome, Rung, StartCause};
+use vaka_protocol::limits::MESSAGE_BYTES_MAX;
+use vaka_protocol::{AlarmId, Command, Event, Outcome, Rung, StartCause, decode_event};
 
 fn done(id: u64, outcome: Outcome) -> Event {
     Event::Done { id, outcome }
@@ -180,11 +183,130 @@ fn nothing_is_written_and_nothing_restarts_while_somebody_calls_or_a_hand_is_ful
     for _ in 0..20 {
         device.pass(now);
     }
+    assert!(!device.role.0.wants_restart(), "nobody has said that it may");
+    rig.hands.busy.set(true);
+    rig.serve(&mut device, now);
+    device.pass(now);
+    assert!(!device.role.0.wants_restart(), "the word came while it was busy");
+    rig.hands.busy.set(false);
+    device.pass(now);
+    assert!(!device.role.0.wants_restart(), "and is over");
+    let now = Now::booted(FETCH_PAUSE_MS);
+    rig.serve(&mut device, now);
+    device.pass(now);
     assert!(device.role.0.wants_restart());
     rig.hands.press.set(true);
     device.pass(now);
     device.pass(now);
     assert!(!device.role.0.wants_restart(), "pressed right before the restart");
+    assert!(device.role.0.fetch(now).is_none(), "while it is armed it has nothing to ask");
+    let mut buffer = [0; MESSAGE_BYTES_MAX];
+    let (_, bytes) = device.next(&mut buffer).expect("the press waits");
+    let seq = decode_event(bytes).expect("a device's own message").seq.expect("a number");
+    rig.hear(&mut device, now);
+    deliver(&mut device, 4, &Command::Receipt { restart: 1, seq, alarm, rung: Rung::Closed, last: false });
+    device.pass(now);
+    device.pass(now);
+    assert!(!device.role.0.wants_restart(), "the word of before is over");
+    let state = boot::read(&mut rig.slots(), &rig::LAYOUT).expect("the flash reads").expect("a record");
+    assert_eq!(state.trial, Trial::None, "a power cut now boots the one that is proven");
+    rig.serve(&mut device, now);
+    device.pass(now);
+    assert!(device.role.0.wants_restart(), "asked again");
+}
+
+#[test]
+fn it_boots_into_another_only_by_the_gateways_word_and_asks_until_it_has_it() {
+    for word in [Word::NotNow, Word::Odd] {
+        let mut rig = Rig::new(&file(1, "one"));
+        rig.file = file(2, "two");
+        let mut device = rig.boot().expect("it boots");
+        let mut now = Now::booted(0);
+        deliver(&mut device, 1, &command(&rig.file, "two"));
+        while rig.serve(&mut device, now).is_some() {}
+        rig.word = word;
+        let mut asked_ms = Vec::new();
+        while rig.questions < u32::from(FETCH_TRIES_MAX) - 1 {
+            let before = rig.questions;
+            rig.serve(&mut device, now);
+            if rig.questions > before {
+                asked_ms.push(now.uptime_ms);
+            }
+            device.pass(now);
+            assert!(!device.role.0.wants_restart(), "{word:?}");
+            now.uptime_ms += device.role.rest_ms(now).clamp(1, 60_000);
+        }
+        let state = boot::read(&mut rig.slots(), &rig::LAYOUT).expect("the flash reads");
+        assert!(state.is_none_or(|state| state.trial == Trial::None), "{word:?}: {state:?}");
+        let pauses: Vec<u64> = asked_ms.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(pauses[0] >= FETCH_PAUSE_MS && pauses.is_sorted(), "{word:?}: {pauses:?}");
+        let most = if word == Word::NotNow { NOT_NOW_PAUSE_MS_MAX } else { FETCH_PAUSE_MS_MAX };
+        assert!(pauses.last().is_some_and(|last| (most..most + 60_000).contains(last)), "{word:?}: {pauses:?}");
+        assert_eq!(device.role.underway(), Some(1), "{word:?}: it is still on it");
+        // A restart by a power cut is the old one, and it asks again.
+        let mut device = rig.boot().expect("it boots");
+        assert_eq!(rig.booted, ["one", "one"]);
+        rig.word = Word::May;
+        assert_eq!(rig.run(&mut device), rig::Ran::Restart);
+        rig.settle();
+        assert_eq!(rig.confirmed(), "two");
+    }
+}
+
+#[test]
+fn not_now_is_no_failure_however_often() {
+    let mut rig = Rig::new(&file(1, "one"));
+    rig.file = file(2, "two");
+    let mut device = rig.boot().expect("it boots");
+    let mut now = Now::booted(0);
+    deliver(&mut device, 1, &command(&rig.file, "two"));
+    assert_eq!(rig.serve(&mut device, now), Some(Ok(1_500)));
+    rig.word = Word::NotNow;
+    for _ in 0..10 * FETCH_TRIES_MAX {
+        rig.serve(&mut device, now);
+        assert!(device.role.0.fetch(now).is_none(), "not at once again");
+        let rest_ms = device.role.rest_ms(now);
+        assert!((FETCH_PAUSE_MS..=NOT_NOW_PAUSE_MS_MAX).contains(&rest_ms), "{rest_ms}");
+        now.uptime_ms += rest_ms;
+    }
+    rig.hear(&mut device, now);
+    assert_eq!(rig.answers(), [], "a night long");
+    // One that was refused is one that is there: what had failed before counts no more.
+    rig.word = Word::May;
+    rig.is_served = false;
+    for _ in 0..FETCH_TRIES_MAX - 1 {
+        rig.serve(&mut device, now);
+        now.uptime_ms += device.role.rest_ms(now);
+    }
+    rig.word = Word::NotNow;
+    rig.serve(&mut device, now);
+    now.uptime_ms += device.role.rest_ms(now);
+    rig.word = Word::May;
+    rig.serve(&mut device, now);
+    rig.is_served = true;
+    now.uptime_ms += device.role.rest_ms(now);
+    assert_eq!(device.role.0.fetch(now).map(|fetch| fetch.offset), Some(1_500), "and it goes on from there");
+}
+
+#[test]
+fn a_newer_command_takes_the_place_of_one_that_waits_for_the_word() {
+    let mut rig = Rig::new(&file(1, "one"));
+    rig.file = file(2, "two");
+    let mut device = rig.boot().expect("it boots");
+    deliver(&mut device, 1, &command(&rig.file, "two"));
+    let now = Now::booted(0);
+    while rig.serve(&mut device, now).is_some() {}
+    rig.word = Word::NotNow;
+    (0..20).for_each(|_| drop(device.pass(now)));
+    rig.serve(&mut device, now);
+    assert_eq!(rig.questions, 1);
+    rig.word = Word::May;
+    rig.file = file(3, "three");
+    deliver(&mut device, 2, &command(&rig.file, "three"));
+    assert_eq!(rig.run(&mut device), rig::Ran::Restart);
+    rig.settle();
+    assert_eq!(rig.answers(), [done(1, Outcome::Failed), done(2, Outcome::Done)]);
+    assert_eq!(rig.confirmed(), "three");
 }
 
 #[test]

@@ -130,6 +130,15 @@ pub enum Ran {
     Cut,
 }
 
+/// What the gateway answers to the question whether it may restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    May,
+    NotNow,
+    /// Another status, or none at all.
+    Odd,
+}
+
 /// The flash, and what lies around it.
 pub struct Rig {
     pub nor: Rc<RefCell<Nor<Vec<u8>>>>,
@@ -138,6 +147,9 @@ pub struct Rig {
     pub file: Vec<u8>,
     /// The server answers.
     pub is_served: bool,
+    pub word: Word,
+    /// How often it was asked.
+    pub questions: u32,
     /// What was told and acknowledged, in its order; not the signs of life.
     pub told: Vec<Event>,
     /// Names of what was booted, in their order.
@@ -155,7 +167,7 @@ impl Rig {
         bytes[..factory.len()].copy_from_slice(factory);
         let nor = Rc::new(RefCell::new(Nor::over(bytes)));
         let (hands, told, booted) = (Hands::default(), Vec::new(), Vec::new());
-        Self { nor, hands, file: Vec::new(), is_served: true, told, booted, cuts: 0 }
+        Self { nor, hands, file: Vec::new(), is_served: true, word: Word::May, questions: 0, told, booted, cuts: 0 }
     }
 
     pub fn part(&self, (from, bytes): (u32, u32)) -> Part {
@@ -224,9 +236,23 @@ impl Rig {
         }
     }
 
-    /// The board fetches a piece.
+    /// The board fetches a piece, or asks whether the device may restart.
     pub fn serve(&mut self, device: &mut Booted, now: Now) -> Option<Result<u32, NotTaken>> {
-        let offset = device.role.0.fetch(now)?.offset;
+        let fetch = device.role.0.fetch(now)?;
+        let (offset, is_question) = (fetch.offset, fetch.offset == fetch.size_bytes);
+        if is_question {
+            self.questions += 1;
+            device.with_role(now, |role, cx| match self.word {
+                Word::May => role.0.may_restart(cx),
+                Word::NotNow => role.0.not_now(cx),
+                Word::Odd => role.0.not_fetched(cx),
+            });
+            return None;
+        }
+        if self.word == Word::NotNow {
+            device.with_role(now, |role, cx| role.0.not_now(cx));
+            return None;
+        }
         let piece = self.file.get(offset as usize..).unwrap_or_default();
         let piece = &piece[..piece.len().min(1_500)];
         if piece.is_empty() || !self.is_served {
