@@ -57,12 +57,11 @@ pub fn everything(config: &Config, fill: bool) -> Result<Erased, EraseError> {
     let beside = journal.parent().unwrap_or(home);
     let places = [home, journal].map(|place| place.canonicalize().unwrap_or_else(|_| place.clone()));
     // Keys first: without them most of the rest is noise already.
-    for path in [
-        config.pki().dir().to_path_buf(),
-        vaka_seal::home::file_beside(journal),
-        beside.join("names.enc"),
-        journal.clone(),
-    ] {
+    let keys = vaka_seal::home::files_beside(journal);
+    for path in [config.pki().dir()].into_iter().chain(keys.iter().map(PathBuf::as_path)) {
+        root_gone(path, &mut erased)?;
+    }
+    for path in [beside.join("names.enc"), journal.clone()] {
         root_gone(&path, &mut erased)?;
     }
     // What says that this home is being erased, and where everything is, stays to the end: a try that failed can be made again.

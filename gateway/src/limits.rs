@@ -937,7 +937,8 @@ pub const UPDATE_CHECK_CONFIG_MS: u64 = 60_000;
 /// that a broken server uses up neither flash nor data.
 pub const UPDATE_DAMAGED_MAX: u32 = 3;
 /// Record numbers left out when a box is replaced, so that none that the old box used after the copy is used again: 2 years of 1,000
-/// records a second. Command ids are 256 times as large; 512 replacements stay within what JSON readers keep exact (2^53).
+/// records a second. Command ids are 256 times as large; 256 replacements stay within what JSON readers keep exact (2^53).
+/// As many again at the most are left out by lot, so that two boxes made of one backup use different ones.
 /// Smaller: a command of the new box could be taken for one that a device has carried out. Source: our choice.
 pub const SUCCESSION_RECORDS: u64 = 1 << 36;
 
@@ -1002,3 +1003,7 @@ pub const FIRMWARE_UNSENT_BYTES: u32 = 16 * 1024;
 
 /// Time between two tries to open `[firmware] listen`, in milliseconds.
 pub const FIRMWARE_RETRY_MS: u64 = 5_000;
+
+/// How old the newest record of an alarm may be for a person to be called when its keys are lost, in milliseconds. Older: whoever pressed has
+/// pressed again, or was found. Younger: a press that was acknowledged would be nobody's. Source: our choice; home care comes once a day.
+pub const UNREAD_LIFE_MS: i64 = 24 * 3_600_000;

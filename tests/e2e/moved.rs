@@ -327,3 +327,60 @@ fn nothing_of_an_erased_home_is_found_on_its_disk() {
     // Nor what the first vaka.toml said before it was changed.
     assert!(!disk.holds("controller_id"));
 }
+
+#[test]
+fn a_box_whose_backup_cannot_be_written_goes_on_and_a_name_that_nothing_has_is_a_wrong_use() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let home = Home::init();
+    home.device("p1", "pendant");
+    key(&home);
+    let gateway = Gateway::start(&home);
+    for to in ["no-such-folder/moved.age", "h"] {
+        let failed = home.vaka(&["backup", "--to", to, "--retire"]);
+        assert!(failed.code == 74 && failed.stderr.contains(to), "{failed:?}");
+        assert!(!home.path("retired").exists() && !home.dir().join(format!("{to}.part")).exists());
+    }
+    publish(&home, "p1", &press(1, 1));
+    gateway.wait_alarm("the press", |row| row["device"] == "p1");
+    for (args, named) in [
+        (&["backup", "check", "none.age", "--identity", "key.txt"][..], "none.age is not there"),
+        (&["restore", "none.age", "--identity", "key.txt", "--to", "new"], "none.age is not there"),
+        (&["restore", "key.txt", "--identity", "none.txt", "--to", "new"], "none.txt is not there"),
+    ] {
+        let said = home.vaka_plain(args);
+        assert!(said.code == 64 && said.stderr.contains(named), "{said:?}");
+    }
+}
+
+#[test]
+fn two_boxes_of_one_backup_are_both_heard_also_of_a_device_that_numbers_nothing() {
+    if lacks(&["sipp", "mosquitto_pub"]) {
+        return;
+    }
+    let centre = Centre::start("ok");
+    let home = Home::init();
+    home.centre(centre.port).device("p1", "pendant");
+    let key = key(&home);
+    let mut old = Gateway::start(&home);
+    home.vaka(&["backup", "--to", "home.age"]).ok();
+    // The old box goes on a little, then it is dead.
+    let unnumbered = r#"{"v":1,"event":{"button":{"press":"short"}}}"#;
+    publish(&home, "p1", unnumbered);
+    old.wait_alarm("the press on the old box", |row| row["device"] == "p1" && row["rung"] == "accepted");
+    old.kill();
+    let backup = home.dir().join("home.age");
+    let mut records = BTreeSet::new();
+    for round in ["the first", "the second"] {
+        let new = Home::restored(&home, &backup, &key);
+        let mut gateway = Gateway::start(&new);
+        publish(&new, "p1", unnumbered);
+        let row = gateway.wait_alarm(round, |row| row["device"] == "p1" && row["rung"] == "accepted");
+        assert!(records.insert(row["id"].as_str().expect("an id").to_owned()), "{round}: {row}");
+        gateway.kill();
+    }
+    let pressed: Vec<_> = centre.alarms().into_iter().filter(pendant).collect();
+    let references: BTreeSet<&str> = pressed.iter().map(|mrq| mrq.get("ref")).collect();
+    assert_eq!((pressed.len(), references.len(), records.len()), (3, 3, 2), "{pressed:?}");
+}

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use keys::{Identity, Recipient, identities, new_identity, recipient};
 pub use open::{Entry, open};
-pub use seal::{Packer, bundle, seal};
+pub use seal::{Packer, bundle, may_seal, seal};
 
 /// The last entry of every archive: what is in it.
 const CONTENTS: &str = "contents.json";

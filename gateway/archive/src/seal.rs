@@ -37,6 +37,22 @@ pub fn seal<E: From<ArchiveError>>(
     named(&part, to, pack(file, &part, recipients, fill))
 }
 
+/// Whether an archive can be written under the name `to`: asked before something is stopped for it.
+///
+/// # Errors
+/// [`ArchiveError`], as [`seal`] would give it.
+pub fn may_seal(to: &Path) -> Result<(), ArchiveError> {
+    let mut part = to.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    drop(begin(&part, to)?);
+    fs::remove_file(&part).map_err(failed("removing", &part))?;
+    if to.is_dir() {
+        return Err(failed("naming", to)(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    Ok(())
+}
+
 /// Puts a few files, as they are, into a tar under the name `to`.
 ///
 /// # Errors

@@ -50,6 +50,31 @@ pub(crate) fn clean(path: &Path) -> Result<(), KeyError> {
     shred(&old)
 }
 
+/// What cannot be used is kept under another name (`.damaged`, `.damaged-2`), never overwritten. `None`: it is not there.
+pub fn set_aside(path: &Path) -> Result<Option<PathBuf>, KeyError> {
+    let names = (1..).map(|n| beside(path, &if n == 1 { ".damaged".to_owned() } else { format!(".damaged-{n}") }));
+    for aside in names {
+        if aside.symlink_metadata().is_ok() {
+            continue;
+        }
+        return match fs::rename(path, &aside) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(at("keeping aside", path)(source)),
+            Ok(()) => sync_folder(path).map(|()| Some(aside)),
+        };
+    }
+    Ok(None)
+}
+
+/// What [`set_aside`] has kept of this file, the newest first.
+pub fn kept_aside(path: &Path) -> Vec<PathBuf> {
+    let first = beside(path, ".damaged");
+    let more = (2..).map(|n| beside(path, &format!(".damaged-{n}")));
+    let mut kept: Vec<PathBuf> = std::iter::once(first).chain(more).take_while(|aside| aside.exists()).collect();
+    kept.reverse();
+    kept
+}
+
 fn is_same(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let id = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));

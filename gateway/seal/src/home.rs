@@ -30,6 +30,18 @@ pub fn file_beside(journal: &Path) -> PathBuf {
     journal.parent().unwrap_or(journal).join(NAME)
 }
 
+/// [`file_beside`] and what was kept next to it under names that begin so, e.g. `home.key.damaged`; those that are there, that one first.
+pub fn files_beside(journal: &Path) -> Vec<PathBuf> {
+    let own = file_beside(journal);
+    let begins = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(NAME));
+    let folder = own.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().filter(begins);
+    let mut found: Vec<PathBuf> = entries.map(|entry| own.with_file_name(entry.file_name())).collect();
+    // The plain name is the shortest that begins so.
+    found.sort();
+    found
+}
+
 impl HomeKey {
     /// The key for the journal in this folder; `None`: there is none.
     ///
@@ -43,15 +55,53 @@ impl HomeKey {
     pub(crate) fn find_in(passed: Option<&Path>, journal: &Path) -> Result<Option<HomeKey>, KeyError> {
         let own = file_beside(journal);
         for (path, is_credential) in passed.map(|path| (path, true)).into_iter().chain([(own.as_path(), false)]) {
-            let text = match fs::read_to_string(path) {
-                Ok(text) => text,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(source) => return Err(KeyError::File { attempt: "reading", path: path.to_owned(), source }),
-            };
-            let bytes = unhex(text.trim()).ok_or_else(|| KeyError::NotAKey(path.to_owned()))?;
-            return Ok(Some(HomeKey { bytes, from: path.to_owned(), is_credential }));
+            if let Some(key) = HomeKey::read(path, is_credential)? {
+                return Ok(Some(key));
+            }
         }
         Ok(None)
+    }
+
+    fn read(path: &Path, is_credential: bool) -> Result<Option<HomeKey>, KeyError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(KeyError::NotAKey(path.to_owned())),
+            Err(source) => return Err(KeyError::File { attempt: "reading", path: path.to_owned(), source }),
+        };
+        let bytes = unhex(text.trim()).ok_or_else(|| KeyError::NotAKey(path.to_owned()))?;
+        Ok(Some(HomeKey { bytes, from: path.to_owned(), is_credential }))
+    }
+
+    /// Every key there is for this journal, the passed one first, and why one could not be had. All [`files_beside`] count: whoever puts the
+    /// right one back keeps the other under a name of its own.
+    pub fn all(journal: &Path) -> (Vec<HomeKey>, Option<KeyError>) {
+        let passed = std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join(NAME));
+        let places = passed.into_iter().map(|path| (path, true));
+        let places = places.chain(files_beside(journal).into_iter().map(|path| (path, false)));
+        let (mut keys, mut trouble) = (Vec::new(), None);
+        for (path, is_credential) in places {
+            match HomeKey::read(&path, is_credential) {
+                Ok(key) => keys.extend(key),
+                // One that may be had later weighs more than one that never will.
+                Err(error) if trouble.as_ref().is_none_or(KeyError::is_lost) => trouble = Some(error),
+                Err(_) => {}
+            }
+        }
+        (keys, trouble)
+    }
+
+    /// The first key that can be used, for keys that are made anew. Where there is none, a file of its owner's alone is made, and a damaged one
+    /// in its place is kept as `home.key.damaged`.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn any_or_make(journal: &Path) -> Result<HomeKey, KeyError> {
+        if let Some(known) = HomeKey::all(journal).0.into_iter().next() {
+            return Ok(known);
+        }
+        file::set_aside(&file_beside(journal))?;
+        HomeKey::make(journal)
     }
 
     /// The key for this journal, made as a file of its owner's alone where there is none.
@@ -62,6 +112,10 @@ impl HomeKey {
         if let Some(known) = Self::find(journal)? {
             return Ok(known);
         }
+        HomeKey::make(journal)
+    }
+
+    fn make(journal: &Path) -> Result<HomeKey, KeyError> {
         let bytes = fresh()?;
         let from = file_beside(journal);
         file::replace(&from, (hex(&bytes) + "\n").as_bytes())?;

@@ -15,6 +15,7 @@ mod ring_of_keys;
 pub mod wrapped;
 
 pub use body::{OVERHEAD_BYTES, Place};
+pub use file::{kept_aside, set_aside};
 pub use home::HomeKey;
 pub use ring_of_keys::{Of, Ring, ring_path, unread};
 
@@ -29,6 +30,9 @@ pub const KEYS_MAX: usize = 50_000;
 
 /// The number in a record's header of what is sealed for nobody alone.
 pub const HOME_ID: u32 = 1;
+
+/// errno(3): a sector that cannot be read.
+const EIO: i32 = 5;
 
 /// Why keys cannot be had. The text names the file and the fix.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,8 @@ pub enum KeyError {
         ring.display(), home.display()
     )]
     Mismatch { ring: PathBuf, home: PathBuf },
+    #[error("{} is damaged: it does not begin as a file of keys does; put it back from the newest backup", .0.display())]
+    Damaged(PathBuf),
     #[error(
         "{} has no key {id}, which a record is sealed with, and does not say that it was erased: it is older than the journal; \
          put back the newest one from the backup", ring.display()
@@ -73,5 +79,16 @@ impl KeyError {
     /// The disk's fault, not something that a person has put wrong.
     pub fn is_disk(&self) -> bool {
         matches!(self, KeyError::File { .. })
+    }
+
+    /// It does not get better by waiting: what is there is no key, not the right one, or gone. A file that is only out of sight just now (not
+    /// mounted, not allowed) is not lost; one that the disk can no longer read is.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            KeyError::RingGone(_) | KeyError::HomeGone(_) | KeyError::NotAKey(_) => true,
+            KeyError::Damaged(_) | KeyError::Mismatch { .. } => true,
+            KeyError::File { source, .. } => source.raw_os_error() == Some(EIO),
+            KeyError::Unwrapped { .. } | KeyError::Missing { .. } | KeyError::Full(_) | KeyError::Random => false,
+        }
     }
 }

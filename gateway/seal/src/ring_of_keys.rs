@@ -95,18 +95,36 @@ impl Ring {
     /// # Errors
     /// [`KeyError`]: where there are keys that cannot be had.
     pub fn load(journal: &Path) -> Result<Option<Ring>, KeyError> {
-        let path = ring_path(journal);
+        Ring::load_from(&ring_path(journal), journal)
+    }
+
+    /// [`Ring::load`] of this file, which may have been kept elsewhere, with any home's key there is for `journal`.
+    ///
+    /// # Errors
+    /// As [`Ring::load`].
+    pub fn load_from(path: &Path, journal: &Path) -> Result<Option<Ring>, KeyError> {
+        let path = path.to_owned();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(KeyError::File { attempt: "reading", path, source }),
         };
-        let home = HomeKey::find(journal)?.ok_or_else(|| KeyError::HomeGone(crate::home::file_beside(journal)))?;
-        let mismatch = || KeyError::Mismatch { ring: path.clone(), home: home.from.clone() };
-        let sealed = bytes.strip_prefix(MAGIC).ok_or_else(mismatch)?;
-        let plain = body::open(&body::cipher(&home.bytes), OWN, sealed).ok_or_else(mismatch)?;
-        let kept: Kept = serde_json::from_slice(&plain).map_err(|_| mismatch())?;
-        Ring::from(path.clone(), home.clone(), kept).map(Some).ok_or_else(mismatch)
+        let Some(sealed) = bytes.strip_prefix(MAGIC) else { return Err(KeyError::Damaged(path)) };
+        let (homes, trouble) = HomeKey::all(journal);
+        let opened = |home: &HomeKey| {
+            let plain = body::open(&body::cipher(&home.bytes), OWN, sealed)?;
+            Ring::from(path.clone(), home.clone(), serde_json::from_slice(&plain).ok()?)
+        };
+        if let Some(ring) = homes.iter().find_map(opened) {
+            return Ok(Some(ring));
+        }
+        Err(match (trouble, homes.first()) {
+            // The right one may be there, and not to be had just now.
+            (Some(trouble), _) if !trouble.is_lost() => trouble,
+            (_, Some(home)) => KeyError::Mismatch { ring: path, home: home.from.clone() },
+            (Some(trouble), None) => trouble,
+            (None, None) => KeyError::HomeGone(crate::home::file_beside(journal)),
+        })
     }
 
     /// [`Ring::load`] by the one process that may write: what a crash left beside the file is overwritten.
@@ -129,8 +147,15 @@ impl Ring {
         if let Some(ring) = Ring::open(journal)? {
             return Ok(ring);
         }
+        Ring::make(journal, HomeKey::find_or_make(journal)?)
+    }
+
+    /// New keys for the journal in this folder, which has none, sealed under `home`.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn make(journal: &Path, home: HomeKey) -> Result<Ring, KeyError> {
         let path = ring_path(journal);
-        let home = HomeKey::find_or_make(journal)?;
         let mut kept = Kept { next: HOME_ID, ..Kept::default() };
         for of in [Of::Home, Of::Folds] {
             kept.keys.insert(kept.next, Key { of, key: hex(&fresh()?) });

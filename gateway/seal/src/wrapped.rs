@@ -43,6 +43,11 @@ pub fn read(path: &Path, label: &str, home: Option<&HomeKey>) -> Result<Option<[
     })
 }
 
+/// There is a key of an earlier version in this file, in clear.
+pub fn is_clear(path: &Path) -> bool {
+    fs::read_to_string(path).is_ok_and(|text| unhex(text.trim()).is_some())
+}
+
 /// A new key in this file, sealed where there is a home's key.
 ///
 /// # Errors
@@ -132,10 +137,12 @@ mod tests {
         assert!(!seal(&path, label, &home).unwrap());
         let key = make(&path, label, None).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap().trim(), hex(&key));
+        assert!(is_clear(&path));
         assert_eq!(read(&path, label, Some(&home)).unwrap(), Some(key));
         let witness = dir.path().join("witness");
         fs::hard_link(&path, &witness).unwrap();
         assert!(seal(&path, label, &home).unwrap());
+        assert!(!is_clear(&path));
         assert_eq!(read(&path, label, Some(&home)).unwrap(), Some(key));
         let lay_there = fs::read(&witness).unwrap();
         assert!(!lay_there.windows(64).any(|part| part == hex(&key).as_bytes()));

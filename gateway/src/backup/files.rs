@@ -71,7 +71,12 @@ pub fn list(config: &Config, to: &Path) -> Result<Listing, BackupError> {
     let is_within = journal.strip_prefix(&config.home).is_ok_and(is_inside);
     if !is_within && let Some(beside) = journal.parent() {
         walk.take(&beside.join("names.enc"), &format!("{BESIDE}names.enc"))?;
-        walk.take(&vaka_seal::home::file_beside(journal), &format!("{BESIDE}home.key"))?;
+        for key in vaka_seal::home::files_beside(journal) {
+            let name = key.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name != "home.key.old" {
+                walk.take(&key, &format!("{BESIDE}{name}"))?;
+            }
+        }
     }
     for path in named(config) {
         if !path.starts_with(&config.home) {
@@ -87,6 +92,8 @@ pub fn list(config: &Config, to: &Path) -> Result<Listing, BackupError> {
                 Ok(inside) if is_within => format!("{HOME}{}", inside.display()),
                 _ => format!("{BESIDE}home.key"),
             };
+            // One that lies there may be what opens newer keys: it is not replaced.
+            let name = if walk.listing.kept.contains_key(&name) { name + ".passed" } else { name };
             walk.take(&key.from, &name)?
         }
         Err(error) => walk.lose(&vaka_seal::home::file_beside(journal), &error.to_string()),

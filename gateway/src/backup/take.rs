@@ -1,7 +1,8 @@
 //! Taking a backup beside a running gateway, or of a stopped one.
 //!
-//! Order: the records first, by open files; then everything else, while no command changes keys, devices or vaka.toml. So a certificate or
-//! a revocation that a record rests on is never older than the record.
+//! Order: the records first, by open files; then everything else; all of it while no command changes keys, devices or vaka.toml, or erases
+//! somebody. So a certificate or a revocation that a record rests on is never older than the record, and the keys of saved folds are those
+//! that the records were sealed with: an erasure renews them.
 
 use std::fs::File;
 use std::io;
@@ -39,8 +40,9 @@ pub fn take(
     let to = &std::path::absolute(to).map_err(file("finding", to))?;
     let mut manifest = None;
     let sum = seal::<BackupError>(to, recipients, |packer| {
-        let prefix = copy::prefix(&config.journal.dir, || committed(&config.journal.dir))?;
         let lock = lock_home(config.pki().dir())?;
+        // The keeper takes no such lock: it answers meanwhile.
+        let prefix = copy::prefix(&config.journal.dir, || committed(&config.journal.dir))?;
         let listing = files::list(config, to)?;
         if listing.left_out.iter().any(|left| left.is_loss) {
             keep_the_one_before(to)?;

@@ -274,3 +274,37 @@ fn a_backup_without_the_journals_keys_says_so_and_keeps_the_one_that_it_replaces
     assert_eq!(lost(), [ring], "they are gone");
     assert_eq!(kept(), Some(last), "the next nights have no more to keep");
 }
+
+#[test]
+fn a_backup_waits_for_an_erasure_before_it_takes_a_record() {
+    use std::os::unix::fs::MetadataExt;
+    let made = home();
+    let pki = made.config.pki().dir().to_path_buf();
+    let erasing = provision::lock_home(&pki).unwrap();
+    // proc(5), `locks`: a line with `->` waits, for a file by its inode.
+    let inode = format!(":{} ", fs::metadata(&pki).unwrap().ino());
+    let waits = || {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|line| line.contains("->") && line.contains(&inode))
+    };
+    let taken = std::thread::scope(|scope| {
+        let to = made.path("home.age");
+        let taking = scope.spawn({
+            let made = &made;
+            move || take::take(&made.config, &to, std::slice::from_ref(&made.recipient), false, NOW.wall_ms).unwrap()
+        });
+        while !waits() {
+            assert!(!taking.is_finished(), "it did not wait");
+            std::thread::yield_now();
+        }
+        // What an erasure writes under new keys, which the backup is about to take.
+        let options = Options { reserve_bytes: 0, ..Options::default() };
+        let (mut journal, _) = Journal::open(&made.config.journal.dir, options).unwrap();
+        let record = Record::Alive(Alive { device: "p1".try_into().unwrap(), online: false });
+        let seq = journal.append(&record, Lane::Telemetry, Stamp { mono_ms: 1, wall_ms: NOW.wall_ms });
+        journal.commit().unwrap();
+        drop((journal, erasing));
+        (taking.join().unwrap(), seq)
+    });
+    assert_eq!(taken.0.manifest.journal.last_seq, taken.1, "the records are of after the erasure, as the keys are");
+}

@@ -5,11 +5,13 @@
 //! `pki/names.key`, sealed under the home's own where there is one. Invariants: no name in any file's bytes; a damaged line is named and kept, and the others are read. Absent: a cache.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use vaka_board::gateway::Name;
 use vaka_seal::{HomeKey, wrapped};
@@ -133,6 +135,7 @@ impl Names {
         if let Some((which, _)) = texts.iter().find(|(_, text)| text.len() > TEXT_BYTES_MAX) {
             return Err(NameError::TooLong(which));
         }
+        let _lock = self.lock()?;
         let lines = self.lines()?;
         let key = self.key(lines.is_empty())?;
         let Name { name, address, key_note, phone } = name.clone();
@@ -155,6 +158,7 @@ impl Names {
     /// # Errors
     /// [`NameError`]; then the file is as it was.
     pub fn remove(&self, resident: &str) -> Result<bool, NameError> {
+        let _lock = self.lock()?;
         let lines = self.lines()?;
         let is_theirs = |line: &String| of(line).is_some_and(|line| line.resident == resident);
         if !lines.iter().any(is_theirs) {
@@ -168,6 +172,15 @@ impl Names {
         let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
         old.write_all_at(&zeros, 0).and_then(|()| old.sync_data()).map_err(file)?;
         Ok(true)
+    }
+
+    /// Until dropped this process and thread alone changes the file: the board and the command line read all of it and write all of it.
+    fn lock(&self) -> Result<File, NameError> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let file = |source| NameError::File { path: folder.to_owned(), source };
+        let held = File::open(folder).map_err(file)?;
+        flock(&held, FlockOperation::LockExclusive).map_err(|e| file(e.into()))?;
+        Ok(held)
     }
 
     fn lines(&self) -> Result<Vec<String>, NameError> {
@@ -222,8 +235,6 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn names(dir: &Path) -> Names {
@@ -288,6 +299,30 @@ mod tests {
         assert!(error.contains("names.key is sealed") && error.contains("home.key"), "{error}");
         assert!(names.write("r3", &name("Eva")).is_err());
         assert_eq!(std::fs::read_to_string(&names.key).unwrap(), sealed);
+    }
+
+    #[test]
+    fn names_written_and_removed_at_once_are_all_written_and_all_removed() {
+        const EACH: usize = 16;
+        let dir = tempfile::tempdir().unwrap();
+        let names = names(dir.path());
+        for n in 0..EACH {
+            names.write(&format!("gone-{n}"), &name("Karin")).unwrap();
+        }
+        // The board writes, a command removes, each from its own copy, as two processes do.
+        std::thread::scope(|scope| {
+            for by in ["a", "b"] {
+                let names = names.clone();
+                scope.spawn(move || {
+                    (0..EACH).for_each(|n| names.write(&format!("{by}-{n}"), &name("Bo")).unwrap());
+                });
+            }
+            let names = names.clone();
+            scope.spawn(move || (0..EACH).for_each(|n| assert!(names.remove(&format!("gone-{n}")).unwrap())));
+        });
+        let written = names.written().unwrap();
+        let of = |by: &str| written.iter().filter(|resident| resident.starts_with(by)).count();
+        assert_eq!((of("gone-"), of("a-"), of("b-")), (0, EACH, EACH), "{written:?}");
     }
 
     #[test]

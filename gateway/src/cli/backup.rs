@@ -1,5 +1,6 @@
 //! `vaka backup`, `vaka restore`: a home as one sealed file, and a home of it on another box.
 
+use std::io::ErrorKind as ErrorKindOfIo;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -115,6 +116,8 @@ fn write(args: BackupArgs, config: &Path) -> Result<Exit, Failure> {
     let to = args.to.unwrap_or_default();
     let now_ms = SystemClock::new().now().wall_ms;
     if args.retire {
+        // The home must not be without a gateway for a backup that cannot be written.
+        vaka_archive::may_seal(&to).map_err(|e| failed(e.into()))?;
         retire::retire(&config, Some(&to), now_ms).map_err(failed)?;
     }
     let taken = take::take(&config, &to, &recipients, args.retire, now_ms).and_then(|taken| match args.retire {
@@ -163,8 +166,20 @@ fn say(manifest: &Manifest, words: &str) -> Result<(), Failure> {
     print_line(&format!("{gateway}, taken {at} UTC by version {program}, records up to {last}{words}"))
 }
 
+/// A name that nothing has is a slip of the hand, not the disk's fault.
+fn named(attempt: &str, files: [(&str, &Path); 2]) -> Result<(), Failure> {
+    for (what, path) in files {
+        if path.metadata().is_err_and(|error| error.kind() == ErrorKindOfIo::NotFound) {
+            let why = format!("{} is not there", path.display());
+            return Err(Failure::new(Exit::Usage, attempt, why, format!("name the file of {what}")));
+        }
+    }
+    Ok(())
+}
+
 fn check(file: &Path, identity: &Path, json: bool) -> Result<Exit, Failure> {
     let attempt = format!("check the backup {}", file.display());
+    named(&attempt, [("the backup", file), ("the private key", identity)])?;
     let failed = |error: BackupError| failure(&attempt, error);
     let keys = vaka_archive::identities(identity).map_err(|e| failed(e.into()))?;
     let found = restore::check(file, &keys).map_err(failed)?;
@@ -194,6 +209,7 @@ fn key(to: &Path) -> Result<Exit, Failure> {
 /// Restores, and says what is left for people to do.
 pub fn restored(args: &RestoreArgs) -> Result<Exit, Failure> {
     let attempt = format!("restore the backup {}", args.file.display());
+    named(&attempt, [("the backup", &args.file), ("the private key", &args.identity)])?;
     let failed = |error: BackupError| failure(&attempt, error);
     let keys = vaka_archive::identities(&args.identity).map_err(|e| failed(e.into()))?;
     let now = SystemClock::new().now();

@@ -252,6 +252,12 @@ fn keys(config: &Config) -> Line {
         let fix = "restore it from a backup, or pass it to this command too (systemd-run -p LoadCredential=...)";
         wrong.push(format!("{names}: neither a credential nor in {dir}; {fix}"));
     }
+    // Whoever has the disk reads the names, whatever seals the journal.
+    let names = config.pki().dir().join("names.key");
+    if vaka_seal::ring_path(&config.journal.dir).exists() && vaka_seal::wrapped::is_clear(&names) {
+        let fix = "stop the gateway, `vaka journal seal`, start it";
+        wrong.push(format!("{} lies in clear, of an earlier version: {fix}", names.display()));
+    }
     let mut found = wrong.clone();
     if !passed.is_empty() {
         found.push(format!("{} passed by the service manager", passed.join(", ")));

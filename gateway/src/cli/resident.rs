@@ -14,6 +14,7 @@ use crate::notice::notice;
 use crate::pipeline::control::{self, Request};
 use crate::pipeline::erasing::NOTHING_OF;
 use crate::pipeline::keeper::Ask;
+use crate::provision::lock_home;
 
 #[derive(Debug, Subcommand)]
 pub enum ResidentCommand {
@@ -89,6 +90,9 @@ fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failur
     if by.trim().is_empty() {
         return Err(Failure::new(Exit::Usage, attempt, "--by is empty", "say who erases"));
     }
+    // A backup under way has the records of before, and would have the keys of after.
+    let lock = lock_home(config.pki().dir())
+        .map_err(|e| Failure::new(Exit::Disk, &*attempt, e, "no backup may be taken meanwhile; do the same again"))?;
     let request = Request::Erase { resident: id.to_owned(), by: by.to_owned() };
     let answer = match control::request(&config.journal.dir, &request) {
         Some(answer) => answer.and_then(|value| serde_json::from_value(value).map_err(|e| e.to_string())),
@@ -97,6 +101,7 @@ fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failur
             stopped::ask(config, &attempt, |reply| Ask::Erase { resident, by, reply })?
         }
     };
+    drop(lock);
     let is_gone = config.agreed.people.iter().all(|person| person.id != id);
     // Last: until then somebody may have to know whom the id is of. Also where an erasure was cut off before this, and is asked for again.
     let remove_name = || {

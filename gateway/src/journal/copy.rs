@@ -10,6 +10,8 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use ring::rand::{SecureRandom, SystemRandom};
+
 use super::disk::RealDisk;
 use super::error::{ReadError, at};
 use super::format::{Head, RECORD_HEADER_BYTES};
@@ -128,7 +130,8 @@ fn end(segment: &Located, committed: Option<Committed>) -> Result<(u64, u64), Re
     Ok((walked.end - beyond, last_seq))
 }
 
-/// Lets the journal in `dir`, a copy that ends with `last_seq`, go on under numbers and boots that the old box can never have used.
+/// Lets the journal in `dir`, a copy that ends with `last_seq`, go on under numbers and boots that the old box can never have used, nor
+/// another one that is made of the same copy: how far it leaps is drawn by lot.
 ///
 /// # Errors
 /// Where the folder cannot be read or written.
@@ -139,12 +142,20 @@ pub fn succeed(dir: &Path, last_seq: u64) -> Result<Head, ReadError> {
         HeadRead::Absent | HeadRead::Damaged => Head::default(),
     };
     let head = Head {
-        ceiling: known.ceiling.max(last_seq + 1).saturating_add(SUCCESSION_RECORDS),
+        ceiling: known.ceiling.max(last_seq + 1).saturating_add(SUCCESSION_RECORDS + by_lot(&paths)?),
         boot: known.boot.saturating_add(SUCCESSION_BOOTS),
         ..known
     };
     head::store(&RealDisk, &paths, &head)?;
     Ok(head)
+}
+
+/// Below [`SUCCESSION_RECORDS`]. Two of 10,000,000 records each lie apart with 99.97 %.
+fn by_lot(paths: &Paths) -> Result<u64, ReadError> {
+    let mut bytes = [0; 8];
+    let failed = |_| at("drawing a lot for", &paths.head)(io::Error::other("no randomness; try again"));
+    SystemRandom::new().fill(&mut bytes).map_err(failed)?;
+    Ok(u64::from_le_bytes(bytes) % SUCCESSION_RECORDS)
 }
 
 #[cfg(test)]

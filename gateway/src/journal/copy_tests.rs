@@ -121,6 +121,23 @@ fn the_new_box_never_uses_a_number_of_the_old_one() {
 }
 
 #[test]
+fn two_boxes_made_of_one_copy_use_different_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open(&dir.path().join("old"));
+    put(&mut journal, 5);
+    let mut ranges = Vec::new();
+    for name in ["one", "two"] {
+        let prefix = prefix(&dir.path().join("old"), || Some(committed(&journal))).unwrap();
+        let copy = write(&prefix, &dir.path().join(name));
+        succeed(&copy, prefix.last_seq).unwrap();
+        let mut next = open(&copy);
+        put(&mut next, 3);
+        ranges.push(next.stat().next_seq);
+    }
+    assert!(ranges[0].abs_diff(ranges[1]) > 3, "{ranges:?}");
+}
+
+#[test]
 fn a_stopped_journal_with_a_torn_end_is_copied_up_to_its_last_whole_record() {
     let dir = tempfile::tempdir().unwrap();
     let (old, new) = (dir.path().join("old"), dir.path().join("new"));

@@ -1,39 +1,54 @@
 //! Beginning anew beside records whose keys are lost: the alarm of tonight must not wait for what last night's were sealed with.
 //!
 //! Enters: a journal's folder at the start of the gateway. Leaves: the same, or its sealed segments whole in a folder aside (`unread-1`), and a
-//! journal with new keys whose numbers go on. Nothing is overwritten or removed: new keys have a name of their own (`keys-2`), and the lost file,
-//! put back where it was, is taken to what it opens.
-//! Invariants: only a file that is not there counts as lost, with the home's key at hand: one that cannot be read just now, does not open, or
-//! belongs to another home stops the start as before; a crash between any two steps is finished by the next start; a number is used once.
-//! Absent: what records mean. Alarms that were open in them are unknown here until a person has looked; that is told as a technical alarm.
+//! journal with new keys whose numbers go on. Nothing is overwritten or removed: new keys have a name of their own (`keys-2`), keys that do not
+//! open are kept (`keys.damaged`), and the right ones, put back where they were, are taken to what they open.
+//! Invariants: keys count as lost where they are gone, damaged, or do not open with any home's key there is; a file that is only out of sight
+//! just now stops the start; a crash between any two steps is finished by the next start; a number is used once.
+//! Absent: what records mean. Alarms that were open in them are unknown here until a person has looked: that is told as a technical alarm, and
+//! where somebody may still be waiting as one for help, see [`Lost`].
 
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use vaka_seal::{HomeKey, Ring, ring_path, unread};
+use serde::{Deserialize, Serialize};
+use vaka_protocol::Lane;
+use vaka_seal::{HomeKey, KeyError, Ring, kept_aside, ring_path, set_aside, unread};
 
 use super::disk::{Disk, Locked, RealDisk};
 use super::error::{DiskError, OpenError, at};
 use super::format::Head;
+use super::scan::{self, Located, Walk};
 use super::{Options, head, paths::Paths, recover};
+
+/// What the headers of a loss still say, in the folder's file `newest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Newest {
+    /// When the last record was made, UTC milliseconds; 0: there is none.
+    wall_ms: i64,
+    /// When the last sealed one of lane `life` was. Absent: there is none, or it was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    life_ms: Option<i64>,
+}
+
+/// A loss after which somebody may be waiting for help, and nobody was told yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    folder: PathBuf,
+    /// As the folder's: 1 of `unread-1`.
+    pub number: String,
+    /// When the last record of lane `life` was made that cannot be read, UTC milliseconds.
+    pub life_ms: i64,
+}
 
 /// Where the keys are lost: what they sealed goes aside, and the journal begins anew. The folder that was put aside.
 ///
 /// # Errors
-/// Where the disk refuses, another gateway holds the journal, or the home's key cannot be had: then nothing is moved but what was begun.
+/// Where the disk refuses, or keys are only out of sight just now: then nothing is moved but what was begun.
 pub fn begin_anew(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
-    let aside = unread(dir);
-    for (folder, lost) in &aside {
-        // Put back where it was: it opens what was put aside.
-        let there = folder.join("keys");
-        if exists(lost)? && !exists(&there)? {
-            fs::rename(lost, &there).map_err(at("moving", lost))?;
-            sync(folder)?;
-            sync(dir)?;
-        }
-    }
-    if exists(&ring_path(dir))? || HomeKey::find(dir)?.is_none() || !exists(dir)? {
+    if !exists(dir)? {
         return Ok(None);
     }
     let (paths, options) = (Paths::new(dir), Options { reserve_bytes: 0, ..Options::default() });
@@ -43,34 +58,145 @@ pub fn begin_anew(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
         // The one who holds it says so when the journal is opened.
         Locked::Held(_) => return Ok(None),
     };
-    let (core, opened) = recover::recover(options, paths.clone(), &*lock, None)?;
-    let is_sealed = core.segments.iter().any(|segment| segment.header.is_some_and(|header| header.sealed));
-    // Without a sealed segment it is a journal in clear, or one whose keys were about to be made when the power went.
-    if !is_sealed && (aside.is_empty() || !core.segments.is_empty()) {
+    let aside = unread(dir);
+    for (folder, lost) in &aside {
+        take_back(folder, lost)?;
+    }
+    let closed = match Ring::load(dir) {
+        Ok(Some(_)) => return Ok(None),
+        Ok(None) => false,
+        Err(error) if error.is_lost() => true,
+        Err(error) => return Err(error.into()),
+    };
+    let segments = scan::list_all(&RealDisk, &paths)?.segments;
+    let is_sealed = segments.iter().any(|segment| segment.header.is_some_and(|header| header.sealed));
+    // Without a sealed segment it is a journal in clear, or one whose keys were about to be made when the power went. Nothing is mended in it
+    // here: the one who opens it tells what was cut.
+    if !is_sealed && !closed && (aside.is_empty() || !segments.is_empty()) {
         return Ok(None);
     }
+    let (core, opened) = recover::recover(options, paths.clone(), &*lock, None)?;
     let mut made = None;
     if is_sealed {
         // One that the power left empty is gone on with.
         let empty = aside.last().filter(|(folder, _)| !folder.join("segments").exists());
         let folder =
             empty.map_or_else(|| dir.join(format!("unread-{}", aside.len() + 1)), |(folder, _)| folder.clone());
+        // Before its folder is there: that one gives the next keys another name.
+        if closed {
+            set_aside(&ring_path(dir))?;
+        }
         fs::create_dir(&folder).or_else(known).map_err(at("creating", &folder))?;
         // A journal without a head is read too.
         fs::copy(&paths.head, folder.join("head")).map(drop).or_else(gone).map_err(at("copying", &paths.head))?;
+        let newest = Newest { wall_ms: opened.newest_wall_ms, life_ms: newest_life_ms(&core.segments)? };
+        write_newest(&folder, &newest)?;
         let there = folder.join("segments");
         fs::rename(&paths.segments, &there).map_err(at("moving", &paths.segments))?;
         sync(&folder)?;
         sync(dir)?;
         RealDisk.create_dir(&paths.segments).map_err(at("creating", &paths.segments))?;
         made = Some(folder);
+    } else if closed {
+        set_aside(&ring_path(dir))?;
+        if !core.segments.is_empty() {
+            return Ok(None);
+        }
     }
     let index = dir.join("index");
     fs::remove_dir_all(&index).or_else(gone).map_err(at("removing", &index))?;
     // Numbers and boots go on, and no segment is missed.
     head::store(&RealDisk, &paths, &Head { ceiling: opened.next_seq, floor: 0, boot: opened.boot })?;
-    Ring::open_or_make(dir)?;
+    // Any home's key that there is: the journal is not to be in clear, and no press is to wait for the right one.
+    Ring::make(dir, HomeKey::any_or_make(dir)?)?;
     Ok(made)
+}
+
+/// Keys that open what was put aside, where they were or kept as damaged (the home's key was the wrong one), go to it.
+fn take_back(folder: &Path, lost: &Path) -> Result<(), OpenError> {
+    if is_open(folder) {
+        return Ok(());
+    }
+    for keys in std::iter::once(lost.to_owned()).chain(kept_aside(lost)) {
+        match Ring::load_from(&keys, folder) {
+            Ok(Some(_)) => {
+                let there = folder.join("keys");
+                set_aside(&there)?;
+                fs::rename(&keys, &there).map_err(at("moving", &keys))?;
+                sync(folder)?;
+                return Ok(sync(folder.parent().unwrap_or(folder))?);
+            }
+            Ok(None) => {}
+            Err(error) if error.is_lost() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// What was put aside can be read.
+fn is_open(folder: &Path) -> bool {
+    matches!(Ring::load(folder), Ok(Some(_)))
+}
+
+/// When the last sealed record of lane `life` was made: headers are in clear. From the end, and no further than to one.
+fn newest_life_ms(segments: &[Located]) -> Result<Option<i64>, OpenError> {
+    for segment in segments.iter().rev() {
+        let mut newest = None;
+        let mut walk = Walk::default();
+        walk.segment(&RealDisk, segment, true, |placed| {
+            if placed.header.key_id != 0 && placed.header.lane == Lane::Life as u8 {
+                newest = newest.max(Some(placed.header.wall_ms));
+            }
+            ControlFlow::Continue(())
+        })?;
+        if newest.is_some() {
+            return Ok(newest);
+        }
+    }
+    Ok(None)
+}
+
+fn newest_path(folder: &Path) -> PathBuf {
+    folder.join("newest.json")
+}
+
+fn write_newest(folder: &Path, newest: &Newest) -> Result<(), DiskError> {
+    let (path, new) = (newest_path(folder), folder.join("newest.json.part"));
+    let bytes = serde_json::to_vec(newest).map_err(|e| at("writing", &new)(e.into()))?;
+    fs::write(&new, bytes).and_then(|()| fs::File::open(&new)?.sync_all()).map_err(at("writing", &new))?;
+    fs::rename(&new, &path).map_err(at("naming", &path))?;
+    sync(folder)
+}
+
+fn read_newest(folder: &Path) -> Option<Newest> {
+    serde_json::from_slice(&fs::read(newest_path(folder)).ok()?).ok()
+}
+
+/// The newest time in what was put aside, UTC milliseconds; 0: there is none.
+pub fn newest_wall_ms(dir: &Path) -> i64 {
+    unread(dir).iter().filter_map(|(folder, _)| read_newest(folder)).map(|newest| newest.wall_ms).max().unwrap_or(0)
+}
+
+/// Losses that nobody was told of although somebody may have called for help just before.
+pub fn lost(dir: &Path) -> Vec<Lost> {
+    let closed = unread(dir).into_iter().filter(|(folder, _)| !is_open(folder));
+    let lost = closed.filter_map(|(folder, _)| {
+        let life_ms = read_newest(&folder)?.life_ms?;
+        Some(Lost { number: folder.file_name()?.to_str()?.strip_prefix("unread-")?.to_owned(), folder, life_ms })
+    });
+    lost.collect()
+}
+
+impl Lost {
+    /// Somebody was told, or it is too long ago: no later start does it again.
+    ///
+    /// # Errors
+    /// [`DiskError`]; the next start asks again.
+    pub fn settle(&self) -> Result<(), DiskError> {
+        let wall_ms = read_newest(&self.folder).map_or(0, |newest| newest.wall_ms);
+        write_newest(&self.folder, &Newest { wall_ms, life_ms: None })
+    }
 }
 
 /// What a person is told of records that cannot be read; empty: there are none.
@@ -78,16 +204,29 @@ pub fn told(dir: &Path) -> String {
     // Whoever has given the records up removes them, and leaves the folder.
     let has_records =
         |folder: &Path| fs::read_dir(folder.join("segments")).is_ok_and(|mut found| found.next().is_some());
-    let is_closed = |folder: &Path| !folder.join("keys").exists() && has_records(folder);
-    let closed = unread(dir).into_iter().filter(|(folder, _)| is_closed(folder));
-    let closed: Vec<String> =
-        closed.map(|(folder, lost)| format!("{} ({} is lost)", folder.display(), lost.display())).collect();
+    let closed = unread(dir).into_iter().filter(|(folder, _)| has_records(folder) && !is_open(folder));
+    let why = |(folder, lost): (PathBuf, PathBuf)| {
+        let kept =
+            kept_aside(&lost).into_iter().next().or_else(|| Some(folder.join("keys")).filter(|keys| keys.exists()));
+        let why = match kept {
+            None => format!("{} is lost", lost.display()),
+            Some(kept) => match Ring::load_from(&kept, &folder).err() {
+                Some(KeyError::Damaged(_)) | None => {
+                    format!("{} was damaged, kept as {}", lost.display(), kept.display())
+                }
+                Some(error) => error.to_string(),
+            },
+        };
+        format!("{} ({why})", folder.display())
+    };
+    let closed: Vec<String> = closed.map(why).collect();
     if closed.is_empty() {
         return String::new();
     }
     format!(
         "earlier records cannot be read: {}. Who waited for help then is not shown here: ask the alarm centre and the home. New events are taken and \
-         sealed with new keys. Put the lost file back where it was, from the newest backup, and restart: `vaka journal export --aside 1` reads it then",
+         sealed with new keys. Put the lost file back where it was, from the newest backup, and restart: `vaka journal export --aside 1` reads it then. \
+         If home.key is the wrong one, keep it beside the right one under another name (home.key.2)",
         closed.join(", ")
     )
 }

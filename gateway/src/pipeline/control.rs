@@ -289,4 +289,3 @@ pub fn request_within(journal_dir: &Path, request: &Request, answer_ms: u64) -> 
 fn is_replaced() -> bool {
     std::fs::read_link("/proc/self/exe").is_ok_and(|file| file.to_string_lossy().ends_with(" (deleted)"))
 }
-

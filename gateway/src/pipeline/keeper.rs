@@ -469,6 +469,7 @@ impl Keeper {
         self.begin_streams();
         self.tell_keys();
         self.commit();
+        self.call_for_unread();
         self.finish_erasures();
         self.owe_everything();
     }

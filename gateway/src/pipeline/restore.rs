@@ -23,6 +23,7 @@ use crate::journal::CommitError;
 use crate::journal::disk::{Disk, RealDisk};
 use crate::journal::index::Index;
 use crate::journal::record::{Boot, Decisions, Fault, Record};
+use crate::journal::unread;
 use crate::journal::{Header, Journal, OpenError, Opened, Options, ReadError, RemoveError, Reserve};
 use crate::limits;
 
@@ -70,6 +71,10 @@ pub struct Restored {
     unopened: Vec<u64>,
     /// What is told of earlier records whose keys are lost; empty: there are none.
     pub(super) unread: String,
+    /// Newest time in them, UTC milliseconds.
+    unread_newest_ms: i64,
+    /// Of them, those after which somebody may be waiting for help.
+    pub(super) lost: Vec<unread::Lost>,
     /// Records read by the last open to fold the state: what a start costs.
     pub replayed: u64,
     /// Newest record that the index covers.
@@ -98,8 +103,8 @@ pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
 /// # Errors
 /// As [`open`].
 pub fn open_to_run(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
-    if let Some(aside) = crate::journal::unread::begin_anew(dir)? {
-        tracing::error!("the keys of the journal are lost: its records were put aside as {}", aside.display());
+    if let Some(aside) = unread::begin_anew(dir)? {
+        tracing::error!("its records were put aside as {}: {}", aside.display(), unread::told(dir));
     }
     open(dir, size_max_bytes)
 }
@@ -119,7 +124,9 @@ pub fn open_with(dir: &Path, size_max_bytes: u64, options: Options, index: Index
         opened,
         unjudged: Vec::new(),
         unopened: Vec::new(),
-        unread: crate::journal::unread::told(dir),
+        unread: unread::told(dir),
+        unread_newest_ms: unread::newest_wall_ms(dir),
+        lost: unread::lost(dir),
         replayed: 0,
         saved: 0,
         make_room_above_bytes: 0,
@@ -214,9 +221,9 @@ impl Restored {
         Found { records, unjudged: std::mem::take(&mut self.unjudged) }
     }
 
-    /// UTC milliseconds of the newest record, 0 in an empty journal: the wall clock is not believed below it.
+    /// UTC milliseconds of the newest record, of those put aside too; 0: there is none: the wall clock is not believed below it.
     pub fn newest_wall_ms(&self) -> i64 {
-        self.opened.newest_wall_ms
+        self.opened.newest_wall_ms.max(self.unread_newest_ms)
     }
 
     /// Number of this opening of the journal: the boot under which it is written now.

@@ -163,6 +163,9 @@ pub fn gateway_part(name: &str) -> Option<DeviceId> {
     DeviceId::try_from(id.as_str()).ok()
 }
 
+/// In front of the number of what was put aside (`journal/unread-1`): the gateway's own fault that calls a person, in lane `life`.
+pub const UNREAD_LIFE_FAULT: &str = "alarm-unread-";
+
 /// The alarm's id: from the rule's name (not its version) and its cause, so that no replay can raise it twice.
 pub fn alarm_id(rule: &str, cause: &[&str]) -> AlarmId {
     const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";

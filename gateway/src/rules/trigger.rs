@@ -11,7 +11,7 @@ use super::alarms::{Alarm, Alarms};
 use super::homes;
 use super::reach::Paths;
 use super::words::{self, Said, Words};
-use super::{DeviceFacts, Happening, Home, Input, What, alarm_id, gateway_part, path_name};
+use super::{DeviceFacts, Happening, Home, Input, UNREAD_LIFE_FAULT, What, alarm_id, gateway_part, path_name};
 use crate::journal::record::{Decision, Join, JoinWhat, Raise};
 use crate::limits::{ASSIGNED_RESTART, DELAYED_MS, EARLIEST_TIME_MS, FUTURE_TOLERANCE_MS};
 
@@ -21,6 +21,7 @@ pub const VERSION: u16 = 1;
 /// SCAIP status codes used here; the table is in `protocol`.
 const CANCEL: u16 = 19;
 pub(super) const MALFUNCTION: u16 = 67;
+const AUTOMATIC: u16 = 9;
 const IP_FAILURE: u16 = 23;
 const IP_RESTORED: u16 = 112;
 pub(super) const RESTORAL: u16 = 94;
@@ -100,8 +101,17 @@ pub fn judge(alarms: &Alarms, paths: &Paths, home: &Home, input: &Input<'_>) -> 
                 None => (gateway_part(&fault.fault), "fault".to_owned(), LOCAL_UNIT),
             };
             let Some(device) = device else { return Vec::new() };
-            let stc = if fault.active { MALFUNCTION } else { RESTORAL };
-            let cause = own(input, &device, cause, dty, stc, words::of_fault(&fault.fault, fault.active));
+            // Not a technician's: somebody may have called for help, and nobody can read it.
+            let is_life = fault.device.is_none() && fault.fault.starts_with(UNREAD_LIFE_FAULT);
+            let stc = match (fault.active, is_life) {
+                (true, true) => AUTOMATIC,
+                (true, false) => MALFUNCTION,
+                (false, _) => RESTORAL,
+            };
+            let mut cause = own(input, &device, cause, dty, stc, words::of_fault(&fault.fault, fault.active));
+            if is_life {
+                cause.lane = Lane::Life;
+            }
             if fault.active { vec![raise_or_join(alarms, cause)] } else { over(alarms, cause) }
         }
         // Its own rule's.

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use vaka_protocol::{DoseOutcome, Event, Lane, Press};
 
+use super::UNREAD_LIFE_FAULT;
+
 /// (Swedish, English).
 pub type Words = (&'static str, &'static str);
 /// As [`Words`], where names or numbers may be part of it.
@@ -146,6 +148,10 @@ pub fn of_fault(name: &str, active: bool) -> Words {
             "The gateway is new and goes on from a backup. What happened after that is not known here.",
         ),
         ("restored", false) => ("Det är utrett.", "That is settled."),
+        (name, true) if name.starts_with(UNREAD_LIFE_FAULT) => (
+            "Ett larm från hemmet kan ha kommit in som inte går att läsa. Ring hem eller åk dit.",
+            "There may be an alarm from this home that cannot be read. Call or go there.",
+        ),
         ("too-hot", true) => ("Gatewayen är för varm. Ge den luft.", "The gateway is too hot. Give it air."),
         ("too-hot", false) => ("Gatewayen är inte längre för varm.", "The gateway is no longer too hot."),
         ("certificate-not-renewed", true) => {

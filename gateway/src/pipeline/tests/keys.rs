@@ -315,6 +315,137 @@ fn a_journal_whose_keys_are_lost_begins_anew_from_any_crash_and_loses_nothing() 
 }
 
 #[test]
+fn damaged_keys_or_a_home_key_that_does_not_fit_are_kept_and_the_next_press_is_taken() {
+    use crate::journal::unread;
+    for fault in [
+        "no beginning",
+        "too short",
+        "a changed byte",
+        "home.key is none",
+        "home.key is noise",
+        "another home.key",
+        "no home.key",
+    ] {
+        let mut bench = Bench::of_two(true);
+        bench.lived();
+        bench.keeper = None;
+        let dir = bench.dir().to_path_buf();
+        let (keys, home) = (dir.join("keys"), dir.with_file_name("home.key"));
+        let (of_keys, of_home) = (fs::read(&keys).unwrap(), fs::read(&home).unwrap());
+        let mut changed = of_keys.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        match fault {
+            "no beginning" => fs::write(&keys, vec![0; of_keys.len()]).unwrap(),
+            "too short" => fs::write(&keys, &of_keys[..7]).unwrap(),
+            "a changed byte" => fs::write(&keys, changed).unwrap(),
+            "home.key is none" => fs::write(&home, "").unwrap(),
+            "home.key is noise" => fs::write(&home, [0xff; 65]).unwrap(),
+            "another home.key" => fs::write(&home, "5a".repeat(32)).unwrap(),
+            _ => fs::remove_file(&home).unwrap(),
+        }
+        let (bad_keys, bad_home) = (fs::read(&keys).unwrap(), fs::read(&home).ok());
+        // Whoever only reads says what is wrong and changes nothing.
+        assert!(restore::open(&dir, SIZE_MAX_BYTES).is_err(), "{fault}");
+        assert_eq!(fs::read(&keys).unwrap(), bad_keys, "{fault}");
+        assert_eq!(unread::begin_anew(&dir).unwrap(), Some(dir.join("unread-1")), "{fault}");
+        assert_eq!(unread::begin_anew(&dir).unwrap(), None, "{fault}: once");
+        assert_eq!(fs::read(dir.join("keys.damaged")).unwrap(), bad_keys, "{fault}: kept as it was");
+        if fault.starts_with("home.key is") {
+            assert_eq!(fs::read(home.with_file_name("home.key.damaged")).ok(), bad_home, "{fault}");
+        }
+        bench.start();
+        assert_eq!(bench.press("p1", 7), PublishReason::Success, "{fault}");
+        let rows = bench.rows();
+        let is_there = |of: &str, lane| rows.iter().any(|row| row.device == device(of) && row.lane == lane);
+        assert!(is_there("p1", Lane::Life) && is_there("sealing", Lane::Technical), "{fault}: {rows:?}");
+        assert!(is_there("alarm-unread-1", Lane::Life), "{fault}: somebody may have pressed just before");
+        let said = unread::told(&dir);
+        let culprit = if fault.contains("home.key") { "home.key" } else { "keys" };
+        assert!(
+            said.contains(culprit) && said.contains("keys.damaged") && said.contains("from the newest backup"),
+            "{fault}: {said}"
+        );
+        bench.keeper = None;
+        // What was right is put back, beside what is there: all is read, the new too.
+        if fault.contains("home.key") {
+            if home.exists() {
+                fs::rename(&home, home.with_file_name("home.key.2")).unwrap();
+            }
+            fs::write(&home, &of_home).unwrap();
+        } else {
+            fs::write(&keys, &of_keys).unwrap();
+        }
+        assert_eq!(unread::begin_anew(&dir).unwrap(), None, "{fault}");
+        assert_eq!(unread::told(&dir), "", "{fault}");
+        for (folder, events) in [(dir.join("unread-1"), 3), (dir.clone(), 1)] {
+            let report = reader::verify(&folder).unwrap();
+            assert!(report.is_sound() && report.keys.is_none() && report.unopened.is_empty(), "{fault}: {report:?}");
+            let mut found = 0;
+            reader::scan(&folder, 0, |entry| {
+                found += u64::from(crate::pipeline::export::line(&entry.header, entry.body)["kind"] == "event");
+                std::ops::ControlFlow::Continue(())
+            })
+            .unwrap();
+            assert_eq!(found, events, "{fault}: {}", folder.display());
+        }
+    }
+}
+
+#[test]
+fn a_journal_in_clear_is_left_to_who_opens_it() {
+    let mut bench = Bench::of_two(false);
+    bench.lived();
+    bench.keeper = None;
+    let segment = fs::read_dir(bench.dir().join("segments")).unwrap().next().unwrap().unwrap().path();
+    let mut torn = fs::read(&segment).unwrap();
+    torn.extend_from_slice(b"half a rec");
+    fs::write(&segment, &torn).unwrap();
+    assert_eq!(crate::journal::unread::begin_anew(bench.dir()).unwrap(), None);
+    let (_, opened) = Journal::open(bench.dir(), Options::default()).unwrap();
+    assert_eq!(opened.cut_bytes, 10, "told once, in the record of the start");
+}
+
+#[test]
+fn somebody_is_called_once_for_a_press_that_can_no_longer_be_read() {
+    use crate::journal::unread;
+    let called = |bench: &mut Bench, number: &str| {
+        let part = device(&format!("alarm-unread-{number}"));
+        bench.rows().iter().filter(|row| row.device == part).map(|row| (row.count, row.rung)).collect::<Vec<_>>()
+    };
+    // Nobody pressed: nobody is called.
+    let mut bench = Bench::of_two(true);
+    bench.publish("bed", r#"{"v":1,"restart":1,"seq":1,"event":{"bed":{"occupied":true}}}"#);
+    bench.keeper = None;
+    fs::remove_file(bench.dir().join("keys")).unwrap();
+    unread::begin_anew(bench.dir()).unwrap().expect("a loss");
+    bench.start();
+    assert!(called(&mut bench, "1").is_empty() && bench.rows().iter().any(|row| row.device == device("sealing")));
+
+    bench.press("p1", 2);
+    bench.keeper = None;
+    fs::remove_file(bench.dir().join("keys-2")).unwrap();
+    unread::begin_anew(bench.dir()).unwrap().expect("another loss");
+    bench.start();
+    assert_eq!(called(&mut bench, "2"), [(1, Rung::Stored)]);
+    let raise = &bench.keeper().state().alarms.newest(&device("alarm-unread-2"), "fault").unwrap().raise;
+    assert!(raise.sv.contains("Ring hem eller åk dit") && raise.en.contains("Call or go there"), "{raise:?}");
+    // No start tells it again, open or closed, whether or not the note of it was lost.
+    bench.kill_and_start();
+    let note = bench.dir().join("unread-2/newest.json");
+    let noted = fs::read_to_string(&note).unwrap();
+    assert!(!noted.contains("life_ms"), "{noted}");
+    fs::write(&note, r#"{"wall_ms":1795000000000,"life_ms":1795000000000}"#).unwrap();
+    bench.kill_and_start();
+    bench.stop_and_start();
+    assert_eq!(called(&mut bench, "2"), [(1, Rung::Stored)]);
+    let row = bench.rows().into_iter().find(|row| row.device == device("alarm-unread-2")).unwrap();
+    bench.act(&row, ActWhat::Close, "anna").expect("closed");
+    bench.stop_and_start();
+    assert_eq!(called(&mut bench, "2"), [(1, Rung::Closed)]);
+    assert!(called(&mut bench, "1").is_empty());
+}
+
+#[test]
 fn a_journal_in_clear_is_sealed_once_and_then_one_can_be_erased() {
     let mut bench = Bench::of_two(false);
     bench.lived();
