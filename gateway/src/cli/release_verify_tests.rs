@@ -55,6 +55,9 @@ impl Place {
     }
 }
 
+/// What a list says untruly of an image.
+type Lie = fn(&mut Image);
+
 /// The file of an image of 1,000 bytes, whose header says `body_bytes`.
 pub fn image(kind: &str, board: &str, version: &str, body_bytes: u32) -> Vec<u8> {
     let header = Header {
@@ -119,7 +122,7 @@ fn what_an_image_is_not_is_named() {
     let place = Place::new();
     fs::write(place.path(LIST), fs::read(place.path(LIST)).unwrap().to_ascii_uppercase()).unwrap();
     place.refused("devices.json: ");
-    let lies: [(fn(&mut Image), &str); 3] = [
+    let lies: [(Lie, &str); 3] = [
         (|image| image.kind = "lock".into(), "p.img: it is for another device than a lock on b1"),
         (|image| image.board = "b2".into(), "p.img: it is for another device than a pendant on b2"),
         (|image| image.version = "1.2.0".parse().unwrap(), "p.img: it is version 1.1.0, and listed as 1.2.0"),
