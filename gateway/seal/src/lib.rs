@@ -11,6 +11,7 @@ mod body;
 mod file;
 pub mod home;
 mod nonces;
+pub mod periods;
 mod ring_of_keys;
 pub mod wrapped;
 
@@ -63,6 +64,11 @@ pub enum KeyError {
          put back the newest one from the backup", ring.display()
     )]
     Missing { ring: PathBuf, id: u32 },
+    #[error(
+        "{} is of format {version}, which this program does not know: it was written by a newer Vaka; install that version again, the file is whole",
+        ring.display()
+    )]
+    Newer { ring: PathBuf, version: u16 },
     #[error("{} holds {KEYS_MAX} keys already, the most there may be", .0.display())]
     Full(PathBuf),
     #[error("making a key: no randomness from the operating system; try again")]

@@ -71,6 +71,8 @@ fn errors_name_line_key_and_fix() {
         (HEAD.replace("\"1\"", "\"12a\""), "v.toml:3: `controller_id`: expected 1 to 16 digits, found `12a`".into()),
         (HEAD.replace("127.0.0.1:0", "localhost"), "v.toml:5: `listen`: expected ADDRESS:PORT such as \"127.0.0.1:8883\", found `localhost`".into()),
         (format!("{HEAD}tls_min = \"1.1\""), "v.toml:6: unknown tls_min `1.1`; did you mean `1.3`? known: 1.3, 1.2".into()),
+        (format!("{HEAD}[retention]\npositions_days = 2"), "v.toml:7: `positions_days`: 2 days cannot be; the gateway itself needs what it judged for 3 days, and at most 36500 can be said: write a number between, or leave it out, and the journal's size alone decides".into()),
+        (format!("{HEAD}[retention]\nlife_days = -1"), "v.toml:7: `life_days`: -1 days cannot be; the gateway itself needs what it judged for 3 days, and at most 36500 can be said: write a number between, or leave it out, and the journal's size alone decides".into()),
         (format!("{HEAD}[journal]\nsize_max_mib = 15"), "v.toml:7: `size_max_mib` must be from 16 to 1048576, found 15".into()),
         (format!("{HEAD}[enrol]\nlisten = \"8884\""), "v.toml:7: `listen`: expected ADDRESS:PORT such as \"127.0.0.1:8883\", found `8884`".into()),
         (format!("{}[enrol]\nlisten = \"127.0.0.1:1\"", HEAD.replace(":0", ":1")), "v.toml:7: `listen`: [ingest] has this address already; give [enrol] a port of its own".into()),

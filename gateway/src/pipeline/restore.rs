@@ -13,6 +13,7 @@ use serde_bytes::ByteBuf;
 use tracing::{info, warn};
 use vaka_protocol::Lane;
 
+use super::class::Class;
 use super::erasing;
 use super::fold::State;
 use super::keeper;
@@ -30,7 +31,7 @@ use crate::limits;
 ///
 /// A saved fold of a lower number is not believed. Else a version that was gone back from and comes again would start from what the
 /// older one saved meanwhile, without what it had recorded itself. The journal is read from the start instead, once.
-pub const FOLD: u32 = 3;
+pub const FOLD: u32 = 4;
 
 /// Why the journal and its fold could not be brought up.
 #[derive(Debug, thiserror::Error)]
@@ -231,7 +232,10 @@ impl Restored {
 
     pub fn append(&mut self, record: &Record, lane: Lane, clock: &dyn Clock) -> Header {
         let concerns = self.whose.concerns(&self.state, record);
-        keeper::append(&mut self.journal, self.opened.boot, record, lane, clock, concerns)
+        let ring = self.journal.ring();
+        let class = Class::of(record, lane, |class| ring.as_ref().is_some_and(|ring| ring.is_timed(class.as_str())));
+        let class = class.map(Class::as_str);
+        keeper::append(&mut self.journal, self.opened.boot, record, lane, clock, concerns, class)
     }
 
     /// How much room the file system leaves: telemetry is refused first, `life` never.
@@ -380,6 +384,10 @@ impl Folding {
         }
         if let Record::Decisions(Decisions { cursor, .. }) = &record {
             self.unjudged.remove(cursor);
+        }
+        if let Record::Aged(_) = &record {
+            // What was judged may be readable still where the decisions are not: nothing older is judged again.
+            self.unjudged.clear();
         }
         match &record {
             Record::Checkpoint(bytes) => match minicbor_serde::from_slice::<State>(bytes) {

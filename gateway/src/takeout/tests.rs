@@ -157,6 +157,9 @@ fn samples() -> Vec<Record> {
             keys: vec![7],
             by: text("anna"),
         }),
+        Record::Aged(Aged {
+            periods: vec![AgedPeriod { number: 3, class: text("telemetry"), days: 30, from_ms: 1, until_ms: 2 }],
+        }),
         Record::Gone,
     ]
 }
