@@ -26,7 +26,7 @@ impl Bench {
     }
 
     /// Time goes by as in a running gateway, and what is due is done.
-    fn pass(&mut self, days: i64) {
+    fn days_pass(&mut self, days: i64) {
         let steps = days * DAY_MS / AGEING_PASS_MS as i64;
         for _ in 0..steps {
             self.clock.advance(AGEING_PASS_MS);
@@ -69,9 +69,9 @@ fn telemetry_goes_after_its_days_and_slack_and_what_has_no_time_or_more_of_it_st
     assert_eq!(bench.press("p1", 1), PublishReason::Success);
     let row = bench.rows().remove(0);
     bench.act(&row, ActWhat::Close, "anna").expect("closed");
-    bench.pass(10);
+    bench.days_pass(10);
     assert!(bench.readable().0[&(Lane::Telemetry as u8)].contains(&written_at), "its days are not over");
-    bench.pass(i64::from(period_days(10)) + 1);
+    bench.days_pass(i64::from(period_days(10)) + 1);
     let (read, gone) = bench.readable();
     assert!(read.get(&(Lane::Telemetry as u8)).is_none_or(|at| !at.contains(&written_at)), "{read:?}");
     assert!(gone[&(Lane::Telemetry as u8)].contains(&written_at));
@@ -100,7 +100,7 @@ fn an_alarm_that_is_still_open_stays_readable_with_the_day_before_it_until_it_is
     bench.bed(1);
     let before = bench.wall_ms();
     assert_eq!(bench.press("p1", 1), PublishReason::Success);
-    bench.pass(30);
+    bench.days_pass(30);
     let (read, gone) = bench.readable();
     assert!(read[&(Lane::Life as u8)].contains(&before) && read[&(Lane::Telemetry as u8)].contains(&before));
     assert!(gone.is_empty(), "{gone:?}");
@@ -108,7 +108,7 @@ fn an_alarm_that_is_still_open_stays_readable_with_the_day_before_it_until_it_is
     bench.kill_and_start();
     let row = bench.rows().remove(0);
     bench.act(&row, ActWhat::Close, "anna").expect("closed");
-    bench.pass(30);
+    bench.days_pass(30);
     let (read, gone) = bench.readable();
     assert!(!read.get(&(Lane::Life as u8)).is_some_and(|at| at.contains(&before)), "{read:?}");
     assert!(gone[&(Lane::Life as u8)].contains(&before));
@@ -119,12 +119,12 @@ fn a_clock_that_is_unsure_or_has_just_jumped_destroys_nothing() {
     let mut bench = Bench::keeping(&[(Class::Telemetry, 3)]);
     for seq in 1..=5 {
         bench.bed(seq);
-        bench.pass(1);
+        bench.days_pass(1);
     }
     let gone = |bench: &Bench| bench.readable().1.values().map(Vec::len).sum::<usize>();
     let before = gone(&bench);
     bench.clock.vouch(false);
-    bench.pass(60);
+    bench.days_pass(60);
     assert_eq!(gone(&bench), before, "nobody vouches for it");
     bench.clock.vouch(true);
     bench.clock.set_wall(bench.wall_ms() + 3_650 * DAY_MS);
@@ -156,7 +156,7 @@ fn killed_between_any_two_steps_of_letting_go_it_starts_whole_and_does_it_again(
         bench.act(&row, ActWhat::Close, "anna").expect("closed");
         bench.press("p2", 1);
         let open = bench.rows().len();
-        bench.pass(2);
+        bench.days_pass(2);
         let clock = bench.clock.clone();
         let keeper = bench.keeper();
         let number = *keeper.restored.journal.ring().unwrap().periods().keys().next().unwrap();
@@ -178,7 +178,7 @@ fn killed_between_any_two_steps_of_letting_go_it_starts_whole_and_does_it_again(
         for row in bench.rows() {
             let _ = bench.act(&row, ActWhat::Close, "anna");
         }
-        bench.pass(10);
+        bench.days_pass(10);
         let (read, gone) = bench.readable();
         assert!(!read.get(&(Lane::Telemetry as u8)).is_some_and(|at| at.contains(&written_at)), "{cut_after}");
         assert!(gone[&(Lane::Telemetry as u8)].contains(&written_at), "{cut_after}");
@@ -190,19 +190,19 @@ fn fewer_days_take_effect_on_what_there_is_and_more_on_what_comes() {
     let mut bench = Bench::keeping(&[(Class::Telemetry, 20)]);
     let first = bench.wall_ms();
     bench.bed(1);
-    bench.pass(6);
+    bench.days_pass(6);
     bench.labels.kept = Days::from([(Class::Telemetry, 5)]);
     bench.kill_and_start();
-    bench.pass(8);
+    bench.days_pass(8);
     assert!(bench.readable().1[&(Lane::Telemetry as u8)].contains(&first), "fewer count for what there is");
     let second = bench.wall_ms();
     bench.bed(2);
     bench.labels.kept = Days::from([(Class::Telemetry, 100)]);
     bench.kill_and_start();
-    bench.pass(2);
+    bench.days_pass(2);
     let third = bench.wall_ms();
     bench.bed(3);
-    bench.pass(20);
+    bench.days_pass(20);
     let (read, gone) = bench.readable();
     assert!(gone[&(Lane::Telemetry as u8)].contains(&second), "what was written under five days keeps them");
     assert!(read[&(Lane::Telemetry as u8)].contains(&third));
@@ -234,7 +234,7 @@ proptest! {
                 }
                 _ => bench.kill_and_start(),
             }
-            bench.pass(days);
+            bench.days_pass(days);
             let now_ms = bench.wall_ms();
             let (read, gone) = bench.readable();
             for (lane, days) in [(Lane::Telemetry, telemetry), (Lane::Life, life)] {
