@@ -195,11 +195,22 @@ fn mono_ms() -> u64 {
 pub struct ManualClock {
     mono_ms: AtomicU64,
     wall_ms: AtomicI64,
+    is_vouched: AtomicBool,
 }
 
 impl ManualClock {
     pub fn new(wall_ms: i64) -> Self {
-        Self { mono_ms: AtomicU64::new(0), wall_ms: AtomicI64::new(wall_ms) }
+        Self { mono_ms: AtomicU64::new(0), wall_ms: AtomicI64::new(wall_ms), is_vouched: AtomicBool::new(false) }
+    }
+
+    /// A time source vouches for it, or no more.
+    pub fn vouch(&self, is_vouched: bool) {
+        self.is_vouched.store(is_vouched, Ordering::Relaxed);
+    }
+
+    /// Sets the wall clock alone, UTC milliseconds.
+    pub fn set_wall(&self, wall_ms: i64) {
+        self.wall_ms.store(wall_ms, Ordering::Relaxed);
     }
 
     /// Moves both clocks forward by `ms` milliseconds.
@@ -214,7 +225,11 @@ impl Clock for ManualClock {
         Now {
             mono_ms: self.mono_ms.load(Ordering::Relaxed),
             wall_ms: self.wall_ms.load(Ordering::Relaxed),
-            confidence: Confidence::Held,
+            confidence: if self.is_vouched.load(Ordering::Relaxed) {
+                Confidence::Synchronised
+            } else {
+                Confidence::Held
+            },
         }
     }
 

@@ -1007,3 +1007,23 @@ pub const FIRMWARE_RETRY_MS: u64 = 5_000;
 /// How old the newest record of an alarm may be for a person to be called when its keys are lost, in milliseconds. Older: whoever pressed has
 /// pressed again, or was found. Younger: a press that was acknowledged would be nobody's. Source: our choice; home care comes once a day.
 pub const UNREAD_LIFE_MS: i64 = 24 * 3_600_000;
+/// Fewest and most days in `[retention]`. Fewer: the handover of last night and what was said against a decision would rest on what nobody can
+/// read, and a start that goes without its saved fold judges again what is younger than a day. More is no bound. Source: our choice.
+pub const RETENTION_DAYS_MIN: u32 = 3;
+pub const RETENTION_DAYS_MAX: u32 = 36_500;
+
+/// Most days that one period's key is written with: what a record may outlive its agreed days by. Longer: fewer keys, and more that stays
+/// readable. Source: our choice; a tenth of the days, a month of ten.
+pub const PERIOD_DAYS_MAX: u32 = 30;
+
+/// How long the clock must have been vouched for, and gone evenly, before anything goes by it, in milliseconds of the running clock. Shorter: a
+/// time source that is wrong for a while takes years with it. Longer: a box that is restarted often never lets go. Source: our choice.
+pub const CLOCK_STEADY_MS: u64 = 6 * 60 * 60_000;
+
+/// How far wall clock and running clock may part between two looks, and how long one waits for the other, in milliseconds. Beyond: the clock
+/// was set, and [`CLOCK_STEADY_MS`] begins anew. Source: our choice; NTP slews 30 ms in a minute.
+pub const CLOCK_EVEN_MS: u64 = 60_000;
+
+/// Pause between two passes over periods, in milliseconds of the running clock. In each pass one period of a class goes at most: of a year of
+/// telemetry that a wrong clock would take, somebody notices the first. Source: our choice.
+pub const AGEING_PASS_MS: u64 = 60 * 60_000;

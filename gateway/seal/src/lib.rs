@@ -11,6 +11,7 @@ mod body;
 mod file;
 pub mod home;
 mod nonces;
+pub mod periods;
 mod ring_of_keys;
 pub mod wrapped;
 
@@ -69,6 +70,11 @@ pub enum KeyError {
          put back the newest one from the backup", ring.display()
     )]
     Missing { ring: PathBuf, id: u32 },
+    #[error(
+        "{} is of format {version}, which this program does not know: it was written by a newer Vaka; install that version again, the file is whole",
+        ring.display()
+    )]
+    Newer { ring: PathBuf, version: u16 },
     #[error("{} holds {KEYS_MAX} keys already, the most there may be", .0.display())]
     Full(PathBuf),
     #[error("making a key: no randomness from the operating system; try again")]
@@ -88,7 +94,8 @@ impl KeyError {
             KeyError::RingGone(_) | KeyError::HomeGone(_) | KeyError::NotAKey(_) => true,
             KeyError::Damaged(_) | KeyError::Mismatch { .. } => true,
             KeyError::File { source, .. } => source.raw_os_error() == Some(EIO),
-            KeyError::Unwrapped { .. } | KeyError::Missing { .. } | KeyError::Full(_) | KeyError::Random => false,
+            KeyError::Unwrapped { .. } | KeyError::Missing { .. } | KeyError::Newer { .. } => false,
+            KeyError::Full(_) | KeyError::Random => false,
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The journal's file `keys`: every data key, and the numbers of those that are erased.
 //!
 //! Enters: the file, the home's key. Leaves: bodies sealed and opened; the file replaced where a key comes or goes.
-//! Format: `VAKAKEYS`, version 1 (u16, little-endian), then the JSON of [`Kept`], sealed under the home's key.
+//! Format: `VAKAKEYS`, version (u16, little-endian), then the JSON of [`Kept`], sealed under the home's key. Version 1 knows no periods, and is
+//! what is written as long as there are none: an older program that would drop them does not open version 2.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use ring::aead::LessSafeKey;
 use serde::{Deserialize, Serialize};
@@ -14,9 +16,14 @@ use serde::{Deserialize, Serialize};
 use crate::body::{self, Place};
 use crate::home::{fresh, hex, unhex};
 use crate::nonces::Nonces;
-use crate::{HOME_ID, HomeKey, KEYS_MAX, KeyError, file};
+use crate::periods::{self, PERIODS_MAX, Period, Periods};
+use crate::{HOME_ID, HomeKey, KEY_BYTES, KEYS_MAX, KeyError, file};
 
-const MAGIC: &[u8; 10] = b"VAKAKEYS\x01\x00";
+const MAGIC: &[u8; 8] = b"VAKAKEYS";
+/// Without periods, and with.
+const VERSIONS: [u16; 2] = [1, 2];
+/// Keys of a person and a period together that are at hand. Source: our choice; beyond, they are derived anew, microseconds each.
+const DERIVED_MAX: usize = 1_024;
 /// The first file of keys in a journal's folder.
 pub const NAME: &str = "keys";
 
@@ -70,6 +77,8 @@ struct Kept {
     keys: BTreeMap<u32, Key>,
     /// Keys that are gone for good.
     erased: BTreeSet<u32>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    periods: Periods,
 }
 
 /// All keys of a journal.
@@ -81,6 +90,11 @@ pub struct Ring {
     residents: BTreeMap<String, u32>,
     folds: u32,
     nonces: Nonces,
+    /// Of periods, by number, and of both together, by the number in a record's header.
+    times: BTreeMap<u32, [u8; KEY_BYTES]>,
+    derived: Mutex<BTreeMap<u32, LessSafeKey>>,
+    /// Which period each class is written to.
+    current: BTreeMap<String, u32>,
 }
 
 impl std::fmt::Debug for Ring {
@@ -109,7 +123,13 @@ impl Ring {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(KeyError::File { attempt: "reading", path, source }),
         };
-        let Some(sealed) = bytes.strip_prefix(MAGIC) else { return Err(KeyError::Damaged(path)) };
+        let damaged = || KeyError::Damaged(path.clone());
+        let (version, sealed) =
+            bytes.strip_prefix(MAGIC).and_then(|rest| rest.split_first_chunk()).ok_or_else(damaged)?;
+        let version = u16::from_le_bytes(*version);
+        if !VERSIONS.contains(&version) {
+            return Err(KeyError::Newer { ring: path, version });
+        }
         let (homes, trouble) = HomeKey::all(journal);
         let opened = |home: &HomeKey| {
             let plain = body::open(&body::cipher(&home.bytes), OWN, sealed)?;
@@ -178,7 +198,17 @@ impl Ring {
         }
         let is_whole = ciphers.contains_key(&HOME_ID) && kept.keys.keys().all(|id| *id < kept.next);
         is_whole.then_some(())?;
-        Some(Ring { path, home, kept, ciphers, residents, folds: folds?, nonces: Nonces::new() })
+        let (mut times, mut current) = (BTreeMap::new(), BTreeMap::new());
+        for (number, period) in &kept.periods {
+            if !period.is_gone() {
+                times.insert(*number, unhex(&period.key)?);
+            }
+            if period.until_ms.is_none() {
+                current.insert(period.class.clone(), *number);
+            }
+        }
+        let (nonces, derived) = (Nonces::new(), Mutex::default());
+        Some(Ring { path, home, kept, ciphers, residents, folds: folds?, nonces, times, derived, current })
     }
 
     /// Where the home's key came from.
@@ -275,7 +305,10 @@ impl Ring {
     /// # Errors
     /// [`KeyError`]; do the same again.
     pub fn shred(&mut self, ids: &[u32]) -> Result<(), KeyError> {
-        let mut kept = self.kept.clone();
+        self.without(self.kept.clone(), ids)
+    }
+
+    fn without(&mut self, mut kept: Kept, ids: &[u32]) -> Result<(), KeyError> {
         let folds = self.folds;
         let old = kept.keys.iter().filter(|(id, key)| key.of == Of::Folds && **id != folds).map(|(id, _)| *id);
         let gone: Vec<u32> = old.chain(ids.iter().copied().filter(|id| *id != HOME_ID && *id != folds)).collect();
@@ -293,37 +326,119 @@ impl Ring {
         Ok(())
     }
 
+    /// The number for a record of this class and this key: of the class's period too, where the class has a time.
+    pub fn under(&self, id: u32, class: Option<&str>) -> u32 {
+        let period = class.filter(|_| id != 0).and_then(|class| self.current.get(class));
+        period.and_then(|period| periods::both(id, *period)).unwrap_or(id)
+    }
+
+    /// Records of this class go under a period.
+    pub fn is_timed(&self, class: &str) -> bool {
+        self.current.contains_key(class)
+    }
+
+    /// All periods by number, those that are gone too.
+    pub fn periods(&self) -> &BTreeMap<u32, Period> {
+        &self.kept.periods
+    }
+
+    /// The period in a record's key number.
+    pub fn period_of(&self, id: u32) -> Option<&Period> {
+        self.kept.periods.get(&periods::apart(id).1)
+    }
+
+    /// From now on (`now_ms`, UTC) records of these classes go under new periods, with these days; `None`: the class has no time any more.
+    /// One write.
+    ///
+    /// # Errors
+    /// [`KeyError`]; then the keys are as they were.
+    pub fn begin_periods(&mut self, begun: &[(&str, Option<u32>)], now_ms: i64) -> Result<(), KeyError> {
+        let mut kept = self.kept.clone();
+        for (class, days) in begun {
+            if days.is_some() && kept.periods.len() >= PERIODS_MAX {
+                return Err(KeyError::Full(self.path.clone()));
+            }
+            if let Some(period) = self.current.get(*class).and_then(|number| kept.periods.get_mut(number)) {
+                period.until_ms = Some(now_ms);
+            }
+            if let Some(days) = *days {
+                let number = kept.periods.last_key_value().map_or(1, |(number, _)| number + 1);
+                let class = (*class).to_owned();
+                let key = hex(&fresh()?);
+                kept.periods.insert(number, Period { class, days, from_ms: now_ms, until_ms: None, key });
+            }
+        }
+        self.become_kept(kept)
+    }
+
+    /// The keys of these periods, and those of earlier folds, are gone for good when this returns. One that is written to stays.
+    ///
+    /// # Errors
+    /// [`KeyError`]; do the same again.
+    pub fn shred_periods(&mut self, numbers: &[u32]) -> Result<(), KeyError> {
+        let mut kept = self.kept.clone();
+        for number in numbers {
+            if let Some(period) = kept.periods.get_mut(number).filter(|period| period.until_ms.is_some()) {
+                period.key.clear();
+            }
+        }
+        self.without(kept, &[])
+    }
+
+    /// Does `f` with the cipher of this number; `None`: it is not there.
+    fn with<T>(&self, id: u32, f: impl FnOnce(&LessSafeKey) -> T) -> Option<T> {
+        if let Some(key) = self.ciphers.get(&id) {
+            return Some(f(key));
+        }
+        let (base, period) = periods::apart(id);
+        let (base, period) = (self.kept.keys.get(&base)?, self.times.get(&period)?);
+        let mut derived = self.derived.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if derived.len() >= DERIVED_MAX && !derived.contains_key(&id) {
+            derived.clear();
+        }
+        let base = unhex(&base.key)?;
+        Some(f(derived.entry(id).or_insert_with(|| periods::derived(&base, period))))
+    }
+
     /// Seals what stands in `bytes` from `from` on, in place; leaves the number of the key that did it. Where that key fails the home's is
-    /// tried; 0: neither did, and `bytes` is as it was.
+    /// tried, of the same period first; 0: none did, and `bytes` is as it was.
     pub fn seal(&self, id: u32, place: Place, bytes: &mut Vec<u8>, from: usize) -> u32 {
-        for id in [id, HOME_ID] {
-            let sealed = self.ciphers.get(&id).and_then(|key| body::seal(key, self.nonces.next()?, place, bytes, from));
-            if sealed.is_some() {
+        let of_home = periods::both(HOME_ID, periods::apart(id).1).unwrap_or(HOME_ID);
+        for id in [id, of_home, HOME_ID] {
+            let sealed = self.with(id, |key| body::seal(key, self.nonces.next()?, place, bytes, from));
+            if sealed.flatten().is_some() {
                 return id;
             }
         }
         0
     }
 
-    /// The body that was sealed for this place. `Ok(None)`: its key is erased.
+    /// The body that was sealed for this place. `Ok(None)`: its key is erased, or its time is over.
     ///
     /// # Errors
     /// `Err(Some)`: the key is missing and was not erased. `Err(None)`: the bytes are not what was sealed here.
     pub fn open_body(&self, id: u32, place: Place, sealed: &[u8]) -> Result<Option<Vec<u8>>, Option<KeyError>> {
-        match self.ciphers.get(&id) {
-            Some(key) => body::open(key, place, sealed).map(Some).ok_or(None),
-            None if self.is_erased(id) => Ok(None),
-            None => Err(Some(KeyError::Missing { ring: self.path.clone(), id })),
+        if let Some(opened) = self.with(id, |key| body::open(key, place, sealed)) {
+            return opened.map(Some).ok_or(None);
         }
+        let (base, period) = periods::apart(id);
+        let is_over = self.kept.periods.get(&period).is_some_and(Period::is_gone);
+        // A number of a person alone is its own base.
+        if self.is_erased(id) || is_over || (self.kept.periods.contains_key(&period) && self.is_erased(base)) {
+            return Ok(None);
+        }
+        Err(Some(KeyError::Missing { ring: self.path.clone(), id }))
     }
 }
 
 fn save(path: &Path, home: &HomeKey, kept: &Kept) -> Result<(), KeyError> {
     let mut bytes = MAGIC.to_vec();
+    bytes.extend(VERSIONS[usize::from(!kept.periods.is_empty())].to_le_bytes());
+    let head = bytes.len();
     let failed = |e: serde_json::Error| KeyError::File { attempt: "writing", path: path.to_owned(), source: e.into() };
     serde_json::to_writer(&mut bytes, kept).map_err(failed)?;
     let nonce = Nonces::new().next().ok_or(KeyError::Random)?;
-    body::seal(&body::cipher(&home.bytes), nonce, OWN, &mut bytes, MAGIC.len()).ok_or(KeyError::Random)?;
+    body::seal(&body::cipher(&home.bytes), nonce, OWN, &mut bytes, head).ok_or(KeyError::Random)?;
     file::replace(path, &bytes)
 }
 

@@ -135,3 +135,62 @@ fn the_newest_keys_stay_the_journals_also_when_a_folder_of_old_records_was_remov
     std::fs::remove_dir(journal.join("unread-1")).unwrap();
     assert_eq!(ring_path(journal), journal.join("keys-2"), "a person has removed what nobody can read");
 }
+
+/// Sealed for this resident in the class's period of now.
+fn in_period(ring: &Ring, resident: &str, class: &str, text: &str) -> (u32, Vec<u8>) {
+    let mut bytes = text.as_bytes().to_vec();
+    let wanted = ring.under(ring.of(resident).unwrap(), Some(class));
+    let id = ring.seal(wanted, PLACE, &mut bytes, 0);
+    assert_eq!(id, wanted);
+    (id, bytes)
+}
+
+#[test]
+fn a_period_goes_for_everybody_a_person_goes_from_every_period_and_what_is_written_to_stays() {
+    let (_dir, journal) = journal();
+    let mut ring = Ring::open_or_make(&journal).unwrap();
+    ring.lives_here(&people(&["r1", "r2"])).unwrap();
+    let (plain, bytes) = sealed(&ring, "r1", "untimed");
+    assert_eq!(&fs::read(journal.join(NAME)).unwrap()[8..10], [1, 0], "without periods an older program opens it");
+    ring.begin_periods(&[("telemetry", Some(30)), ("life", Some(730))], 1_000).unwrap();
+    assert_eq!(&fs::read(journal.join(NAME)).unwrap()[8..10], [2, 0], "an older program must not drop the periods");
+    let (of_r1, one) = in_period(&ring, "r1", "telemetry", "slept");
+    let (of_r2, two) = in_period(&ring, "r2", "telemetry", "rose");
+    let (life, fell) = in_period(&ring, "r1", "life", "fell");
+    assert_eq!(ring.under(plain, Some("care")), plain, "a class without a time");
+    // It is written to: whoever asks, it stays.
+    ring.shred_periods(&[1, 2]).unwrap();
+    assert_eq!(ring.open_body(of_r1, PLACE, &one).unwrap().unwrap(), b"slept");
+    ring.begin_periods(&[("telemetry", Some(30))], 2_000).unwrap();
+    let (next, new) = in_period(&ring, "r1", "telemetry", "woke");
+    assert_eq!(ring.periods()[&1].until_ms, Some(2_000));
+    let key = ring.periods()[&1].key.clone();
+    ring.shred_periods(&[1]).unwrap();
+    ring.shred_periods(&[1]).unwrap();
+    for ring in [&ring, &Ring::load(&journal).unwrap().unwrap()] {
+        assert_eq!(ring.open_body(of_r1, PLACE, &one).unwrap(), None);
+        assert_eq!(ring.open_body(of_r2, PLACE, &two).unwrap(), None);
+        assert_eq!(ring.open_body(next, PLACE, &new).unwrap().unwrap(), b"woke");
+        assert_eq!(ring.open_body(life, PLACE, &fell).unwrap().unwrap(), b"fell");
+        assert_eq!(ring.open_body(plain, PLACE, &bytes).unwrap().unwrap(), b"untimed");
+        assert!(ring.periods()[&1].is_gone() && !format!("{:?}", ring.kept).contains(&key));
+        assert_eq!(ring.period_of(of_r1).unwrap().days, 30);
+    }
+    let own = ring.of("r1").unwrap();
+    ring.shred(&[own]).unwrap();
+    assert_eq!(ring.open_body(life, PLACE, &fell).unwrap(), None, "the person goes from each period");
+    // A period that the file does not know is missing, not erased.
+    let unknown = periods::both(own, 99).unwrap();
+    assert!(matches!(ring.open_body(unknown, PLACE, &fell), Err(Some(KeyError::Missing { .. }))));
+}
+
+#[test]
+fn keys_of_a_newer_program_are_named_as_such() {
+    let (_dir, journal) = journal();
+    Ring::open_or_make(&journal).unwrap();
+    let mut bytes = fs::read(journal.join(NAME)).unwrap();
+    bytes[8] = 3;
+    fs::write(journal.join(NAME), bytes).unwrap();
+    let error = Ring::load(&journal).unwrap_err().to_string();
+    assert!(error.contains("/journal/keys is of format 3") && error.contains("newer Vaka"), "{error}");
+}

@@ -309,6 +309,10 @@ fn journal(config: &Config) -> Line {
             match (report.keys, vaka_seal::ring_path(&config.journal.dir).exists()) {
                 (Some(why), _) => (Light::Red, why),
                 (None, true) => (Light::Green, format!("{records} records, every one whole, {bytes} bytes, sealed")),
+                (None, false) if !config.retention.is_empty() => {
+                    let found = "in clear: the days in [retention] are not held; stop the gateway, `vaka journal seal`";
+                    (Light::Yellow, found.to_owned())
+                }
                 (None, false) => {
                     let fix = "in clear (`vaka journal seal`)";
                     (Light::Green, format!("{records} records, every one whole, {bytes} bytes, {fix}"))

@@ -139,7 +139,7 @@ fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {
         print_json(&json!({
             "ok": wrong.is_empty(), "records": report.records, "damage": wrong, "unfinished": unfinished,
             "tail_bytes": report.tail_bytes,
-            "sealed": report.sealed, "erased": report.erased, "keys": report.keys,
+            "sealed": report.sealed, "erased": report.erased, "aged": report.aged, "keys": report.keys,
             "traces": {"count": report.traces.count, "hash": export::hex(&report.traces.hash)},
         }))?;
     } else {
@@ -156,7 +156,10 @@ fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {
             print_line(&format!("{count} lines of who read and did what, the newest {hash}"))?;
         }
         if report.sealed > 0 {
-            print_line(&format!("{} records are sealed, of {} the key is erased", report.sealed, report.erased))?;
+            print_line(&format!(
+                "{} records are sealed, of {} the key is erased, of {} of those because the agreed days are over",
+                report.sealed, report.erased, report.aged
+            ))?;
         }
         if let Some(why) = &report.keys {
             print_line(&format!("checked without what is in sealed records: {why}"))?;

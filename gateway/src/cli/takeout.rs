@@ -59,7 +59,8 @@ pub struct RetentionArgs {
 pub fn retention(args: &RetentionArgs, config: &Path) -> Result<Exit, Failure> {
     let (config, _) = Config::load(config).map_err(|e| Failure::config(&e))?;
     let max_mib = config.journal.size_max_mib;
-    let kept = retention::read(&config.journal.dir, max_mib << 20, SystemClock::new().now().wall_ms)
+    let now_ms = SystemClock::new().now().wall_ms;
+    let kept = retention::read(&config.journal.dir, max_mib << 20, &config.retention, now_ms)
         .map_err(|e| Failure::new(Exit::Disk, "count what is kept", e, ""))?;
     if args.json {
         print_json(&kept)?;
@@ -74,9 +75,39 @@ pub fn retention(args: &RetentionArgs, config: &Path) -> Result<Exit, Failure> {
         ))?;
     }
     print_line(&format!(
-        "{} of {max_mib} MiB. No kind or lane has a time of its own: above {ABOVE_TENTHS}0 % the oldest segments go, whole, down to {DOWN_TO_TENTHS}0 %, after what is open was carried over.",
+        "{} of {max_mib} MiB. Whatever days are agreed: above {ABOVE_TENTHS}0 % the oldest segments go, whole, down to {DOWN_TO_TENTHS}0 %, after what is open was carried over.",
         kept.bytes >> 20
     ))?;
+    let day = |at: i64| local_time(at, zone).split(' ').next().unwrap_or_default().to_owned();
+    for class in &kept.classes {
+        let name = &class.class;
+        let days = class.days.map_or("as agreed when it was written".to_owned(), |days| format!("{days} days"));
+        let mut said = format!("{name}: {days}");
+        if let Some(at) = class.oldest_at {
+            said += &format!("; readable since {}", day(at));
+        }
+        if let Some(until) = class.gone_until {
+            said += &format!("; gone up to {}", day(until));
+        }
+        match (class.next_at, class.held_from) {
+            (Some(_), Some(from)) => said += &format!("; an alarm is open: nothing of {} and later goes", day(from)),
+            (Some(at), None) if at <= now_ms => {
+                said += &format!(
+                    "; due since {}: it goes when the clock was vouched for, and not set, for six hours",
+                    day(at)
+                );
+            }
+            (Some(at), None) => said += &format!("; the next goes {}", day(at)),
+            (None, _) => {}
+        }
+        print_line(&said)?;
+    }
+    if kept.aged > 0 {
+        print_line(&format!("{} records stand there that nobody can read: their days are over.", kept.aged))?;
+    }
+    if !kept.not_held.is_empty() {
+        print_line(&kept.not_held)?;
+    }
     match (kept.goes_at, kept.days_kept) {
         (Some(at), Some(days)) => print_line(&format!(
             "At the pace of the last {PACE_DAYS} days the oldest go about {}; then about {days} days are kept.",

@@ -21,6 +21,7 @@ pub(super) struct File {
     #[serde(default)]
     pub journal: Journal,
     pub backup: Option<Backup>,
+    pub retention: Option<Retention>,
     #[serde(default)]
     pub receiver: Vec<Spanned<Receiver>>,
     #[serde(default)]
@@ -59,6 +60,19 @@ pub(super) struct Firmware {
     pub url: Text,
     #[serde(default)]
     pub boards: BTreeMap<String, Text>,
+}
+
+/// Days by class.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retention {
+    pub life_days: Option<Number>,
+    pub care_days: Option<Number>,
+    pub technical_days: Option<Number>,
+    pub telemetry_days: Option<Number>,
+    pub test_days: Option<Number>,
+    pub positions_days: Option<Number>,
+    pub looks_days: Option<Number>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -193,6 +193,8 @@ pub struct Config {
     pub journal: Journal,
     /// Whom a backup is sealed to: age recipients, `age1…`.
     pub backup: Vec<String>,
+    /// How many days records are kept, by class; a class that is absent: as long as the journal's size allows.
+    pub retention: crate::pipeline::class::Days,
     /// In the order of the file.
     pub receivers: Vec<ReceiverConfig>,
     pub routes: Vec<Route>,

@@ -208,12 +208,20 @@ impl Journal {
 
     /// Puts a record into the batch and returns the number it will have if the commit succeeds.
     pub fn append(&mut self, record: &Record, lane: Lane, stamp: Stamp) -> u64 {
-        self.append_of(record, lane, stamp, Concerns::Home)
+        self.append_of(record, lane, stamp, Concerns::Home, None)
     }
 
-    /// [`Self::append`] of a record about somebody: sealed with their key, where this journal has keys.
-    pub fn append_of(&mut self, record: &Record, lane: Lane, stamp: Stamp, concerns: Concerns<'_>) -> u64 {
-        let key = self.core.ring.as_ref().map_or(0, |ring| sealed::key(ring, record.kind(), concerns));
+    /// [`Self::append`] of a record about somebody: sealed with their key, where this journal has keys, and with that of the class's period,
+    /// where the class has a time.
+    pub fn append_of(
+        &mut self,
+        record: &Record,
+        lane: Lane,
+        stamp: Stamp,
+        concerns: Concerns<'_>,
+        class: Option<&str>,
+    ) -> u64 {
+        let key = self.core.ring.as_ref().map_or(0, |ring| sealed::key(ring, record.kind(), concerns, class));
         self.core.append(record.kind() as u8, lane as u8, key, stamp, |body| record.encode_into(body))
     }
 

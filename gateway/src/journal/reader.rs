@@ -133,10 +133,10 @@ pub(super) fn scan_segments(
             }
             match opener.open(&header, placed.body) {
                 Ok(Body::Clear(body)) => f(Entry { header, body: &body }),
-                Ok(Body::Gone) => {
+                Ok(Body::Gone(kept_days)) => {
                     scan.erased += 1;
                     header.kind = Kind::Gone as u8;
-                    f(Entry { header, body: &[] })
+                    f(Entry { header, body: kept_days.map(u32::to_le_bytes).as_ref().map_or(&[], |days| days) })
                 }
                 Ok(Body::Wrong) => {
                     scan.unopened.push(header.seq);
@@ -213,6 +213,8 @@ pub struct Report {
     /// Records that are sealed; of them those whose key is erased, and the numbers of those that their key does not open.
     pub sealed: u64,
     pub erased: u64,
+    /// Of the erased ones those whose agreed days are over.
+    pub aged: u64,
     pub unopened: Vec<u64>,
     /// Why sealed bodies could not be looked into: then they were checked as bytes alone.
     pub keys: Option<String>,
@@ -298,7 +300,10 @@ pub fn verify_on(disk: &dyn Disk, dir: &Path) -> Result<Report, ReadError> {
                     match opener.open(&placed.header.into(), placed.body) {
                         Ok(Body::Clear(body)) if is_trace => report.traces.see(placed.header.seq, &body),
                         Ok(Body::Clear(_)) => {}
-                        Ok(Body::Gone) => report.erased += 1,
+                        Ok(Body::Gone(kept_days)) => {
+                            report.erased += 1;
+                            report.aged += u64::from(kept_days.is_some());
+                        }
                         Ok(Body::Wrong) => report.unopened.push(placed.header.seq),
                         Err(error) => report.keys = Some(error.to_string()),
                     }

@@ -39,13 +39,14 @@ pub enum Kind {
     Erased = 90,
     /// Never written: what is handed out in place of a record whose key is erased.
     Gone = 91,
+    Aged = 92,
 }
 
 impl Kind {
     /// The kind with this number; `None`: there is none, as of a record of a later program.
     pub fn of(code: u8) -> Option<Kind> {
         use Kind as K;
-        const ALL: [Kind; 24] = [
+        const ALL: [Kind; 25] = [
             K::Boot,
             K::Event,
             K::Quarantine,
@@ -70,6 +71,7 @@ impl Kind {
             K::Update,
             K::Firmware,
             K::Erased,
+            K::Aged,
         ];
         ALL.into_iter().find(|kind| *kind as u8 == code)
     }
@@ -102,6 +104,7 @@ pub enum Record {
     Update(Update),
     Firmware(Box<Firmware>),
     Erased(Erased),
+    Aged(Aged),
     Gone,
 }
 
@@ -966,6 +969,25 @@ pub struct Erased {
     pub by: String,
 }
 
+/// The agreed time of some records is over: written before the keys of their periods are destroyed. One that is written twice says the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aged {
+    pub periods: Vec<AgedPeriod>,
+}
+
+/// Records of one class that go together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgedPeriod {
+    /// Of its key.
+    pub number: u32,
+    pub class: String,
+    /// How long they were kept, counted from `until_ms`.
+    pub days: u32,
+    /// When they were written, UTC milliseconds.
+    pub from_ms: i64,
+    pub until_ms: i64,
+}
+
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
@@ -1005,6 +1027,7 @@ impl Record {
             Record::Update(_) => Kind::Update,
             Record::Firmware(_) => Kind::Firmware,
             Record::Erased(_) => Kind::Erased,
+            Record::Aged(_) => Kind::Aged,
             Record::Gone => Kind::Gone,
         }
     }
@@ -1041,6 +1064,7 @@ impl Record {
             Record::Update(body) => put(body, out),
             Record::Firmware(body) => put(body, out),
             Record::Erased(body) => put(body, out),
+            Record::Aged(body) => put(body, out),
             Record::Gone => {}
         }
     }
@@ -1075,6 +1099,7 @@ impl Record {
             70 => Record::Update(get(kind, body)?),
             71 => Record::Firmware(get(kind, body)?),
             90 => Record::Erased(get(kind, body)?),
+            92 => Record::Aged(get(kind, body)?),
             91 => Record::Gone,
             _ => return Err(RecordError { kind, what: "a kind this version does not know".into() }),
         })

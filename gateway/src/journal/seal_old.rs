@@ -99,7 +99,7 @@ fn one(
     {
         let resident = whose(Entry { header: record.into(), body });
         let concerns = resident.as_deref().map_or(Concerns::Home, Concerns::Resident);
-        let id = sealed::key(ring, kind, concerns);
+        let id = sealed::key(ring, kind, concerns, None);
         if id != 0 {
             used = ring.seal(id, Place { seq: record.seq, kind: record.kind }, new, start + RECORD_HEADER_BYTES);
         }

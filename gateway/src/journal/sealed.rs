@@ -23,14 +23,15 @@ pub enum Concerns<'a> {
 }
 
 /// The number of the key for a record; 0: there is nothing of a person in its kind.
-pub(super) fn key(ring: &Ring, kind: Kind, concerns: Concerns<'_>) -> u32 {
-    match (kind, concerns) {
+pub(super) fn key(ring: &Ring, kind: Kind, concerns: Concerns<'_>, class: Option<&str>) -> u32 {
+    let id = match (kind, concerns) {
         (Kind::Boot | Kind::Path | Kind::Told | Kind::Carried | Kind::Update, _) => 0,
         (Kind::Checkpoint, _) => ring.folds(),
         // Whom it was about must not go with their key.
-        (Kind::Erased, _) | (_, Concerns::Home) => HOME_ID,
+        (Kind::Erased | Kind::Aged, _) | (_, Concerns::Home) => HOME_ID,
         (_, Concerns::Resident(id)) => ring.of(id).unwrap_or(HOME_ID),
-    }
+    };
+    ring.under(id, class)
 }
 
 /// Opens bodies.
@@ -42,8 +43,8 @@ pub(super) struct Opener<'r> {
 /// A body as it is handed out.
 pub(super) enum Body {
     Clear(Vec<u8>),
-    /// Its key is erased.
-    Gone,
+    /// Its key is erased: with the days that it was kept, where it is a time that is over.
+    Gone(Option<u32>),
     /// It is not what was sealed here.
     Wrong,
 }
@@ -59,7 +60,10 @@ impl<'r> Opener<'r> {
         let Some(ring) = self.ring else { return Err(KeyError::RingGone(ring_path(self.dir)).into()) };
         match ring.open_body(header.key_id, Place { seq: header.seq, kind: header.kind }, body) {
             Ok(Some(body)) => Ok(Body::Clear(body)),
-            Ok(None) => Ok(Body::Gone),
+            Ok(None) => {
+                let over = ring.period_of(header.key_id).filter(|period| period.is_gone());
+                Ok(Body::Gone(over.map(|period| period.days)))
+            }
             Err(None) => Ok(Body::Wrong),
             Err(Some(error)) => Err(error.into()),
         }

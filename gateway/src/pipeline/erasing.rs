@@ -115,7 +115,7 @@ pub const NOTHING_OF: &str = "nothing is recorded of";
 
 /// Why an erasure is recorded and not finished.
 #[derive(Debug, thiserror::Error)]
-enum Unfinished {
+pub(super) enum Unfinished {
     #[error(transparent)]
     Journal(#[from] RestoreError),
     #[error(transparent)]
@@ -135,14 +135,16 @@ impl Keeper {
                 e.to_string()
             }
         };
+        self.begin_periods(false);
     }
 
     /// Something is not sealed as it should be: told once, and when it is well again.
     pub(super) fn tell_keys(&mut self) {
         let unsealed = self.restored.journal.unsealed();
         // What is said first is what can be mended first.
-        let keyless = if self.keyless.is_empty() { &self.unerased } else { &self.keyless };
-        let detail = match (keyless.as_str(), unsealed) {
+        let keyless = [&self.keyless, &self.unerased, &self.ageing.trouble];
+        let keyless = keyless.into_iter().find(|why| !why.is_empty()).map_or("", |why| why.as_str());
+        let detail = match (keyless, unsealed) {
             ("", 0) => self.restored.unread.clone(),
             (why, 0) => why.to_owned(),
             (why, count) => format!("{count} records are stored in clear; restart the gateway. {why}"),
@@ -240,6 +242,13 @@ impl Keeper {
         if ids.is_empty() {
             return Ok(());
         }
+        self.destroy(|ring| ring.shred(&ids))?;
+        info!("one resident's data was erased: {} keys destroyed", ids.len());
+        Ok(())
+    }
+    /// What `shred` takes goes for good, after the fold stands in the journal under a key that stays.
+    pub(super) fn destroy(&mut self, shred: impl FnOnce(&mut Ring) -> Result<(), KeyError>) -> Result<(), Unfinished> {
+        let Some(ring) = self.restored.journal.ring() else { return Ok(()) };
         ring.renew_folds()?;
         let clock = self.clock.clone();
         if let Err(e) = self.restored.checkpoint(clock.as_ref()) {
@@ -248,14 +257,13 @@ impl Keeper {
             return Err(e.into());
         }
         if let Some(ring) = self.restored.journal.ring() {
-            ring.shred(&ids)?;
+            shred(ring)?;
         }
         // Noise already, as its key is gone; the next one is begun without it.
         if let Err(e) = self.restored.index.delete() {
-            warn!("deleting the index after an erasure: {e}");
+            warn!("deleting the index after keys were destroyed: {e}");
         }
         self.restored.save();
-        info!("one resident's data was erased: {} keys destroyed", ids.len());
         Ok(())
     }
 }

@@ -18,6 +18,11 @@ pub fn line(header: &Header, body: &[u8]) -> Value {
     put("boot", header.boot.into());
     put("recorded_at", header.wall_ms.into());
     let (kind, fields) = match Record::decode(header.kind, body) {
+        // What a reader hands out in place of a body says how long that was kept.
+        Ok(Record::Gone) => match <[u8; 4]>::try_from(body) {
+            Ok(days) => ("gone", json!({"kept_days": u32::from_le_bytes(days)})),
+            Err(_) => fields(&Record::Gone),
+        },
         Ok(record) => fields(&record),
         Err(e) => ("unreadable", json!({"error": e.to_string(), "bytes": body.len()})),
     };
@@ -60,6 +65,7 @@ fn fields(record: &Record) -> (&'static str, Value) {
         Record::Update(body) => ("update", plain(body)),
         Record::Firmware(body) => ("firmware", plain(body)),
         Record::Erased(body) => ("erased", plain(body)),
+        Record::Aged(body) => ("aged", plain(body)),
         Record::Gone => ("gone", json!({})),
         Record::Trace(body) => {
             let mut fields = plain(body);

@@ -219,6 +219,7 @@ impl State {
                 }
             }
             Record::Erased(erased) => self.forget(erased),
+            Record::Aged(aged) => self.age(aged),
             Record::Event(_) | Record::Silent(_) | Record::Checkpoint(_) | Record::Update(_) | Record::Gone => {}
         }
         self.tell_devices(header, changes, outcomes);

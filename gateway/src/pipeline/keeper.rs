@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 use vaka_protocol::{AlarmId, Command, CommandMessage, DeviceId, Event, Lane, Rung};
 
+use super::ageing::Ageing;
 use super::fold::{Outcome, State, happening};
 use super::follow::{Follower, Touched};
 use super::health::Health;
@@ -283,6 +284,7 @@ pub struct Keeper {
     pub(super) keyless: String,
     /// Why an erasure is not finished; empty: all are. The next start tries again.
     pub(super) unerased: String,
+    pub(super) ageing: Ageing,
 }
 
 impl Keeper {
@@ -327,6 +329,7 @@ impl Keeper {
             turns: Turns::default(),
             keyless: String::new(),
             unerased: String::new(),
+            ageing: Ageing::default(),
         };
         keeper.live_here();
         keeper
@@ -552,6 +555,7 @@ impl Keeper {
             error!("keeping house in the journal: {e}");
             self.recover();
         }
+        self.age();
     }
 
     /// Nothing more comes: the fold is saved, so that the next start replays nothing.
@@ -1374,9 +1378,10 @@ pub fn append(
     lane: Lane,
     clock: &dyn Clock,
     concerns: Concerns<'_>,
+    class: Option<&str>,
 ) -> Header {
     let stamp = stamp(clock);
     let kind = record.kind() as u8;
-    let seq = journal.append_of(record, lane, stamp, concerns);
+    let seq = journal.append_of(record, lane, stamp, concerns, class);
     Header { seq, kind, lane: lane as u8, key_id: 0, boot, mono_ms: stamp.mono_ms, wall_ms: stamp.wall_ms }
 }

@@ -2,6 +2,8 @@
 //!
 //! ingest → keeper (journal, rules, journal: one commit) → dispatch → receiver; receipts come back as records.
 
+pub mod ageing;
+pub mod class;
 mod commands;
 pub mod control;
 pub mod erasing;

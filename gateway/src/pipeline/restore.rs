@@ -13,6 +13,7 @@ use serde_bytes::ByteBuf;
 use tracing::{info, warn};
 use vaka_protocol::Lane;
 
+use super::class::Class;
 use super::erasing;
 use super::fold::State;
 use super::keeper;
@@ -238,7 +239,10 @@ impl Restored {
 
     pub fn append(&mut self, record: &Record, lane: Lane, clock: &dyn Clock) -> Header {
         let concerns = self.whose.concerns(&self.state, record);
-        keeper::append(&mut self.journal, self.opened.boot, record, lane, clock, concerns)
+        let ring = self.journal.ring();
+        let class = Class::of(record, lane, |class| ring.as_ref().is_some_and(|ring| ring.is_timed(class.as_str())));
+        let class = class.map(Class::as_str);
+        keeper::append(&mut self.journal, self.opened.boot, record, lane, clock, concerns, class)
     }
 
     /// How much room the file system leaves: telemetry is refused first, `life` never.
@@ -387,6 +391,10 @@ impl Folding {
         }
         if let Record::Decisions(Decisions { cursor, .. }) = &record {
             self.unjudged.remove(cursor);
+        }
+        if let Record::Aged(_) = &record {
+            // What was judged may be readable still where the decisions are not: nothing older is judged again.
+            self.unjudged.clear();
         }
         match &record {
             Record::Checkpoint(bytes) => match minicbor_serde::from_slice::<State>(bytes) {

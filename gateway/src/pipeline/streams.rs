@@ -17,7 +17,7 @@ use vaka_protocol::{Event, Lane};
 use super::keeper::Keeper;
 use crate::dispatch::{Parcel, ParcelId, ParcelWhat, TelemetryWord};
 use crate::ingest::{Parsed, payload};
-use crate::journal::record::{Carried, Fault, Record};
+use crate::journal::record::{Carried, Fault, Kind, Record};
 use crate::journal::{Entry, ReadError, reader};
 use crate::limits::{STREAM_PAUSE_MS, STREAM_SAVE_EVENTS, STREAM_SAVE_MS, STREAM_SAVE_RECORDS, STREAM_WINDOW_EVENTS};
 
@@ -146,8 +146,10 @@ pub struct Window {
     words: Vec<TelemetryWord>,
     /// All events up to this record are in it.
     up_to: u64,
-    /// Where it was overtaken: events that there still are.
+    /// Where it was overtaken, or something of it is gone: events that there still are.
     still: u64,
+    /// Records that nobody can read any more stand in it.
+    is_holed: bool,
     /// The disk refused; it is asked for again.
     failed: bool,
 }
@@ -164,22 +166,23 @@ impl Window {
     }
 }
 
-/// Reads a window. Of an overtaken stream everything is gone over, to count what there still is.
+/// Reads a window. Of an overtaken stream, and of one with records that are gone, everything is gone over, to count what there still is.
 ///
 /// # Errors
 /// Where the folder cannot be read.
 pub fn read(dir: &Path, read: Read) -> Result<Window, ReadError> {
-    let (mut words, mut up_to, mut still) = (Vec::new(), read.to, 0);
+    let (mut words, mut up_to, mut still, mut is_holed) = (Vec::new(), read.to, 0, false);
     reader::scan(dir, read.from.max(read.first), |entry| {
         if entry.header.seq > read.to {
             return ControlFlow::Break(());
         }
+        is_holed |= entry.header.kind == Kind::Gone as u8 && entry.header.lane == Lane::Telemetry as u8;
         let found = words_of(&entry, read.stream);
         still += found.len() as u64;
         if words.len() < STREAM_WINDOW_EVENTS {
             words.extend(found);
             up_to = entry.header.seq;
-        } else if !read.is_overtaken() {
+        } else if !read.is_overtaken() && !is_holed {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
@@ -187,7 +190,7 @@ pub fn read(dir: &Path, read: Read) -> Result<Window, ReadError> {
     if words.len() < STREAM_WINDOW_EVENTS {
         up_to = read.to;
     }
-    Ok(Window { read, words, up_to, still, failed: false })
+    Ok(Window { read, words, up_to, still, is_holed, failed: false })
 }
 
 fn words_of(entry: &Entry<'_>, stream: u32) -> Vec<TelemetryWord> {
@@ -212,7 +215,7 @@ pub fn spawn_reader(dir: PathBuf, tell: impl Fn(Window) + Send + 'static) -> mps
         while let Ok(wish) = wishes.recv() {
             tell(read(&dir, wish.clone()).unwrap_or_else(|e| {
                 warn!("reading telemetry off the journal: {e}; trying again");
-                Window { read: wish, words: Vec::new(), up_to: 0, still: 0, failed: true }
+                Window { read: wish, words: Vec::new(), up_to: 0, still: 0, is_holed: false, failed: true }
             }));
         }
     };
@@ -315,7 +318,7 @@ impl Keeper {
     }
 
     pub(super) fn take_window(&mut self, window: Window) {
-        let Window { read, words, up_to, still, failed } = window;
+        let Window { read, words, up_to, still, is_holed, failed } = window;
         let first = self.restored.journal.stat().first_seq;
         let Some(place) = self.streams.places.get_mut(&read.receiver) else { return };
         if place.asked.as_ref() != Some(&read) {
@@ -332,7 +335,7 @@ impl Keeper {
         }
         place.up_to = up_to;
         place.under_way = words.iter().map(|word| (word.record, word.index)).collect();
-        let lost = if read.is_overtaken() { read.left.saturating_sub(still) } else { 0 };
+        let lost = if read.is_overtaken() || is_holed { read.left.saturating_sub(still) } else { 0 };
         if words.is_empty() {
             // Nothing is left there: what an earlier version counted otherwise is not waited for.
             place.taken += read.left - lost;
@@ -352,7 +355,7 @@ impl Keeper {
     /// Retention was faster than the receiver: a technical alarm each time.
     fn tell_lost(&mut self, read: &Read, count: u64, lost: u64) {
         let Read { receiver, stream, first, .. } = read;
-        let (receiver, stream, up_to) = (receiver.clone(), *stream, first.saturating_sub(1));
+        let (receiver, stream, up_to) = (receiver.clone(), *stream, read.from.max(*first).saturating_sub(1));
         let detail = format!("{lost} events for {receiver}");
         warn!(receiver, lost, "telemetry was removed before it could be sent");
         let fault = format!("telemetry-lost-{receiver}");

@@ -1,6 +1,7 @@
 //! The pipeline without sockets: what the keeper does with inputs, and that the disk says the same as its memory.
 
 mod acts;
+mod ageing;
 mod doses;
 mod fleet;
 mod hub_looks;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vaka_protocol::{AlarmId, DeviceId, Lane, Ordered, Rung};
 
+use super::class::Days;
 use super::fold::State;
 use super::restore::Restored;
 use crate::clock::{Clock, built_ms};
@@ -47,11 +48,19 @@ pub struct Labels {
     pub english: bool,
     /// In which times are told.
     pub time_zone: TimeZone,
+    /// How long records are kept, by class.
+    pub kept: Days,
 }
 
 impl Default for Labels {
     fn default() -> Self {
-        Labels { devices: BTreeMap::new(), units: BTreeMap::new(), english: false, time_zone: TimeZone::UTC }
+        Labels {
+            devices: BTreeMap::new(),
+            units: BTreeMap::new(),
+            english: false,
+            time_zone: TimeZone::UTC,
+            kept: Days::new(),
+        }
     }
 }
 
@@ -81,6 +90,7 @@ impl Labels {
             units: config.residents.values().filter_map(unit).collect(),
             english: config.gateway.language == Language::En,
             time_zone: config.gateway.time_zone.clone(),
+            kept: config.retention.clone(),
         }
     }
 

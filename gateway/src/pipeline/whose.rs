@@ -90,7 +90,7 @@ impl Whose {
             },
             Record::Firmware(firmware) => firmware.step.device().and_then(|device| self.device(device)),
             // The log of who read what is kept whole: it is about the staff, and each line rests on the one before.
-            Record::Trace(_) | Record::Erased(_) => None,
+            Record::Trace(_) | Record::Erased(_) | Record::Aged(_) => None,
             Record::Boot(_)
             | Record::Path(_)
             | Record::Checkpoint(_)

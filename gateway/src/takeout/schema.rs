@@ -314,8 +314,18 @@ pub const KINDS: &[Kind] = &[
     Kind {
         code: 91,
         name: "gone",
-        says: "in the place of a record whose key is destroyed: it was of a resident who is erased",
-        fields: &[],
+        says: "in the place of a record whose key is destroyed: it was of a resident who is erased, or the days agreed for it are over",
+        fields: &[may("kept_days", Number, "how long it was kept; absent: it was of a resident who is erased")],
+    },
+    Kind {
+        code: 92,
+        name: "aged",
+        says: "the days agreed for some records are over: from here on nobody can read them",
+        fields: &[has(
+            "periods",
+            List,
+            "each with class, days, from_ms and until_ms (when they were written) and the key's number",
+        )],
     },
 ];
 

@@ -158,6 +158,9 @@ fn samples() -> Vec<Record> {
             by: text("anna"),
         }),
         Record::Gone,
+        Record::Aged(Aged {
+            periods: vec![AgedPeriod { number: 3, class: text("telemetry"), days: 30, from_ms: 1, until_ms: 2 }],
+        }),
     ]
 }
 
@@ -165,6 +168,10 @@ fn lines() -> Vec<Value> {
     let of = |(seq, record): (usize, Record)| {
         let mut body = Vec::new();
         record.encode_into(&mut body);
+        if record == Record::Gone {
+            // As a reader hands it out where a time is over.
+            body.extend(30_u32.to_le_bytes());
+        }
         let (kind, lane, seq) = (record.kind() as u8, Lane::Care as u8, seq as u64 + 1);
         let header = Header { seq, kind, lane, key_id: 0, boot: 1, mono_ms: 1, wall_ms: 1_795_212_345_123 };
         export::line(&header, &body)

@@ -10,6 +10,7 @@ mod devices;
 mod firmware;
 mod orders;
 mod receivers;
+mod retention;
 mod routes;
 mod sos_access;
 mod update;
@@ -188,6 +189,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
     let board = file.board.as_ref().and_then(|table| board::board(&mut c, table));
     let metrics = file.metrics.as_ref().map(|m| c.listen(&m.listen));
     let otlp = file.otlp.as_ref().and_then(|table| c.collector(&table.to));
+    let retention = file.retention.as_ref().map(|table| retention::retention(&mut c, table)).unwrap_or_default();
     let update = file.update.as_ref().and_then(|table| update::update(&mut c, table));
     let firmware = file.firmware.as_ref().and_then(|table| firmware::firmware(&mut c, table, &file, &devices));
 
@@ -204,6 +206,7 @@ pub(super) fn check(text: &str, path: &Path, file: file::File) -> Result<(Config
                 enrol: enrol.flatten(),
                 journal: Journal { dir: journal_dir, size_max_mib },
                 backup,
+                retention,
                 receivers,
                 routes,
                 devices,
