@@ -290,7 +290,7 @@ fn the_file_keeps_its_comments_and_layout() {
     remove(&file, &id("p0"), None, NOW_MS).unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), start);
     let gone = remove(&file, &id("p0"), None, NOW_MS).unwrap_err().to_string();
-    assert_eq!(gone, format!("there is no device `p0` in {}", file.display()));
+    assert_eq!(gone, format!("there is no device `p0` in {}; `vaka device list` names them", file.display()));
 }
 
 #[test]
