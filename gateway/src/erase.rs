@@ -171,6 +171,8 @@ fn nameless(path: &Path) -> Result<PathBuf, EraseError> {
 fn fill_up(folder: &Path) -> Result<u64, EraseError> {
     let path = folder.join("vaka-erase");
     let filled = (|| {
+        // Blocks of what was removed are free only when the file system has committed that; until then nothing can be written over them.
+        rustix::fs::syncfs(File::open(folder)?)?;
         let mut file = File::create(&path)?;
         let (mut written, mut size) = (0_u64, PIECE_BYTES);
         let piece = vec![0xff; PIECE_BYTES];

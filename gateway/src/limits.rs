@@ -1004,6 +1004,10 @@ pub const FIRMWARE_UNSENT_BYTES: u32 = 16 * 1024;
 /// Time between two tries to open `[firmware] listen`, in milliseconds.
 pub const FIRMWARE_RETRY_MS: u64 = 5_000;
 
+/// How old the last whole backup may be before the doctor is yellow, in milliseconds. Older: two nights have brought none. Source: our
+/// choice; the timer is nightly, and one night without power is none of its.
+pub const BACKUP_AGE_MS_MAX: u64 = 3 * 86_400_000;
+
 /// How old the newest record of an alarm may be for a person to be called when its keys are lost, in milliseconds. Older: whoever pressed has
 /// pressed again, or was found. Younger: a press that was acknowledged would be nobody's. Source: our choice; home care comes once a day.
 pub const UNREAD_LIFE_MS: i64 = 24 * 3_600_000;

@@ -162,7 +162,8 @@ fn installed_started_killed_hung_misconfigured_upgraded_and_purged() {
     // As root, and yet all of it is the service's.
     run("cd /root && vaka init /var/lib/vaka/home").ok();
     assert_eq!(run("find /var/lib/vaka ! -user vaka").stdout, "");
-    // Not before somebody has said to whom.
+    // Not before somebody has said to whom, and the doctor asks for that.
+    assert!(run("vaka check").stdout.contains("YELLOW  backup        none is made"));
     run("systemctl start vaka-backup").ok();
     assert!(!system.path("/var/backups/vaka/home.age").exists());
     // The installed home is found without a word of where it is.
@@ -235,6 +236,7 @@ fn installed_started_killed_hung_misconfigured_upgraded_and_purged() {
     run(&format!("printf '\\n[backup]\\nrecipients = [\"{recipient}\"]\\n' >> /var/lib/vaka/home/vaka.toml")).ok();
     run("systemctl start vaka-backup").ok();
     assert!(system.path("/var/backups/vaka/home.age").is_file(), "{}", run("journalctl -u vaka-backup").stdout);
+    assert!(run("vaka check").stdout.contains("green   backup        the last one is 0 hours old"));
     run("vaka backup --to /var/backups/vaka/move.age --retire").ok();
     eventually("it to stay out of use", log, || (show("Result") == "exec-condition").then_some(()));
     run("systemctl start vaka").ok();

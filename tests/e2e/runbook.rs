@@ -168,6 +168,7 @@ fn a_gateway_that_is_well_or_down_or_told_nonsense() {
     follow("The journal stands still", &home, "");
     follow("The disk is full", &home, "");
     follow("A certificate ends", &home, "");
+    follow("No backup is made", &home, "");
     follow("The clock is wrong", &home, "");
     follow("An update failed", &home, "");
     follow("Firmware of a device came to nothing", &home, "");

@@ -42,6 +42,16 @@ pub fn files_beside(journal: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Where a key that is sealed to the machine lies (deploy/TPM.md).
+const SEALED: &str = "/etc/vaka/home.key.cred";
+
+/// The machine has the home's key sealed, and it was not passed to this process: not lost. A folder that may not be looked into is root's, and is
+/// there for nothing else.
+pub(crate) fn is_kept_elsewhere() -> bool {
+    let found = std::fs::metadata(SEALED);
+    found.is_ok() || found.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
 impl HomeKey {
     /// The key for the journal in this folder; `None`: there is none.
     ///

@@ -91,7 +91,8 @@ impl KeyError {
     /// mounted, not allowed) is not lost; one that the disk can no longer read is.
     pub fn is_lost(&self) -> bool {
         match self {
-            KeyError::RingGone(_) | KeyError::HomeGone(_) | KeyError::NotAKey(_) => true,
+            KeyError::RingGone(_) | KeyError::NotAKey(_) => true,
+            KeyError::HomeGone(_) => !home::is_kept_elsewhere(),
             KeyError::Damaged(_) | KeyError::Mismatch { .. } => true,
             KeyError::File { source, .. } => source.raw_os_error() == Some(EIO),
             KeyError::Unwrapped { .. } | KeyError::Missing { .. } | KeyError::Newer { .. } => false,

@@ -8,6 +8,7 @@
 //! Absent: a secret on the box that could open a backup; compression; a schedule (`deploy/systemd/vaka-backup.timer`).
 
 pub mod files;
+pub mod last;
 pub mod restore;
 pub mod retire;
 pub mod take;

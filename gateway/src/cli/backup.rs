@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{Exit, Failure, local_time, print_json, print_line, print_warnings};
-use crate::backup::{BackupError, Manifest, restore, retire, take};
+use crate::backup::{BackupError, Manifest, last, restore, retire, take};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::journal::ErrorKind;
@@ -140,6 +140,12 @@ fn write(args: BackupArgs, config: &Path) -> Result<Exit, Failure> {
     });
     let taken = taken.map_err(failed)?;
     let lost: Vec<_> = taken.manifest.left_out.iter().filter(|left| left.is_loss).collect();
+    if lost.is_empty() {
+        let whole = last::Last { at: now_ms, bytes: taken.sum.bytes, to: to.clone() };
+        if let Err(e) = last::note(&config.home, &whole) {
+            eprintln!("vaka: warning: the backup is whole, and the doctor will not know of it: {e}");
+        }
+    }
     // Told now, and not on the day on which it is missing.
     let exit = if lost.is_empty() { Exit::Ok } else { Exit::FoundWrong };
     if args.json {

@@ -11,9 +11,11 @@ use vaka_protocol::Lane;
 use super::check_cameras::{self, CameraRow};
 use super::check_devices::{self, DeviceRow};
 use super::{CheckArgs, Exit, Failure, camera, check_plain as plain, colour, print_json, print_line};
+use crate::backup::last;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, Language};
 use crate::journal::reader;
+use crate::limits::BACKUP_AGE_MS_MAX;
 use crate::pipeline::control::{self, Request};
 use crate::provision;
 
@@ -167,6 +169,7 @@ fn examine(path: &Path) -> Vec<Line> {
     lines.push(life_route(&config));
     lines.push(certificates(&config));
     lines.push(keys(&config));
+    lines.push(backup(&config));
     let running = control::request(&config.journal.dir, &Request::Stat).and_then(Result::ok);
     lines.push(match &running {
         Some(stat) if stat["program_replaced"] == true => {
@@ -275,6 +278,27 @@ fn keys(config: &Config) -> Line {
         (false, true) => Light::Green,
     };
     Line { part: "keys", light, found: found.join("; ") }
+}
+
+/// Whether backups are made, and still are.
+fn backup(config: &Config) -> Line {
+    let days = |age_ms: u64| age_ms / 86_400_000;
+    let (light, found) = match last::age(config, SystemClock::new().now().wall_ms) {
+        last::Age::NotAgreed => (
+            Light::Yellow,
+            "none is made: if this box breaks, its devices have to be visited; add [backup] recipients".to_owned(),
+        ),
+        last::Age::Never => (
+            Light::Yellow,
+            "none has been made yet: wait for the night (vaka-backup.timer), or `vaka backup --to FILE`".to_owned(),
+        ),
+        last::Age::Old(age_ms) if age_ms > BACKUP_AGE_MS_MAX => (
+            Light::Yellow,
+            format!("the last whole one is {} days old: journalctl -u vaka-backup says why", days(age_ms)),
+        ),
+        last::Age::Old(age_ms) => (Light::Green, format!("the last one is {} hours old", age_ms / 3_600_000)),
+    };
+    Line { part: "backup", light, found }
 }
 
 /// Where the key is that opens the journal; false: something is to be done about it.

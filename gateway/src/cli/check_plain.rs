@@ -33,6 +33,10 @@ pub fn part(part: &str, light: Light, language: Language) -> String {
             "Gatewayen är inte igång. Inget larm går fram. Dra ur kontakten, vänta en minut, sätt i den igen.",
             "The gateway is not running. No alarm gets through. Unplug it, wait a minute, plug it in again.",
         ),
+        ("backup", _) => (
+            "Det tas ingen säkerhetskopia. Larm går fram ändå. Ring tekniker i veckan.",
+            "No backup is made. Alarms get through all the same. Call a technician this week.",
+        ),
         ("journal", _) => (
             "En del av det sparade är skadat. Ring tekniker.",
             "A part of what was kept is damaged. Call a technician.",
@@ -80,6 +84,7 @@ fn well(part: &str) -> (&'static str, &'static str) {
         "life alarms" => ("Larm går till mer än en mottagare.", "Alarms go to more than one receiver."),
         "certificates" => ("Enheterna kan lita på gatewayen.", "The devices can trust the gateway."),
         "keys" => ("Gatewayens nycklar är skyddade.", "The gateway's keys are protected."),
+        "backup" => ("Säkerhetskopian är ny.", "The backup is recent."),
         "gateway" => ("Gatewayen är igång.", "The gateway is running."),
         "journal" => ("Allt som sparats är helt.", "All that was kept is whole."),
         "disk" => ("Det finns plats.", "There is room."),

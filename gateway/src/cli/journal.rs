@@ -156,10 +156,11 @@ fn verify(dir: &Path, json: bool) -> Result<Exit, Failure> {
             print_line(&format!("{count} lines of who read and did what, the newest {hash}"))?;
         }
         if report.sealed > 0 {
-            print_line(&format!(
-                "{} records are sealed, of {} the key is erased, of {} of those because the agreed days are over",
-                report.sealed, report.erased, report.aged
-            ))?;
+            let aged = match report.aged {
+                0 => String::new(),
+                aged => format!(", of {aged} of those because the agreed days are over"),
+            };
+            print_line(&format!("{} records are sealed, of {} the key is erased{aged}", report.sealed, report.erased))?;
         }
         if let Some(why) = &report.keys {
             print_line(&format!("checked without what is in sealed records: {why}"))?;

@@ -127,8 +127,11 @@ fn erase(config: &Config, id: &str, by: &str, json: bool) -> Result<Exit, Failur
             let fix = match nearest(id, lives) {
                 // The alarms that are open say it themselves.
                 _ if !why.starts_with(NOTHING_OF) => String::new(),
-                Some(near) => format!("did you mean `{near}`?"),
-                None => of_nobody(config, id, &BTreeSet::new()),
+                near => {
+                    let near = near.map(|near| format!("did you mean `{near}`?"));
+                    let rest = Some(of_nobody(config, id, &BTreeSet::new())).filter(|rest| !rest.is_empty());
+                    near.into_iter().chain(rest).collect::<Vec<_>>().join(" Else: ")
+                }
             };
             return Err(Failure::new(Exit::FoundWrong, &*attempt, why, fix));
         }

@@ -96,6 +96,7 @@ families! {
     UPDATE Gauge "vaka_update" ["state"] "1 for how updates stand: off (no [update]), unknown (not asked yet), current, waiting (for its ring, its time or a quiet moment), unreachable (publisher or disk), refused (not for this box, or not signed), failed (the program before it runs), trial."
     FIRMWARE Gauge "vaka_firmware_devices" ["state"] "Devices by how the newest attempt at their firmware stands: asked, fetching, restarting, trial, confirmed; failed, silent (came to nothing, and nobody has looked), looked (somebody has)."
     FIRMWARE_OLDEST Gauge "vaka_firmware_oldest_seconds" [] "For how long the device that is being updated has been at it; 0: none is."
+    BACKUP_AGE Gauge "vaka_backup_age_seconds" [] "Age of the last whole backup; +Inf: recipients are named and none was ever made. Absent where none is agreed."
     CLOCK Gauge "vaka_clock_confidence" ["confidence"] "1 for how far the clock is trusted: synchronised (a time source vouches), held (plausible), floor (not believed)."
     TEMPERATURE Gauge "vaka_temperature_celsius" [] "The hottest of the machine's own sensors."
     PROCESS_MEMORY Gauge "process_resident_memory_bytes" [] "Memory of the process."

@@ -71,7 +71,7 @@ fn escaped(value: &str) -> String {
 
 fn number(value: f64) -> String {
     // Rust writes whole numbers without a point, and never with an exponent: both are what the format takes.
-    format!("{value}")
+    if value == f64::INFINITY { "+Inf".to_owned() } else { format!("{value}") }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use vaka_protocol::{DeviceId, Lane, Rung};
 
 use super::keeper::{Ask, Input, Keeper};
+use crate::backup::last;
 use crate::clock::{Clock, Confidence};
 use crate::config::{Config, Role};
 use crate::dispatch::Dispatcher;
@@ -112,6 +113,11 @@ impl Measures {
         // Without a clock nobody knows when anything ends.
         if now.confidence == Confidence::Floor {
             return;
+        }
+        match last::age(config, now.wall_ms) {
+            last::Age::NotAgreed => {}
+            last::Age::Never => page.put(&families::BACKUP_AGE, &[], f64::INFINITY),
+            last::Age::Old(age_ms) => page.put(&families::BACKUP_AGE, &[], age_ms as f64 / 1_000.0),
         }
         let mut first: BTreeMap<&str, i64> = BTreeMap::new();
         let certificates = self.certificates.borrow();
