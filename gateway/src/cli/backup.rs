@@ -140,7 +140,8 @@ fn write(args: BackupArgs, config: &Path) -> Result<Exit, Failure> {
     });
     let taken = taken.map_err(failed)?;
     let lost: Vec<_> = taken.manifest.left_out.iter().filter(|left| left.is_loss).collect();
-    if lost.is_empty() {
+    // A box that is out of use has no next night.
+    if lost.is_empty() && !args.retire {
         let whole = last::Last { at: now_ms, bytes: taken.sum.bytes, to: to.clone() };
         if let Err(e) = last::note(&config.home, &whole) {
             eprintln!("vaka: warning: the backup is whole, and the doctor will not know of it: {e}");
