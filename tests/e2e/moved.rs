@@ -261,7 +261,20 @@ fn a_device_that_changed_hands_is_each_ones_for_their_time() {
     if lacks(&["mosquitto_pub"]) {
         return;
     }
+    // With and without keys of periods beside those of residents.
+    for retention in [None, Some(30)] {
+        changes_hands(retention);
+    }
+}
+
+fn changes_hands(technical_days: Option<i64>) {
     let home = Home::init();
+    if let Some(days) = technical_days {
+        home.edit(|config| {
+            config["retention"] = toml_edit::table();
+            config["retention"]["technical_days"] = value(days);
+        });
+    }
     residents(&home, &[("r1", "+46701234567"), ("r2", "+46707654321")]);
     home.vaka(&["device", "add", "p1", "--kind", "pendant", "--resident", "r1", "--out", "h/p1"]).ok();
     let charge =
@@ -279,7 +292,7 @@ fn a_device_that_changed_hands_is_each_ones_for_their_time() {
         home.vaka(&["export", "--to", resident, "--resident", resident]).ok();
         let events = std::fs::read_to_string(home.dir().join(resident).join("records/event.jsonl")).expect("events");
         let says = |percent: u8| events.contains(&format!("\"percent\":{percent}}}"));
-        assert!(says(theirs) && !says(anothers), "{resident}: {events}");
+        assert!(says(theirs) && !says(anothers), "{resident}, {technical_days:?} days: {events}");
     }
 }
 

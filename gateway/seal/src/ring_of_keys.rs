@@ -245,7 +245,7 @@ impl Ring {
 
     /// Whose key this is; `None`: nobody's alone, or it is gone.
     pub fn whose(&self, id: u32) -> Option<&str> {
-        match &self.kept.keys.get(&id)?.of {
+        match &self.kept.keys.get(&periods::apart(id).0)?.of {
             Of::Resident { id, .. } => Some(id),
             Of::Home | Of::Folds => None,
         }
@@ -254,6 +254,13 @@ impl Ring {
     /// The key is there.
     pub fn has(&self, id: u32) -> bool {
         self.ciphers.contains_key(&id)
+    }
+
+    /// The file is not older than what was sealed with this: it has both keys that it is made of, or says that they are gone.
+    pub fn knows(&self, id: u32) -> bool {
+        let (base, period) = periods::apart(id);
+        let has_base = self.kept.keys.contains_key(&base) || self.is_erased(base);
+        has_base && (period == 0 || self.kept.periods.contains_key(&period))
     }
 
     /// The file says that this key is gone for good.

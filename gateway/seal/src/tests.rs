@@ -157,12 +157,15 @@ fn a_period_goes_for_everybody_a_person_goes_from_every_period_and_what_is_writt
     let (of_r1, one) = in_period(&ring, "r1", "telemetry", "slept");
     let (of_r2, two) = in_period(&ring, "r2", "telemetry", "rose");
     let (life, fell) = in_period(&ring, "r1", "life", "fell");
+    assert_eq!((ring.whose(of_r1), ring.whose(of_r2), ring.whose(plain)), (Some("r1"), Some("r2"), Some("r1")));
+    let older = Ring::load(&journal).unwrap().unwrap();
     assert_eq!(ring.under(plain, Some("care")), plain, "a class without a time");
     // It is written to: whoever asks, it stays.
     ring.shred_periods(&[1, 2]).unwrap();
     assert_eq!(ring.open_body(of_r1, PLACE, &one).unwrap().unwrap(), b"slept");
     ring.begin_periods(&[("telemetry", Some(30))], 2_000).unwrap();
     let (next, new) = in_period(&ring, "r1", "telemetry", "woke");
+    assert!(older.knows(of_r1) && !older.knows(next) && ring.knows(next), "a copy from before the period is older");
     assert_eq!(ring.periods()[&1].until_ms, Some(2_000));
     let key = ring.periods()[&1].key.clone();
     ring.shred_periods(&[1]).unwrap();

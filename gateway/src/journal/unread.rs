@@ -3,7 +3,7 @@
 //! Enters: a journal's folder at the start of the gateway. Leaves: the same, or its sealed segments whole in a folder aside (`unread-1`), and a
 //! journal with new keys whose numbers go on. Nothing is overwritten or removed: new keys have a name of their own (`keys-2`), keys that do not
 //! open are kept (`keys.damaged`), and the right ones, put back where they were, are taken to what they open.
-//! Invariants: keys count as lost where they are gone, damaged, or do not open with any home's key there is; a file that is only out of sight
+//! Invariants: keys count as lost where they are gone, damaged, older than the records, or do not open with any home's key there is; a file that is only out of sight
 //! just now stops the start; a crash between any two steps is finished by the next start; a number is used once.
 //! Absent: what records mean. Alarms that were open in them are unknown here until a person has looked: that is told as a technical alarm, and
 //! where somebody may still be waiting as one for help, see [`Lost`].
@@ -14,6 +14,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 use vaka_protocol::Lane;
 use vaka_seal::{HomeKey, KeyError, Ring, kept_aside, ring_path, set_aside, unread};
 
@@ -48,6 +49,18 @@ pub struct Lost {
 /// # Errors
 /// Where the disk refuses, or keys are only out of sight just now: then nothing is moved but what was begun.
 pub fn begin_anew(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
+    begin(dir, false)
+}
+
+/// The same after a record was met whose key the file does not know: it is older than the journal.
+///
+/// # Errors
+/// As [`begin_anew`].
+pub fn begin_anew_beside_older_keys(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
+    begin(dir, true)
+}
+
+fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
     if !exists(dir)? {
         return Ok(None);
     }
@@ -60,9 +73,13 @@ pub fn begin_anew(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
     };
     let aside = unread(dir);
     for (folder, lost) in &aside {
-        take_back(folder, lost)?;
+        // An old loss stops no journal that is well.
+        if let Err(e) = take_back(folder, lost) {
+            warn!("looking for the keys of {}: {e}", folder.display());
+        }
     }
     let closed = match Ring::load(dir) {
+        Ok(Some(_)) if are_older => true,
         Ok(Some(_)) => return Ok(None),
         Ok(None) => false,
         Err(error) if error.is_lost() => true,
@@ -119,14 +136,15 @@ fn take_back(folder: &Path, lost: &Path) -> Result<(), OpenError> {
     }
     for keys in std::iter::once(lost.to_owned()).chain(kept_aside(lost)) {
         match Ring::load_from(&keys, folder) {
-            Ok(Some(_)) => {
+            Ok(Some(ring)) if fits(&ring, folder) => {
                 let there = folder.join("keys");
                 set_aside(&there)?;
                 fs::rename(&keys, &there).map_err(at("moving", &keys))?;
                 sync(folder)?;
                 return Ok(sync(folder.parent().unwrap_or(folder))?);
             }
-            Ok(None) => {}
+            // None, or older than the records.
+            Ok(_) => {}
             Err(error) if error.is_lost() => {}
             Err(error) => return Err(error.into()),
         }
@@ -136,7 +154,28 @@ fn take_back(folder: &Path, lost: &Path) -> Result<(), OpenError> {
 
 /// What was put aside can be read.
 fn is_open(folder: &Path) -> bool {
-    matches!(Ring::load(folder), Ok(Some(_)))
+    matches!(Ring::load(folder), Ok(Some(ring)) if fits(&ring, folder))
+}
+
+/// The keys know what the newest sealed records there are sealed with: a file from before a key was made opens, and reads no further than that.
+fn fits(ring: &Ring, folder: &Path) -> bool {
+    let paths = Paths::new(folder);
+    if !paths.segments.exists() {
+        return true;
+    }
+    let Ok(found) = scan::list_all(&RealDisk, &paths) else { return false };
+    for segment in found.segments.iter().rev() {
+        let (mut is_sealed, mut is_known) = (false, true);
+        let walked = Walk::default().segment(&RealDisk, segment, true, |placed| {
+            is_sealed |= placed.header.key_id != 0;
+            is_known &= placed.header.key_id == 0 || ring.knows(placed.header.key_id);
+            ControlFlow::Continue(())
+        });
+        if walked.is_err() || is_sealed {
+            return walked.is_ok() && is_known;
+        }
+    }
+    true
 }
 
 /// When the last sealed record of lane `life` was made: headers are in clear. From the end, and no further than to one.
@@ -206,14 +245,12 @@ pub fn told(dir: &Path) -> String {
         |folder: &Path| fs::read_dir(folder.join("segments")).is_ok_and(|mut found| found.next().is_some());
     let closed = unread(dir).into_iter().filter(|(folder, _)| has_records(folder) && !is_open(folder));
     let why = |(folder, lost): (PathBuf, PathBuf)| {
-        let kept =
-            kept_aside(&lost).into_iter().next().or_else(|| Some(folder.join("keys")).filter(|keys| keys.exists()));
+        let kept = kept_aside(&lost).into_iter().chain([lost.clone(), folder.join("keys")]).find(|keys| keys.exists());
         let why = match kept {
             None => format!("{} is lost", lost.display()),
             Some(kept) => match Ring::load_from(&kept, &folder).err() {
-                Some(KeyError::Damaged(_)) | None => {
-                    format!("{} was damaged, kept as {}", lost.display(), kept.display())
-                }
+                None => format!("{} is older than these records", kept.display()),
+                Some(KeyError::Damaged(_)) => format!("{} was damaged, kept as {}", lost.display(), kept.display()),
                 Some(error) => error.to_string(),
             },
         };

@@ -18,7 +18,7 @@ use super::fold::State;
 use super::follow::Touched;
 use super::keeper::Keeper;
 use super::restore::Restored;
-use crate::clock::Now;
+use crate::clock::{Confidence, Now};
 use crate::journal::record::{Aged, AgedPeriod, Record};
 use crate::limits::{AGEING_PASS_MS, CLOCK_EVEN_MS, CLOCK_STEADY_MS, PERIOD_DAYS_MAX};
 
@@ -120,7 +120,7 @@ impl Keeper {
         if is_early(self.ageing.last.map(|(mono_ms, _)| mono_ms), CLOCK_EVEN_MS) {
             return;
         }
-        let is_sure = self.ageing.look(now, self.clock.is_trusted(&now));
+        let is_sure = self.ageing.look(now, now.confidence == Confidence::Synchronised);
         if !is_sure || is_early(self.ageing.passed_at_ms, AGEING_PASS_MS) {
             return;
         }

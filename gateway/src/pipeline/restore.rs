@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_bytes::ByteBuf;
 use tracing::{info, warn};
 use vaka_protocol::Lane;
+use vaka_seal::KeyError;
 
 use super::class::Class;
 use super::erasing;
@@ -107,7 +108,15 @@ pub fn open_to_run(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreE
     if let Some(aside) = unread::begin_anew(dir)? {
         tracing::error!("its records were put aside as {}: {}", aside.display(), unread::told(dir));
     }
-    open(dir, size_max_bytes)
+    match open(dir, size_max_bytes) {
+        // The file of keys is from an earlier day, as one put back from a backup is: no waiting makes it newer.
+        Err(RestoreError::Read(ReadError::Keys(e @ KeyError::Missing { .. }))) => {
+            tracing::error!("{e}");
+            unread::begin_anew_beside_older_keys(dir)?;
+            open(dir, size_max_bytes)
+        }
+        opened => opened,
+    }
 }
 
 /// [`open`] on any disk and with any size of segment; the index is always on the machine's own.

@@ -392,6 +392,69 @@ fn damaged_keys_or_a_home_key_that_does_not_fit_are_kept_and_the_next_press_is_t
 }
 
 #[test]
+fn keys_of_an_earlier_day_stop_no_start_and_count_as_lost_until_the_right_ones_are_back() {
+    use crate::journal::unread;
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    bench.keeper = None;
+    let dir = bench.dir().to_path_buf();
+    let keys = dir.join("keys");
+    let of_yesterday = fs::read(&keys).unwrap();
+    // Somebody new has a key since, and presses.
+    bench.labels = labels(&[("p1", "resident-three"), ("bed", "resident-one"), ("p2", "resident-two")]);
+    bench.start();
+    assert_eq!(bench.press("p1", 7), PublishReason::Success);
+    bench.keeper = None;
+    let of_today = fs::read(&keys).unwrap();
+    fs::write(&keys, &of_yesterday).unwrap();
+    let _ = fs::remove_dir_all(restore::index_dir(&dir));
+    // Whoever only reads says what is wrong and changes nothing.
+    let error = restore::open(&dir, SIZE_MAX_BYTES).err().expect("a key is missing").to_string();
+    assert!(error.contains("is older than the journal"), "{error}");
+    assert!(!dir.join("unread-1").exists());
+    drop(restore::open_to_run(&dir, SIZE_MAX_BYTES).expect("a press is heard"));
+    assert_eq!(fs::read(dir.join("keys.damaged")).unwrap(), of_yesterday, "kept as it was");
+    // Put back once more, as from a backup: nobody is told that all is well.
+    fs::write(&keys, &of_yesterday).unwrap();
+    for _ in 0..2 {
+        assert_eq!(unread::begin_anew(&dir).unwrap(), None, "once");
+        let said = unread::told(&dir);
+        assert!(said.contains("is older than these records"), "{said}");
+    }
+    bench.start();
+    assert_eq!(bench.press("p2", 7), PublishReason::Success);
+    let rows = bench.rows();
+    let is_there = |of: &str, lane| rows.iter().any(|row| row.device == device(of) && row.lane == lane);
+    assert!(is_there("alarm-unread-1", Lane::Life) && is_there("sealing", Lane::Technical), "{rows:?}");
+    bench.keeper = None;
+    fs::write(&keys, &of_today).unwrap();
+    assert_eq!(unread::begin_anew(&dir).unwrap(), None);
+    assert_eq!(unread::told(&dir), "");
+    for folder in [dir.join("unread-1"), dir] {
+        let report = reader::verify(&folder).unwrap();
+        assert!(report.is_sound() && report.keys.is_none() && report.unopened.is_empty(), "{report:?}");
+    }
+}
+
+#[test]
+fn what_is_put_back_for_an_old_loss_and_cannot_be_read_stops_no_journal_that_is_well() {
+    use crate::journal::unread;
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    bench.keeper = None;
+    let keys = bench.dir().join("keys");
+    let mut newer = fs::read(&keys).unwrap();
+    newer[8] = 9;
+    fs::remove_file(&keys).unwrap();
+    unread::begin_anew(bench.dir()).unwrap().expect("a loss");
+    fs::write(&keys, newer).unwrap();
+    assert_eq!(unread::begin_anew(bench.dir()).unwrap(), None);
+    bench.start();
+    assert_eq!(bench.press("p1", 7), PublishReason::Success);
+    assert!(unread::told(bench.dir()).contains("is of format 9"), "{}", unread::told(bench.dir()));
+}
+
+#[test]
 fn a_journal_in_clear_is_left_to_who_opens_it() {
     let mut bench = Bench::of_two(false);
     bench.lived();
