@@ -2,7 +2,8 @@
 //!
 //! Order: the records first, by open files; then everything else; all of it while no command changes keys, devices or vaka.toml, or erases
 //! somebody. So a certificate or a revocation that a record rests on is never older than the record, and the keys of saved folds are those
-//! that the records were sealed with: an erasure renews them.
+//! that the records were sealed with: an erasure renews them. The running gateway changes its keys by itself too, as days of retention end: the
+//! keys are read before and after the records, and count where they are the same.
 
 use std::fs::File;
 use std::io;
@@ -17,6 +18,9 @@ use crate::config::Config;
 use crate::journal::copy::{self, Committed};
 use crate::pipeline::control::{self, Request};
 use crate::provision::lock_home;
+
+/// How often records and keys are taken until both are of one moment. Source: our choice; keys change a few times a day.
+const TRIES_MAX: usize = 5;
 
 /// A backup that was taken.
 #[derive(Debug)]
@@ -42,7 +46,9 @@ pub fn take(
     let sum = seal::<BackupError>(to, recipients, |packer| {
         let lock = lock_home(config.pki().dir())?;
         // The keeper takes no such lock: it answers meanwhile.
-        let prefix = copy::prefix(&config.journal.dir, || committed(&config.journal.dir))?;
+        let journal = &config.journal.dir;
+        let ring = vaka_seal::ring_path(journal);
+        let (prefix, keys) = of_one_moment(&ring, to, || Ok(copy::prefix(journal, || committed(journal))?))?;
         let listing = files::list(config, to)?;
         if listing.left_out.iter().any(|left| left.is_loss) {
             keep_the_one_before(to)?;
@@ -63,6 +69,11 @@ pub fn take(
         packer.add_bytes(MANIFEST, 0o600, &said)?;
         manifest = Some(made);
         for kept in listing.kept.values() {
+            // Never the file as it is now: what it was may be overwritten while it is read.
+            if let Some(keys) = keys.as_ref().filter(|_| kept.path == ring) {
+                packer.add_bytes(&kept.name, kept.mode, keys)?;
+                continue;
+            }
             let opened = match File::open(&kept.path) {
                 // Written aside, and renamed since the look.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -81,6 +92,27 @@ pub fn take(
     let manifest =
         manifest.ok_or_else(|| BackupError::NoBackup { path: to.clone(), what: "nothing was packed".into() })?;
     Ok(Taken { manifest, sum })
+}
+
+/// What `take` takes, with the keys of that moment; no keys: there are none.
+fn of_one_moment<T>(
+    ring: &Path,
+    to: &Path,
+    mut take: impl FnMut() -> Result<T, BackupError>,
+) -> Result<(T, Option<Vec<u8>>), BackupError> {
+    let read = || match std::fs::read(ring) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some).map_err(file("reading", ring)),
+    };
+    for _ in 0..TRIES_MAX {
+        let before = read()?;
+        let taken = take()?;
+        if read()? == before {
+            return Ok((taken, before));
+        }
+    }
+    let what = format!("{} changed each time while the records were taken; try again", ring.display());
+    Err(BackupError::NoBackup { path: to.to_owned(), what })
 }
 
 /// What is missing in this one may stand in the one under its name, which it is about to replace. Kept once: the next nights have no more.
@@ -107,4 +139,34 @@ fn open_many() {
     limit.current = limit.maximum;
     // Where it is refused, opening says which file was one too many.
     let _ = setrlimit(Resource::Nofile, limit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a gateway does that lets go of a period while its journal is looked at.
+    #[test]
+    fn records_are_taken_again_where_the_keys_have_changed_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ring, to) = (dir.path().join("keys"), dir.path().join("b.age"));
+        let taken = |changes: usize| {
+            std::fs::write(&ring, "0").unwrap();
+            let mut times = 0;
+            let found = of_one_moment(&ring, &to, || {
+                times += 1;
+                if times <= changes {
+                    std::fs::write(&ring, times.to_string()).unwrap();
+                }
+                Ok(times)
+            });
+            found.map_err(|e| e.to_string())
+        };
+        assert_eq!(taken(0), Ok((1, Some(b"0".to_vec()))));
+        assert_eq!(taken(2), Ok((3, Some(b"2".to_vec()))));
+        let why = taken(usize::MAX).unwrap_err();
+        assert!(why.contains("keys changed each time") && why.contains("try again"), "{why}");
+        std::fs::remove_file(&ring).unwrap();
+        assert_eq!(of_one_moment(&ring, &to, || Ok(7)).map_err(|e| e.to_string()), Ok((7, None)));
+    }
 }
