@@ -1008,9 +1008,10 @@ pub const FIRMWARE_RETRY_MS: u64 = 5_000;
 /// choice; the timer is nightly, and one night without power is none of its.
 pub const BACKUP_AGE_MS_MAX: u64 = 3 * 86_400_000;
 
-/// How old the newest record of an alarm may be for a person to be called when its keys are lost, in milliseconds. Older: whoever pressed has
-/// pressed again, or was found. Younger: a press that was acknowledged would be nobody's. Source: our choice; home care comes once a day.
-pub const UNREAD_LIFE_MS: i64 = 24 * 3_600_000;
+/// How long the gateway ran on after the newest record of an alarm for nobody to be called when its keys are lost, in milliseconds of the running
+/// clock, as records show it. Longer: whoever pressed has pressed again, or was found. Shorter: a press that was acknowledged would be nobody's.
+/// Source: our choice; home care comes once a day.
+pub const UNREAD_LIFE_MS: u64 = 24 * 3_600_000;
 /// Fewest and most days in `[retention]`. Fewer: the handover of last night and what was said against a decision would rest on what nobody can
 /// read, and a start that goes without its saved fold judges again what is younger than a day. More is no bound. Source: our choice.
 pub const RETENTION_DAYS_MIN: u32 = 3;

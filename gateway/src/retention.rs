@@ -75,8 +75,8 @@ pub struct Agreed {
     /// Periods that are gone, and when the newest of them was last written to.
     pub gone_periods: u64,
     pub gone_until: Option<i64>,
-    /// Nothing written after this goes, as long as an alarm that rests on it is open; UTC milliseconds.
-    pub held_from: Option<i64>,
+    /// The alarm because of which nothing goes as long as it is open: its id.
+    pub held_by: Option<String>,
 }
 
 /// Counts the journal in `dir`, whose budget is `size_max_bytes`. `now_ms`: UTC milliseconds.
@@ -148,7 +148,7 @@ fn classes(periods: &BTreeMap<u32, Period>, agreed: &Days, state: &State) -> Vec
             next_at: all.iter().filter_map(|period| ageing::due_ms(period, agreed)).min(),
             gone_periods: gone.clone().count() as u64,
             gone_until: gone.filter_map(|period| period.until_ms).max(),
-            held_from: ageing::held_from_ms(state, class.as_str()),
+            held_by: ageing::held_by(state, class.as_str()).map(|alarm| alarm.id().to_string()),
         })
     };
     Class::ALL.iter().filter_map(of).collect()

@@ -355,18 +355,18 @@ impl Ring {
     }
 
     /// From now on (`now_ms`, UTC) records of these classes go under new periods, with these days; `None`: the class has no time any more.
-    /// One write.
+    /// The periods before count as written to until `until_ms`. One write.
     ///
     /// # Errors
     /// [`KeyError`]; then the keys are as they were.
-    pub fn begin_periods(&mut self, begun: &[(&str, Option<u32>)], now_ms: i64) -> Result<(), KeyError> {
+    pub fn begin_periods(&mut self, begun: &[(&str, Option<u32>)], now_ms: i64, until_ms: i64) -> Result<(), KeyError> {
         let mut kept = self.kept.clone();
         for (class, days) in begun {
             if days.is_some() && kept.periods.len() >= PERIODS_MAX {
                 return Err(KeyError::Full(self.path.clone()));
             }
             if let Some(period) = self.current.get(*class).and_then(|number| kept.periods.get_mut(number)) {
-                period.until_ms = Some(now_ms);
+                period.until_ms = Some(until_ms);
             }
             if let Some(days) = *days {
                 let number = kept.periods.last_key_value().map_or(1, |(number, _)| number + 1);

@@ -89,8 +89,8 @@ pub fn retention(args: &RetentionArgs, config: &Path) -> Result<Exit, Failure> {
         if let Some(until) = class.gone_until {
             said += &format!("; gone up to {}", day(until));
         }
-        match (class.next_at, class.held_from) {
-            (Some(_), Some(from)) => said += &format!("; an alarm is open: nothing of {} and later goes", day(from)),
+        match (class.next_at, &class.held_by) {
+            (Some(_), Some(alarm)) => said += &format!("; nothing goes as long as {alarm} is open"),
             (Some(at), None) if at <= now_ms => {
                 said += &format!(
                     "; due since {}: it goes when the clock was vouched for, and not set, for six hours",

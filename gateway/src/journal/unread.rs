@@ -8,6 +8,7 @@
 //! Absent: what records mean. Alarms that were open in them are unknown here until a person has looked: that is told as a technical alarm, and
 //! where somebody may still be waiting as one for help, see [`Lost`].
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
@@ -23,13 +24,14 @@ use super::error::{DiskError, OpenError, at};
 use super::format::Head;
 use super::scan::{self, Located, Walk};
 use super::{Options, head, paths::Paths, recover};
+use crate::limits::UNREAD_LIFE_MS;
 
 /// What the headers of a loss still say, in the folder's file `newest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Newest {
     /// When the last record was made, UTC milliseconds; 0: there is none.
     wall_ms: i64,
-    /// When the last sealed one of lane `life` was. Absent: there is none, or it was told.
+    /// When the last one of lane `life` was, if somebody may still wait. Absent: nobody does, or it was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     life_ms: Option<i64>,
 }
@@ -178,22 +180,48 @@ fn fits(ring: &Ring, folder: &Path) -> bool {
     true
 }
 
-/// When the last sealed record of lane `life` was made: headers are in clear. From the end, and no further than to one.
+/// When the last record of lane `life` was made, UTC milliseconds, where the gateway did not run for [`UNREAD_LIFE_MS`] after it: headers are in
+/// clear. By the running clock alone: a press that was stamped while no time was known bears the time of the last power cut. From the end, and
+/// no further than to that record or that time.
 fn newest_life_ms(segments: &[Located]) -> Result<Option<i64>, OpenError> {
+    let mut ran = Ran::default();
     for segment in segments.iter().rev() {
-        let mut newest = None;
-        let mut walk = Walk::default();
-        walk.segment(&RealDisk, segment, true, |placed| {
-            if placed.header.key_id != 0 && placed.header.lane == Lane::Life as u8 {
-                newest = newest.max(Some(placed.header.wall_ms));
+        let (mut life_ms, mut after) = (None, Ran::default());
+        Walk::default().segment(&RealDisk, segment, true, |placed| {
+            if placed.header.lane == Lane::Life as u8 {
+                (life_ms, after) = (Some(placed.header.wall_ms), Ran::default());
             }
+            after.see(placed.header.boot, placed.header.mono_ms);
             ControlFlow::Continue(())
         })?;
-        if newest.is_some() {
-            return Ok(newest);
+        ran.join(&after);
+        if life_ms.is_some() || ran.ms() >= UNREAD_LIFE_MS {
+            return Ok(life_ms.filter(|_| ran.ms() < UNREAD_LIFE_MS));
         }
     }
     Ok(None)
+}
+
+/// How long the gateway ran, as records show it: of each start the first and the last of them, by the running clock.
+#[derive(Debug, Default)]
+struct Ran(BTreeMap<u32, (u64, u64)>);
+
+impl Ran {
+    fn see(&mut self, boot: u32, mono_ms: u64) {
+        let (first, last) = self.0.entry(boot).or_insert((mono_ms, mono_ms));
+        (*first, *last) = ((*first).min(mono_ms), (*last).max(mono_ms));
+    }
+
+    fn join(&mut self, other: &Ran) {
+        for (boot, (first, last)) in &other.0 {
+            self.see(*boot, *first);
+            self.see(*boot, *last);
+        }
+    }
+
+    fn ms(&self) -> u64 {
+        self.0.values().map(|(first, last)| last - first).fold(0, u64::saturating_add)
+    }
 }
 
 fn newest_path(folder: &Path) -> PathBuf {
@@ -228,7 +256,7 @@ pub fn lost(dir: &Path) -> Vec<Lost> {
 }
 
 impl Lost {
-    /// Somebody was told, or it is too long ago: no later start does it again.
+    /// Somebody was told: no later start does it again.
     ///
     /// # Errors
     /// [`DiskError`]; the next start asks again.

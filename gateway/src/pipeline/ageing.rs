@@ -3,8 +3,8 @@
 //! Enters: the agreed days, the clock, which alarms are open. Leaves: periods in the file of keys; a record of what goes, then a fold that stands
 //! under a new key, then the period's key and those of earlier folds gone, in one write. A crash in between leaves records that are still
 //! readable, and the next pass begins anew: the same destroyed twice is harmless.
-//! Invariants: only a clock that a time source vouches for, and that has gone evenly for [`CLOCK_STEADY_MS`], makes anything go; no period goes
-//! in which an open alarm that rests on it, or the day before it, may stand; at most one period of a class in each pass.
+//! Invariants: only a clock that a time source vouches for, and that has gone evenly for [`CLOCK_STEADY_MS`], makes anything go; nothing goes as
+//! long as an alarm is open that may rest on it; at most one period of a class in each pass.
 //! Absent: files, keys' bytes.
 
 use tracing::{error, info};
@@ -21,6 +21,7 @@ use super::restore::Restored;
 use crate::clock::{Confidence, Now};
 use crate::journal::record::{Aged, AgedPeriod, Record};
 use crate::limits::{AGEING_PASS_MS, CLOCK_EVEN_MS, CLOCK_STEADY_MS, PERIOD_DAYS_MAX};
+use crate::rules::alarms::Alarm;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
@@ -32,7 +33,8 @@ pub(super) struct Ageing {
     /// Since when both have gone evenly, by the running clock.
     steady_since_ms: Option<u64>,
     passed_at_ms: Option<u64>,
-    /// Latest wall time that was believed, UTC milliseconds: a period never ends before it.
+    /// Latest wall time that was gone by, UTC milliseconds: a period never ends before it, so that one who set the clock back makes nothing go
+    /// early. What records say is not asked: one from a wrong year would make periods without end.
     newest_ms: i64,
     /// Why times are not held; empty: they are.
     pub trouble: String,
@@ -69,13 +71,11 @@ pub fn due_ms(period: &Period, kept: &Days) -> Option<i64> {
     Some(until_ms.saturating_add(i64::from(days).saturating_mul(DAY_MS)))
 }
 
-/// From when on nothing of a class goes, because of an open alarm, UTC milliseconds: from the day before the oldest one. One of life or care may
-/// need whatever was seen before it; one of equipment, which may stay open for months, holds its own lane.
-pub fn held_from_ms(state: &State, class: &str) -> Option<i64> {
+/// The open alarm because of which nothing of a class goes: the oldest. One of life or care may need whatever was recorded, by whatever clock, so
+/// it holds all; one of equipment, which may stay open for months, holds its own lane.
+pub fn held_by<'a>(state: &'a State, class: &str) -> Option<&'a Alarm> {
     let holds = |lane: Lane| matches!(lane, Lane::Life | Lane::Care) || lane.as_str() == class;
-    let holding = state.alarms.open().filter(|alarm| holds(alarm.raise.lane));
-    let oldest = holding.map(|alarm| alarm.raised_at.min(alarm.raise.happened_at)).min();
-    oldest.map(|at| at.saturating_sub(DAY_MS))
+    state.alarms.open().filter(|alarm| holds(alarm.raise.lane)).min_by_key(|alarm| alarm.raised_at)
 }
 
 impl Keeper {
@@ -89,7 +89,7 @@ impl Keeper {
 
     fn try_begin_periods(&mut self, is_sure: bool) -> Result<(), KeyError> {
         let now_ms = self.clock.now().wall_ms;
-        let newest_ms = self.ageing.newest_ms.max(self.restored.newest_wall_ms()).max(now_ms);
+        let until_ms = self.ageing.newest_ms.max(now_ms);
         let kept = &self.labels.kept;
         let Some(ring) = self.restored.journal.ring() else { return Ok(()) };
         let mut begun = Vec::new();
@@ -110,7 +110,7 @@ impl Keeper {
         if begun.is_empty() {
             return Ok(());
         }
-        ring.begin_periods(&begun, newest_ms)
+        ring.begin_periods(&begun, now_ms, until_ms)
     }
 
     /// Between batches: what is due.
@@ -141,8 +141,10 @@ impl Keeper {
         let mut periods: Vec<AgedPeriod> = Vec::new();
         for (number, period) in ring.periods() {
             let (Some(until_ms), Some(due_ms)) = (period.until_ms, due_ms(period, &kept)) else { continue };
-            let is_held = held_from_ms(state, &period.class).is_some_and(|from_ms| until_ms > from_ms);
-            if due_ms > now_ms || is_held || periods.iter().any(|other| other.class == period.class) {
+            if due_ms > now_ms
+                || held_by(state, &period.class).is_some()
+                || periods.iter().any(|other| other.class == period.class)
+            {
                 continue;
             }
             let (class, from_ms) = (period.class.clone(), period.from_ms);
@@ -169,10 +171,11 @@ impl Keeper {
 }
 
 impl State {
-    /// Closed alarms of a lane whose time is over are not shown from memory either.
+    /// What is remembered of records whose time is over goes too. Of open alarms nothing does: their class is held.
     pub(super) fn age(&mut self, aged: &Aged) {
-        for period in &aged.periods {
-            self.alarms.forget(&|raise| raise.lane.as_str() == period.class && raise.happened_at <= period.until_ms);
+        for AgedPeriod { class, until_ms, .. } in &aged.periods {
+            self.alarms.age(class, *until_ms);
+            self.care.age(class, *until_ms);
         }
     }
 }

@@ -17,7 +17,7 @@ pub enum Class {
     Technical,
     Telemetry,
     Test,
-    /// Where somebody was, whatever the lane says: events of positions.
+    /// Where somebody was: events of positions, on any lane but `life`. What comes with a call for help is kept as that.
     Positions,
     /// Looks through a camera, and checks of one.
     Looks,
@@ -71,7 +71,7 @@ impl Class {
             | Record::Gone => return None,
             Record::Look(_) => Some(Class::Looks),
             // Opening a payload costs: only where it can be one, and somebody asks.
-            Record::Event(event) if lane == Lane::Telemetry && is_timed(Class::Positions) && is_position(event) => {
+            Record::Event(event) if lane != Lane::Life && is_timed(Class::Positions) && is_position(event) => {
                 Some(Class::Positions)
             }
             _ => None,

@@ -22,7 +22,6 @@ use crate::journal::Concerns;
 use crate::journal::error::SealError;
 use crate::journal::record::{Decision, Erased, Fault, Record};
 use crate::journal::seal_old::{self, Sealed};
-use crate::limits::UNREAD_LIFE_MS;
 use crate::rules::UNREAD_LIFE_FAULT;
 
 /// The fault that says that something is not sealed as it should be, or not erased yet.
@@ -104,12 +103,6 @@ impl Restored {
     }
 }
 
-/// Somebody whose alarm of `life_ms` cannot be read may still be waiting at `now_ms` (UTC milliseconds).
-fn may_wait(life_ms: i64, now_ms: i64, is_trusted: bool) -> bool {
-    // A clock that nobody vouches for says nothing about how long ago it was.
-    !is_trusted || now_ms.saturating_sub(life_ms) < UNREAD_LIFE_MS
-}
-
 /// How the answer begins where there is no key to erase.
 pub const NOTHING_OF: &str = "nothing is recorded of";
 
@@ -158,11 +151,9 @@ impl Keeper {
     /// A press that was acknowledged just before the keys were lost may be nobody's but ours to tell: somebody is called, once for each loss.
     pub(super) fn call_for_unread(&mut self) {
         for lost in std::mem::take(&mut self.restored.lost) {
-            let now = self.clock.now();
-            let calls = may_wait(lost.life_ms, now.wall_ms, self.clock.is_trusted(&now));
             let fault = format!("{UNREAD_LIFE_FAULT}{}", lost.number);
             // Told already, where the power went before that was noted.
-            if calls && !self.restored.state.fault_is_active(&fault) {
+            if !self.restored.state.fault_is_active(&fault) {
                 let at = jiff::Timestamp::from_millisecond(lost.life_ms)
                     .map_or_else(|_| "?".to_owned(), |at| at.to_string());
                 let detail = format!("the last record of an alarm in journal/unread-{} is of {at}", lost.number);
@@ -170,7 +161,7 @@ impl Keeper {
                 self.append_unrepeatable(Record::Fault(fault), Lane::Life);
                 self.commit();
             }
-            if (!calls || self.restored.state.fault_is_active(&fault))
+            if self.restored.state.fault_is_active(&fault)
                 && let Err(e) = lost.settle()
             {
                 warn!("noting that somebody was called: {e}; the next start looks again");
@@ -265,25 +256,5 @@ impl Keeper {
         }
         self.restored.save();
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_may_wait_is_called_for_and_who_pressed_long_ago_is_not() {
-        let now = 1_795_000_000_000;
-        for (life_ms, is_trusted, calls) in [
-            (now - 1, true, true),
-            (now - UNREAD_LIFE_MS + 1, true, true),
-            (now - UNREAD_LIFE_MS, true, false),
-            // The clock is behind what was recorded.
-            (now + 5 * UNREAD_LIFE_MS, true, true),
-            (now - 9 * UNREAD_LIFE_MS, false, true),
-        ] {
-            assert_eq!(may_wait(life_ms, now, is_trusted), calls, "{life_ms} {is_trusted}");
-        }
     }
 }

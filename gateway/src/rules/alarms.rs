@@ -475,7 +475,17 @@ impl Alarms {
 
     /// Closed alarms whose raising `is_gone` names are forgotten; one that is open is somebody's call, and stays.
     pub fn forget(&mut self, is_gone: &dyn Fn(&Raise) -> bool) {
-        self.closed.retain(|alarm| !is_gone(&alarm.raise));
+        self.keep_closed(|alarm| !is_gone(&alarm.raise));
+    }
+
+    /// Closed alarms of a class (the name of a lane) of which nothing was recorded after `until_ms` (UTC) are forgotten.
+    pub fn age(&mut self, class: &str, until_ms: i64) {
+        let newest_at = |alarm: &Alarm| alarm.steps.last().map_or(alarm.raised_at, |step| step.at.max(alarm.raised_at));
+        self.keep_closed(|alarm| alarm.raise.lane.as_str() != class || newest_at(alarm) > until_ms);
+    }
+
+    fn keep_closed(&mut self, keep: impl Fn(&Alarm) -> bool) {
+        self.closed.retain(|alarm| keep(alarm));
         self.closed_ids = self.closed.iter().map(|alarm| alarm.id().clone()).collect();
     }
 

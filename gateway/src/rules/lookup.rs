@@ -110,6 +110,11 @@ impl<K: Ord + Hash, V> Lookup<K, V> {
         self.0.remove(key);
     }
 
+    /// Each by itself, in no order.
+    pub fn each(&mut self, change: impl FnMut(&mut V)) {
+        self.0.values_mut().for_each(change);
+    }
+
     /// Keeps what `keep` says of each by itself, in no order.
     pub fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
         self.0.retain(|_, value| keep(value));

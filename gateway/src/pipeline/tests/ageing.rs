@@ -6,7 +6,7 @@ use super::*;
 use crate::journal::reader;
 use crate::journal::record::Kind;
 use crate::limits::{AGEING_PASS_MS, CLOCK_EVEN_MS, CLOCK_STEADY_MS};
-use crate::pipeline::ageing::{held_from_ms, period_days};
+use crate::pipeline::ageing::{held_by, period_days};
 use crate::pipeline::class::{Class, Days};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -104,7 +104,7 @@ fn an_alarm_that_is_still_open_stays_readable_with_the_day_before_it_until_it_is
     let (read, gone) = bench.readable();
     assert!(read[&(Lane::Life as u8)].contains(&before) && read[&(Lane::Telemetry as u8)].contains(&before));
     assert!(gone.is_empty(), "{gone:?}");
-    assert!(held_from_ms(bench.keeper().state(), "telemetry").is_some());
+    assert!(held_by(bench.keeper().state(), "telemetry").is_some());
     bench.kill_and_start();
     let row = bench.rows().remove(0);
     bench.act(&row, ActWhat::Close, "anna").expect("closed");
@@ -121,8 +121,8 @@ fn an_open_alarm_of_equipment_holds_its_own_lane_alone() {
     bench.bed(1);
     let battery = r#"{"v":1,"restart":1,"seq":1,"event":{"battery":{"percent":9,"low":true}}}"#;
     assert_eq!(bench.publish("p1", battery), PublishReason::Success);
-    assert_eq!(held_from_ms(bench.keeper().state(), "telemetry"), None);
-    assert!(held_from_ms(bench.keeper().state(), "technical").is_some());
+    assert!(held_by(bench.keeper().state(), "telemetry").is_none());
+    assert!(held_by(bench.keeper().state(), "technical").is_some());
     bench.days_pass(30);
     let (read, gone) = bench.readable();
     assert!(gone[&(Lane::Telemetry as u8)].contains(&written_at), "{gone:?}");
@@ -158,6 +158,96 @@ fn a_clock_that_is_unsure_or_has_just_jumped_destroys_nothing() {
         bench.keeper().keep_house(false);
     }
     assert!(classes_gone(&mut bench) <= count + 1, "one period of a class in a pass");
+}
+
+#[test]
+fn an_alarm_that_was_raised_while_the_clock_ran_ahead_keeps_what_was_recorded_before_it() {
+    let mut bench = Bench::keeping(&[(Class::Life, 3), (Class::Telemetry, 3)]);
+    let before = bench.wall_ms();
+    bench.bed(1);
+    bench.clock.vouch(false);
+    bench.clock.set_wall(before + 3_650 * DAY_MS);
+    assert_eq!(bench.press("p1", 1), PublishReason::Success);
+    bench.clock.set_wall(before);
+    bench.clock.vouch(true);
+    bench.days_pass(30);
+    let (read, gone) = bench.readable();
+    assert!(read[&(Lane::Telemetry as u8)].contains(&before) && gone.is_empty(), "{gone:?}");
+}
+
+#[test]
+fn a_record_from_a_wrong_year_makes_no_periods_without_end_and_keeps_nothing_for_years() {
+    let mut bench = Bench::keeping(&[(Class::Telemetry, 3)]);
+    let begun_at = bench.wall_ms();
+    bench.clock.vouch(false);
+    bench.clock.set_wall(begun_at + 3_650 * DAY_MS);
+    bench.bed(1);
+    bench.kill_and_start();
+    bench.clock.set_wall(begun_at);
+    bench.clock.vouch(true);
+    bench.kill_and_start();
+    let before = bench.wall_ms();
+    bench.bed(2);
+    bench.days_pass(20);
+    let ring = bench.keeper().restored.journal.ring().unwrap();
+    assert!(ring.periods().len() <= 22, "a day each: {}", ring.periods().len());
+    let (read, gone) = bench.readable();
+    assert!(gone[&(Lane::Telemetry as u8)].contains(&before), "{gone:?}");
+    assert!(!read.get(&(Lane::Telemetry as u8)).is_some_and(|at| at.contains(&(begun_at + 3_650 * DAY_MS))), "{read:?}");
+}
+
+#[test]
+fn what_is_remembered_of_records_goes_with_them() {
+    use crate::journal::record::{Aged, AgedPeriod, Look, LookAsked, LookStep, Signed, SignedWhat};
+    let mut bench = Bench::keeping(&[(Class::Telemetry, 3), (Class::Care, 3), (Class::Life, 3)]);
+    let position = r#"{"v":1,"restart":1,"seq":1,"event":{"position":{"lat_e7":593293000,"lon_e7":180686000}}}"#;
+    assert_eq!(bench.publish("p1", position), PublishReason::Success);
+    let pulse = r#"{"v":1,"restart":1,"seq":2,"event":{"vital":{"kind":"heart_rate","value":"61","unit":"1/min"}}}"#;
+    assert_eq!(bench.publish("p1", pulse), PublishReason::Success);
+    let what = SignedWhat::Visit { planned_at: None, settles: None };
+    let signed = Signed { resident: "r1".into(), by: "anna".into(), note: "hade ont".into(), what };
+    bench.keeper().append(Record::Signed(signed), Lane::Care);
+    let asked = LookAsked {
+        by: Some("anna".into()),
+        purpose: "look-in".into(),
+        slot: None,
+        alarm: None,
+        clear: false,
+        look_ms: 5_000,
+        light: device("p2"),
+        sound: false,
+        ends_at: bench.wall_ms() + 60_000,
+    };
+    let step = |step| Record::Look(Look { resident: "r1".into(), camera: device("p2"), step });
+    let look = bench.keeper().append(step(LookStep::Asked(Box::new(asked))), Lane::Care).seq;
+    let ended = LookStep::Ended { look, shown_ms: 5_000, why: "done".into() };
+    bench.keeper().append(step(ended), Lane::Care);
+    bench.keeper().commit();
+    let remembered = |bench: &mut Bench| {
+        let care = &bench.keeper().state().care;
+        let fixes = care.place.get(&device("p1")).map_or(0, |trail| trail.fixes().len());
+        let readings = serde_json::to_string(&care.vital).unwrap().matches("heart_rate").count();
+        (fixes, readings, care.signed.of("r1").count(), care.look.of("r1").count())
+    };
+    assert_eq!(remembered(&mut bench), (1, 1, 1, 1));
+    bench.days_pass(2);
+    assert_eq!(remembered(&mut bench), (1, 1, 1, 1), "their days are not over");
+    // One alarm whose press bears an old time, closed today: nothing of it is over.
+    let old = bench.wall_ms() - 30 * DAY_MS;
+    let press = format!(r#"{{"v":1,"restart":1,"seq":3,"at":{old},"event":{{"button":{{"press":"short"}}}}}}"#);
+    assert_eq!(bench.publish("p1", &press), PublishReason::Success);
+    let row = bench.rows().into_iter().find(|row| row.lane == Lane::Life).unwrap();
+    bench.act(&row, ActWhat::Close, "anna").expect("closed");
+    let (from_ms, until_ms) = (old - DAY_MS, old + DAY_MS);
+    let period = AgedPeriod { number: 999, class: "life".into(), days: 3, from_ms, until_ms };
+    bench.keeper().append(Record::Aged(Aged { periods: vec![period] }), Lane::Technical);
+    bench.keeper().commit();
+    assert!(bench.rows().iter().any(|known| known.id == row.id), "it is of today");
+    bench.days_pass(7);
+    assert_eq!(remembered(&mut bench), (0, 0, 0, 0));
+    assert!(!bench.rows().iter().any(|known| known.id == row.id));
+    bench.kill_and_start();
+    assert_eq!(remembered(&mut bench), (0, 0, 0, 0));
 }
 
 #[test]
@@ -233,6 +323,7 @@ proptest! {
         let mut bench = Bench::keeping(&[(Class::Telemetry, telemetry), (Class::Life, life)]);
         let mut seq = 0;
         let mut pressed_at = None;
+        let mut gone_before = 0;
         for (what, days) in steps {
             seq += 1;
             match what {
@@ -263,6 +354,12 @@ proptest! {
                     prop_assert!(oldest.is_none_or(|age| age <= most), "{lane:?} of {days}: read at {oldest:?}");
                 }
             }
+            // As long as somebody waits nothing goes, of whatever class.
+            let count = gone.values().map(Vec::len).sum::<usize>();
+            if pressed_at.is_some() {
+                prop_assert_eq!(count, gone_before);
+            }
+            gone_before = count;
             if let Some(at) = pressed_at {
                 prop_assert!(read[&(Lane::Life as u8)].contains(&at), "an open alarm's press");
             }

@@ -508,6 +508,54 @@ fn somebody_is_called_once_for_a_press_that_can_no_longer_be_read() {
     assert!(called(&mut bench, "1").is_empty());
 }
 
+/// The keys of this bench are lost; then whether somebody is called.
+fn calls_after_a_loss(mut bench: Bench) -> bool {
+    bench.keeper = None;
+    fs::remove_file(bench.dir().join("keys")).unwrap();
+    crate::journal::unread::begin_anew(bench.dir()).unwrap().expect("a loss");
+    bench.start();
+    bench.rows().iter().any(|row| row.device == device("alarm-unread-1"))
+}
+
+#[test]
+fn who_may_wait_is_called_for_and_who_pressed_a_day_of_running_ago_is_not() {
+    const HOUR_MS: u64 = 3_600_000;
+    let bed = |bench: &mut Bench, seq: u64| {
+        let event = format!(r#"{{"v":1,"restart":1,"seq":{seq},"event":{{"bed":{{"occupied":true}}}}}}"#);
+        assert_eq!(bench.publish("bed", &event), PublishReason::Success);
+    };
+    for (pressed_before, hours, restarts, calls) in
+        [(true, 23, false, true), (true, 25, false, false), (false, 25, false, false), (true, 25, true, false)]
+    {
+        let mut bench = Bench::of_two(true);
+        if pressed_before {
+            bench.press("p1", 1);
+        }
+        for hour in 0..hours {
+            bench.clock.advance(HOUR_MS);
+            bed(&mut bench, hour + 1);
+            if restarts && hour == 12 {
+                bench.kill_and_start();
+            }
+        }
+        assert_eq!(calls_after_a_loss(bench), calls, "{pressed_before} {hours} h, {restarts}");
+    }
+    // Stamped with the time of the last power cut, three weeks ago; then the network was there, and with it the time.
+    let mut bench = Bench::of_two(true);
+    bench.press("p1", 1);
+    bench.clock.set_wall(bench.clock.now().wall_ms + 21 * 24 * HOUR_MS as i64);
+    bench.clock.vouch(true);
+    bed(&mut bench, 1);
+    assert!(calls_after_a_loss(bench), "pressed just now, whatever its time says");
+    // A box that was off for a month says nothing of the hours after a press.
+    let mut bench = Bench::of_two(true);
+    bench.press("p1", 1);
+    bench.kill_and_start();
+    bench.clock.advance(720 * HOUR_MS);
+    bench.kill_and_start();
+    assert!(calls_after_a_loss(bench), "nobody watched in between");
+}
+
 #[test]
 fn a_journal_in_clear_is_sealed_once_and_then_one_can_be_erased() {
     let mut bench = Bench::of_two(false);

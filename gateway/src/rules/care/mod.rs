@@ -121,6 +121,26 @@ impl Care {
         self.look.forget(gone);
     }
 
+    /// Records of this class up to `until_ms` (UTC) are gone, and what is remembered of them with them. Not doses: what was given is
+    /// known for as long as it could be given twice ([`DOSE_TOLD_MAX`](crate::limits::DOSE_TOLD_MAX)).
+    pub fn age(&mut self, class: &str, until_ms: i64) {
+        match class {
+            // Positions without days of their own go with telemetry.
+            "positions" => self.place.age(until_ms),
+            "telemetry" => {
+                self.place.age(until_ms);
+                self.vital.age(until_ms);
+            }
+            // So do looks with care.
+            "looks" => self.look.age(until_ms),
+            "care" => {
+                self.look.age(until_ms);
+                self.signed.age(until_ms);
+            }
+            _ => {}
+        }
+    }
+
     /// A clock that was far ahead has been set: what it had settled is still to come.
     fn pass(&mut self, recorded: At) {
         if recorded.wall_ms < self.wall_ms.saturating_sub(SET_BACK_MS) {

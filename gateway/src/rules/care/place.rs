@@ -93,6 +93,11 @@ impl Places {
         self.0.retain(|device, _| !(gone.is_theirs)(device));
     }
 
+    /// Positions up to `until_ms` (UTC) are forgotten.
+    pub fn age(&mut self, until_ms: i64) {
+        self.0.values_mut().for_each(|trail| trail.age(until_ms));
+    }
+
     pub fn get(&self, device: &DeviceId) -> Option<&Trail> {
         self.0.get(device)
     }

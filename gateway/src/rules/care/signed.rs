@@ -76,6 +76,12 @@ impl Signatures {
         self.0.remove(gone.resident);
     }
 
+    /// Signatures up to `until_ms` (UTC) are forgotten.
+    pub fn age(&mut self, until_ms: i64) {
+        self.0.values_mut().for_each(|known| known.retain(|signature| signature.at.wall_ms > until_ms));
+        self.0.retain(|_, known| !known.is_empty());
+    }
+
     pub fn apply(&mut self, signed: &Signed, at: At) {
         let of_resident = self.0.entry(signed.resident.clone()).or_default();
         let Signed { by, note, what, .. } = signed.clone();

@@ -174,6 +174,12 @@ impl Vitals {
         self.beyond.retain(|key, _| !gone.is_in(key));
     }
 
+    /// Readings recorded up to `until_ms` (UTC) are forgotten.
+    pub fn age(&mut self, until_ms: i64) {
+        self.devices.each(|kinds| kinds.retain(|_, known| known.newest.recorded.wall_ms > until_ms));
+        self.devices.retain(|kinds| !kinds.is_empty());
+    }
+
     pub fn see(&mut self, sight: &Sight<'_>) {
         let (kind, value, unit) = match sight.event {
             Event::Vital { kind, value, unit } => (kind.as_str(), value.to_string(), unit.to_string().into()),

@@ -177,6 +177,12 @@ impl Looks {
         self.ends.retain(|end| !gone.is_in(&end.key));
     }
 
+    /// Looks that ended up to `until_ms` (UTC), and what look-ins came to whose latest time was by then, are forgotten.
+    pub fn age(&mut self, until_ms: i64) {
+        self.looks.retain(|_, seen| seen.ended.as_ref().is_none_or(|ended| ended.at.wall_ms > until_ms));
+        self.ends.retain(|end| end.latest_ms > until_ms);
+    }
+
     pub fn see(&mut self, sight: &Sight<'_>) {
         match sight.event {
             Event::Privacy { on: true } => {

@@ -114,6 +114,10 @@ impl Trail {
         if let Some(Question::Answered(record)) = self.question { Some(record) } else { None }
     }
 
+    pub(super) fn age(&mut self, until_ms: i64) {
+        self.fixes.retain(|fix| fix.at.wall_ms > until_ms);
+    }
+
     pub(super) fn ask(&mut self) {
         self.question = Some(Question::Asked);
     }
