@@ -101,6 +101,22 @@ impl LoopDisk {
         }
     }
 
+    /// Whether these bytes are, in the same sense.
+    #[track_caller]
+    pub fn holds_bytes(&self, bytes: &[u8]) -> bool {
+        run("sync", &["-f", text(&self.path())]).unwrap_or_else(|e| panic!("{e}"));
+        let image = std::fs::read(self.image()).unwrap_or_else(|e| panic!("{}: {e}", self.image().display()));
+        let (first, rest) = bytes.split_first().expect("bytes to look for");
+        let mut from = 0;
+        while let Some(at) = image[from..].iter().position(|byte| byte == first) {
+            from += at + 1;
+            if image[from..].starts_with(rest) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Bytes that a program can still write.
     #[track_caller]
     pub fn free_bytes(&self) -> u64 {

@@ -193,7 +193,10 @@ fn a_record_from_a_wrong_year_makes_no_periods_without_end_and_keeps_nothing_for
     assert!(ring.periods().len() <= 22, "a day each: {}", ring.periods().len());
     let (read, gone) = bench.readable();
     assert!(gone[&(Lane::Telemetry as u8)].contains(&before), "{gone:?}");
-    assert!(!read.get(&(Lane::Telemetry as u8)).is_some_and(|at| at.contains(&(begun_at + 3_650 * DAY_MS))), "{read:?}");
+    assert!(
+        !read.get(&(Lane::Telemetry as u8)).is_some_and(|at| at.contains(&(begun_at + 3_650 * DAY_MS))),
+        "{read:?}"
+    );
 }
 
 #[test]
