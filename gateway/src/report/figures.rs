@@ -45,6 +45,8 @@ pub struct Figures {
     /// Records read; places that could not be.
     pub records: u64,
     pub damaged: usize,
+    /// Records of those days that nobody can read any more: their agreed days are over, or whose they were is erased.
+    pub gone: u64,
     /// Starts of the gateway.
     pub starts: u64,
     pub beds: Vec<BedNights>,
@@ -167,6 +169,7 @@ pub struct Count<'a> {
     end_ms: i64,
     journal: Option<(i64, i64)>,
     records: u64,
+    gone: u64,
     starts: u64,
     beds: BTreeMap<DeviceId, Bed>,
     doses: BTreeMap<(DeviceId, String, Date), (i64, &'static str)>,
@@ -197,6 +200,7 @@ impl<'a> Count<'a> {
             end_ms: midnight(when::next(days.to)),
             journal: None,
             records: 0,
+            gone: 0,
             starts: 0,
             beds: BTreeMap::new(),
             doses: BTreeMap::new(),
@@ -229,6 +233,7 @@ impl<'a> Count<'a> {
         self.records += 1;
         self.journal = Some(self.journal.map_or((wall_ms, wall_ms), |(from, to)| (from.min(wall_ms), to.max(wall_ms))));
         match record {
+            Record::Gone if self.within(wall_ms) => self.gone += 1,
             Record::Boot(_) if self.within(wall_ms) => self.starts += 1,
             Record::Event(event) => {
                 self.hears(&event.device, wall_ms);
@@ -419,6 +424,7 @@ impl<'a> Count<'a> {
             journal: self.journal,
             records: self.records,
             damaged,
+            gone: self.gone,
             starts: self.starts,
             beds: beds.filter(|bed| !bed.nights.is_empty()).collect(),
             doses: doses.collect(),

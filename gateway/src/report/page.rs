@@ -123,6 +123,13 @@ impl Page<'_> {
             );
             self.p(&format!("{} {said}", figures.damaged));
         }
+        if figures.gone > 0 {
+            let said = self.say(
+                "poster från de dagarna kan ingen läsa längre: den avtalade lagringstiden är slut, eller personens uppgifter är raderade. De saknas här.",
+                "records of those days nobody can read any more: their agreed days are over, or whose they were is erased. They are missing here.",
+            );
+            self.p(&format!("{} {said}", figures.gone));
+        }
         self.html.push_str("</header>\n");
     }
 

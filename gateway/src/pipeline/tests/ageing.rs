@@ -92,6 +92,10 @@ fn telemetry_goes_after_its_days_and_slack_and_what_has_no_time_or_more_of_it_st
     };
     assert!(exported.iter().any(|line| line["kind"] == "gone" && line["kept_days"] == 10), "how long is said");
     assert!(exported.iter().any(|line| line["kind"] == "aged" && line["periods"][0]["class"] == "telemetry"));
+    // Who counts those days hears that something is missing.
+    let days = crate::report::last_days(bench.dir(), &bench.agreed).unwrap().expect("days");
+    let figures = crate::report::read(bench.dir(), &bench.agreed, "gw-1", days).unwrap();
+    assert_eq!((figures.gone, figures.damaged), (2, 0), "the event, and what was decided of it");
 }
 
 #[test]
