@@ -152,7 +152,7 @@ fn a_period_goes_for_everybody_a_person_goes_from_every_period_and_what_is_writt
     ring.lives_here(&people(&["r1", "r2"])).unwrap();
     let (plain, bytes) = sealed(&ring, "r1", "untimed");
     assert_eq!(&fs::read(journal.join(NAME)).unwrap()[8..10], [1, 0], "without periods an older program opens it");
-    ring.begin_periods(&[("telemetry", Some(30)), ("life", Some(730))], 1_000).unwrap();
+    ring.begin_periods(&[("telemetry", Some(30)), ("life", Some(730))], 1_000, 1_000).unwrap();
     assert_eq!(&fs::read(journal.join(NAME)).unwrap()[8..10], [2, 0], "an older program must not drop the periods");
     let (of_r1, one) = in_period(&ring, "r1", "telemetry", "slept");
     let (of_r2, two) = in_period(&ring, "r2", "telemetry", "rose");
@@ -163,7 +163,7 @@ fn a_period_goes_for_everybody_a_person_goes_from_every_period_and_what_is_writt
     // It is written to: whoever asks, it stays.
     ring.shred_periods(&[1, 2]).unwrap();
     assert_eq!(ring.open_body(of_r1, PLACE, &one).unwrap().unwrap(), b"slept");
-    ring.begin_periods(&[("telemetry", Some(30))], 2_000).unwrap();
+    ring.begin_periods(&[("telemetry", Some(30))], 2_000, 2_000).unwrap();
     let (next, new) = in_period(&ring, "r1", "telemetry", "woke");
     assert!(older.knows(of_r1) && !older.knows(next) && ring.knows(next), "a copy from before the period is older");
     assert_eq!(ring.periods()[&1].until_ms, Some(2_000));

@@ -250,9 +250,19 @@ pub fn lost(dir: &Path) -> Vec<Lost> {
     let closed = unread(dir).into_iter().filter(|(folder, _)| !is_open(folder));
     let lost = closed.filter_map(|(folder, _)| {
         let life_ms = read_newest(&folder)?.life_ms?;
-        Some(Lost { number: folder.file_name()?.to_str()?.strip_prefix("unread-")?.to_owned(), folder, life_ms })
+        Some(Lost { number: number(&folder)?, folder, life_ms })
     });
     lost.collect()
+}
+
+/// Losses whose keys are back.
+pub fn read_again(dir: &Path) -> Vec<String> {
+    unread(dir).iter().filter(|(folder, _)| is_open(folder)).filter_map(|(folder, _)| number(folder)).collect()
+}
+
+/// 1 of `unread-1`.
+fn number(folder: &Path) -> Option<String> {
+    Some(folder.file_name()?.to_str()?.strip_prefix("unread-")?.to_owned())
 }
 
 impl Lost {
@@ -278,7 +288,9 @@ pub fn told(dir: &Path) -> String {
             None => format!("{} is lost", lost.display()),
             Some(kept) => match Ring::load_from(&kept, &folder).err() {
                 None => format!("{} is older than these records", kept.display()),
-                Some(KeyError::Damaged(_)) => format!("{} was damaged, kept as {}", lost.display(), kept.display()),
+                Some(KeyError::Damaged(_)) => {
+                    format!("{} was damaged, kept as {}", lost.display(), kept.display())
+                }
                 Some(error) => error.to_string(),
             },
         };

@@ -27,6 +27,8 @@ use crate::rules::UNREAD_LIFE_FAULT;
 /// The fault that says that something is not sealed as it should be, or not erased yet.
 pub const FAULT: &str = "sealing";
 
+const IN_CLEAR: &str = "records are stored in clear; restart the gateway";
+
 /// As what a fold in the index is sealed: no record is of this kind.
 const FOLD_KIND: u8 = 255;
 
@@ -131,19 +133,18 @@ impl Keeper {
         self.begin_periods(false);
     }
 
-    /// Something is not sealed as it should be: told once, and when it is well again.
+    /// Something is not sealed as it should be: each trouble is told once, also beside another, and that all is well again.
     pub(super) fn tell_keys(&mut self) {
-        let unsealed = self.restored.journal.unsealed();
+        let in_clear = if self.restored.journal.unsealed() > 0 { IN_CLEAR } else { "" };
+        let left = self.restored.journal.ring().map_or_else(String::new, |ring| match ring.leftover() {
+            "" => String::new(),
+            why => format!("earlier keys may still lie beside the file: {why}; see to it and restart the gateway"),
+        });
         // What is said first is what can be mended first.
-        let keyless = [&self.keyless, &self.unerased, &self.ageing.trouble];
-        let keyless = keyless.into_iter().find(|why| !why.is_empty()).map_or("", |why| why.as_str());
-        let detail = match (keyless, unsealed) {
-            ("", 0) => self.restored.unread.clone(),
-            (why, 0) => why.to_owned(),
-            (why, count) => format!("{count} records are stored in clear; restart the gateway. {why}"),
-        };
-        let active = !detail.is_empty();
-        if active != self.restored.state.fault_is_active(FAULT) {
+        let all = [in_clear, &self.keyless, &self.unerased, &self.ageing.trouble, &left, &self.restored.unread];
+        let detail = all.into_iter().filter(|why| !why.is_empty()).collect::<Vec<_>>().join(". ");
+        let (active, state) = (!detail.is_empty(), &self.restored.state);
+        if active != state.fault_is_active(FAULT) || (active && detail != state.sealing) {
             self.take_ask(Ask::Fault(Fault { fault: FAULT.into(), device: None, detail, active }));
         }
     }
@@ -165,6 +166,19 @@ impl Keeper {
                 && let Err(e) = lost.settle()
             {
                 warn!("noting that somebody was called: {e}; the next start looks again");
+            }
+        }
+    }
+
+    /// Keys that are back open what was lost: the call stays a person's to close, and says that it can be read.
+    pub(super) fn tell_read_again(&mut self) {
+        for number in self.restored.read_again.clone() {
+            let fault = format!("{UNREAD_LIFE_FAULT}{number}");
+            if self.restored.state.fault_is_active(&fault) {
+                let detail = format!("journal/unread-{number} can be read again: vaka journal export --aside {number}");
+                let over = Record::Fault(Fault { fault, device: None, detail, active: false });
+                self.append_unrepeatable(over, Lane::Life);
+                self.commit();
             }
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use vaka_protocol::{Command, CommandMessage, DeviceId, Event, Lane, Light, Sound};
 
 use super::commands::Commands;
+use super::erasing;
 use super::looks::HubLook;
 use super::passing::Passing;
 use super::streams::Streams;
@@ -97,6 +98,9 @@ pub struct State {
     /// Hash of the newest trace, see [`crate::journal::record::Trace`]; empty: there was none.
     #[serde(default, with = "serde_bytes")]
     pub trace: Vec<u8>,
+    /// What was told last of how things are sealed; empty: all is well.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sealing: String,
     /// Keys that must be gone: a start looks whether they are.
     #[serde(default)]
     pub erased_keys: BTreeSet<u32>,
@@ -200,7 +204,12 @@ impl State {
             }
             Record::Trace(trace) => self.trace = trace.hash(),
             Record::Visit(visit) => self.visits.apply(visit, recorded(header)),
-            Record::Fault(fault) => self.visits.told(fault),
+            Record::Fault(fault) => {
+                self.visits.told(fault);
+                if fault.device.is_none() && fault.fault == erasing::FAULT {
+                    self.sealing = if fault.active { fault.detail.clone() } else { String::new() };
+                }
+            }
             Record::Release(release) => self.care.dose.release(release, recorded(header)),
             Record::Signed(signed) => self.care.sign(signed, recorded(header)),
             Record::Order(order) => {

@@ -557,6 +557,60 @@ fn who_may_wait_is_called_for_and_who_pressed_a_day_of_running_ago_is_not() {
 }
 
 #[test]
+fn keys_that_are_back_end_the_cause_of_a_call_and_leave_it_to_a_person_to_close() {
+    use crate::journal::unread;
+    let mut bench = Bench::of_two(true);
+    bench.press("p1", 1);
+    bench.keeper = None;
+    let away = bench.dir().with_file_name("keys-away");
+    fs::rename(bench.dir().join("keys"), &away).unwrap();
+    unread::begin_anew(bench.dir()).unwrap().expect("a loss");
+    bench.start();
+    let call = |bench: &mut Bench| {
+        let alarm = bench.keeper().state().alarms.newest(&device("alarm-unread-1"), "fault").expect("a call").clone();
+        (alarm.over, alarm.closed_by.is_some(), alarm.count)
+    };
+    bench.kill_and_start();
+    assert_eq!(call(&mut bench), (false, false, 1));
+    bench.keeper = None;
+    fs::rename(&away, bench.dir().join("keys")).unwrap();
+    assert!(unread::begin_anew(bench.dir()).unwrap().is_none());
+    for _ in 0..2 {
+        bench.kill_and_start();
+        assert_eq!(call(&mut bench), (true, false, 1));
+    }
+}
+
+#[test]
+fn a_second_trouble_beside_the_first_is_told_and_each_once() {
+    let mut bench = Bench::of_two(true);
+    bench.keeper = None;
+    fs::remove_file(bench.dir().join("keys")).unwrap();
+    crate::journal::unread::begin_anew(bench.dir()).unwrap().expect("a loss");
+    bench.start();
+    let told = |bench: &mut Bench| {
+        let alarm = bench.keeper().state().alarms.newest(&device("sealing"), "fault").expect("told").clone();
+        (alarm.count, bench.keeper().state().sealing.clone())
+    };
+    let (count, first) = told(&mut bench);
+    assert!(count == 1 && first.contains("unread-1"), "{count} {first}");
+    // What a crash left beside the new keys, and cannot be overwritten.
+    let left = bench.dir().join("keys-2.vaka-old");
+    fs::create_dir(&left).unwrap();
+    bench.kill_and_start();
+    let (count, both) = told(&mut bench);
+    assert!(count == 2 && both.contains("unread-1") && both.contains("keys-2.vaka-old"), "{count} {both}");
+    for seq in 1..4 {
+        assert_eq!(bench.press("p1", seq), PublishReason::Success);
+        bench.kill_and_start();
+    }
+    assert_eq!(told(&mut bench).0, 2, "each once, over any start");
+    fs::remove_dir(&left).unwrap();
+    bench.kill_and_start();
+    assert_eq!(told(&mut bench), (3, first), "that one is over");
+}
+
+#[test]
 fn a_journal_in_clear_is_sealed_once_and_then_one_can_be_erased() {
     let mut bench = Bench::of_two(false);
     bench.lived();
