@@ -46,8 +46,14 @@ pub(crate) fn clean(path: &Path) -> Result<(), KeyError> {
     if is_same(path, &old) {
         fs::remove_file(&old).map_err(at("removing", &old))?;
     }
-    shred(&new)?;
-    shred(&old)
+    // One that cannot be overwritten spares the other nothing.
+    let first = shred(&new);
+    shred(&old).and(first)
+}
+
+/// What of an earlier [`replace`] lies beside this file; for a moment also while one is under way.
+pub fn leftovers(path: &Path) -> Vec<PathBuf> {
+    [".new", ".old"].map(|suffix| beside(path, suffix)).into_iter().filter(|left| left.symlink_metadata().is_ok()).collect()
 }
 
 /// What cannot be used is kept under another name (`.damaged`, `.damaged-2`), never overwritten. `None`: it is not there.

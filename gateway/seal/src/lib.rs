@@ -16,7 +16,7 @@ mod ring_of_keys;
 pub mod wrapped;
 
 pub use body::{OVERHEAD_BYTES, Place};
-pub use file::{kept_aside, set_aside};
+pub use file::{kept_aside, leftovers, set_aside};
 pub use home::HomeKey;
 pub use ring_of_keys::{Of, Ring, ring_path, unread};
 

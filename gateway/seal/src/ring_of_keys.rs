@@ -93,6 +93,8 @@ pub struct Ring {
     /// Of periods, by number, and of both together, by the number in a record's header.
     times: BTreeMap<u32, [u8; KEY_BYTES]>,
     derived: Mutex<BTreeMap<u32, LessSafeKey>>,
+    /// Why an earlier file beside this one could not be overwritten; empty: there is none.
+    leftover: String,
     /// Which period each class is written to.
     current: BTreeMap<String, u32>,
 }
@@ -147,16 +149,22 @@ impl Ring {
         })
     }
 
-    /// [`Ring::load`] by the one process that may write: what a crash left beside the file is overwritten.
+    /// [`Ring::load`] by the one process that may write: what a crash left beside the file is overwritten. What cannot be stops nothing, see
+    /// [`Ring::leftover`].
     ///
     /// # Errors
     /// As [`Ring::load`].
     pub fn open(journal: &Path) -> Result<Option<Ring>, KeyError> {
         let ring = Ring::load(journal)?;
-        if let Some(ring) = &ring {
-            file::clean(&ring.path)?;
-        }
-        Ok(ring)
+        Ok(ring.map(|mut ring| {
+            ring.leftover = file::clean(&ring.path).err().map_or_else(String::new, |why| {
+                format!(
+                    "{why}: it may hold keys that were to be destroyed, and nobody is erased until it is gone; let user vaka write it (chown, \
+                     chattr -i), or shred it (`shred --remove`), then restart"
+                )
+            });
+            ring
+        }))
     }
 
     /// Keys for the journal in this folder, made where there are none: from then on it is sealed.
@@ -208,7 +216,8 @@ impl Ring {
             }
         }
         let (nonces, derived) = (Nonces::new(), Mutex::default());
-        Some(Ring { path, home, kept, ciphers, residents, folds: folds?, nonces, times, derived, current })
+        let leftover = String::new();
+        Some(Ring { path, home, kept, ciphers, residents, folds: folds?, nonces, times, derived, leftover, current })
     }
 
     /// Where the home's key came from.
@@ -218,6 +227,11 @@ impl Ring {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Why an earlier file beside this one, whose keys were to be destroyed, is still there; empty: it is not. For a person to read.
+    pub fn leftover(&self) -> &str {
+        &self.leftover
     }
 
     /// The key of this resident, if there is one.

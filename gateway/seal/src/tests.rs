@@ -197,3 +197,25 @@ fn keys_of_a_newer_program_are_named_as_such() {
     let error = Ring::load(&journal).unwrap_err().to_string();
     assert!(error.contains("/journal/keys is of format 3") && error.contains("newer Vaka"), "{error}");
 }
+
+#[test]
+fn what_is_left_of_earlier_keys_and_cannot_be_overwritten_is_said_and_stops_nothing() {
+    let (_dir, journal) = journal();
+    let mut ring = Ring::open_or_make(&journal).unwrap();
+    assert_eq!(ring.leftover(), "");
+    // A folder refuses to be opened for writing, whoever asks.
+    let old = journal.join("keys.old");
+    fs::create_dir(&old).unwrap();
+    let found = Ring::open(&journal).unwrap().unwrap();
+    for word in ["/journal/keys.old", "were to be destroyed", "shred --remove"] {
+        assert!(found.leftover().contains(word), "{word} in {}", found.leftover());
+    }
+    // Nothing counts as destroyed meanwhile.
+    ring.lives_here(&BTreeMap::new()).unwrap();
+    let why = ring.lives_here(&people(&["r1"])).unwrap_err().to_string();
+    assert!(why.contains("/journal/keys.old") && ring.of("r1").is_none(), "{why}");
+    fs::remove_dir(&old).unwrap();
+    let mut ring = Ring::open(&journal).unwrap().unwrap();
+    assert_eq!(ring.leftover(), "");
+    ring.lives_here(&people(&["r1"])).unwrap();
+}
