@@ -120,7 +120,7 @@ impl Ring {
     /// As [`Ring::load`].
     pub fn load_from(path: &Path, journal: &Path) -> Result<Option<Ring>, KeyError> {
         let path = path.to_owned();
-        let bytes = match fs::read(&path) {
+        let bytes = match file::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(KeyError::File { attempt: "reading", path, source }),

@@ -219,3 +219,28 @@ fn what_is_left_of_earlier_keys_and_cannot_be_overwritten_is_said_and_stops_noth
     assert_eq!(ring.leftover(), "");
     ring.lives_here(&people(&["r1"])).unwrap();
 }
+
+#[test]
+fn what_the_disk_refuses_to_read_is_not_lost_and_nothing_takes_its_place() {
+    let (dir, journal) = journal();
+    let made = Ring::open_or_make(&journal).unwrap().home.bytes;
+    let (keys, home) = (journal.join(NAME), dir.path().join("home.key"));
+    for file in [&keys, &home] {
+        let whole = fs::read(file).unwrap();
+        fs::remove_file(file).unwrap();
+        // Every reading of it ends with EIO.
+        std::os::unix::fs::symlink("/proc/self/mem", file).unwrap();
+        let error = Ring::load(&journal).unwrap_err();
+        assert!(!error.is_lost() && error.is_disk(), "{error}");
+        assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+        if file == &home {
+            fs::rename(&keys, dir.path().join("kept")).unwrap();
+            assert!(HomeKey::any_or_make(&journal).is_err());
+            fs::rename(dir.path().join("kept"), &keys).unwrap();
+        }
+        assert!(file.is_symlink(), "neither moved nor replaced");
+        fs::remove_file(file).unwrap();
+        fs::write(file, whole).unwrap();
+    }
+    assert_eq!(Ring::load(&journal).unwrap().unwrap().home.bytes, made);
+}
