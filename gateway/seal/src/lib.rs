@@ -67,6 +67,16 @@ pub enum KeyError {
         ring.display(), home.display()
     )]
     Mismatch { ring: PathBuf, home: PathBuf },
+    #[error(
+        "{} opens with the home's key from {}, and what is in it is not keys: {why}; it was written wrong, not damaged afterwards: put it back from \
+         the newest backup, and report it", ring.display(), home.display()
+    )]
+    NotKeys { ring: PathBuf, home: PathBuf, why: String },
+    #[error(
+        "{} says that it is of format {version} and does not open with the home's key from {}: it is damaged, or another home's (put both back from one \
+         backup), or was written by a newer Vaka (install that version again)", ring.display(), home.display()
+    )]
+    Unknown { ring: PathBuf, home: PathBuf, version: u16 },
     #[error("{} is damaged: it does not begin as a file of keys does; put it back from the newest backup", .0.display())]
     Damaged(PathBuf),
     #[error(
@@ -97,7 +107,7 @@ impl KeyError {
         match self {
             KeyError::RingGone(_) | KeyError::NotAKey(_) => true,
             KeyError::HomeGone(_) => !home::is_kept_elsewhere(),
-            KeyError::Damaged(_) | KeyError::Mismatch { .. } => true,
+            KeyError::Damaged(_) | KeyError::Mismatch { .. } | KeyError::NotKeys { .. } | KeyError::Unknown { .. } => true,
             KeyError::File { .. } | KeyError::Unwrapped { .. } | KeyError::Missing { .. } | KeyError::Newer { .. } => false,
             KeyError::Full(_) | KeyError::Random => false,
         }
