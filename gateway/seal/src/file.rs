@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::KeyError;
+use crate::{KeyError, READ_AGAIN_AFTER, READS_MAX};
+
+/// errno(3): the disk has failed at it.
+const EIO: i32 = 5;
 
 fn at<'a>(attempt: &'static str, path: &'a Path) -> impl Fn(io::Error) -> KeyError + 'a {
     move |source| KeyError::File { attempt, path: path.to_owned(), source }
@@ -20,6 +23,40 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(suffix);
     path.with_file_name(name)
+}
+
+/// What the file says, whole. A reading that the disk fails at, or that ends early, is done again.
+///
+/// # Errors
+/// As [`fs::read`]: what has failed each time, and is not known to be damaged.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    read_again(|| {
+        let length = fs::metadata(path)?.len();
+        let bytes = fs::read(path)?;
+        if bytes.len() as u64 >= length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    })
+}
+
+/// [`read`] of text; what is none is [`io::ErrorKind::InvalidData`].
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read(path)?).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+fn read_again(mut read: impl FnMut() -> io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
+    let mut tries = 1;
+    loop {
+        match read() {
+            Err(error) if tries < READS_MAX && may_pass(&error) => tries += 1,
+            other => return other,
+        }
+        std::thread::sleep(READ_AGAIN_AFTER);
+    }
+}
+
+/// Another reading may go well. One that is not there, or not allowed, is so the next moment too.
+fn may_pass(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(EIO)
+        || matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof | io::ErrorKind::StaleNetworkFileHandle)
 }
 
 /// The file says `bytes`, readable by its owner alone, and what it said before is overwritten where it lay.
@@ -46,8 +83,14 @@ pub(crate) fn clean(path: &Path) -> Result<(), KeyError> {
     if is_same(path, &old) {
         fs::remove_file(&old).map_err(at("removing", &old))?;
     }
-    shred(&new)?;
-    shred(&old)
+    // One that cannot be overwritten spares the other nothing.
+    let first = shred(&new);
+    shred(&old).and(first)
+}
+
+/// What of an earlier [`replace`] lies beside this file; for a moment also while one is under way.
+pub fn leftovers(path: &Path) -> Vec<PathBuf> {
+    [".new", ".old"].map(|suffix| beside(path, suffix)).into_iter().filter(|left| left.symlink_metadata().is_ok()).collect()
 }
 
 /// What cannot be used is kept under another name (`.damaged`, `.damaged-2`), never overwritten. `None`: it is not there.
@@ -103,6 +146,32 @@ fn sync_folder(path: &Path) -> Result<(), KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reading_that_fails_is_done_again_and_not_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        fs::write(&path, "whole").unwrap();
+        let eio = || io::Error::from_raw_os_error(EIO);
+        for passing in [eio(), io::ErrorKind::Interrupted.into(), io::ErrorKind::UnexpectedEof.into()] {
+            let mut first = Some(passing);
+            assert_eq!(read_again(|| first.take().map_or_else(|| read(&path), Err)).unwrap(), b"whole");
+        }
+        let mut tries = 0;
+        let mut failing = |error: fn() -> io::Error| {
+            tries = 0;
+            let told = read_again(|| {
+                tries += 1;
+                Err(error())
+            });
+            (told.unwrap_err().to_string(), tries)
+        };
+        assert_eq!(failing(|| io::Error::from_raw_os_error(EIO)), (eio().to_string(), READS_MAX));
+        assert_eq!(failing(|| io::ErrorKind::NotFound.into()).1, 1);
+        // The kernel refuses every reading at this place of a process's memory with EIO.
+        assert_eq!(read(Path::new("/proc/self/mem")).unwrap_err().raw_os_error(), Some(EIO));
+        assert!(matches!(read_text(&path).as_deref(), Ok("whole")));
+    }
 
     #[test]
     fn what_stood_there_before_is_overwritten_where_it_lay() {

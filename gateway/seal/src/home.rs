@@ -73,7 +73,7 @@ impl HomeKey {
     }
 
     fn read(path: &Path, is_credential: bool) -> Result<Option<HomeKey>, KeyError> {
-        let text = match fs::read_to_string(path) {
+        let text = match file::read_text(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(KeyError::NotAKey(path.to_owned())),
@@ -107,8 +107,13 @@ impl HomeKey {
     /// # Errors
     /// [`KeyError`].
     pub fn any_or_make(journal: &Path) -> Result<HomeKey, KeyError> {
-        if let Some(known) = HomeKey::all(journal).0.into_iter().next() {
+        let (known, trouble) = HomeKey::all(journal);
+        if let Some(known) = known.into_iter().next() {
             return Ok(known);
+        }
+        // It may be whole: nothing takes its place.
+        if let Some(trouble) = trouble.filter(|trouble| !trouble.is_lost()) {
+            return Err(trouble);
         }
         file::set_aside(&file_beside(journal))?;
         HomeKey::make(journal)

@@ -16,7 +16,7 @@ mod ring_of_keys;
 pub mod wrapped;
 
 pub use body::{OVERHEAD_BYTES, Place};
-pub use file::{kept_aside, set_aside};
+pub use file::{kept_aside, leftovers, set_aside};
 pub use home::HomeKey;
 pub use ring_of_keys::{Of, Ring, ring_path, unread};
 
@@ -32,8 +32,12 @@ pub const KEYS_MAX: usize = 50_000;
 /// The number in a record's header of what is sealed for nobody alone.
 pub const HOME_ID: u32 = 1;
 
-/// errno(3): a sector that cannot be read.
-const EIO: i32 = 5;
+/// Most readings of one file of keys before the start says that the disk refuses. Beyond: an error, which the service manager's next start
+/// looks at anew. Source: our choice; the kernel has tried several times by itself for each.
+pub const READS_MAX: u32 = 4;
+
+/// Between two of them. Source: our choice; a card that resets itself takes some tenths of a second, a start may take one more.
+pub const READ_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Why keys cannot be had. The text names the file and the fix.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +67,16 @@ pub enum KeyError {
         ring.display(), home.display()
     )]
     Mismatch { ring: PathBuf, home: PathBuf },
+    #[error(
+        "{} opens with the home's key from {}, and what is in it is not keys: {why}; it was written wrong, not damaged afterwards: put it back from \
+         the newest backup, and report it", ring.display(), home.display()
+    )]
+    NotKeys { ring: PathBuf, home: PathBuf, why: String },
+    #[error(
+        "{} says that it is of format {version} and does not open with the home's key from {}: it is damaged, or another home's (put both back from one \
+         backup), or was written by a newer Vaka (install that version again)", ring.display(), home.display()
+    )]
+    Unknown { ring: PathBuf, home: PathBuf, version: u16 },
     #[error("{} is damaged: it does not begin as a file of keys does; put it back from the newest backup", .0.display())]
     Damaged(PathBuf),
     #[error(
@@ -87,15 +101,14 @@ impl KeyError {
         matches!(self, KeyError::File { .. })
     }
 
-    /// It does not get better by waiting: what is there is no key, not the right one, or gone. A file that is only out of sight just now (not
-    /// mounted, not allowed) is not lost; one that the disk can no longer read is.
+    /// It does not get better by waiting: what is there was read whole and is no key, or not the right one; or it is gone. A file that is only
+    /// out of sight just now (not mounted, not allowed, the disk refuses) is not lost: it may be whole.
     pub fn is_lost(&self) -> bool {
         match self {
             KeyError::RingGone(_) | KeyError::NotAKey(_) => true,
             KeyError::HomeGone(_) => !home::is_kept_elsewhere(),
-            KeyError::Damaged(_) | KeyError::Mismatch { .. } => true,
-            KeyError::File { source, .. } => source.raw_os_error() == Some(EIO),
-            KeyError::Unwrapped { .. } | KeyError::Missing { .. } | KeyError::Newer { .. } => false,
+            KeyError::Damaged(_) | KeyError::Mismatch { .. } | KeyError::NotKeys { .. } | KeyError::Unknown { .. } => true,
+            KeyError::File { .. } | KeyError::Unwrapped { .. } | KeyError::Missing { .. } | KeyError::Newer { .. } => false,
             KeyError::Full(_) | KeyError::Random => false,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Enters: the file, the home's key. Leaves: bodies sealed and opened; the file replaced where a key comes or goes.
 //! Format: `VAKAKEYS`, version (u16, little-endian), then the JSON of [`Kept`], sealed under the home's key. Version 1 knows no periods, and is
-//! what is written as long as there are none: an older program that would drop them does not open version 2.
+//! what is written as long as there are none: an older program that would drop them does not open version 2. That number is for older programs:
+//! it is under no tag, and one changed bit must stop no home, so this one goes by [`Kept::format`], which is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,6 +23,8 @@ use crate::{HOME_ID, HomeKey, KEY_BYTES, KEYS_MAX, KeyError, file};
 const MAGIC: &[u8; 8] = b"VAKAKEYS";
 /// Without periods, and with.
 const VERSIONS: [u16; 2] = [1, 2];
+/// The newest that this program reads.
+const FORMAT: u16 = VERSIONS[1];
 /// Keys of a person and a period together that are at hand. Source: our choice; beyond, they are derived anew, microseconds each.
 const DERIVED_MAX: usize = 1_024;
 /// The first file of keys in a journal's folder.
@@ -72,6 +75,9 @@ struct Key {
 /// What stands in the file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Kept {
+    /// The version again, sealed. 0: of a program that wrote it in front alone, and knew no version after 2.
+    #[serde(default)]
+    format: u16,
     /// The number that the next key gets.
     next: u32,
     keys: BTreeMap<u32, Key>,
@@ -79,6 +85,13 @@ struct Kept {
     erased: BTreeSet<u32>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     periods: Periods,
+}
+
+/// What every version says of itself.
+#[derive(Deserialize)]
+struct Format {
+    #[serde(default)]
+    format: u16,
 }
 
 /// All keys of a journal.
@@ -93,6 +106,8 @@ pub struct Ring {
     /// Of periods, by number, and of both together, by the number in a record's header.
     times: BTreeMap<u32, [u8; KEY_BYTES]>,
     derived: Mutex<BTreeMap<u32, LessSafeKey>>,
+    /// Why an earlier file beside this one could not be overwritten; empty: there is none.
+    leftover: String,
     /// Which period each class is written to.
     current: BTreeMap<String, u32>,
 }
@@ -118,7 +133,7 @@ impl Ring {
     /// As [`Ring::load`].
     pub fn load_from(path: &Path, journal: &Path) -> Result<Option<Ring>, KeyError> {
         let path = path.to_owned();
-        let bytes = match fs::read(&path) {
+        let bytes = match file::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(KeyError::File { attempt: "reading", path, source }),
@@ -127,36 +142,47 @@ impl Ring {
         let (version, sealed) =
             bytes.strip_prefix(MAGIC).and_then(|rest| rest.split_first_chunk()).ok_or_else(damaged)?;
         let version = u16::from_le_bytes(*version);
-        if !VERSIONS.contains(&version) {
-            return Err(KeyError::Newer { ring: path, version });
-        }
         let (homes, trouble) = HomeKey::all(journal);
-        let opened = |home: &HomeKey| {
-            let plain = body::open(&body::cipher(&home.bytes), OWN, sealed)?;
-            Ring::from(path.clone(), home.clone(), serde_json::from_slice(&plain).ok()?)
-        };
-        if let Some(ring) = homes.iter().find_map(opened) {
-            return Ok(Some(ring));
+        let opened = |home: &HomeKey| body::open(&body::cipher(&home.bytes), OWN, sealed);
+        if let Some((home, plain)) = homes.iter().find_map(|home| Some((home, opened(home)?))) {
+            // Whatever else a newer program has put there.
+            let said: Option<Format> = serde_json::from_slice(&plain).ok();
+            if let Some(Format { format: version }) = said.filter(|said| said.format > FORMAT) {
+                return Err(KeyError::Newer { ring: path, version });
+            }
+            let not_keys = |why: String| KeyError::NotKeys { ring: path.clone(), home: home.from.clone(), why };
+            let kept = serde_json::from_slice(&plain).map_err(|why| not_keys(why.to_string()))?;
+            let ring = Ring::from(path.clone(), home.clone(), kept);
+            return ring.map(Some).ok_or_else(|| not_keys("not all keys that belong together are there".to_owned()));
         }
         Err(match (trouble, homes.first()) {
             // The right one may be there, and not to be had just now.
             (Some(trouble), _) if !trouble.is_lost() => trouble,
+            (_, Some(home)) if !VERSIONS.contains(&version) => {
+                KeyError::Unknown { ring: path, home: home.from.clone(), version }
+            }
             (_, Some(home)) => KeyError::Mismatch { ring: path, home: home.from.clone() },
             (Some(trouble), None) => trouble,
             (None, None) => KeyError::HomeGone(crate::home::file_beside(journal)),
         })
     }
 
-    /// [`Ring::load`] by the one process that may write: what a crash left beside the file is overwritten.
+    /// [`Ring::load`] by the one process that may write: what a crash left beside the file is overwritten. What cannot be stops nothing, see
+    /// [`Ring::leftover`].
     ///
     /// # Errors
     /// As [`Ring::load`].
     pub fn open(journal: &Path) -> Result<Option<Ring>, KeyError> {
         let ring = Ring::load(journal)?;
-        if let Some(ring) = &ring {
-            file::clean(&ring.path)?;
-        }
-        Ok(ring)
+        Ok(ring.map(|mut ring| {
+            ring.leftover = file::clean(&ring.path).err().map_or_else(String::new, |why| {
+                format!(
+                    "{why}: it may hold keys that were to be destroyed, and nobody is erased until it is gone; let user vaka write it (chown, \
+                     chattr -i), or shred it (`shred --remove`), then restart"
+                )
+            });
+            ring
+        }))
     }
 
     /// Keys for the journal in this folder, made where there are none: from then on it is sealed.
@@ -208,7 +234,8 @@ impl Ring {
             }
         }
         let (nonces, derived) = (Nonces::new(), Mutex::default());
-        Some(Ring { path, home, kept, ciphers, residents, folds: folds?, nonces, times, derived, current })
+        let leftover = String::new();
+        Some(Ring { path, home, kept, ciphers, residents, folds: folds?, nonces, times, derived, leftover, current })
     }
 
     /// Where the home's key came from.
@@ -218,6 +245,11 @@ impl Ring {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Why an earlier file beside this one, whose keys were to be destroyed, is still there; empty: it is not. For a person to read.
+    pub fn leftover(&self) -> &str {
+        &self.leftover
     }
 
     /// The key of this resident, if there is one.
@@ -440,10 +472,11 @@ impl Ring {
 
 fn save(path: &Path, home: &HomeKey, kept: &Kept) -> Result<(), KeyError> {
     let mut bytes = MAGIC.to_vec();
-    bytes.extend(VERSIONS[usize::from(!kept.periods.is_empty())].to_le_bytes());
+    let format = VERSIONS[usize::from(!kept.periods.is_empty())];
+    bytes.extend(format.to_le_bytes());
     let head = bytes.len();
     let failed = |e: serde_json::Error| KeyError::File { attempt: "writing", path: path.to_owned(), source: e.into() };
-    serde_json::to_writer(&mut bytes, kept).map_err(failed)?;
+    serde_json::to_writer(&mut bytes, &Kept { format, ..kept.clone() }).map_err(failed)?;
     let nonce = Nonces::new().next().ok_or(KeyError::Random)?;
     body::seal(&body::cipher(&home.bytes), nonce, OWN, &mut bytes, head).ok_or(KeyError::Random)?;
     file::replace(path, &bytes)

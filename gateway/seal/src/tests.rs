@@ -187,13 +187,118 @@ fn a_period_goes_for_everybody_a_person_goes_from_every_period_and_what_is_writt
     assert!(matches!(ring.open_body(unknown, PLACE, &fell), Err(Some(KeyError::Missing { .. }))));
 }
 
+/// The journal's keys say this, sealed as they are.
+fn says(journal: &Path, version: u16, plain: &str) {
+    let home = HomeKey::find(journal).unwrap().unwrap();
+    let mut sealed = plain.as_bytes().to_vec();
+    body::seal(&body::cipher(&home.bytes), Nonces::new().next().unwrap(), OWN, &mut sealed, 0).unwrap();
+    fs::write(journal.join(NAME), [MAGIC.as_slice(), &version.to_le_bytes(), &sealed].concat()).unwrap();
+}
+
 #[test]
 fn keys_of_a_newer_program_are_named_as_such() {
     let (_dir, journal) = journal();
     Ring::open_or_make(&journal).unwrap();
-    let mut bytes = fs::read(journal.join(NAME)).unwrap();
-    bytes[8] = 3;
-    fs::write(journal.join(NAME), bytes).unwrap();
-    let error = Ring::load(&journal).unwrap_err().to_string();
-    assert!(error.contains("/journal/keys is of format 3") && error.contains("newer Vaka"), "{error}");
+    // Whatever stands in front: the seal says it.
+    for in_front in [1, 2, 3] {
+        says(&journal, in_front, r#"{"format":3,"keys":"somewhere else"}"#);
+        let error = Ring::load(&journal).unwrap_err();
+        assert!(!error.is_lost(), "the file is whole: {error}");
+        let error = error.to_string();
+        assert!(error.contains("/journal/keys is of format 3") && error.contains("newer Vaka"), "{error}");
+    }
+}
+
+#[test]
+fn a_changed_bit_of_the_version_costs_nothing_and_is_right_again_after_the_next_write() {
+    let (_dir, journal) = journal();
+    let mut ring = Ring::open_or_make(&journal).unwrap();
+    ring.lives_here(&people(&["r1"])).unwrap();
+    let (id, bytes) = sealed(&ring, "r1", "she fell");
+    let whole = fs::read(journal.join(NAME)).unwrap();
+    for bit in 0..16 {
+        let mut changed = whole.clone();
+        changed[8 + bit / 8] ^= 1 << (bit % 8);
+        fs::write(journal.join(NAME), &changed).unwrap();
+        let ring = Ring::load(&journal).unwrap().unwrap();
+        assert_eq!(ring.open_body(id, PLACE, &bytes).unwrap().unwrap(), b"she fell", "bit {bit}");
+    }
+    let mut ring = Ring::open(&journal).unwrap().unwrap();
+    ring.lives_here(&people(&["r2"])).unwrap();
+    assert_eq!(&fs::read(journal.join(NAME)).unwrap()[8..10], [1, 0]);
+    // Of an earlier program, which said it in front alone.
+    let mut earlier: serde_json::Value = serde_json::to_value(&ring.kept).unwrap();
+    earlier.as_object_mut().unwrap().remove("format");
+    says(&journal, 0x0101, &earlier.to_string());
+    assert!(Ring::load(&journal).unwrap().unwrap().of("r2").is_some());
+    // With more changed than that both causes are named.
+    let mut changed = whole;
+    changed[8] ^= 8;
+    changed[40] ^= 1;
+    fs::write(journal.join(NAME), &changed).unwrap();
+    let error = Ring::load(&journal).unwrap_err();
+    assert!(error.is_lost(), "{error}");
+    for word in ["/journal/keys says that it is of format 9", "damaged", "newer Vaka"] {
+        assert!(error.to_string().contains(word), "{word} in {error}");
+    }
+}
+
+#[test]
+fn what_opens_and_is_not_keys_is_named_as_that_and_not_as_a_wrong_key() {
+    let (_dir, journal) = journal();
+    Ring::open_or_make(&journal).unwrap();
+    for (plain, why) in [("[]", "at line 1 column"), (r#"{"next":1,"keys":{},"erased":[]}"#, "not all keys")] {
+        says(&journal, 1, plain);
+        let error = Ring::load(&journal).unwrap_err();
+        assert!(matches!(error, KeyError::NotKeys { .. }) && error.is_lost(), "{error}");
+        let error = error.to_string();
+        assert!(error.contains("/journal/keys opens with the home's key") && error.contains(why), "{error}");
+    }
+}
+
+#[test]
+fn what_is_left_of_earlier_keys_and_cannot_be_overwritten_is_said_and_stops_nothing() {
+    let (_dir, journal) = journal();
+    let mut ring = Ring::open_or_make(&journal).unwrap();
+    assert_eq!(ring.leftover(), "");
+    // A folder refuses to be opened for writing, whoever asks.
+    let old = journal.join("keys.old");
+    fs::create_dir(&old).unwrap();
+    let found = Ring::open(&journal).unwrap().unwrap();
+    for word in ["/journal/keys.old", "were to be destroyed", "shred --remove"] {
+        assert!(found.leftover().contains(word), "{word} in {}", found.leftover());
+    }
+    // Nothing counts as destroyed meanwhile.
+    ring.lives_here(&BTreeMap::new()).unwrap();
+    let why = ring.lives_here(&people(&["r1"])).unwrap_err().to_string();
+    assert!(why.contains("/journal/keys.old") && ring.of("r1").is_none(), "{why}");
+    fs::remove_dir(&old).unwrap();
+    let mut ring = Ring::open(&journal).unwrap().unwrap();
+    assert_eq!(ring.leftover(), "");
+    ring.lives_here(&people(&["r1"])).unwrap();
+}
+
+#[test]
+fn what_the_disk_refuses_to_read_is_not_lost_and_nothing_takes_its_place() {
+    let (dir, journal) = journal();
+    let made = Ring::open_or_make(&journal).unwrap().home.bytes;
+    let (keys, home) = (journal.join(NAME), dir.path().join("home.key"));
+    for file in [&keys, &home] {
+        let whole = fs::read(file).unwrap();
+        fs::remove_file(file).unwrap();
+        // Every reading of it ends with EIO.
+        std::os::unix::fs::symlink("/proc/self/mem", file).unwrap();
+        let error = Ring::load(&journal).unwrap_err();
+        assert!(!error.is_lost() && error.is_disk(), "{error}");
+        assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+        if file == &home {
+            fs::rename(&keys, dir.path().join("kept")).unwrap();
+            assert!(HomeKey::any_or_make(&journal).is_err());
+            fs::rename(dir.path().join("kept"), &keys).unwrap();
+        }
+        assert!(file.is_symlink(), "neither moved nor replaced");
+        fs::remove_file(file).unwrap();
+        fs::write(file, whole).unwrap();
+    }
+    assert_eq!(Ring::load(&journal).unwrap().unwrap().home.bytes, made);
 }

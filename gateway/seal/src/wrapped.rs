@@ -25,9 +25,10 @@ const OWN: Place = Place { seq: u64::MAX, kind: 1 };
 /// # Errors
 /// [`KeyError::Unwrapped`]: it is sealed, and not with this home's key. [`KeyError::NotAKey`]: it is neither sealed nor a key.
 pub fn read(path: &Path, label: &str, home: Option<&HomeKey>) -> Result<Option<[u8; KEY_BYTES]>, KeyError> {
-    let text = match fs::read_to_string(path) {
+    let text = match file::read_text(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(KeyError::NotAKey(path.to_owned())),
         Err(source) => return Err(KeyError::File { attempt: "reading", path: path.to_owned(), source }),
     };
     let not_a_key = || KeyError::NotAKey(path.to_owned());

@@ -71,7 +71,7 @@ pub struct Restored {
     unjudged: Vec<Unjudged>,
     /// Records that their key does not open, by number.
     unopened: Vec<u64>,
-    /// What is told of earlier records whose keys are lost; empty: there are none.
+    /// What is told of earlier records whose keys are lost, and of what was to be destroyed and is there still; empty: there is none.
     pub(super) unread: String,
     /// Newest time in them, UTC milliseconds.
     unread_newest_ms: i64,
@@ -98,8 +98,18 @@ pub fn index_dir(dir: &Path) -> PathBuf {
 /// Where the folder cannot be used, or another gateway holds it. Damage is not an error: it is found and told.
 pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
     // What a sealing of old records left aside when it was cut off.
-    crate::journal::seal_old::clean(dir).map_err(OpenError::from)?;
-    open_with(dir, size_max_bytes, Options::default(), Index::new(&index_dir(dir)))
+    let left = crate::journal::seal_old::clean(dir).err();
+    let mut restored = open_with(dir, size_max_bytes, Options::default(), Index::new(&index_dir(dir)))?;
+    let left = left.map(|why| format!("{why}: it holds records in clear; remove it, then restart"));
+    let of_keys = restored.journal.ring().map(|ring| ring.leftover().to_owned());
+    for why in left.into_iter().chain(of_keys).filter(|why| !why.is_empty()) {
+        // What was to be destroyed is told, and keeps no press waiting.
+        tracing::error!("{why}");
+        let told = &mut restored.unread;
+        told.push_str(if told.is_empty() { "" } else { ". " });
+        told.push_str(&why);
+    }
+    Ok(restored)
 }
 
 /// [`open`] by the gateway itself: where the keys of earlier records are lost it begins anew beside them, so that a press is heard.
