@@ -13,7 +13,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::{KeyError, READ_AGAIN_AFTER, READS_MAX};
 
 /// errno(3): the disk has failed at it.
-const EIO: i32 = 5;
+pub(crate) const EIO: i32 = 5;
 
 fn at<'a>(attempt: &'static str, path: &'a Path) -> impl Fn(io::Error) -> KeyError + 'a {
     move |source| KeyError::File { attempt, path: path.to_owned(), source }
@@ -56,7 +56,10 @@ fn read_again(mut read: impl FnMut() -> io::Result<Vec<u8>>) -> io::Result<Vec<u
 /// Another reading may go well. One that is not there, or not allowed, is so the next moment too.
 fn may_pass(error: &io::Error) -> bool {
     error.raw_os_error() == Some(EIO)
-        || matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof | io::ErrorKind::StaleNetworkFileHandle)
+        || matches!(
+            error.kind(),
+            io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof | io::ErrorKind::StaleNetworkFileHandle
+        )
 }
 
 /// The file says `bytes`, readable by its owner alone, and what it said before is overwritten where it lay.
@@ -90,7 +93,11 @@ pub(crate) fn clean(path: &Path) -> Result<(), KeyError> {
 
 /// What of an earlier [`replace`] lies beside this file; for a moment also while one is under way.
 pub fn leftovers(path: &Path) -> Vec<PathBuf> {
-    [".new", ".old"].map(|suffix| beside(path, suffix)).into_iter().filter(|left| left.symlink_metadata().is_ok()).collect()
+    [".new", ".old"]
+        .map(|suffix| beside(path, suffix))
+        .into_iter()
+        .filter(|left| left.symlink_metadata().is_ok())
+        .collect()
 }
 
 /// What cannot be used is kept under another name (`.damaged`, `.damaged-2`), never overwritten. `None`: it is not there.

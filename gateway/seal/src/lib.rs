@@ -32,8 +32,8 @@ pub const KEYS_MAX: usize = 50_000;
 /// The number in a record's header of what is sealed for nobody alone.
 pub const HOME_ID: u32 = 1;
 
-/// Most readings of one file of keys before the start says that the disk refuses. Beyond: an error, which the service manager's next start
-/// looks at anew. Source: our choice; the kernel has tried several times by itself for each.
+/// Most readings of one file of keys before the disk is taken to have lost it. Beyond: it is kept aside, and what it opened too, until it can be
+/// read; a home whose gateway waits for a bad sector tells no alarm. Source: our choice; the kernel has tried several times by itself for each.
 pub const READS_MAX: u32 = 4;
 
 /// Between two of them. Source: our choice; a card that resets itself takes some tenths of a second, a start may take one more.
@@ -101,14 +101,17 @@ impl KeyError {
         matches!(self, KeyError::File { .. })
     }
 
-    /// It does not get better by waiting: what is there was read whole and is no key, or not the right one; or it is gone. A file that is only
-    /// out of sight just now (not mounted, not allowed, the disk refuses) is not lost: it may be whole.
+    /// It does not get better by waiting: what is there is no key, or not the right one; it is gone; or the disk has refused to read it each of
+    /// several times. A file that is only out of sight just now (not mounted, not allowed) is not lost.
     pub fn is_lost(&self) -> bool {
         match self {
             KeyError::RingGone(_) | KeyError::NotAKey(_) => true,
             KeyError::HomeGone(_) => !home::is_kept_elsewhere(),
-            KeyError::Damaged(_) | KeyError::Mismatch { .. } | KeyError::NotKeys { .. } | KeyError::Unknown { .. } => true,
-            KeyError::File { .. } | KeyError::Unwrapped { .. } | KeyError::Missing { .. } | KeyError::Newer { .. } => false,
+            KeyError::Damaged(_) | KeyError::Mismatch { .. } | KeyError::NotKeys { .. } | KeyError::Unknown { .. } => {
+                true
+            }
+            KeyError::File { source, .. } => source.raw_os_error() == Some(file::EIO),
+            KeyError::Unwrapped { .. } | KeyError::Missing { .. } | KeyError::Newer { .. } => false,
             KeyError::Full(_) | KeyError::Random => false,
         }
     }

@@ -288,9 +288,7 @@ pub fn told(dir: &Path) -> String {
             None => format!("{} is lost", lost.display()),
             Some(kept) => match Ring::load_from(&kept, &folder).err() {
                 None => format!("{} is older than these records", kept.display()),
-                Some(KeyError::Damaged(_)) => {
-                    format!("{} was damaged, kept as {}", lost.display(), kept.display())
-                }
+                Some(KeyError::Damaged(_)) => format!("{} was damaged, kept as {}", lost.display(), kept.display()),
                 Some(error) => error.to_string(),
             },
         };

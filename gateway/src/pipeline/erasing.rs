@@ -136,12 +136,8 @@ impl Keeper {
     /// Something is not sealed as it should be: each trouble is told once, also beside another, and that all is well again.
     pub(super) fn tell_keys(&mut self) {
         let in_clear = if self.restored.journal.unsealed() > 0 { IN_CLEAR } else { "" };
-        let left = self.restored.journal.ring().map_or_else(String::new, |ring| match ring.leftover() {
-            "" => String::new(),
-            why => format!("earlier keys may still lie beside the file: {why}; see to it and restart the gateway"),
-        });
         // What is said first is what can be mended first.
-        let all = [in_clear, &self.keyless, &self.unerased, &self.ageing.trouble, &left, &self.restored.unread];
+        let all = [in_clear, &self.keyless, &self.unerased, &self.ageing.trouble, &self.restored.unread];
         let detail = all.into_iter().filter(|why| !why.is_empty()).collect::<Vec<_>>().join(". ");
         let (active, state) = (!detail.is_empty(), &self.restored.state);
         if active != state.fault_is_active(FAULT) || (active && detail != state.sealing) {
