@@ -8,6 +8,7 @@
 //! Absent: what records mean. Alarms that were open in them are unknown here until a person has looked: that is told as a technical alarm, and
 //! where somebody may still be waiting as one for help, see [`Lost`].
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
@@ -18,10 +19,14 @@ use tracing::warn;
 use vaka_protocol::Lane;
 use vaka_seal::{HomeKey, KeyError, Ring, kept_aside, ring_path, set_aside, unread};
 
+use crate::limits::UNREAD_LIFE_MS;
+
 use super::disk::{Disk, Locked, RealDisk};
 use super::error::{DiskError, OpenError, at};
-use super::format::Head;
+use super::format::{Head, RecordHeader};
+use super::record::Kind;
 use super::scan::{self, Located, Walk};
+use super::sealed::is_never_sealed;
 use super::{Options, head, paths::Paths, recover};
 
 /// What the headers of a loss still say, in the folder's file `newest.json`.
@@ -29,7 +34,7 @@ use super::{Options, head, paths::Paths, recover};
 struct Newest {
     /// When the last record was made, UTC milliseconds; 0: there is none.
     wall_ms: i64,
-    /// When the last sealed one of lane `life` was. Absent: there is none, or it was told.
+    /// When the last one of somebody in lane `life` was. Absent: there is none, or it was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     life_ms: Option<i64>,
 }
@@ -178,14 +183,24 @@ fn fits(ring: &Ring, folder: &Path) -> bool {
     true
 }
 
-/// When the last sealed record of lane `life` was made: headers are in clear. From the end, and no further than to one.
+/// When the last record of somebody in lane `life` was made: headers are in clear. One that was never sealed (its key failed) goes aside with the
+/// rest, and is shown nowhere either. From the end, and no further than to one, or until the gateway has run for as long as anybody is called.
 fn newest_life_ms(segments: &[Located]) -> Result<Option<i64>, OpenError> {
+    // By boot, the first and the last moment of what was walked over. No wall clock: one that jumped would make a press of just now old.
+    let mut ran: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     for segment in segments.iter().rev() {
+        let ran_ms: u64 = ran.values().map(|(first_ms, last_ms)| last_ms - first_ms).sum();
+        if i64::try_from(ran_ms).is_ok_and(|ran_ms| ran_ms >= UNREAD_LIFE_MS) {
+            return Ok(None);
+        }
         let mut newest = None;
         let mut walk = Walk::default();
         walk.segment(&RealDisk, segment, true, |placed| {
-            if placed.header.key_id != 0 && placed.header.lane == Lane::Life as u8 {
-                newest = newest.max(Some(placed.header.wall_ms));
+            let RecordHeader { boot, mono_ms, wall_ms, lane, kind, .. } = placed.header;
+            let (first_ms, last_ms) = ran.entry(boot).or_insert((mono_ms, mono_ms));
+            (*first_ms, *last_ms) = (mono_ms.min(*first_ms), mono_ms.max(*last_ms));
+            if lane == Lane::Life as u8 && Kind::of(kind).is_none_or(|kind| !is_never_sealed(kind)) {
+                newest = newest.max(Some(wall_ms));
             }
             ControlFlow::Continue(())
         })?;
@@ -283,4 +298,51 @@ fn gone(error: io::Error) -> io::Result<()> {
 
 fn sync(folder: &Path) -> Result<(), DiskError> {
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(at("syncing", folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Journal, Stamp};
+    use super::*;
+
+    const HOUR_MS: u64 = 3_600_000;
+    const NOW_MS: i64 = 1_795_000_000_000;
+
+    /// What is noted of a loss after these records, each in a segment of its own: lane, key, running time, wall clock.
+    fn noted(records: &[(Lane, u32, u64, i64)]) -> Option<i64> {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("journal");
+        fs::create_dir(&dir).unwrap();
+        Ring::open_or_make(&dir).unwrap();
+        let options = Options { segment_bytes: 1, reserve_bytes: 0, ..Options::default() };
+        let (mut journal, _) = Journal::open(&dir, options).unwrap();
+        for (lane, key_id, mono_ms, wall_ms) in records {
+            let stamp = Stamp { mono_ms: *mono_ms, wall_ms: *wall_ms };
+            journal.append_raw(Kind::Event as u8, *lane as u8, *key_id, stamp, b"an event");
+            journal.commit().unwrap();
+        }
+        assert_eq!(journal.stat().segments, records.len());
+        drop(journal);
+        fs::remove_file(dir.join("keys")).unwrap();
+        let folder = begin_anew(&dir).unwrap().expect("a loss");
+        read_newest(&folder).unwrap().life_ms
+    }
+
+    #[test]
+    fn the_last_press_is_looked_for_as_far_back_as_somebody_may_wait_and_no_further() {
+        let (life, bed) = (Lane::Life, Lane::Telemetry);
+        let press = (life, 1, 0, NOW_MS);
+        for (then, found) in [
+            (vec![(bed, 1, 20 * HOUR_MS, NOW_MS), (bed, 1, 40 * HOUR_MS, NOW_MS)], Some(NOW_MS)),
+            (vec![(bed, 1, 20 * HOUR_MS, NOW_MS), (bed, 1, 44 * HOUR_MS, NOW_MS)], None),
+            // A clock that jumped makes no press old.
+            (vec![(bed, 1, HOUR_MS, NOW_MS), (bed, 1, 2 * HOUR_MS, NOW_MS + 3_000 * 86_400_000)], Some(NOW_MS)),
+            (vec![(life, 1, HOUR_MS, NOW_MS + 5), (bed, 1, 30 * HOUR_MS, NOW_MS)], Some(NOW_MS + 5)),
+            // Its key failed: it lies in clear, and aside with the rest.
+            (vec![(life, 0, HOUR_MS, NOW_MS + 7)], Some(NOW_MS + 7)),
+        ] {
+            let records: Vec<_> = [press].into_iter().chain(then).collect();
+            assert_eq!(noted(&records), found, "{records:?}");
+        }
+    }
 }
