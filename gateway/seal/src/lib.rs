@@ -107,8 +107,12 @@ impl KeyError {
         match self {
             KeyError::RingGone(_) | KeyError::NotAKey(_) => true,
             KeyError::HomeGone(_) => !home::is_kept_elsewhere(),
-            KeyError::Damaged(_) | KeyError::Mismatch { .. } | KeyError::NotKeys { .. } | KeyError::Unknown { .. } => true,
-            KeyError::File { .. } | KeyError::Unwrapped { .. } | KeyError::Missing { .. } | KeyError::Newer { .. } => false,
+            KeyError::Damaged(_) | KeyError::Mismatch { .. } | KeyError::NotKeys { .. } | KeyError::Unknown { .. } => {
+                true
+            }
+            KeyError::File { .. } | KeyError::Unwrapped { .. } | KeyError::Missing { .. } | KeyError::Newer { .. } => {
+                false
+            }
             KeyError::Full(_) | KeyError::Random => false,
         }
     }

@@ -550,7 +550,11 @@ fn what_was_to_be_destroyed_and_cannot_be_is_told_and_the_next_press_is_taken() 
         bench.keeper = None;
         let path = bench.dir().join(left);
         // Neither opens for writing, or as a folder, whoever asks.
-        if left == "keys.old" { fs::create_dir(&path).unwrap() } else { fs::write(&path, "button").unwrap() }
+        if left == "keys.old" {
+            fs::create_dir(&path).unwrap()
+        } else {
+            fs::write(&path, "button").unwrap()
+        }
         drop(restore::open_to_run(bench.dir(), SIZE_MAX_BYTES).expect("a press is heard"));
         bench.start();
         assert_eq!(bench.press("p1", 7), PublishReason::Success, "{left}");
@@ -558,7 +562,11 @@ fn what_was_to_be_destroyed_and_cannot_be_is_told_and_the_next_press_is_taken() 
         assert!(rows.iter().any(|row| row.device == device("p1") && row.rung == Rung::Stored), "{left}: {rows:?}");
         assert!(rows.iter().any(|row| row.device == device("sealing")), "{left}: {rows:?}");
         assert!(bench.keeper().restored.unread.contains(left), "{}", bench.keeper().restored.unread);
-        if left == "keys.old" { fs::remove_dir(&path).unwrap() } else { fs::remove_file(&path).unwrap() }
+        if left == "keys.old" {
+            fs::remove_dir(&path).unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
         bench.kill_and_start();
         assert_eq!(bench.keeper().restored.unread, "", "{left}");
     }
