@@ -66,17 +66,38 @@ fn may_pass(error: &io::Error) -> bool {
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
     clean(path)?;
     let (new, old) = (beside(path, ".new"), beside(path, ".old"));
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(at("creating", &new))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at("writing", &new))?;
+    write_new(&new, bytes)?;
     // A second name, so that the old bytes can still be found after the new file has taken its place.
     match fs::hard_link(path, &old) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("keeping the old", path)(error)),
         _ => {}
     }
-    fs::rename(&new, path).map_err(at("renaming", &new))?;
-    sync_folder(path)?;
+    name(&new, path)?;
     shred(&old)
+}
+
+/// As [`replace`] where there is no file yet; what lies beside it stays, but for a [`new_of`] that a crash left.
+pub(crate) fn create(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
+    let new = new_of(path);
+    shred(&new)?;
+    write_new(&new, bytes)?;
+    name(&new, path)
+}
+
+/// Where a file is written before it has its name.
+pub(crate) fn new_of(path: &Path) -> PathBuf {
+    beside(path, ".new")
+}
+
+pub(crate) fn name(new: &Path, path: &Path) -> Result<(), KeyError> {
+    fs::rename(new, path).map_err(at("renaming", new))?;
+    sync_folder(path)
+}
+
+fn write_new(new: &Path, bytes: &[u8]) -> Result<(), KeyError> {
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(new).map_err(at("creating", new))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at("writing", new))
 }
 
 /// Overwrites what a crash left of an earlier [`replace`].

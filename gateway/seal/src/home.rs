@@ -108,7 +108,8 @@ impl HomeKey {
     /// [`KeyError`].
     pub fn any_or_make(journal: &Path) -> Result<HomeKey, KeyError> {
         let (known, trouble) = HomeKey::all(journal);
-        if let Some(known) = known.into_iter().next() {
+        let new = file::new_of(&file_beside(journal));
+        if let Some(known) = known.into_iter().find(|known| known.from != new) {
             return Ok(known);
         }
         // It may be whole: nothing takes its place.
@@ -130,10 +131,19 @@ impl HomeKey {
         HomeKey::make(journal)
     }
 
+    /// Overwrites nothing that may be a key: a person may have kept the right one as `home.key.old`.
     fn make(journal: &Path) -> Result<HomeKey, KeyError> {
-        let bytes = fresh()?;
         let from = file_beside(journal);
-        file::replace(&from, (hex(&bytes) + "\n").as_bytes())?;
+        let new = file::new_of(&from);
+        // Whole, and the power went before it had its name: keys may be sealed under it by now.
+        if let Some(key) =
+            HomeKey::read(&new, false).or_else(|error| if error.is_lost() { Ok(None) } else { Err(error) })?
+        {
+            file::name(&new, &from)?;
+            return Ok(HomeKey { from, ..key });
+        }
+        let bytes = fresh()?;
+        file::create(&from, (hex(&bytes) + "\n").as_bytes())?;
         Ok(HomeKey { bytes, from, is_credential: false })
     }
 }
@@ -164,6 +174,24 @@ pub(crate) fn unhex(text: &str) -> Option<[u8; KEY_BYTES]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn making_a_key_overwrites_none_and_finishes_what_the_power_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, own) = (dir.path().join("journal"), dir.path().join(NAME));
+        let (old, new) = (dir.path().join("home.key.old"), dir.path().join("home.key.new"));
+        fs::write(&old, "5a".repeat(32)).unwrap();
+        fs::write(&new, "half of one").unwrap();
+        let made = HomeKey::find_or_make(&journal).unwrap();
+        assert_eq!((fs::read_to_string(&old).unwrap(), new.exists()), ("5a".repeat(32), false));
+        assert_ne!(made.bytes, [0x5a; 32]);
+        fs::remove_file(&old).unwrap();
+        for make in [HomeKey::find_or_make, HomeKey::any_or_make] {
+            fs::rename(&own, &new).unwrap();
+            let finished = make(&journal).unwrap();
+            assert_eq!((finished.bytes, &finished.from, new.exists()), (made.bytes, &own, false));
+        }
+    }
 
     #[test]
     fn a_credential_goes_before_the_file_and_neither_is_guessed() {

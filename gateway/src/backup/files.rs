@@ -73,9 +73,7 @@ pub fn list(config: &Config, to: &Path) -> Result<Listing, BackupError> {
         walk.take(&beside.join("names.enc"), &format!("{BESIDE}names.enc"))?;
         for key in vaka_seal::home::files_beside(journal) {
             let name = key.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name != "home.key.old" {
-                walk.take(&key, &format!("{BESIDE}{name}"))?;
-            }
+            walk.take(&key, &format!("{BESIDE}{name}"))?;
         }
     }
     for path in named(config) {
@@ -194,7 +192,10 @@ impl Walk<'_> {
                     self.leave(&path, "keys that are being written or overwritten");
                     continue;
                 }
-                if let Some((_, why)) = MADE_ANEW.iter().find(|(made, _)| *made == word) {
+                // After a loss they are `keys-2.old` and so on.
+                let plain = word.strip_prefix("keys-").and_then(|rest| rest.split_once('.'));
+                let plain = plain.map_or_else(|| word.to_owned(), |(_, suffix)| format!("keys.{suffix}"));
+                if let Some((_, why)) = MADE_ANEW.iter().find(|(made, _)| *made == plain) {
                     self.leave(&path, why);
                     continue;
                 }
@@ -205,11 +206,7 @@ impl Walk<'_> {
                 self.leave(&path, "programs, fetched anew, each by its signature");
             } else if kind.is_dir() {
                 self.folder(&path, &format!("{name}{word}/"), depth + 1)?;
-            } else if ["home.key.old", "names.key.old"].contains(&word)
-                || is_temporary(word)
-                || word.ends_with(".age")
-                || path == self.to
-            {
+            } else if word == "names.key.old" || is_temporary(word) || word.ends_with(".age") || path == self.to {
                 self.leave(&path, "another backup, or a file that is being written");
             } else if path == super::retire::mark(self.home) {
                 self.leave(&path, "of this box alone");

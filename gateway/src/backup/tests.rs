@@ -308,3 +308,24 @@ fn a_backup_waits_for_an_erasure_before_it_takes_a_record() {
     });
     assert_eq!(taken.0.manifest.journal.last_seq, taken.1, "the records are of after the erasure, as the keys are");
 }
+
+#[test]
+fn every_home_key_is_in_the_backup_and_no_keys_that_are_being_destroyed() {
+    let made = home();
+    let journal = made.config.journal.dir.clone();
+    for name in ["home.key.old", "home.key.2", "home.key.damaged"] {
+        fs::write(journal.with_file_name(name), "5a".repeat(32)).unwrap();
+    }
+    for name in ["keys.old", "keys-2.old", "keys-2.new"] {
+        fs::write(journal.join(name), "destroyed").unwrap();
+    }
+    fs::write(journal.join("keys-3"), "kept").unwrap();
+    let made_by = files::list(&made.config, Path::new("/nowhere")).unwrap();
+    let has = |end: &str| made_by.kept.keys().any(|name| name.ends_with(end));
+    for name in ["home.key", "home.key.old", "home.key.2", "home.key.damaged", "journal/keys-3"] {
+        assert!(has(name), "{name} in {:?}", made_by.kept.keys());
+    }
+    for name in ["keys.old", "keys-2.old", "keys-2.new"] {
+        assert!(!has(name), "{name} in {:?}", made_by.kept.keys());
+    }
+}

@@ -103,7 +103,8 @@ pub fn scan_on(
     let paths = Paths::new(dir);
     let listing = scan::list_all(disk, &paths)?;
     let ring = Ring::load(dir).map_err(ReadError::Keys)?;
-    let mut scan = scan_segments(disk, &listing.segments, from_seq, &Opener::of(ring.as_ref(), dir), &mut f)?;
+    let mut scan =
+        scan_segments(disk, &listing.segments, from_seq, &Opener::beside_a_writer(ring.as_ref(), dir), &mut f)?;
     recognise(disk, &paths, &mut scan.damage);
     Ok(scan)
 }
@@ -270,7 +271,7 @@ pub fn verify_on(disk: &dyn Disk, dir: &Path) -> Result<Report, ReadError> {
         report.keys = Some(error.to_string());
         None
     });
-    let opener = Opener::of(ring.as_ref(), dir);
+    let opener = Opener::beside_a_writer(ring.as_ref(), dir);
     // What the floor has passed is only waiting to be removed.
     let floor = if let HeadRead::Valid(head) = head { head.floor } else { 0 };
     let gone = segments.iter().take_while(|s| s.first_seq < floor).count().min(segments.len().saturating_sub(1));

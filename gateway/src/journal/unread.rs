@@ -22,7 +22,9 @@ use vaka_seal::{HomeKey, KeyError, Ring, kept_aside, ring_path, set_aside, unrea
 use super::disk::{Disk, Locked, RealDisk};
 use super::error::{DiskError, OpenError, at};
 use super::format::Head;
+use super::record::Kind;
 use super::scan::{self, Located, Walk};
+use super::sealed::is_never_sealed;
 use super::{Options, head, paths::Paths, recover};
 use crate::limits::UNREAD_LIFE_MS;
 
@@ -180,15 +182,16 @@ fn fits(ring: &Ring, folder: &Path) -> bool {
     true
 }
 
-/// When the last record of lane `life` was made, UTC milliseconds, where the gateway did not run for [`UNREAD_LIFE_MS`] after it: headers are in
-/// clear. By the running clock alone: a press that was stamped while no time was known bears the time of the last power cut. From the end, and
-/// no further than to that record or that time.
+/// When the last record of somebody in lane `life` was made, UTC milliseconds, where the gateway did not run for [`UNREAD_LIFE_MS`] after it: headers
+/// are in clear. One that was never sealed (its key failed) went aside with the rest. By the running clock alone: a press that was stamped while
+/// no time was known bears the time of the last power cut. From the end, and no further than to that record or that time.
 fn newest_life_ms(segments: &[Located]) -> Result<Option<i64>, OpenError> {
     let mut ran = Ran::default();
     for segment in segments.iter().rev() {
         let (mut life_ms, mut after) = (None, Ran::default());
         Walk::default().segment(&RealDisk, segment, true, |placed| {
-            if placed.header.lane == Lane::Life as u8 {
+            let of_somebody = Kind::of(placed.header.kind).is_none_or(|kind| !is_never_sealed(kind));
+            if placed.header.lane == Lane::Life as u8 && of_somebody {
                 (life_ms, after) = (Some(placed.header.wall_ms), Ran::default());
             }
             after.see(placed.header.boot, placed.header.mono_ms);
@@ -321,4 +324,51 @@ fn gone(error: io::Error) -> io::Result<()> {
 
 fn sync(folder: &Path) -> Result<(), DiskError> {
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(at("syncing", folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Journal, Stamp};
+    use super::*;
+
+    const HOUR_MS: u64 = 3_600_000;
+    const NOW_MS: i64 = 1_795_000_000_000;
+
+    /// What is noted of a loss after these records, each in a segment of its own: lane, key, running time, wall clock.
+    fn noted(records: &[(Lane, u32, u64, i64)]) -> Option<i64> {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("journal");
+        fs::create_dir(&dir).unwrap();
+        Ring::open_or_make(&dir).unwrap();
+        let options = Options { segment_bytes: 1, reserve_bytes: 0, ..Options::default() };
+        let (mut journal, _) = Journal::open(&dir, options).unwrap();
+        for (lane, key_id, mono_ms, wall_ms) in records {
+            let stamp = Stamp { mono_ms: *mono_ms, wall_ms: *wall_ms };
+            journal.append_raw(Kind::Event as u8, *lane as u8, *key_id, stamp, b"an event");
+            journal.commit().unwrap();
+        }
+        assert_eq!(journal.stat().segments, records.len());
+        drop(journal);
+        fs::remove_file(dir.join("keys")).unwrap();
+        let folder = begin_anew(&dir).unwrap().expect("a loss");
+        read_newest(&folder).unwrap().life_ms
+    }
+
+    #[test]
+    fn the_last_press_is_looked_for_as_far_back_as_somebody_may_wait_and_no_further() {
+        let (life, bed) = (Lane::Life, Lane::Telemetry);
+        let press = (life, 1, 0, NOW_MS);
+        for (then, found) in [
+            (vec![(bed, 1, 10 * HOUR_MS, NOW_MS), (bed, 1, 24 * HOUR_MS - 1, NOW_MS)], Some(NOW_MS)),
+            (vec![(bed, 1, 10 * HOUR_MS, NOW_MS), (bed, 1, 24 * HOUR_MS, NOW_MS)], None),
+            // A clock that jumped makes no press old.
+            (vec![(bed, 1, HOUR_MS, NOW_MS), (bed, 1, 2 * HOUR_MS, NOW_MS + 3_000 * 86_400_000)], Some(NOW_MS)),
+            (vec![(life, 1, HOUR_MS, NOW_MS + 5), (bed, 1, 24 * HOUR_MS, NOW_MS)], Some(NOW_MS + 5)),
+            // Its key failed: it lies in clear, and aside with the rest.
+            (vec![(life, 0, HOUR_MS, NOW_MS + 7)], Some(NOW_MS + 7)),
+        ] {
+            let records: Vec<_> = [press].into_iter().chain(then).collect();
+            assert_eq!(noted(&records), found, "{records:?}");
+        }
+    }
 }
