@@ -114,16 +114,21 @@ async fn answer(request: &Request<Incoming>, counter: Arc<Counter>) -> Response<
     let path = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
     let Some(offer) = counter.board.get().offer.filter(|_| path.len() == 32) else { return nothing() };
     let range = request.headers().get(RANGE).and_then(|range| range.to_str().ok());
-    // What a device asks for from a byte on, it has up to there.
-    let has_bytes = range.map_or(0, |range| match span(range, u64::MAX) {
-        Span::Part(from, _) => from,
-        Span::Beyond | Span::Whole => 0,
-    });
+    let has_bytes = has_bytes(request.method(), range);
     match counter.may(&path, has_bytes, &offer).await {
         Ok(None) => nothing(),
         Ok(Some(Ok(serving))) => give(request, counter, offer, serving),
         Ok(Some(Err(why))) => not_now(&why),
         Err(_) => not_now("the gateway is stopping"),
+    }
+}
+
+/// What a device asks for from a byte on, it has up to there. Who looks only (HEAD) says nothing of what they have: to ask for what comes behind
+/// the last byte is to ask for the restart.
+fn has_bytes(method: &Method, range: Option<&str>) -> u64 {
+    match range.filter(|_| *method == Method::GET).map(|range| span(range, u64::MAX)) {
+        Some(Span::Part(from, _)) => from,
+        Some(Span::Beyond | Span::Whole) | None => 0,
     }
 }
 
@@ -281,6 +286,19 @@ impl Body for Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_fetches_says_what_they_have() {
+        for (method, range, wanted) in [
+            (Method::GET, Some("bytes=100-"), 100),
+            (Method::GET, Some("bytes=40-59"), 40),
+            (Method::GET, Some("bytes=-5"), 0),
+            (Method::GET, None, 0),
+            (Method::HEAD, Some("bytes=100-"), 0),
+        ] {
+            assert_eq!(has_bytes(&method, range), wanted, "{method} {range:?}");
+        }
+    }
 
     #[test]
     fn ranges_are_read_as_a_device_asks() {

@@ -9,7 +9,7 @@ use vaka_protocol::limits::URL_BYTES_MAX;
 use vaka_protocol::{DeviceId, Lane};
 use vaka_update::policy::{Moment, Wait, is_quiet};
 
-use super::keeper::Keeper;
+use super::keeper::{Answer, Keeper};
 use crate::config::Role;
 use crate::firmware::choose::{self, Device, Offered, View, Why};
 use crate::firmware::state::{Attempt, Stage};
@@ -41,7 +41,8 @@ impl Keeper {
                 let _ = reply.send(said);
             }
             Ask::May { path, has_bytes, offer, reply } => {
-                let _ = reply.send(self.may_send(&path, has_bytes, &offer));
+                let may = self.may_send(&path, has_bytes, &offer);
+                self.answer_later(Answer::Firmware(may, reply));
             }
         }
     }

@@ -31,7 +31,7 @@ use super::visits::{VisitReply, Wish};
 use super::watchdog::Turns;
 use crate::clock::{Clock, Confidence};
 use crate::dispatch::{self, Dispatcher, Report};
-use crate::firmware;
+use crate::firmware::{self, May};
 use crate::ingest::inbox::Rank;
 use crate::ingest::quota::Shares;
 use crate::ingest::window::Verdict;
@@ -215,6 +215,8 @@ pub(super) enum Answer {
     Traced(oneshot::Sender<Result<(), String>>),
     Signed(SignReply),
     Ordered(u64, OrderReply),
+    /// Whether a device may have its firmware's next bytes, or restart: what it does next rests on the record of it.
+    Firmware(May, oneshot::Sender<May>),
 }
 
 /// The number of the order's record, or why it is not done.
@@ -1196,6 +1198,9 @@ impl Keeper {
                 Answer::Ordered(record, reply) => {
                     let _ = reply.send(Ok(record));
                 }
+                Answer::Firmware(may, reply) => {
+                    let _ = reply.send(may);
+                }
             }
         }
         self.tell_follower();
@@ -1307,6 +1312,9 @@ impl Keeper {
                 }
                 Answer::Ordered(_, reply) => {
                     let _ = reply.send(Err(NotOrdered::Disk));
+                }
+                Answer::Firmware(_, reply) => {
+                    let _ = reply.send(Some(Err("the journal could not be written".to_owned())));
                 }
                 Answer::Traced(reply) => {
                     let _ = reply.send(Err("the journal could not be written; try again".to_owned()));

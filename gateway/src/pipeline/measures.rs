@@ -261,7 +261,7 @@ fn devices(keeper: &Keeper, config: &Config, page: &mut Page) {
 }
 
 /// What came to nothing and was looked at is nobody's work any more.
-fn firmware(keeper: &Keeper, config: &Config, page: &mut Page) {
+pub(super) fn firmware(keeper: &Keeper, config: &Config, page: &mut Page) {
     if config.firmware.is_none() {
         return;
     }

@@ -9,6 +9,8 @@ use crate::clock::{Confidence, Now};
 use crate::config::Config;
 use crate::firmware::{self, Offer, Row, Standing, Wish};
 use crate::limits::{FIRMWARE_PROGRESS_MS, FIRMWARE_SILENT_MS, FIRMWARE_SOMEONE_MS};
+use crate::metrics::Page;
+use crate::pipeline::measures;
 
 const HOUR: u64 = 3_600_000;
 const SIZE: u32 = 10_000;
@@ -111,6 +113,55 @@ impl Place {
     fn technical(&mut self) -> usize {
         self.bench.rows().iter().filter(|row| row.device.as_ref() == "firmware-failed").count()
     }
+}
+
+#[test]
+fn each_device_is_counted_once_by_how_it_stands() {
+    let mut place = Place::new(&["p1", "p2", "p3"], "");
+    let counted = |place: &mut Place| {
+        let (config, mut page) = (place.offer.config.clone(), Page::default());
+        measures::firmware(place.bench.keeper(), &config, &mut page);
+        let text = page.text();
+        let of_state = |line: &str| Some(line.strip_prefix("vaka_firmware_devices{state=\"")?.replace("\"}", ""));
+        let counts = text.lines().filter_map(of_state).filter(|line| !line.ends_with(" 0")).collect::<Vec<_>>();
+        let oldest =
+            text.lines().find_map(|line| line.strip_prefix("vaka_firmware_oldest_seconds ")).map(str::to_owned);
+        (counts.join(", "), oldest.expect("a figure"))
+    };
+    let heard = |place: &mut Place| ["p2", "p3"].iter().for_each(|device| place.says(device, r#"{"alive":{}}"#));
+    assert_eq!(counted(&mut place), (String::new(), "0".to_owned()));
+    let path = place.path();
+    assert_eq!(counted(&mut place).0, "asked 1");
+    assert!(place.is_given(&path));
+    place.bench.clock.advance(HOUR);
+    assert_eq!(counted(&mut place), ("fetching 1".to_owned(), "3600".to_owned()));
+    place.bench.clock.advance(FIRMWARE_SILENT_MS as u64);
+    heard(&mut place);
+    place.look();
+    assert_eq!(counted(&mut place), ("silent 1".to_owned(), "0".to_owned()), "and the others wait");
+    assert_eq!(place.wish(Wish::Resume), Ok(String::new()));
+    heard(&mut place);
+    let path = place.path();
+    assert_eq!(counted(&mut place).0, "asked 1, looked 1");
+    assert!(matches!(place.asks(&path, SIZE), Some(Ok(_))));
+    assert_eq!(counted(&mut place).0, "restarting 1, looked 1");
+    place.says("p2", r#"{"started":{"cause":"update","version":"1.1.0"}}"#);
+    assert_eq!(counted(&mut place).0, "trial 1, looked 1");
+}
+
+#[test]
+fn who_may_restart_is_told_when_that_is_on_the_disk_and_not_before() {
+    let mut place = Place::new(&["p1", "p2"], "");
+    let path = place.path();
+    let (reply, mut answer) = oneshot::channel();
+    let asked = firmware::Ask::May { path, has_bytes: u32::MAX, offer: place.offer.clone(), reply };
+    let keeper = place.bench.keeper();
+    keeper.take_firmware(asked);
+    assert!(answer.try_recv().is_err(), "its record is not committed");
+    keeper.commit();
+    assert!(matches!(answer.try_recv(), Ok(Some(Ok(_)))));
+    place.bench.kill_and_start();
+    assert_eq!(place.row("p1").stage, Some("restarting"));
 }
 
 /// A clock that nobody believes any more.
