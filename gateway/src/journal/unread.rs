@@ -258,11 +258,6 @@ pub fn lost(dir: &Path) -> Vec<Lost> {
     lost.collect()
 }
 
-/// Losses whose keys are back.
-pub fn read_again(dir: &Path) -> Vec<String> {
-    unread(dir).iter().filter(|(folder, _)| is_open(folder)).filter_map(|(folder, _)| number(folder)).collect()
-}
-
 /// 1 of `unread-1`.
 fn number(folder: &Path) -> Option<String> {
     Some(folder.file_name()?.to_str()?.strip_prefix("unread-")?.to_owned())

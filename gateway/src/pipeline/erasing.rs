@@ -166,19 +166,6 @@ impl Keeper {
         }
     }
 
-    /// Keys that are back open what was lost: the call stays a person's to close, and says that it can be read.
-    pub(super) fn tell_read_again(&mut self) {
-        for number in self.restored.read_again.clone() {
-            let fault = format!("{UNREAD_LIFE_FAULT}{number}");
-            if self.restored.state.fault_is_active(&fault) {
-                let detail = format!("journal/unread-{number} can be read again: vaka journal export --aside {number}");
-                let over = Record::Fault(Fault { fault, device: None, detail, active: false });
-                self.append_unrepeatable(over, Lane::Life);
-                self.commit();
-            }
-        }
-    }
-
     /// # Errors
     /// Why nothing is erased, or that it is not finished.
     pub(super) fn erase(&mut self, resident: &str, by: &str) -> Result<Erased, String> {

@@ -475,7 +475,6 @@ impl Keeper {
         self.tell_keys();
         self.commit();
         self.call_for_unread();
-        self.tell_read_again();
         self.finish_erasures();
         self.owe_everything();
     }

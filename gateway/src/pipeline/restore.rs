@@ -77,8 +77,6 @@ pub struct Restored {
     unread_newest_ms: i64,
     /// Of them, those after which somebody may be waiting for help.
     pub(super) lost: Vec<unread::Lost>,
-    /// Numbers of those that can be read again.
-    pub(super) read_again: Vec<String>,
     /// Records read by the last open to fold the state: what a start costs.
     pub replayed: u64,
     /// Newest record that the index covers.
@@ -149,7 +147,6 @@ pub fn open_with(dir: &Path, size_max_bytes: u64, options: Options, index: Index
         unread: unread::told(dir),
         unread_newest_ms: unread::newest_wall_ms(dir),
         lost: unread::lost(dir),
-        read_again: unread::read_again(dir),
         replayed: 0,
         saved: 0,
         make_room_above_bytes: 0,

@@ -148,10 +148,6 @@ pub fn of_fault(name: &str, active: bool) -> Words {
             "The gateway is new and goes on from a backup. What happened after that is not known here.",
         ),
         ("restored", false) => ("Det är utrett.", "That is settled."),
-        (name, false) if name.starts_with(UNREAD_LIFE_FAULT) => (
-            "Det som inte gick att läsa kan läsas igen. Se efter vem som larmade.",
-            "What could not be read can be read again. Look up who called.",
-        ),
         (name, true) if name.starts_with(UNREAD_LIFE_FAULT) => (
             "Ett larm från hemmet kan ha kommit in som inte går att läsa. Ring hem eller åk dit.",
             "There may be an alarm from this home that cannot be read. Call or go there.",

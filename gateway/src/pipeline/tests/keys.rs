@@ -557,31 +557,6 @@ fn who_may_wait_is_called_for_and_who_pressed_a_day_of_running_ago_is_not() {
 }
 
 #[test]
-fn keys_that_are_back_end_the_cause_of_a_call_and_leave_it_to_a_person_to_close() {
-    use crate::journal::unread;
-    let mut bench = Bench::of_two(true);
-    bench.press("p1", 1);
-    bench.keeper = None;
-    let away = bench.dir().with_file_name("keys-away");
-    fs::rename(bench.dir().join("keys"), &away).unwrap();
-    unread::begin_anew(bench.dir()).unwrap().expect("a loss");
-    bench.start();
-    let call = |bench: &mut Bench| {
-        let alarm = bench.keeper().state().alarms.newest(&device("alarm-unread-1"), "fault").expect("a call").clone();
-        (alarm.over, alarm.closed_by.is_some(), alarm.count)
-    };
-    bench.kill_and_start();
-    assert_eq!(call(&mut bench), (false, false, 1));
-    bench.keeper = None;
-    fs::rename(&away, bench.dir().join("keys")).unwrap();
-    assert!(unread::begin_anew(bench.dir()).unwrap().is_none());
-    for _ in 0..2 {
-        bench.kill_and_start();
-        assert_eq!(call(&mut bench), (true, false, 1));
-    }
-}
-
-#[test]
 fn a_second_trouble_beside_the_first_is_told_and_each_once() {
     let mut bench = Bench::of_two(true);
     bench.keeper = None;
