@@ -200,6 +200,12 @@ fn a_journal_whose_keys_are_lost_takes_the_next_press_and_reads_the_last_one_whe
     let old = home.vaka(&["journal", "export", "--aside", "1"]).ok().stdout;
     assert!(old.lines().any(|line| line.contains(r#""kind":"event""#) && line.contains(r#""seq":1"#)), "{old}");
     assert_eq!(home.events("p1", 1, 2), 1);
+    // Who was called is told what it was; a person closes it.
+    let says =
+        |row: &serde_json::Value| row["note"].as_str().is_some_and(|note| note.contains("It can be read again: p1"));
+    gateway.wait_alarm("the call, explained", |row| {
+        row["device"] == "alarm-unread-1" && row["rung"] != "closed" && says(row)
+    });
     assert!(home.path("journal/unread-1/keys").exists() && home.path("journal/keys-2").exists());
     assert!(home.vaka(&["check"]).stdout.contains("every one whole"), "nothing is lost any more");
 }
@@ -297,12 +303,15 @@ fn keys_that_cannot_be_read_just_now_stop_the_start_and_a_home_key_passed_anew_o
     assert!(gateway.stop().success());
     let (keys, kept) = (home.path("journal/keys"), home.path("keys-kept"));
     std::fs::rename(&keys, &kept).expect("moved");
-    // There, and not to be had: a link that leads to itself stands for a folder that is not mounted or may not be read.
-    std::os::unix::fs::symlink(&keys, &keys).expect("a link");
-    let run = home.vaka(&["run"]);
-    assert!(run.code != 0 && run.stderr.contains("journal/keys"), "{run:?}");
-    assert!(!home.path("journal/unread-1").exists() && !home.path("journal/keys-2").exists());
-    std::fs::remove_file(&keys).expect("removed");
+    // There, and not to be had: a link that leads to itself stands for a folder that is not mounted or may not be read; what the kernel refuses
+    // to read with EIO, for a bad sector.
+    for to in [&keys, Path::new("/proc/self/mem")] {
+        std::os::unix::fs::symlink(to, &keys).expect("a link");
+        let run = home.vaka(&["run"]);
+        assert!(run.code != 0 && run.stderr.contains("journal/keys"), "{run:?}");
+        assert!(!home.path("journal/unread-1").exists() && !home.path("journal/keys-2").exists());
+        std::fs::remove_file(&keys).expect("removed");
+    }
     std::fs::rename(&kept, &keys).expect("moved back");
     // The service manager passes another key: it does not open these.
     let credentials = tempfile::tempdir().expect("a folder");
@@ -472,4 +481,21 @@ fn a_key_of_the_names_that_lies_in_clear_is_said_until_it_is_sealed() {
     home.vaka(&["journal", "seal"]).ok();
     assert!(!home.vaka(&["check"]).stdout.contains("lies in clear"));
     assert!(!std::fs::read_to_string(&key).expect("the key").contains("5a5a"));
+}
+
+#[test]
+fn what_is_left_of_destroyed_keys_is_told_and_the_gateway_takes_a_press() {
+    let home = home_of_two();
+    // A folder cannot be overwritten, whoever tries.
+    std::fs::create_dir(home.path("journal/keys.old")).expect("a folder");
+    let mut gateway = Gateway::start(&home);
+    let sent = vaka_tests::mosquitto_pub(&home, "p1", MqttVersion::V5, "vaka/v1/p1/event", &press(1, 1));
+    assert_eq!((sent.code, home.events("p1", 1, 1)), (0, 1), "{sent:?}");
+    gateway.wait_alarm("what is left", |row| row["device"] == "sealing" && row["lane"] == "technical");
+    assert!(home.vaka(&["check"]).stdout.contains("keys.old may hold keys that were to be destroyed"));
+    assert!(gateway.stop().success());
+    std::fs::remove_dir(home.path("journal/keys.old")).expect("removed");
+    gateway.restart();
+    gateway.wait_alarm("all well", |row| row["device"] == "sealing" && row["rung"] == "closed");
+    assert!(!home.vaka(&["check"]).stdout.contains("keys.old"));
 }

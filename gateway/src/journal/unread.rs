@@ -22,8 +22,9 @@ use vaka_seal::{HomeKey, KeyError, Ring, kept_aside, ring_path, set_aside, unrea
 use crate::limits::UNREAD_LIFE_MS;
 
 use super::disk::{Disk, Locked, RealDisk};
-use super::error::{DiskError, OpenError, at};
+use super::error::{DiskError, OpenError, ReadError, at};
 use super::format::{Head, RecordHeader};
+use super::reader::{self, OwnedEntry};
 use super::record::Kind;
 use super::scan::{self, Located, Walk};
 use super::sealed::is_never_sealed;
@@ -111,7 +112,10 @@ fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
         fs::create_dir(&folder).or_else(known).map_err(at("creating", &folder))?;
         // A journal without a head is read too.
         fs::copy(&paths.head, folder.join("head")).map(drop).or_else(gone).map_err(at("copying", &paths.head))?;
-        let newest = Newest { wall_ms: opened.newest_wall_ms, life_ms: newest_life_ms(&core.segments)? };
+        let newest = Newest {
+            wall_ms: opened.newest_wall_ms,
+            life_ms: newest_life(&core.segments)?.map(|(life_ms, _)| life_ms),
+        };
         write_newest(&folder, &newest)?;
         let there = folder.join("segments");
         fs::rename(&paths.segments, &there).map_err(at("moving", &paths.segments))?;
@@ -183,9 +187,9 @@ fn fits(ring: &Ring, folder: &Path) -> bool {
     true
 }
 
-/// When the last record of somebody in lane `life` was made: headers are in clear. One that was never sealed (its key failed) goes aside with the
+/// When the last record of somebody in lane `life` was made, and the first number of its segment: headers are in clear. One that was never sealed (its key failed) goes aside with the
 /// rest, and is shown nowhere either. From the end, and no further than to one, or until the gateway has run for as long as anybody is called.
-fn newest_life_ms(segments: &[Located]) -> Result<Option<i64>, OpenError> {
+fn newest_life(segments: &[Located]) -> Result<Option<(i64, u64)>, ReadError> {
     // By boot, the first and the last moment of what was walked over. No wall clock: one that jumped would make a press of just now old.
     let mut ran: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     for segment in segments.iter().rev() {
@@ -200,7 +204,7 @@ fn newest_life_ms(segments: &[Located]) -> Result<Option<i64>, OpenError> {
             let (first_ms, last_ms) = ran.entry(boot).or_insert((mono_ms, mono_ms));
             (*first_ms, *last_ms) = (mono_ms.min(*first_ms), mono_ms.max(*last_ms));
             if lane == Lane::Life as u8 && Kind::of(kind).is_none_or(|kind| !is_never_sealed(kind)) {
-                newest = newest.max(Some(wall_ms));
+                newest = newest.max(Some((wall_ms, segment.first_seq)));
             }
             ControlFlow::Continue(())
         })?;
@@ -240,6 +244,30 @@ pub fn lost(dir: &Path) -> Vec<Lost> {
         Some(Lost { number: folder.file_name()?.to_str()?.strip_prefix("unread-")?.to_owned(), folder, life_ms })
     });
     lost.collect()
+}
+
+/// The last event of lane `life` in what was put aside under this number, or what there is in its place; `None`: it cannot be read (yet), or
+/// there is none. Reads as far back as [`newest_life`], and one segment once more.
+///
+/// # Errors
+/// Where the disk refuses.
+pub fn last_life(dir: &Path, number: &str) -> Result<Option<OwnedEntry>, ReadError> {
+    let folder = dir.join(format!("unread-{number}"));
+    if !is_open(&folder) {
+        return Ok(None);
+    }
+    let segments = scan::list_all(&RealDisk, &Paths::new(&folder))?.segments;
+    let Some((_, first_seq)) = newest_life(&segments)? else { return Ok(None) };
+    let mut last: Option<OwnedEntry> = None;
+    reader::scan(&folder, first_seq, |entry| {
+        let is_event = |kind: u8| kind == Kind::Event as u8;
+        let is_over = last.as_ref().is_some_and(|last| is_event(last.header.kind)) && !is_event(entry.header.kind);
+        if entry.header.lane == Lane::Life as u8 && !is_over {
+            last = Some(entry.to_owned());
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(last)
 }
 
 impl Lost {
