@@ -201,11 +201,12 @@ fn a_journal_whose_keys_are_lost_takes_the_next_press_and_reads_the_last_one_whe
     assert!(old.lines().any(|line| line.contains(r#""kind":"event""#) && line.contains(r#""seq":1"#)), "{old}");
     assert_eq!(home.events("p1", 1, 2), 1);
     // Who was called is told what it was; a person closes it.
-    let says =
-        |row: &serde_json::Value| row["note"].as_str().is_some_and(|note| note.contains("It can be read again: p1"));
-    gateway.wait_alarm("the call, explained", |row| {
-        row["device"] == "alarm-unread-1" && row["rung"] != "closed" && says(row)
-    });
+    gateway.wait_alarm("the call", |row| row["device"] == "alarm-unread-1" && row["rung"] != "closed");
+    let says = |line: &&serde_json::Value| {
+        line["act"] == "note"
+            && line["note"].as_str().is_some_and(|note| note.contains("It can be read again: p1 button"))
+    };
+    assert_eq!(home.records("act").iter().filter(says).count(), 1, "{:?}", home.records("act"));
     assert!(home.path("journal/unread-1/keys").exists() && home.path("journal/keys-2").exists());
     assert!(home.vaka(&["check"]).stdout.contains("every one whole"), "nothing is lost any more");
 }
@@ -496,6 +497,6 @@ fn what_is_left_of_destroyed_keys_is_told_and_the_gateway_takes_a_press() {
     assert!(gateway.stop().success());
     std::fs::remove_dir(home.path("journal/keys.old")).expect("removed");
     gateway.restart();
-    gateway.wait_alarm("all well", |row| row["device"] == "sealing" && row["rung"] == "closed");
+    gateway.wait_alarm("all well", |row| row["device"] == "sealing" && row["over"] == true);
     assert!(!home.vaka(&["check"]).stdout.contains("keys.old"));
 }
