@@ -200,6 +200,13 @@ fn a_journal_whose_keys_are_lost_takes_the_next_press_and_reads_the_last_one_whe
     let old = home.vaka(&["journal", "export", "--aside", "1"]).ok().stdout;
     assert!(old.lines().any(|line| line.contains(r#""kind":"event""#) && line.contains(r#""seq":1"#)), "{old}");
     assert_eq!(home.events("p1", 1, 2), 1);
+    // Who was called is told what it was; a person closes it.
+    gateway.wait_alarm("the call", |row| row["device"] == "alarm-unread-1" && row["rung"] != "closed");
+    let says = |line: &&serde_json::Value| {
+        line["act"] == "note"
+            && line["note"].as_str().is_some_and(|note| note.contains("It can be read again: p1 button"))
+    };
+    assert_eq!(home.records("act").iter().filter(says).count(), 1, "{:?}", home.records("act"));
     assert!(home.path("journal/unread-1/keys").exists() && home.path("journal/keys-2").exists());
     assert!(home.vaka(&["check"]).stdout.contains("every one whole"), "nothing is lost any more");
 }
@@ -472,4 +479,53 @@ fn a_key_of_the_names_that_lies_in_clear_is_said_until_it_is_sealed() {
     home.vaka(&["journal", "seal"]).ok();
     assert!(!home.vaka(&["check"]).stdout.contains("lies in clear"));
     assert!(!std::fs::read_to_string(&key).expect("the key").contains("5a5a"));
+}
+
+#[test]
+fn what_is_left_of_destroyed_keys_is_told_and_the_gateway_takes_a_press() {
+    let home = home_of_two();
+    // A folder cannot be overwritten, whoever tries.
+    std::fs::create_dir(home.path("journal/keys.old")).expect("a folder");
+    let mut gateway = Gateway::start(&home);
+    let sent = vaka_tests::mosquitto_pub(&home, "p1", MqttVersion::V5, "vaka/v1/p1/event", &press(1, 1));
+    assert_eq!((sent.code, home.events("p1", 1, 1)), (0, 1), "{sent:?}");
+    gateway.wait_alarm("what is left", |row| row["device"] == "sealing" && row["lane"] == "technical");
+    assert!(home.vaka(&["check"]).stdout.contains("keys.old may hold keys that were to be destroyed"));
+    assert!(gateway.stop().success());
+    std::fs::remove_dir(home.path("journal/keys.old")).expect("removed");
+    gateway.restart();
+    gateway.wait_alarm("all well", |row| row["device"] == "sealing" && row["over"] == true);
+    assert!(!home.vaka(&["check"]).stdout.contains("keys.old"));
+}
+
+#[test]
+fn keys_that_the_disk_refuses_are_kept_and_the_next_press_is_taken() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let home = home_of_two();
+    let mut gateway = Gateway::start(&home);
+    let press = |seq: u64| {
+        let payload = press(1, seq);
+        let sent = vaka_tests::mosquitto_pub(&home, "p1", MqttVersion::V5, "vaka/v1/p1/event", &payload);
+        assert_eq!(sent.code, 0, "{sent:?}");
+    };
+    press(1);
+    assert!(gateway.stop().success());
+    let (keys, kept) = (home.path("journal/keys"), home.path("keys-kept"));
+    std::fs::rename(&keys, &kept).expect("moved");
+    // What the kernel refuses to read, each time, with EIO stands for a bad sector.
+    std::os::unix::fs::symlink("/proc/self/mem", &keys).expect("a link");
+    gateway.restart();
+    press(2);
+    assert_eq!(home.events("p1", 1, 2), 1);
+    assert!(home.path("journal/keys.damaged").is_symlink(), "kept");
+    gateway.wait_alarm("the call", |row| row["device"] == "alarm-unread-1" && row["lane"] == "life");
+    // The card can be read again.
+    assert!(gateway.stop().success());
+    std::fs::remove_file(home.path("journal/keys.damaged")).expect("removed");
+    std::fs::rename(&kept, home.path("journal/keys.damaged")).expect("moved");
+    gateway.restart();
+    let old = home.vaka(&["journal", "export", "--aside", "1"]).ok().stdout;
+    assert!(old.lines().any(|line| line.contains(r#""kind":"event""#) && line.contains(r#""seq":1"#)), "{old}");
 }

@@ -49,7 +49,8 @@ fn read_again(mut read: impl FnMut() -> io::Result<Vec<u8>>) -> io::Result<Vec<u
             Err(error) if tries < READS_MAX && may_pass(&error) => tries += 1,
             other => return other,
         }
-        std::thread::sleep(READ_AGAIN_AFTER);
+        // Nobody wakes it: at a start or in a command of its own, where no alarm waits behind it.
+        std::thread::park_timeout(READ_AGAIN_AFTER);
     }
 }
 

@@ -335,7 +335,8 @@ fn journal(config: &Config) -> Line {
     // A running gateway may just be replacing its keys: what lies there twice is left.
     let left = || vaka_seal::leftovers(&vaka_seal::ring_path(&config.journal.dir));
     if !left().is_empty() {
-        std::thread::sleep(REPLACED_WITHIN);
+        // Nobody wakes it: at a start or in a command of its own, where no alarm waits behind it.
+        std::thread::park_timeout(REPLACED_WITHIN);
         if let Some(left) = left().first() {
             let found = format!(
                 "{} may hold keys that were to be destroyed: restart the gateway, which overwrites it; if it stays, shred it (`shred --remove`)",

@@ -225,6 +225,11 @@ impl Journal {
         self.core.append(record.kind() as u8, lane as u8, key, stamp, |body| record.encode_into(body))
     }
 
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.core.paths.dir
+    }
+
     /// The keys, where this journal is sealed.
     pub fn ring(&mut self) -> Option<&mut Ring> {
         self.core.ring.as_mut()

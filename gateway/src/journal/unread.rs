@@ -20,8 +20,9 @@ use vaka_protocol::Lane;
 use vaka_seal::{HomeKey, KeyError, Ring, kept_aside, ring_path, set_aside, unread};
 
 use super::disk::{Disk, Locked, RealDisk};
-use super::error::{DiskError, OpenError, at};
+use super::error::{DiskError, OpenError, ReadError, at};
 use super::format::Head;
+use super::reader::{self, OwnedEntry};
 use super::record::Kind;
 use super::scan::{self, Located, Walk};
 use super::sealed::is_never_sealed;
@@ -110,7 +111,10 @@ fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
         fs::create_dir(&folder).or_else(known).map_err(at("creating", &folder))?;
         // A journal without a head is read too.
         fs::copy(&paths.head, folder.join("head")).map(drop).or_else(gone).map_err(at("copying", &paths.head))?;
-        let newest = Newest { wall_ms: opened.newest_wall_ms, life_ms: newest_life_ms(&core.segments)? };
+        let newest = Newest {
+            wall_ms: opened.newest_wall_ms,
+            life_ms: newest_life(&core.segments)?.map(|(life_ms, _)| life_ms),
+        };
         write_newest(&folder, &newest)?;
         let there = folder.join("segments");
         fs::rename(&paths.segments, &there).map_err(at("moving", &paths.segments))?;
@@ -182,24 +186,25 @@ fn fits(ring: &Ring, folder: &Path) -> bool {
     true
 }
 
-/// When the last record of somebody in lane `life` was made, UTC milliseconds, where the gateway did not run for [`UNREAD_LIFE_MS`] after it: headers
-/// are in clear. One that was never sealed (its key failed) went aside with the rest. By the running clock alone: a press that was stamped while
-/// no time was known bears the time of the last power cut. From the end, and no further than to that record or that time.
-fn newest_life_ms(segments: &[Located]) -> Result<Option<i64>, OpenError> {
+/// When the last record of somebody in lane `life` was made, UTC milliseconds, and the first number of its segment, where the gateway did not run
+/// for [`UNREAD_LIFE_MS`] after it: headers are in clear. One that was never sealed (its key failed) went aside with the rest. By the running
+/// clock alone: a press that was stamped while no time was known bears the time of the last power cut. From the end, and no further than to that
+/// record or that time.
+fn newest_life(segments: &[Located]) -> Result<Option<(i64, u64)>, ReadError> {
     let mut ran = Ran::default();
     for segment in segments.iter().rev() {
-        let (mut life_ms, mut after) = (None, Ran::default());
+        let (mut life, mut after) = (None, Ran::default());
         Walk::default().segment(&RealDisk, segment, true, |placed| {
             let of_somebody = Kind::of(placed.header.kind).is_none_or(|kind| !is_never_sealed(kind));
             if placed.header.lane == Lane::Life as u8 && of_somebody {
-                (life_ms, after) = (Some(placed.header.wall_ms), Ran::default());
+                (life, after) = (Some((placed.header.wall_ms, segment.first_seq)), Ran::default());
             }
             after.see(placed.header.boot, placed.header.mono_ms);
             ControlFlow::Continue(())
         })?;
         ran.join(&after);
-        if life_ms.is_some() || ran.ms() >= UNREAD_LIFE_MS {
-            return Ok(life_ms.filter(|_| ran.ms() < UNREAD_LIFE_MS));
+        if life.is_some() || ran.ms() >= UNREAD_LIFE_MS {
+            return Ok(life.filter(|_| ran.ms() < UNREAD_LIFE_MS));
         }
     }
     Ok(None)
@@ -261,6 +266,30 @@ pub fn lost(dir: &Path) -> Vec<Lost> {
 /// 1 of `unread-1`.
 fn number(folder: &Path) -> Option<String> {
     Some(folder.file_name()?.to_str()?.strip_prefix("unread-")?.to_owned())
+}
+
+/// The last event of lane `life` in what was put aside under this number, or what there is in its place; `None`: it cannot be read (yet), or
+/// there is none. Reads as far back as [`newest_life`], and one segment once more.
+///
+/// # Errors
+/// Where the disk refuses.
+pub fn last_life(dir: &Path, number: &str) -> Result<Option<OwnedEntry>, ReadError> {
+    let folder = dir.join(format!("unread-{number}"));
+    if !is_open(&folder) {
+        return Ok(None);
+    }
+    let segments = scan::list_all(&RealDisk, &Paths::new(&folder))?.segments;
+    let Some((_, first_seq)) = newest_life(&segments)? else { return Ok(None) };
+    let mut last: Option<OwnedEntry> = None;
+    reader::scan(&folder, first_seq, |entry| {
+        let is_event = |kind: u8| kind == Kind::Event as u8;
+        let is_over = last.as_ref().is_some_and(|last| is_event(last.header.kind)) && !is_event(entry.header.kind);
+        if entry.header.lane == Lane::Life as u8 && !is_over {
+            last = Some(entry.to_owned());
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(last)
 }
 
 impl Lost {

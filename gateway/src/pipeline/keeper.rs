@@ -475,6 +475,8 @@ impl Keeper {
         self.tell_keys();
         self.commit();
         self.call_for_unread();
+        self.say_what_can_be_read_again();
+        self.commit();
         self.finish_erasures();
         self.owe_everything();
     }

@@ -25,6 +25,7 @@ mod orders;
 #[cfg(test)]
 mod orders_tests;
 mod passing;
+mod readable;
 mod renewals;
 pub mod restore;
 mod rounds;

@@ -648,3 +648,37 @@ fn what_was_to_be_destroyed_and_cannot_be_is_told_and_the_next_press_is_taken() 
         assert_eq!(bench.keeper().restored.unread, "", "{left}");
     }
 }
+
+#[test]
+fn the_call_for_what_could_not_be_read_stays_and_says_what_it_was_when_the_keys_are_back() {
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    bench.keeper = None;
+    let keys = bench.dir().join("keys");
+    let kept = fs::read(&keys).unwrap();
+    fs::remove_file(&keys).unwrap();
+    crate::journal::unread::begin_anew(bench.dir()).unwrap().expect("a loss");
+    bench.start();
+    let call = |bench: &mut Bench| {
+        let state = bench.keeper().state();
+        let alarm = state.alarms.newest(&device("alarm-unread-1"), "fault").expect("the call");
+        (alarm.closed_by.is_none(), alarm.note.clone())
+    };
+    let row = bench.rows().into_iter().find(|row| row.device == device("alarm-unread-1")).expect("the call");
+    bench.act(&row, ActWhat::Claim, "anna").expect("claimed");
+    bench.kill_and_start();
+    let said = call(&mut bench).1;
+    assert!(call(&mut bench).0 && !said.contains("can be read again"), "not yet: {said}");
+    bench.keeper = None;
+    fs::write(&keys, kept).unwrap();
+    crate::journal::unread::begin_anew(bench.dir()).unwrap();
+    for _ in 0..2 {
+        bench.start();
+        let (is_open, note) = call(&mut bench);
+        assert!(is_open && note.starts_with(&said), "{note}");
+        for word in ["Det går att läsa igen: p2 button", "It can be read again: p2 button", "export --aside 1"] {
+            assert_eq!(note.matches(word).count(), 1, "{word} once, over two starts, in {note}");
+        }
+        bench.keeper = None;
+    }
+}
