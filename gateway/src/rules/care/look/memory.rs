@@ -150,7 +150,12 @@ impl Seen {
 
     /// Somebody saw something, or may have.
     pub fn shown(&self, now: Moment) -> bool {
-        self.is_over(now) && self.ended.as_ref().is_none_or(|ended| ended.shown_ms > 0)
+        self.is_over(now) && self.was_shown()
+    }
+
+    /// The same of one that is over.
+    pub(super) fn was_shown(&self) -> bool {
+        self.ended.as_ref().is_none_or(|ended| ended.shown_ms > 0)
     }
 
     /// Somebody has looked, and has not said what they saw.

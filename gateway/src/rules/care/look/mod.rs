@@ -277,14 +277,16 @@ impl<'a> Now<'a> {
         let mut waiting = Vec::new();
         for (id, seen) in view.care.look.of(&self.person.id) {
             let Some(alarm) = seen.asked.alarm.as_ref() else { continue };
-            let Some(over_at) = seen.over_at(view.now) else {
+            // With the process that had it open it was over, whatever the clock says since: a later one must not be settled past it.
+            let with_process = (seen.at.boot != view.now.boot).then_some(seen.at);
+            let Some(over_at) = seen.over_at(view.now).or(with_process) else {
                 // Its end may never be told.
                 out.has_lasted(view, &seen.at, seen.longest_ms());
                 continue;
             };
             let is_calm = matches!(seen.outcome, Some((LookOutcome::Calm, ..)));
             let upto = i64::try_from(*id).unwrap_or(i64::MAX);
-            if seen.shown(view.now) && !is_calm && !view.care.settled.has(&self.key(OF_ALARM), upto) {
+            if seen.was_shown() && !is_calm && !view.care.settled.has(&self.key(OF_ALARM), upto) {
                 let goes = seen.outcome.is_some() || out.has_lasted(view, &over_at, LOOK_OUTCOME_MS);
                 waiting.push((goes, upto, (alarm, self.why_go(seen)), self.evidence(*id, seen, "look ended")));
             }
