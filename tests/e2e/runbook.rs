@@ -225,6 +225,24 @@ fn a_box_that_gives_its_place_to_another() {
 }
 
 #[test]
+fn keys_that_are_gone_and_others_that_are_back() {
+    let home = home();
+    let mut gateway = Gateway::start(&home);
+    assert!(gateway.stop().success());
+    let (keys, away) = (home.path("journal/keys"), home.path("keys-away"));
+    fs::rename(&keys, &away).expect("moved");
+    gateway.restart();
+    assert!(gateway.stop().success());
+    // The first are put back, then the next are lost.
+    fs::rename(&away, &keys).expect("moved back");
+    gateway.restart();
+    assert!(gateway.stop().success());
+    fs::remove_file(home.path("journal/keys-2")).expect("removed");
+    gateway.restart();
+    follow("The journal's keys are gone", &home, "");
+}
+
+#[test]
 fn a_resident_who_moves_out() {
     let home = Home::init();
     let lives = |lives: bool| {

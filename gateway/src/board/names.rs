@@ -304,22 +304,33 @@ mod tests {
     #[test]
     fn names_written_and_removed_at_once_are_all_written_and_all_removed() {
         const EACH: usize = 16;
+        const WHERE: &str = "VAKA_TEST_NAMES";
+        // A process of its own, started below: the board that writes, or a command that removes.
+        if let Some((by, dir)) = std::env::var(WHERE).ok().as_deref().and_then(|said| said.split_once(' ')) {
+            let names = names(Path::new(dir));
+            for n in 0..EACH {
+                match by {
+                    "gone" => assert!(names.remove(&format!("gone-{n}")).unwrap()),
+                    by => names.write(&format!("{by}-{n}"), &name("Bo")).unwrap(),
+                }
+            }
+            return;
+        }
         let dir = tempfile::tempdir().unwrap();
         let names = names(dir.path());
         for n in 0..EACH {
             names.write(&format!("gone-{n}"), &name("Karin")).unwrap();
         }
-        // The board writes, a command removes, each from its own copy, as two processes do.
-        std::thread::scope(|scope| {
-            for by in ["a", "b"] {
-                let names = names.clone();
-                scope.spawn(move || {
-                    (0..EACH).for_each(|n| names.write(&format!("{by}-{n}"), &name("Bo")).unwrap());
-                });
-            }
-            let names = names.clone();
-            scope.spawn(move || (0..EACH).for_each(|n| assert!(names.remove(&format!("gone-{n}")).unwrap())));
-        });
+        let own = "board::names::tests::names_written_and_removed_at_once_are_all_written_and_all_removed";
+        let process = |by: &&str| {
+            let said = format!("{by} {}", dir.path().display());
+            let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+            test.args(["--exact", own]).env(WHERE, said).stdout(std::process::Stdio::null()).spawn().unwrap()
+        };
+        let running: Vec<_> = ["a", "b", "gone"].iter().map(process).collect();
+        for mut process in running {
+            assert!(process.wait().unwrap().success());
+        }
         let written = names.written().unwrap();
         let of = |by: &str| written.iter().filter(|resident| resident.starts_with(by)).count();
         assert_eq!((of("gone-"), of("a-"), of("b-")), (0, EACH, EACH), "{written:?}");
