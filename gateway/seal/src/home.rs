@@ -101,6 +101,12 @@ impl HomeKey {
         (keys, trouble)
     }
 
+    /// Files beside this journal in which this same key lies.
+    pub fn copies_beside(&self, journal: &Path) -> Vec<PathBuf> {
+        let is_it = |path: &PathBuf| matches!(HomeKey::read(path, false), Ok(Some(key)) if key.bytes == self.bytes);
+        files_beside(journal).into_iter().filter(is_it).collect()
+    }
+
     /// The first key that can be used, for keys that are made anew. Where there is none, a file of its owner's alone is made, and a damaged one
     /// in its place is kept as `home.key.damaged`.
     ///
@@ -203,6 +209,10 @@ mod tests {
         fs::write(&passed, "ab".repeat(32)).unwrap();
         let found = HomeKey::find_in(Some(&passed), &journal).unwrap().unwrap();
         assert_eq!((found.bytes, found.is_credential), ([0xab; 32], true));
+        // A copy of it in clear is one to shred; another key may be all that opens other records.
+        assert!(found.copies_beside(&journal).is_empty());
+        fs::write(dir.path().join("home.key.2"), "ab".repeat(32)).unwrap();
+        assert_eq!(found.copies_beside(&journal), [dir.path().join("home.key.2")]);
         fs::write(&passed, "ab").unwrap();
         let error = HomeKey::find_in(Some(&passed), &journal).err().unwrap().to_string();
         assert!(error.contains("passed is no key"), "{error}");

@@ -308,10 +308,10 @@ fn backup(config: &Config) -> Line {
 fn home_key(journal: &Path) -> (String, bool) {
     let file = vaka_seal::home::file_beside(journal);
     match vaka_seal::HomeKey::find(journal) {
-        // Under any name, e.g. `home.key.old`: it may be the same.
-        Ok(Some(key)) if key.is_credential && !vaka_seal::home::files_beside(journal).is_empty() => {
-            let files = vaka_seal::home::files_beside(journal);
-            let file = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ");
+        // Under any name, e.g. `home.key.old`. Another key may be all that opens other records: nobody is told to shred it.
+        Ok(Some(key)) if key.is_credential && !key.copies_beside(journal).is_empty() => {
+            let copies = key.copies_beside(journal);
+            let file = copies.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ");
             (
                 format!(
                     "home.key is passed by the service manager and lies in clear as {file} too: shred --remove {file}"
