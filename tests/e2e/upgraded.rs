@@ -25,7 +25,7 @@ fn killed_in_the_middle_of_upgrades_under_load_nothing_acknowledged_is_lost() {
     if lacks(&["paho", "dpkg-deb", "dpkg-shlibdeps"]) {
         return;
     }
-    let rounds = setting("VAKA_PACKAGE_ROUNDS", 3);
+    let rounds = setting("VAKA_PACKAGE_ROUNDS", 20);
     let mut chance = Chance::from_environment();
     let folder = tempfile::tempdir().expect("a temporary directory");
     let system = match Container::boot() {
