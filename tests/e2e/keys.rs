@@ -280,7 +280,10 @@ fn nobody_is_erased_while_a_backup_is_taken_and_the_gateway_answers_meanwhile() 
     moves_out(&home);
     gateway.reload();
     gateway.wait_log("the config was read anew");
-    // As a backup holds it, from before its first record to its last file.
+    let said = home.vaka_plain(&["backup", "key", "--to", "key.txt"]).ok().stdout;
+    let recipient = said.split('"').nth(1).expect("a recipient");
+    let to = home.dir().join("home.age");
+    // As either holds it, from before its first record to its last file.
     let pki = std::fs::File::open(home.path("pki")).expect("the folder");
     rustix::fs::flock(&pki, rustix::fs::FlockOperation::LockExclusive).expect("the lock");
     let run = |args: &[&str]| {
@@ -290,11 +293,14 @@ fn nobody_is_erased_while_a_backup_is_taken_and_the_gateway_answers_meanwhile() 
     };
     let mut erasing = run(&["resident", "erase", "resident-one", "--by", "staff-anna"]);
     waits_for_a_lock(erasing.id());
+    let mut backing = run(&["backup", "--to", to.to_str().expect("text"), "--recipient", recipient]);
+    waits_for_a_lock(backing.id());
+    assert!(!to.exists());
     let is_recorded = || home.export().iter().any(|line| line["kind"] == "erased");
     assert!(!is_recorded() && home.vaka(&["alarm", "list", "--all", "--json"]).ok().rows().len() > 1);
     drop(pki);
-    assert!(erasing.wait().expect("it ends").success());
-    assert!(is_recorded());
+    assert!(erasing.wait().expect("it ends").success() && backing.wait().expect("it ends").success());
+    assert!(is_recorded() && to.exists());
 }
 
 #[test]
