@@ -141,6 +141,7 @@ fn classes(periods: &BTreeMap<u32, Period>, agreed: &Days, state: &State) -> Vec
     let of = |class: &Class| {
         let all: Vec<&Period> = periods.values().filter(|period| period.class == class.as_str()).collect();
         let gone = all.iter().filter(|period| period.is_gone());
+        let next = all.iter().filter(|period| !period.is_gone()).filter_map(|period| period.until_ms).min();
         (!all.is_empty()).then(|| Agreed {
             class: class.as_str().to_owned(),
             days: agreed.get(class).copied(),
@@ -148,7 +149,9 @@ fn classes(periods: &BTreeMap<u32, Period>, agreed: &Days, state: &State) -> Vec
             next_at: all.iter().filter_map(|period| ageing::due_ms(period, agreed)).min(),
             gone_periods: gone.clone().count() as u64,
             gone_until: gone.filter_map(|period| period.until_ms).max(),
-            held_by: ageing::held_by(state, class.as_str()).map(|alarm| alarm.id().to_string()),
+            held_by: next
+                .and_then(|until_ms| ageing::held_by(state, class.as_str(), until_ms))
+                .map(|alarm| alarm.id().to_string()),
         })
     };
     Class::ALL.iter().filter_map(of).collect()

@@ -71,11 +71,16 @@ pub fn due_ms(period: &Period, kept: &Days) -> Option<i64> {
     Some(until_ms.saturating_add(i64::from(days).saturating_mul(DAY_MS)))
 }
 
-/// The open alarm because of which nothing of a class goes: the oldest. One of life or care may need whatever was recorded, by whatever clock, so
-/// it holds all; one of equipment, which may stay open for months, holds its own lane.
-pub fn held_by<'a>(state: &'a State, class: &str) -> Option<&'a Alarm> {
-    let holds = |lane: Lane| matches!(lane, Lane::Life | Lane::Care) || lane.as_str() == class;
-    state.alarms.open().filter(|alarm| holds(alarm.raise.lane)).min_by_key(|alarm| alarm.raised_at)
+/// The oldest open alarm because of which a class's records up to `until_ms` (UTC) stay. One of life or care may need whatever was recorded, by
+/// whatever clock, so it holds all; one of equipment, which may stay open for months, holds its own lane. At a hub something is always open
+/// somewhere: what a home has told holds from the day before it, and the home itself holds all.
+pub fn held_by<'a>(state: &'a State, class: &str, until_ms: i64) -> Option<&'a Alarm> {
+    let holds = |alarm: &&Alarm| {
+        let is_of_class = matches!(alarm.raise.lane, Lane::Life | Lane::Care) || alarm.raise.lane.as_str() == class;
+        let since_ms = alarm.raised_at.min(alarm.raise.happened_at).saturating_sub(DAY_MS);
+        is_of_class && (alarm.raise.home.is_none() || until_ms > since_ms)
+    };
+    state.alarms.open().filter(holds).min_by_key(|alarm| alarm.raised_at)
 }
 
 impl Keeper {
@@ -142,7 +147,7 @@ impl Keeper {
         for (number, period) in ring.periods() {
             let (Some(until_ms), Some(due_ms)) = (period.until_ms, due_ms(period, &kept)) else { continue };
             if due_ms > now_ms
-                || held_by(state, &period.class).is_some()
+                || held_by(state, &period.class, until_ms).is_some()
                 || periods.iter().any(|other| other.class == period.class)
             {
                 continue;

@@ -108,7 +108,7 @@ fn an_alarm_that_is_still_open_stays_readable_with_the_day_before_it_until_it_is
     let (read, gone) = bench.readable();
     assert!(read[&(Lane::Life as u8)].contains(&before) && read[&(Lane::Telemetry as u8)].contains(&before));
     assert!(gone.is_empty(), "{gone:?}");
-    assert!(held_by(bench.keeper().state(), "telemetry").is_some());
+    assert!(held_by(bench.keeper().state(), "telemetry", 0).is_some());
     bench.kill_and_start();
     let row = bench.rows().remove(0);
     bench.act(&row, ActWhat::Close, "anna").expect("closed");
@@ -125,12 +125,30 @@ fn an_open_alarm_of_equipment_holds_its_own_lane_alone() {
     bench.bed(1);
     let battery = r#"{"v":1,"restart":1,"seq":1,"event":{"battery":{"percent":9,"low":true}}}"#;
     assert_eq!(bench.publish("p1", battery), PublishReason::Success);
-    assert!(held_by(bench.keeper().state(), "telemetry").is_none());
-    assert!(held_by(bench.keeper().state(), "technical").is_some());
+    assert!(held_by(bench.keeper().state(), "telemetry", 0).is_none());
+    assert!(held_by(bench.keeper().state(), "technical", 0).is_some());
     bench.days_pass(30);
     let (read, gone) = bench.readable();
     assert!(gone[&(Lane::Telemetry as u8)].contains(&written_at), "{gone:?}");
     assert!(read[&(Lane::Technical as u8)].contains(&written_at), "{read:?}");
+}
+
+#[test]
+fn at_a_hub_an_alarm_of_a_home_holds_from_the_day_before_it_and_elsewhere_all() {
+    let mut bench = Bench::new();
+    let at = bench.wall_ms();
+    assert_eq!(bench.press("p1", 1), PublishReason::Success);
+    assert!(held_by(bench.keeper().state(), "telemetry", at - 30 * DAY_MS).is_some());
+    let row = bench.rows().remove(0);
+    let told = bench.keeper().state().alarms.get(&row.id).unwrap().raise.clone();
+    bench.act(&row, ActWhat::Close, "anna").expect("closed");
+    // As a home's that its hub was told of.
+    let home = serde_json::from_value(serde_json::json!({"alarm": row.id, "number": 1, "count": 1})).unwrap();
+    let raise = crate::journal::record::Raise { alarm: "other".try_into().unwrap(), home: Some(home), ..told };
+    let state = &mut bench.keeper().restored.state;
+    state.alarms.apply_raise(&raise, at, &mut Vec::new());
+    assert!(held_by(state, "telemetry", at).is_some());
+    assert!(held_by(state, "telemetry", at - DAY_MS).is_none());
 }
 
 #[test]
