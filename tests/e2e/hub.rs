@@ -444,6 +444,6 @@ fn a_word_of_a_newer_hub_is_refused_and_not_left_unanswered() {
     let sent = staff.publish("vaka/v1/gw-0007/command", dance, 1);
     assert_eq!(sent["acked"], true, "{sent}\n{}", broker.tail());
     let heard = staff.take_until("\"id\":77");
-    let answer = heard.iter().filter_map(|message| message["payload"].as_str()).find(|text| text.contains("77"));
+    let answer = heard.iter().filter_map(|message| message["payload"].as_str()).find(|text| text.contains("\"id\":77"));
     assert!(answer.is_some_and(|text| text.contains("refused")), "{heard:?}\n{}", downstairs.tail());
 }
