@@ -1,4 +1,4 @@
-//! A machine on which months go by in a test: its running clock and its time of day move when told to, together or the latter alone.
+//! A machine on which weeks go by in a test: its running clock and its time of day move together when told to.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -17,7 +17,7 @@ pub struct MachineClock {
 }
 
 impl MachineClock {
-    /// As the machine's own, and a time source vouches for it. The compiler that built this test makes the library for it.
+    /// As the machine's own, and a time source vouches for it. The compiler (`rustc`) makes the library for it.
     #[track_caller]
     pub fn new() -> MachineClock {
         let dir = tempfile::tempdir().expect("a folder for the clock");
@@ -32,6 +32,7 @@ impl MachineClock {
         assert!(built.status.success(), "the clock's library: {}", String::from_utf8_lossy(&built.stderr));
         let told = File::create(dir.path().join("told")).expect("the clock's file");
         let clock = MachineClock { dir, told, ahead_ms: 0 };
+        clock.tell(0, 0);
         clock.vouch(true);
         clock
     }
@@ -45,13 +46,16 @@ impl MachineClock {
     /// So many hours go by.
     pub fn hours(&mut self, hours: u32) {
         self.ahead_ms += i64::from(hours) * 3_600_000;
-        self.told.write_all_at(&self.ahead_ms.to_le_bytes(), 0).expect("the clock's file");
+        self.tell(0, self.ahead_ms);
     }
 
     /// Whether a time source vouches for it.
     pub fn vouch(&self, is_vouched: bool) {
-        self.told.write_all_at(&self.ahead_ms.to_le_bytes(), 0).expect("the clock's file");
-        self.told.write_all_at(&i64::from(is_vouched).to_le_bytes(), 8).expect("the clock's file");
+        self.tell(8, i64::from(is_vouched));
+    }
+
+    fn tell(&self, at: u64, number: i64) {
+        self.told.write_all_at(&number.to_le_bytes(), at).expect("the clock's file");
     }
 }
 

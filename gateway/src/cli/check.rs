@@ -335,7 +335,7 @@ fn journal(config: &Config) -> Line {
     // A running gateway may just be replacing its keys: what lies there twice is left.
     let left = || vaka_seal::leftovers(&vaka_seal::ring_path(&config.journal.dir));
     if !left().is_empty() {
-        // Nobody wakes it: at a start or in a command of its own, where no alarm waits behind it.
+        // In a command of its own: no alarm waits behind it.
         std::thread::park_timeout(REPLACED_WITHIN);
         if let Some(left) = left().first() {
             let found = format!(

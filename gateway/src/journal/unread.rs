@@ -3,7 +3,8 @@
 //! Enters: a journal's folder at the start of the gateway. Leaves: the same, or its sealed segments whole in a folder aside (`unread-1`), and a
 //! journal with new keys whose numbers go on. Nothing is overwritten or removed: new keys have a name of their own (`keys-2`), keys that do not
 //! open are kept (`keys.damaged`), and the right ones, put back where they were, are taken to what they open.
-//! Invariants: keys count as lost where they are gone, damaged, older than the records, or do not open with any home's key there is; a file that is only out of sight
+//! Invariants: keys count as lost where they are gone, damaged, refused by the disk, older than the records, or do not open with any home's key
+//! there is; a file that is only out of sight
 //! just now stops the start; a crash between any two steps is finished by the next start; a number is used once.
 //! Absent: what records mean. Alarms that were open in them are unknown here until a person has looked: that is told as a technical alarm, and
 //! where somebody may still be waiting as one for help, see [`Lost`].
