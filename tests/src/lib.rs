@@ -39,6 +39,7 @@ mod publisher;
 mod raw;
 mod receiver;
 mod relay;
+pub mod runbook;
 mod stranger;
 mod tpm;
 mod wait;
