@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use toml_edit::value;
+use vaka_tests::runbook::follow;
 use vaka_tests::{
     Centre, Gateway, Home, LoopDisk, Manager, MqttVersion, Process, Script, event, eventually, free_port, get,
     has_program, lacks, mosquitto_pub, press, root, skip,
@@ -230,7 +231,7 @@ fn a_real_prometheus_reads_it_and_draws_it() {
 
 #[test]
 fn a_service_manager_hears_that_it_is_ready_and_goes_on_only_while_it_does() {
-    if lacks(&["mosquitto_pub"]) {
+    if lacks(&["mosquitto_pub", "curl"]) {
         return;
     }
     if !has_program("fsfreeze") && !vaka_tests::program("fsfreeze").is_absolute() {
@@ -274,6 +275,7 @@ fn a_service_manager_hears_that_it_is_ready_and_goes_on_only_while_it_does() {
         manager.heard();
         assert!(stands_still(), "for a second look too, two seconds later");
         assert_eq!(get(home.metrics_port(), "/healthz").map(|(status, _)| status), Some(503));
+        follow("The journal stands still", &home, "");
         let words = manager.heard();
         drop(frozen);
         assert!(words.is_empty(), "nothing went on, and {words:?} was said");

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use toml_edit::{Array, table, value};
+use vaka_tests::runbook::follow;
 use vaka_tests::{
     Centre, Home, Launched, Load, LoopDisk, MqttVersion, Publisher, eventually, free_port, has_program, lacks,
     mosquitto_pub, press, root, run_vaka, setting, skip, vaka_bin,
@@ -212,7 +213,7 @@ fn a_bad_release_is_given_back_and_its_home_says_so() {
     let place = Place::new();
     let home = &place.home;
     // Short, for what never proves itself; a program that is well has more than this in the test above.
-    let gateway = Launched::start(home, setting("VAKA_TRIAL_BAD_S", 10));
+    let gateway = Launched::start(home, setting("VAKA_TRIAL_BAD_S", 20));
     for (version, behaviour, why) in [
         ("0.2.0", READS_NOTHING, "does not read vaka.toml"),
         ("0.3.0", ENDS, "ended 3 times"),
@@ -244,6 +245,14 @@ fn a_bad_release_is_given_back_and_its_home_says_so() {
         || gateway.tail(),
         || (place.told("test") == 0).then_some(()),
     );
+    // Its cause is mended, and a person takes it once more.
+    place.publish("0.5.0", GOOD);
+    let alarms = home.alarms();
+    let failed = alarms.iter().find(|row| row["device"] == "update-failed").expect("its alarm");
+    follow("An update failed", home, failed["id"].as_str().expect("an id"));
+    gateway.wait("what failed before to be taken", |status| {
+        status["running"] == "0.5.0" && status["good"]["version"] == "0.5.0"
+    });
 }
 
 #[test]

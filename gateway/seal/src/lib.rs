@@ -89,7 +89,10 @@ pub enum KeyError {
         ring.display()
     )]
     Newer { ring: PathBuf, version: u16 },
-    #[error("{} holds {KEYS_MAX} keys already, the most there may be", .0.display())]
+    #[error(
+        "{} holds as many keys already as there may be ({KEYS_MAX}, those that are gone included), and none is made any more; a home made \
+         anew (`vaka init`) has room", .0.display()
+    )]
     Full(PathBuf),
     #[error("making a key: no randomness from the operating system; try again")]
     Random,

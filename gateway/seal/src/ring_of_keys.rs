@@ -333,6 +333,10 @@ impl Ring {
     pub fn renew_folds(&mut self) -> Result<u32, KeyError> {
         let mut kept = self.kept.clone();
         let id = kept.next;
+        // A higher number would read as a period's.
+        if id >= 1 << periods::BASE_BITS {
+            return Err(KeyError::Full(self.path.clone()));
+        }
         kept.keys.insert(id, Key { of: Of::Folds, key: hex(&fresh()?) });
         kept.next += 1;
         self.become_kept(kept)?;

@@ -114,6 +114,17 @@ fn nothing_is_written_where_nothing_is_new() {
 }
 
 #[test]
+fn numbers_end_before_one_reads_as_a_periods() {
+    let (_dir, journal) = journal();
+    let mut ring = Ring::open_or_make(&journal).unwrap();
+    ring.kept.next = (1 << periods::BASE_BITS) - 1;
+    let last = ring.renew_folds().unwrap();
+    assert!(ring.knows(last));
+    assert!(matches!(ring.renew_folds(), Err(KeyError::Full(_))));
+    assert_eq!(ring.folds(), last, "the keys are as they were");
+}
+
+#[test]
 fn a_key_that_fails_hands_over_to_the_homes() {
     let (_dir, journal) = journal();
     let ring = Ring::open_or_make(&journal).unwrap();

@@ -4,6 +4,7 @@ mod breaks;
 mod place;
 
 use serde_json::Value;
+use vaka_tests::runbook::follow;
 use vaka_tests::{Gateway, MqttVersion, eventually, eventually_within, lacks, mosquitto_pub, press};
 
 use place::{MAKER, Place, STRANGER, of};
@@ -94,6 +95,8 @@ fn what_a_stranger_signed_is_refused_by_the_device_and_no_other_is_told_before_s
     let doctor = place.home.vaka(&["check"]);
     assert!(doctor.stdout.contains("p1 came to nothing"), "{}", doctor.stdout);
     assert!(two.pieces().is_empty());
+    follow("Firmware of a device came to nothing", &place.home, "");
+    place.wait(&gateway, "the other to refuse it too", |rows| of(rows, "p2")["stage"] == "failed");
     // A newer one, rightly signed, is looking enough.
     place.publish(&[place.image("pendant", 3, "1.2.0", MAKER)]);
     place.home.vaka(&["device", "update", "check"]);
