@@ -232,3 +232,31 @@ pub fn read_image(bytes: &[u8]) -> Result<(String, String, String), String> {
     let text = |name: &[u8]| String::from_utf8_lossy(name).trim_end_matches('\0').to_owned();
     Ok((text(&said.role), text(&said.board), said.name.as_str().to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_list_names_goes_and_what_a_device_fetches_or_the_next_needs_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(Folder::new(dir.path()));
+        let image = |sha256: &str| {
+            let (kind, board, file) = ("pendant".into(), "host".into(), format!("{sha256}.img"));
+            let version = "1.1.0".parse().unwrap();
+            Image { kind, board, version, file, size: 1, sha256: sha256.into(), rings: Vec::new() }
+        };
+        let list = |sha256: &str| {
+            let at = |text: &str| text.parse().unwrap();
+            let (made, expires) = (at("2026-11-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
+            Devices { v: vaka_update::devices::FORM, made, expires, images: vec![image(sha256)] }
+        };
+        for name in ["new.part", "before.img", "fetched.img", "over.img", "over.part", "devices.kept"] {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+        }
+        shelf.clear(&[&list("new"), &list("before")], Some("fetched"));
+        let mut names = shelf.folder.names().unwrap();
+        names.sort();
+        assert_eq!(names, ["before.img", "devices.kept", "fetched.img", "new.part"]);
+    }
+}

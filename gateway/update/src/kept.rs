@@ -69,17 +69,31 @@ mod tests {
         write(disk, &bytes, &key.sign(&bytes, "devices"))
     }
 
+    /// Two files, as the version before kept them.
+    fn keep_apart(disk: &SimDisk, key: &SecretKey, list: &Devices) {
+        let bytes = serde_json::to_vec(list).unwrap();
+        for (name, bytes) in [(LIST, &bytes[..]), (SIGNATURE, key.sign(&bytes, "devices").as_bytes())] {
+            disk.write(name, bytes).unwrap();
+            disk.sync(name).unwrap();
+        }
+        disk.sync_folder().unwrap();
+    }
+
     #[test]
     fn a_power_cut_at_every_operation_leaves_a_list_that_is_signed_and_never_an_older_one_than_was_kept() {
         let key = SecretKey::generate().unwrap();
         let keys = [key.public()];
         let lists = ["2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z", "2026-11-03T00:00:00Z"].map(list);
         let mut cuts = 0;
-        for operation in 0..12 {
+        let operations = (0..12).flat_map(|operation| [(operation, false), (operation, true)]);
+        for (operation, were_apart) in operations {
             for names in 0..6 {
                 for eighths in [0, 3, 8] {
                     let disk = SimDisk::default();
-                    keep(&disk, &key, &lists[0]).unwrap();
+                    match were_apart {
+                        true => keep_apart(&disk, &key, &lists[0]),
+                        false => keep(&disk, &key, &lists[0]).unwrap(),
+                    }
                     disk.cut_after(operation);
                     // Cut once, and again in the next one.
                     let is_kept = keep(&disk, &key, &lists[1]).is_ok();
@@ -103,11 +117,9 @@ mod tests {
         let key = SecretKey::generate().unwrap();
         let keys = [key.public()];
         let (old, new) = (list("2026-11-01T00:00:00Z"), list("2026-11-02T00:00:00Z"));
-        let bytes = serde_json::to_vec(&old).unwrap();
         let disk = SimDisk::default();
         assert_eq!(read(&disk, &keys), None);
-        disk.write(LIST, &bytes).unwrap();
-        disk.write(SIGNATURE, key.sign(&bytes, "devices").as_bytes()).unwrap();
+        keep_apart(&disk, &key, &old);
         assert_eq!(read(&disk, &keys), Some(old));
         keep(&disk, &key, &new).unwrap();
         assert_eq!(read(&disk, &keys), Some(new));
