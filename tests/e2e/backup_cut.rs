@@ -8,8 +8,8 @@ use std::process::Command;
 
 use toml_edit::value;
 use vaka_tests::{
-    Chance, Gateway, Home, LoopDisk, MqttVersion, Output, Process, eventually, lacks, mosquitto_pub, press, run_vaka,
-    setting, skip, vaka_bin,
+    Chance, Gateway, Home, LoopDisk, MqttVersion, Output, Process, eventually, lacks, mosquitto_pub, or_skip, press,
+    run_vaka, setting, vaka_bin,
 };
 
 const EVENTS: u64 = 5;
@@ -87,10 +87,7 @@ fn a_backup_that_the_power_cuts_off_leaves_the_one_before_whole() {
     if lacks(&["mosquitto_pub"]) {
         return;
     }
-    let mut disk = match LoopDisk::make(96) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(mut disk) = or_skip(LoopDisk::make(96)) else { return };
     let (cuts, mut chance) = (setting("VAKA_BACKUP_CUTS", 6), Chance::from_environment());
     let (home, _) = home();
     let file = |disk: &LoopDisk| disk.path().join("home.age");
@@ -151,10 +148,7 @@ fn a_restore_that_the_power_cuts_off_is_done_again_and_ends_whole() {
     if lacks(&["mosquitto_pub"]) {
         return;
     }
-    let mut disk = match LoopDisk::make(96) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(mut disk) = or_skip(LoopDisk::make(96)) else { return };
     let (cuts, mut chance) = (setting("VAKA_BACKUP_CUTS", 6), Chance::from_environment());
     let (home, key) = home();
     home.vaka(&["backup", "--to", "home.age"]).ok();

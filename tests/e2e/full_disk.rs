@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use vaka_tests::MqttVersion::{V5, V311};
-use vaka_tests::{Gateway, Home, LoopDisk, Paho, event, lacks, skip};
+use vaka_tests::{Gateway, Home, LoopDisk, Paho, event, lacks, or_skip};
 
 const QUOTA_EXCEEDED: u64 = 0x97;
 const KIB: u64 = 1024;
@@ -109,10 +109,7 @@ fn a_full_disk_refuses_lane_by_lane_and_life_never() {
     if lacks(&["paho"]) {
         return;
     }
-    let disk = match LoopDisk::make(48) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(disk) = or_skip(LoopDisk::make(48)) else { return };
     let home = home_on(&disk);
     let mut gateway = Gateway::start(&home);
     let mut five = Paho::new(&home, "p5", V5).connect();
@@ -153,10 +150,7 @@ fn a_disk_that_is_full_at_once_and_at_the_start_still_takes_a_press() {
     if lacks(&["paho"]) {
         return;
     }
-    let disk = match LoopDisk::make(48) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(disk) = or_skip(LoopDisk::make(48)) else { return };
     let home = home_on(&disk);
     let mut gateway = Gateway::start(&home);
     let mut told = Told::default();

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use vaka_tests::{
-    Centre, Chance, Gateway, Home, LoopDisk, MqttVersion, Paho, Process, eventually, lacks, press, run_vaka, setting,
-    skip, vaka_bin,
+    Centre, Chance, Gateway, Home, LoopDisk, MqttVersion, Paho, Process, eventually, lacks, or_skip, press, run_vaka,
+    setting, vaka_bin,
 };
 
 /// Every file below `folder` in which this stands in clear.
@@ -423,10 +423,7 @@ fn a_sealing_of_old_records_that_the_power_cuts_off_has_lost_nothing_and_is_done
     if lacks(&["paho"]) {
         return;
     }
-    let mut disk = match LoopDisk::make(64) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(mut disk) = or_skip(LoopDisk::make(64)) else { return };
     let home = home_in_clear();
     let before = home.export();
     let size = |folder: &Path| -> u64 {

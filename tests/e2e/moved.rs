@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use toml_edit::value;
 use vaka_tests::{
-    Centre, Gateway, Home, LoopDisk, MqttVersion, event, eventually, lacks, mosquitto_pub, press, python, skip,
+    Centre, Gateway, Home, LoopDisk, MqttVersion, event, eventually, lacks, mosquitto_pub, or_skip, press, python,
     vaka_bin,
 };
 
@@ -302,10 +302,7 @@ fn nothing_of_an_erased_home_is_found_on_its_disk() {
     if lacks(&["mosquitto_pub", "mkfs.ext4"]) {
         return;
     }
-    let disk = match LoopDisk::make(64) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(disk) = or_skip(LoopDisk::make(64)) else { return };
     let home = Home::init_on(&disk.path());
     home.device("p1", "pendant");
     home.edit(|config| {

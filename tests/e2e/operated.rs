@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use vaka_tests::{Container, eventually, lacks, make_package, press, program, root, skip};
+use vaka_tests::{Container, eventually, lacks, make_package, or_skip, press, program, root};
 
 /// A commit's time, and a later one's.
 const THEN: i64 = 1_790_000_000;
@@ -141,10 +141,7 @@ fn installed_started_killed_hung_misconfigured_upgraded_and_purged() {
     }
     let folder = tempfile::tempdir().expect("a temporary directory");
     let first = package(&folder.path().join("1"), THEN);
-    let system = match Container::boot() {
-        Ok(system) => system,
-        Err(why) => return skip(&why),
-    };
+    let Some(system) = or_skip(Container::boot()) else { return };
     let run = |script: &str| system.run(script);
     let log = || run("journalctl -u vaka --no-pager -n 40").stdout;
     let show = |what: &str| run(&format!("systemctl show -P {what} vaka")).stdout.trim().to_owned();

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 use toml_edit::{ArrayOfTables, Table, value};
 use vaka_tests::netns::{CENTRE, FIBRE, MOBILE, TwoWays};
-use vaka_tests::{Centre, Gateway, Home, MqttVersion, Paho, Relay, Way, eventually, lacks, mosquitto_pub, press, skip};
+use vaka_tests::{
+    Centre, Gateway, Home, MqttVersion, Paho, Relay, Way, eventually, lacks, mosquitto_pub, or_skip, press,
+};
 
 /// A home with a pendant and a lamp that speaks; its one receiver has these paths: name, and keys with their words.
 fn home(url: &str, paths: &[(&str, &[(&str, &str)])]) -> Home {
@@ -126,10 +128,7 @@ fn a_link_that_goes_down_is_overtaken_by_the_other_and_with_neither_the_home_hea
     if lacks(&["sipp", "mosquitto_pub", "paho", "ip"]) {
         return;
     }
-    let place = match Place::make() {
-        Ok(place) => place,
-        Err(why) => return skip(&why),
-    };
+    let Some(place) = or_skip(Place::make()) else { return };
     let _inside = place.ways.home.enter();
     let url = format!("sip:{CENTRE}:5060;transport=tcp");
     let home = home(&url, &[("fibre", &[("interface", "fibre")]), ("mobile", &[("interface", "mobile")])]);
@@ -205,10 +204,7 @@ fn an_interface_that_is_renamed_is_a_path_lost_until_it_has_its_name_again() {
     if lacks(&["sipp", "mosquitto_pub", "ip"]) {
         return;
     }
-    let place = match Place::make() {
-        Ok(place) => place,
-        Err(why) => return skip(&why),
-    };
+    let Some(place) = or_skip(Place::make()) else { return };
     let _inside = place.ways.home.enter();
     let url = format!("sip:{CENTRE}:5060;transport=tcp");
     let home = home(&url, &[("fibre", &[("interface", "fibre")]), ("mobile", &[("interface", "mobile")])]);
@@ -249,10 +245,7 @@ fn a_path_bound_to_an_address_leaves_from_that_address() {
     if lacks(&["sipp", "mosquitto_pub", "ip"]) {
         return;
     }
-    let place = match Place::make() {
-        Ok(place) => place,
-        Err(why) => return skip(&why),
-    };
+    let Some(place) = or_skip(Place::make()) else { return };
     let _inside = place.ways.home.enter();
     // Each link's other end is an address of the centre's place.
     let (fibre_url, mobile_url) = ("sip:10.71.0.2:5060;transport=tcp", "sip:10.72.0.2:5060;transport=tcp");

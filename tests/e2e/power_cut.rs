@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use vaka_tests::{Centre, Chance, Gateway, Home, Load, LoopDisk, lacks, setting, skip};
+use vaka_tests::{Centre, Chance, Gateway, Home, Load, LoopDisk, lacks, or_skip, setting};
 
 const DEVICES: [&str; 5] = ["p1", "p2", "p3", "p4", "p5"];
 const IN_FLIGHT: u32 = 10;
@@ -42,10 +42,7 @@ fn nothing_acknowledged_is_lost_over_power_cuts() {
     if lacks(&["paho", "sipp"]) {
         return;
     }
-    let mut disk = match LoopDisk::make(256) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(mut disk) = or_skip(LoopDisk::make(256)) else { return };
     let cuts = setting("VAKA_POWER_CUTS", 25);
     let mut chance = Chance::from_environment();
     let centre = Centre::start("ok");

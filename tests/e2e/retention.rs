@@ -7,7 +7,8 @@ use std::process::Command;
 use serde_json::Value;
 use toml_edit::value;
 use vaka_tests::{
-    Chance, Gateway, Home, LoopDisk, MachineClock, MqttVersion, event, eventually, lacks, mosquitto_pub, setting, skip,
+    Chance, Gateway, Home, LoopDisk, MachineClock, MqttVersion, event, eventually, lacks, mosquitto_pub, or_skip,
+    setting,
 };
 
 /// A pendant and a bed sensor; telemetry and positions are kept three days, what calls for help six.
@@ -94,10 +95,7 @@ fn what_is_over_its_days_is_gone_from_the_disk_and_what_somebody_waits_for_stays
     if lacks(&["mosquitto_pub", "mkfs.ext4"]) {
         return;
     }
-    let disk = match LoopDisk::make(64) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(disk) = or_skip(LoopDisk::make(64)) else { return };
     let home = agreed(Home::init_on(&disk.path()));
     let mut clock = MachineClock::new();
     let mut gateway = start(&home, &clock);
@@ -215,10 +213,7 @@ fn a_power_cut_while_records_go_loses_nothing_else_and_the_next_pass_ends_it() {
     if lacks(&["mosquitto_pub", "mkfs.ext4"]) {
         return;
     }
-    let mut disk = match LoopDisk::make(64) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(mut disk) = or_skip(LoopDisk::make(64)) else { return };
     let home = agreed(Home::init());
     move_to(&home, &disk);
     let (mut clock, mut said, mut chance) = (MachineClock::new(), Said::default(), Chance::from_environment());

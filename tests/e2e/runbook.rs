@@ -5,7 +5,7 @@ use std::fs;
 use vaka_tests::runbook::{chapters, follow, follow_where};
 use vaka_tests::{
     Centre, Gateway, Home, LoopDisk, MachineClock, MqttVersion, event, eventually, lacks, lamp, look_steps,
-    mosquitto_pub, press, root, skip, with_camera,
+    mosquitto_pub, or_skip, press, root, with_camera,
 };
 
 fn publish(home: &Home, payload: &str) {
@@ -143,10 +143,7 @@ fn a_disk_that_is_full() {
     if lacks(&["mosquitto_pub", "mkfs.ext4"]) {
         return;
     }
-    let disk = match LoopDisk::make(64) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(disk) = or_skip(LoopDisk::make(64)) else { return };
     let home = Home::init_on(&disk.path());
     home.device("p1", "pendant");
     home.edit(|config| config["journal"]["size_max_mib"] = toml_edit::value(32));
@@ -205,10 +202,7 @@ fn a_resident_who_moves_out() {
 #[test]
 fn a_home_that_ends() {
     // It writes its disk full once: on one of its own.
-    let disk = match LoopDisk::make(64) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(disk) = or_skip(LoopDisk::make(64)) else { return };
     let home = Home::init_on(&disk.path());
     home.edit(|config| config["journal"]["size_max_mib"] = toml_edit::value(32));
     follow("A home ends", &home, "");

@@ -10,7 +10,7 @@ use toml_edit::value;
 use vaka_tests::runbook::follow;
 use vaka_tests::{
     Centre, Gateway, Home, LoopDisk, Manager, MqttVersion, Process, Script, event, eventually, free_port, get,
-    has_program, lacks, mosquitto_pub, press, root, skip,
+    has_program, lacks, mosquitto_pub, or_skip, press, root, skip,
 };
 
 fn publish(home: &Home, device: &str, payload: &str) {
@@ -237,10 +237,7 @@ fn a_service_manager_hears_that_it_is_ready_and_goes_on_only_while_it_does() {
     if !has_program("fsfreeze") && !vaka_tests::program("fsfreeze").is_absolute() {
         return skip("no fsfreeze: util-linux");
     }
-    let disk = match LoopDisk::make(48) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(disk) = or_skip(LoopDisk::make(48)) else { return };
     let home = Home::init();
     home.device("p1", "pendant");
     home.edit(|config| {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vaka_tests::{Container, Tpm, eventually, lacks, make_package, press, program, root, skip};
+use vaka_tests::{Container, Tpm, eventually, lacks, make_package, or_skip, press, program, root};
 
 const THEN: i64 = 1_790_000_000;
 
@@ -107,10 +107,7 @@ fn a_home_whose_key_is_in_the_tpm_opens_on_its_own_machine_alone_and_is_lost_on_
     if lacks(&["mosquitto_pub", "dpkg-deb", "dpkg-shlibdeps", "swtpm", "age-keygen"]) {
         return;
     }
-    let machine = match Machine::boot() {
-        Ok(machine) => machine,
-        Err(why) => return skip(&why),
-    };
+    let Some(machine) = or_skip(Machine::boot()) else { return };
     let system = &machine.system;
     let own = Tpm::plug_into(system);
     for command in commands("A new home: the key never touches the disk in clear") {
@@ -176,10 +173,7 @@ fn a_key_that_lies_as_a_file_moves_into_the_tpm() {
     if lacks(&["mosquitto_pub", "dpkg-deb", "dpkg-shlibdeps", "swtpm"]) {
         return;
     }
-    let machine = match Machine::boot() {
-        Ok(machine) => machine,
-        Err(why) => return skip(&why),
-    };
+    let Some(machine) = or_skip(Machine::boot()) else { return };
     let system = &machine.system;
     let _own = Tpm::plug_into(system);
     machine.vaka("init /var/lib/vaka/home").ok();

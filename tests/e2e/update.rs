@@ -12,7 +12,7 @@ use toml_edit::{Array, table, value};
 use vaka_tests::runbook::follow;
 use vaka_tests::{
     Centre, Home, Launched, Load, LoopDisk, MqttVersion, Publisher, eventually, free_port, has_program, lacks,
-    mosquitto_pub, press, root, run_vaka, setting, skip, vaka_bin,
+    mosquitto_pub, or_skip, press, root, run_vaka, setting, skip, vaka_bin,
 };
 
 /// How a release behaves when it is to run; `$@` and all else is the program's.
@@ -178,10 +178,7 @@ fn where_there_is_no_room_nothing_is_fetched_and_telemetry_keeps_its_own() {
     if lacks(&["sipp"]) {
         return;
     }
-    let disk = match LoopDisk::make(96) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(disk) = or_skip(LoopDisk::make(96)) else { return };
     let place = Place::with(Home::init_on(&disk.path()));
     let home = &place.home;
     home.edit(|config| config["journal"]["size_max_mib"] = value(16));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use vaka_tests::{Chance, Container, Load, eventually_within, lacks, make_package, setting, skip};
+use vaka_tests::{Chance, Container, Load, eventually_within, lacks, make_package, or_skip, setting};
 
 /// A commit's time; each package is of a day later.
 const THEN: i64 = 1_790_000_000;
@@ -29,10 +29,7 @@ fn killed_in_the_middle_of_upgrades_under_load_nothing_acknowledged_is_lost() {
     let rounds = setting("VAKA_PACKAGE_ROUNDS", 20);
     let mut chance = Chance::from_environment();
     let folder = tempfile::tempdir().expect("a temporary directory");
-    let system = match Container::boot() {
-        Ok(system) => system,
-        Err(why) => return skip(&why),
-    };
+    let Some(system) = or_skip(Container::boot()) else { return };
     let run = |script: &str| system.run(script);
     let log = || run("journalctl -u vaka --no-pager -n 40; tail -n 5 /root/dpkg.log").stdout;
     let show = |what: &str| run(&format!("systemctl show -P {what} vaka")).stdout.trim().to_owned();

@@ -65,7 +65,7 @@ pub use loop_disk::{Frozen, LoopDisk};
 pub use machine_clock::MachineClock;
 pub use manager::Manager;
 pub use mosquitto::{MqttVersion, mosquitto_pub, mosquitto_pub_with};
-pub use needs::{lacks, skip};
+pub use needs::{lacks, or_skip, skip};
 pub use package::{made, make_package, pack};
 pub use paho::{Load, Paho, Script};
 pub use ports::{free_port, is_listening};

@@ -8,6 +8,11 @@ pub fn skip(reason: &str) {
     println!("SKIP {}: {reason}", thread.name().unwrap_or("an unnamed test"));
 }
 
+/// What could be made here; else the running test is [`skip`]ped with why not.
+pub fn or_skip<T>(made: Result<T, String>) -> Option<T> {
+    made.inspect_err(|why| skip(why)).ok()
+}
+
 /// True, after saying so, if a peer is missing and the run was asked to go on without. Otherwise a missing peer fails the test.
 pub fn lacks(peers: &[&str]) -> bool {
     let present = |peer: &&str| match *peer {

@@ -9,8 +9,8 @@ use serde_json::Value;
 use toml_edit::value;
 use vaka_device::update::image::{Header, padded};
 use vaka_tests::{
-    Gateway, Home, LoopDisk, MqttVersion, Relay, eventually, eventually_within, lacks, mosquitto_pub, press, run_vaka,
-    skip,
+    Gateway, Home, LoopDisk, MqttVersion, Relay, eventually, eventually_within, lacks, mosquitto_pub, or_skip, press,
+    run_vaka,
 };
 
 use crate::place::{HostDevice, MAKER, Place, of};
@@ -233,10 +233,7 @@ fn an_image_that_there_is_no_room_for_is_not_fetched_and_says_so() {
     if lacks(&["sipp"]) {
         return;
     }
-    let disk = match LoopDisk::make(48) {
-        Ok(disk) => disk,
-        Err(why) => return skip(&why),
-    };
+    let Some(disk) = or_skip(LoopDisk::make(48)) else { return };
     let place = Place::on(Home::init_on(&disk.path()), &[("d1", "lock")]);
     place.home.edit(|config| config["journal"]["size_max_mib"] = value(32));
     let (image, file) = (large(), place.publisher.beside("large.img"));
