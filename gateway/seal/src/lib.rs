@@ -113,7 +113,10 @@ impl KeyError {
             KeyError::Damaged(_) | KeyError::Mismatch { .. } | KeyError::NotKeys { .. } | KeyError::Unknown { .. } => {
                 true
             }
-            KeyError::File { source, .. } => source.raw_os_error() == Some(file::EIO),
+            // A folder in its place is as what is bound into a container where there was no file.
+            KeyError::File { source, .. } => {
+                source.raw_os_error() == Some(file::EIO) || source.kind() == std::io::ErrorKind::IsADirectory
+            }
             KeyError::Unwrapped { .. } | KeyError::Missing { .. } | KeyError::Newer { .. } => false,
             KeyError::Full(_) | KeyError::Random => false,
         }

@@ -4,8 +4,8 @@
 //! journal with new keys whose numbers go on. Nothing is overwritten or removed: new keys have a name of their own (`keys-2`), keys that do not
 //! open are kept (`keys.damaged`), and the right ones, put back where they were, are taken to what they open.
 //! Invariants: keys count as lost where they are gone, damaged, refused by the disk, older than the records, or do not open with any home's key
-//! there is; a file that is only out of sight
-//! just now stops the start; a crash between any two steps is finished by the next start; a number is used once.
+//! there is; a file that is only out of sight just now stops the start; a crash between any two steps is finished by the next start, or undone
+//! where the keys are back by then; a number is used once.
 //! Absent: what records mean. Alarms that were open in them are unknown here until a person has looked: that is told as a technical alarm, and
 //! where somebody may still be waiting as one for help, see [`Lost`].
 
@@ -39,6 +39,9 @@ struct Newest {
     #[serde(skip_serializing_if = "Option::is_none")]
     life_ms: Option<i64>,
 }
+
+/// The same before it is whole.
+const NEWEST_PART: &str = "newest.json.part";
 
 /// A loss after which somebody may be waiting for help, and nobody was told yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +80,10 @@ fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
         // The one who holds it says so when the journal is opened.
         Locked::Held(_) => return Ok(None),
     };
-    let aside = unread(dir);
+    let mut aside = unread(dir);
+    if aside.last().is_some_and(|begun| is_needless(begun, dir)) {
+        aside.pop();
+    }
     for (folder, lost) in &aside {
         // An old loss stops no journal that is well.
         if let Err(e) = take_back(folder, lost) {
@@ -136,6 +142,19 @@ fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
     // Any home's key that there is: the journal is not to be in clear, and no press is to wait for the right one.
     Ring::make(dir, HomeKey::any_or_make(dir)?)?;
     Ok(made)
+}
+
+/// This beginning anew was cut off before anything was moved, and the keys are back by now: its folder goes, and the journal is as it was.
+fn is_needless((folder, lost): &(PathBuf, PathBuf), dir: &Path) -> bool {
+    let is_begun = folder.join("segments").exists() || ring_path(dir).exists();
+    let are_back = || matches!(Ring::load_from(lost, dir), Ok(Some(ring)) if fits(&ring, dir));
+    if is_begun || !are_back() {
+        return false;
+    }
+    let ours = [folder.join("head"), newest_path(folder), folder.join(NEWEST_PART)];
+    let cleared =
+        ours.iter().try_for_each(|file| fs::remove_file(file).or_else(gone)).and_then(|()| fs::remove_dir(folder));
+    cleared.inspect_err(|e| warn!("removing {}, which nothing was put into: {e}", folder.display())).is_ok()
 }
 
 /// Keys that open what was put aside, where they were or kept as damaged (the home's key was the wrong one), go to it.
@@ -238,7 +257,7 @@ fn newest_path(folder: &Path) -> PathBuf {
 }
 
 fn write_newest(folder: &Path, newest: &Newest) -> Result<(), DiskError> {
-    let (path, new) = (newest_path(folder), folder.join("newest.json.part"));
+    let (path, new) = (newest_path(folder), folder.join(NEWEST_PART));
     let bytes = serde_json::to_vec(newest).map_err(|e| at("writing", &new)(e.into()))?;
     fs::write(&new, bytes).and_then(|()| fs::File::open(&new)?.sync_all()).map_err(at("writing", &new))?;
     fs::rename(&new, &path).map_err(at("naming", &path))?;
@@ -377,6 +396,35 @@ mod tests {
         fs::remove_file(dir.join("keys")).unwrap();
         let folder = begin_anew(&dir).unwrap().expect("a loss");
         read_newest(&folder).unwrap().life_ms
+    }
+
+    #[test]
+    fn keys_that_are_back_before_anything_was_moved_leave_the_journal_as_it_was() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("journal");
+        fs::create_dir(&dir).unwrap();
+        Ring::open_or_make(&dir).unwrap();
+        let (mut journal, _) = Journal::open(&dir, Options { reserve_bytes: 0, ..Options::default() }).unwrap();
+        journal.append_raw(Kind::Event as u8, Lane::Life as u8, 1, Stamp { mono_ms: 1, wall_ms: NOW_MS }, b"an event");
+        journal.commit().unwrap();
+        drop(journal);
+        // As the power left it after the folder and what is said of the loss.
+        let folder = dir.join("unread-1");
+        fs::create_dir(&folder).unwrap();
+        fs::copy(dir.join("head"), folder.join("head")).unwrap();
+        write_newest(&folder, &Newest { wall_ms: NOW_MS, life_ms: Some(NOW_MS) }).unwrap();
+        // Something of a person's: nothing of it is removed, and the beginning is gone on with.
+        let witness = home.path().join("copy");
+        let copied = std::process::Command::new("cp").arg("-r").args([&dir, &witness]).status().unwrap();
+        assert!(copied.success());
+        fs::write(witness.join("unread-1/note"), "mine").unwrap();
+        assert_eq!(begin_anew(&witness).unwrap(), Some(witness.join("unread-1")));
+        assert!(witness.join("unread-1/note").exists() && witness.join("unread-1/segments").exists());
+
+        assert_eq!(begin_anew(&dir).unwrap(), None);
+        assert!(!folder.exists() && lost(&dir).is_empty() && told(&dir).is_empty());
+        let (journal, _) = Journal::open(&dir, Options { reserve_bytes: 0, ..Options::default() }).unwrap();
+        assert_eq!((journal.stat().first_seq, journal.stat().segments), (1, 1));
     }
 
     #[test]
