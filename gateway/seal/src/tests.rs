@@ -297,6 +297,9 @@ fn what_the_disk_refuses_to_read_each_time_counts_as_lost_and_is_kept_for_the_da
     for file in [&keys, &home] {
         let whole = fs::read(file).unwrap();
         fs::remove_file(file).unwrap();
+        fs::create_dir(file).unwrap();
+        assert!(Ring::load(&journal).unwrap_err().is_lost(), "a folder is no key");
+        fs::remove_dir(file).unwrap();
         // Every reading of it ends with EIO.
         std::os::unix::fs::symlink("/proc/self/mem", file).unwrap();
         let error = Ring::load(&journal).unwrap_err();
