@@ -144,16 +144,14 @@ fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
     Ok(made)
 }
 
-/// This beginning anew was cut off before anything was moved, and the keys are back by now: its folder goes, and the journal is as it was.
+/// This beginning anew was cut off before anything was moved, and keys that open are back by now: its folder goes, and the journal is as it was.
 fn is_needless((folder, lost): &(PathBuf, PathBuf), dir: &Path) -> bool {
     let is_begun = folder.join("segments").exists() || ring_path(dir).exists();
-    let are_back = || matches!(Ring::load_from(lost, dir), Ok(Some(ring)) if fits(&ring, dir));
-    if is_begun || !are_back() {
+    if is_begun || !matches!(Ring::load_from(lost, dir), Ok(Some(_))) {
         return false;
     }
-    let ours = [folder.join("head"), newest_path(folder), folder.join(NEWEST_PART)];
-    let cleared =
-        ours.iter().try_for_each(|file| fs::remove_file(file).or_else(gone)).and_then(|()| fs::remove_dir(folder));
+    let mut ours = [folder.join("head"), newest_path(folder), folder.join(NEWEST_PART)].into_iter();
+    let cleared = ours.try_for_each(|file| fs::remove_file(file).or_else(gone)).and_then(|()| fs::remove_dir(folder));
     cleared.inspect_err(|e| warn!("removing {}, which nothing was put into: {e}", folder.display())).is_ok()
 }
 
