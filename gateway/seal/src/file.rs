@@ -63,18 +63,29 @@ fn may_pass(error: &io::Error) -> bool {
         )
 }
 
-/// The file says `bytes`, readable by its owner alone, and what it said before is overwritten where it lay.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
+/// The file says `bytes`, readable by its owner alone, and what it said before is overwritten where it lay. `Some`: why it is not overwritten,
+/// and lies beside the new one.
+///
+/// # Errors
+/// [`KeyError`]; then the file says what it said.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<Option<KeyError>, KeyError> {
     clean(path)?;
     let (new, old) = (beside(path, ".new"), beside(path, ".old"));
+    // Held before anything changes: what may not be overwritten is not replaced.
+    let before = match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        other => Some(other.map_err(at("opening", path))?),
+    };
     write_new(&new, bytes)?;
-    // A second name, so that the old bytes can still be found after the new file has taken its place.
-    match fs::hard_link(path, &old) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("keeping the old", path)(error)),
-        _ => {}
+    if before.is_some() {
+        // A second name, so that the old bytes can still be found after the new file has taken its place.
+        fs::hard_link(path, &old).map_err(at("keeping the old", path))?;
     }
-    name(&new, path)?;
-    shred(&old)
+    name(&new, path).inspect_err(|_| {
+        // Nobody may go by what a power cut could undo.
+        let _ = fs::rename(&old, path);
+    })?;
+    Ok(before.and_then(|before| shred_held(&before, &old).err()))
 }
 
 /// As [`replace`] where there is no file yet; what lies beside it stays, but for a [`new_of`] that a crash left.
@@ -159,6 +170,11 @@ fn shred(path: &Path) -> Result<(), KeyError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.map_err(at("opening", path))?,
     };
+    shred_held(&file, path)
+}
+
+/// [`shred`] of one that is open for writing.
+fn shred_held(file: &File, path: &Path) -> Result<(), KeyError> {
     let length = file.metadata().map_err(at("measuring", path))?.len().div_ceil(4_096) * 4_096;
     let mut noise = vec![0; usize::try_from(length).unwrap_or(0)];
     SystemRandom::new().fill(&mut noise).map_err(|_| KeyError::Random)?;

@@ -32,9 +32,20 @@ pub const NAME: &str = "keys";
 
 /// Folders in the journal's whose records were sealed with keys that were lost, in order, each with the file that was.
 pub fn unread(journal: &Path) -> Vec<(PathBuf, PathBuf)> {
-    let folder = |number: usize| journal.join(format!("unread-{number}"));
-    let numbers = (1..).take_while(|number| folder(*number).is_dir());
-    numbers.map(|number| (folder(number), journal.join(name(number)))).collect()
+    let mut numbers: Vec<usize> =
+        numbers(journal, "unread-").filter(|(_, path)| path.is_dir()).map(|found| found.0).collect();
+    numbers.sort_unstable();
+    numbers.into_iter().map(|number| (journal.join(format!("unread-{number}")), journal.join(name(number)))).collect()
+}
+
+/// What lies in the folder under a name with a number, whatever comes after a dot: `keys-2`, `keys-2.damaged`.
+fn numbers(journal: &Path, prefix: &str) -> impl Iterator<Item = (usize, PathBuf)> {
+    let number = move |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        let number = name.to_str()?.strip_prefix(prefix)?.split('.').next()?.parse().ok()?;
+        Some((number, entry.path()))
+    };
+    fs::read_dir(journal).into_iter().flatten().flatten().filter_map(number)
 }
 
 fn name(number: usize) -> String {
@@ -44,10 +55,16 @@ fn name(number: usize) -> String {
 /// The file of keys that the journal in this folder has, or would have: a name of its own after each loss, so that what is put back later
 /// overwrites nothing.
 pub fn ring_path(journal: &Path) -> PathBuf {
-    // A folder that a person has removed takes no name with it: the newest keys stay the journal's.
-    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix("keys-")?.parse().ok();
-    let newest: usize = fs::read_dir(journal).into_iter().flatten().flatten().filter_map(number).max().unwrap_or(1);
-    journal.join(name(newest.max(unread(journal).len() + 1)))
+    // A folder that a person has removed takes no name with it: the newest keys stay the journal's, also where they are lost by now.
+    let of_keys = numbers(journal, "keys-").map(|found| found.0);
+    let of_losses = numbers(journal, "unread-").filter(|(_, path)| path.is_dir()).map(|found| found.0 + 1);
+    journal.join(name(of_keys.chain(of_losses).max().unwrap_or(1)))
+}
+
+/// The number in the name of a journal's file of keys, from 1: what it sealed goes to the folder of that number if it is lost.
+pub fn ring_number(ring: &Path) -> usize {
+    let number = |name: &str| name.strip_prefix("keys-")?.parse().ok();
+    ring.file_name().and_then(|name| name.to_str()).and_then(number).unwrap_or(1)
 }
 
 /// As what the file itself is sealed: no record has this place.
@@ -110,6 +127,8 @@ pub struct Ring {
     leftover: String,
     /// Which period each class is written to.
     current: BTreeMap<String, u32>,
+    /// Keys that are to go: nobody's any more, see [`Ring::doom`].
+    doomed: BTreeSet<u32>,
 }
 
 impl std::fmt::Debug for Ring {
@@ -175,12 +194,7 @@ impl Ring {
     pub fn open(journal: &Path) -> Result<Option<Ring>, KeyError> {
         let ring = Ring::load(journal)?;
         Ok(ring.map(|mut ring| {
-            ring.leftover = file::clean(&ring.path).err().map_or_else(String::new, |why| {
-                format!(
-                    "{why}: it may hold keys that were to be destroyed, and nobody is erased until it is gone; let user vaka write it (chown, \
-                     chattr -i), or shred it (`shred --remove`), then restart"
-                )
-            });
+            ring.leftover = said(file::clean(&ring.path).err().as_ref());
             ring
         }))
     }
@@ -234,8 +248,9 @@ impl Ring {
             }
         }
         let (nonces, derived) = (Nonces::new(), Mutex::default());
-        let leftover = String::new();
-        Some(Ring { path, home, kept, ciphers, residents, folds: folds?, nonces, times, derived, leftover, current })
+        let (leftover, doomed) = (String::new(), BTreeSet::new());
+        let folds = folds?;
+        Some(Ring { path, home, kept, ciphers, residents, folds, nonces, times, derived, leftover, current, doomed })
     }
 
     /// Where the home's key came from.
@@ -295,6 +310,11 @@ impl Ring {
         has_base && (period == 0 || self.kept.periods.contains_key(&period))
     }
 
+    /// The number that the next key gets, and how many periods were ever begun: neither goes back in a file of the same journal.
+    pub fn reach(&self) -> (u32, u32) {
+        (self.kept.next, self.kept.periods.last_key_value().map_or(0, |(number, _)| *number))
+    }
+
     /// The file says that this key is gone for good.
     pub fn is_erased(&self, id: u32) -> bool {
         self.kept.erased.contains(&id)
@@ -323,7 +343,7 @@ impl Ring {
             kept.keys.insert(kept.next, Key { of, key: hex(&fresh()?) });
             kept.next += 1;
         }
-        if is_new { self.become_kept(kept) } else { Ok(()) }
+        if is_new { self.become_kept(kept).map(drop) } else { Ok(()) }
     }
 
     /// A new key for saved folds; the earlier one still opens. Its number.
@@ -359,14 +379,26 @@ impl Ring {
             kept.keys.remove(&id);
             kept.erased.insert(id);
         }
-        self.become_kept(kept)
+        match self.become_kept(kept)? {
+            None => Ok(()),
+            Some(left) => Err(left),
+        }
     }
 
-    fn become_kept(&mut self, kept: Kept) -> Result<(), KeyError> {
-        save(&self.path, &self.home, &kept)?;
-        let (path, home) = (self.path.clone(), self.home.clone());
+    /// `Some`: these are the keys, and the earlier file could not be overwritten.
+    fn become_kept(&mut self, kept: Kept) -> Result<Option<KeyError>, KeyError> {
+        let left = save(&self.path, &self.home, &kept)?;
+        let (path, home, doomed) = (self.path.clone(), self.home.clone(), self.doomed.clone());
         *self = Ring::from(path, home, kept).ok_or(KeyError::Random)?;
-        Ok(())
+        self.leftover = said(left.as_ref());
+        self.doom(&doomed);
+        Ok(left)
+    }
+
+    /// These keys are to be destroyed as soon as the disk allows: from now on they are nobody's, and who has one gets another.
+    pub fn doom(&mut self, ids: &BTreeSet<u32>) {
+        self.residents.retain(|_, id| !ids.contains(id));
+        self.doomed.extend(ids);
     }
 
     /// The number for a record of this class and this key: of the class's period too, where the class has a time.
@@ -411,7 +443,7 @@ impl Ring {
                 kept.periods.insert(number, Period { class, days, from_ms: now_ms, until_ms: None, key });
             }
         }
-        self.become_kept(kept)
+        self.become_kept(kept).map(drop)
     }
 
     /// The keys of these periods, and those of earlier folds, are gone for good when this returns. One that is written to stays.
@@ -474,7 +506,18 @@ impl Ring {
     }
 }
 
-fn save(path: &Path, home: &HomeKey, kept: &Kept) -> Result<(), KeyError> {
+/// What a person is told of an earlier file that could not be overwritten.
+fn said(left: Option<&KeyError>) -> String {
+    left.map_or_else(String::new, |why| {
+        format!(
+            "{why}: it may hold keys that were to be destroyed, and nobody is erased until it is gone; let user vaka write it (chown, \
+             chattr -i), or shred it (`shred --remove`), then restart"
+        )
+    })
+}
+
+/// As [`file::replace`].
+fn save(path: &Path, home: &HomeKey, kept: &Kept) -> Result<Option<KeyError>, KeyError> {
     let mut bytes = MAGIC.to_vec();
     let format = VERSIONS[usize::from(!kept.periods.is_empty())];
     bytes.extend(format.to_le_bytes());

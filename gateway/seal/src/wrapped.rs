@@ -89,7 +89,10 @@ fn write(path: &Path, label: &str, home: Option<&HomeKey>, key: &[u8; KEY_BYTES]
             MARK.to_owned() + &hex(&bytes)
         }
     };
-    file::replace(path, (text + "\n").as_bytes())
+    match file::replace(path, (text + "\n").as_bytes())? {
+        None => Ok(()),
+        Some(left) => Err(left),
+    }
 }
 
 fn wrapping(home: &HomeKey, label: &str) -> ring::aead::LessSafeKey {

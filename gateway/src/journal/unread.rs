@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use vaka_protocol::Lane;
-use vaka_seal::{HomeKey, KeyError, Ring, kept_aside, ring_path, set_aside, unread};
+use vaka_seal::{HomeKey, KeyError, Ring, kept_aside, ring_number, ring_path, set_aside, unread};
 
 use super::disk::{Disk, Locked, RealDisk};
 use super::error::{DiskError, OpenError, ReadError, at};
@@ -38,6 +38,13 @@ struct Newest {
     /// When the last one of lane `life` was, if somebody may still wait. Absent: nobody does, or it was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     life_ms: Option<i64>,
+    /// People were told that there was a loss. Absent: before that was noted.
+    #[serde(default = "yes")]
+    is_told: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The same before it is whole.
@@ -90,6 +97,7 @@ fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
             warn!("looking for the keys of {}: {e}", folder.display());
         }
     }
+    let ring = ring_path(dir);
     let closed = match Ring::load(dir) {
         Ok(Some(_)) if are_older => true,
         Ok(Some(_)) => return Ok(None),
@@ -107,13 +115,14 @@ fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
     let (core, opened) = recover::recover(options, paths.clone(), &*lock, None)?;
     let mut made = None;
     if is_sealed {
-        // One that the power left empty is gone on with.
-        let empty = aside.last().filter(|(folder, _)| !folder.join("segments").exists());
-        let folder =
-            empty.map_or_else(|| dir.join(format!("unread-{}", aside.len() + 1)), |(folder, _)| folder.clone());
+        // One that the power left empty is gone on with: its next keys were never made.
+        let is_next = !ring.exists() && kept_aside(&ring).is_empty();
+        let empty = aside.last().filter(|(folder, _)| is_next && !folder.join("segments").exists());
+        let own = || dir.join(format!("unread-{}", ring_number(&ring)));
+        let folder = empty.map_or_else(own, |(folder, _)| folder.clone());
         // Before its folder is there: that one gives the next keys another name.
         if closed {
-            set_aside(&ring_path(dir))?;
+            set_aside(&ring)?;
         }
         fs::create_dir(&folder).or_else(known).map_err(at("creating", &folder))?;
         // A journal without a head is read too.
@@ -121,6 +130,7 @@ fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
         let newest = Newest {
             wall_ms: opened.newest_wall_ms,
             life_ms: newest_life(&core.segments)?.map(|(life_ms, _)| life_ms),
+            is_told: false,
         };
         write_newest(&folder, &newest)?;
         let there = folder.join("segments");
@@ -130,7 +140,7 @@ fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
         RealDisk.create_dir(&paths.segments).map_err(at("creating", &paths.segments))?;
         made = Some(folder);
     } else if closed {
-        set_aside(&ring_path(dir))?;
+        set_aside(&ring)?;
         if !core.segments.is_empty() {
             return Ok(None);
         }
@@ -271,10 +281,10 @@ pub fn newest_wall_ms(dir: &Path) -> i64 {
     unread(dir).iter().filter_map(|(folder, _)| read_newest(folder)).map(|newest| newest.wall_ms).max().unwrap_or(0)
 }
 
-/// Losses that nobody was told of although somebody may have called for help just before.
+/// Losses that nobody was told of although somebody may have called for help just before. Also where the keys are back by now: what was open in
+/// those records is not open here.
 pub fn lost(dir: &Path) -> Vec<Lost> {
-    let closed = unread(dir).into_iter().filter(|(folder, _)| !is_open(folder));
-    let lost = closed.filter_map(|(folder, _)| {
+    let lost = unread(dir).into_iter().filter_map(|(folder, _)| {
         let life_ms = read_newest(&folder)?.life_ms?;
         Some(Lost { number: number(&folder)?, folder, life_ms })
     });
@@ -316,9 +326,27 @@ impl Lost {
     /// # Errors
     /// [`DiskError`]; the next start asks again.
     pub fn settle(&self) -> Result<(), DiskError> {
-        let wall_ms = read_newest(&self.folder).map_or(0, |newest| newest.wall_ms);
-        write_newest(&self.folder, &Newest { wall_ms, life_ms: None })
+        note(&self.folder, |newest| newest.life_ms = None)
     }
+}
+
+fn note(folder: &Path, change: impl FnOnce(&mut Newest)) -> Result<(), DiskError> {
+    let mut newest = read_newest(folder).unwrap_or(Newest { wall_ms: 0, life_ms: None, is_told: false });
+    change(&mut newest);
+    write_newest(folder, &newest)
+}
+
+/// People were told of every loss there is: one whose keys are back is not told again.
+///
+/// # Errors
+/// [`DiskError`]; the next start tells it again.
+pub fn settle_told(dir: &Path) -> Result<(), DiskError> {
+    let untold = unread(dir).into_iter().filter(|(folder, _)| !was_told(folder));
+    untold.map(|(folder, _)| folder).try_for_each(|folder| note(&folder, |newest| newest.is_told = true))
+}
+
+fn was_told(folder: &Path) -> bool {
+    read_newest(folder).is_none_or(|newest| newest.is_told)
 }
 
 /// What a person is told of records that cannot be read; empty: there are none.
@@ -326,7 +354,10 @@ pub fn told(dir: &Path) -> String {
     // Whoever has given the records up removes them, and leaves the folder.
     let has_records =
         |folder: &Path| fs::read_dir(folder.join("segments")).is_ok_and(|mut found| found.next().is_some());
-    let closed = unread(dir).into_iter().filter(|(folder, _)| has_records(folder) && !is_open(folder));
+    let there = unread(dir).into_iter().filter(|(folder, _)| has_records(folder));
+    let (open, closed): (Vec<_>, Vec<_>) = there.partition(|(folder, _)| is_open(folder));
+    let back: Vec<String> =
+        open.iter().filter(|(folder, _)| !was_told(folder)).filter_map(|(folder, _)| number(folder)).collect();
     let why = |(folder, lost): (PathBuf, PathBuf)| {
         let kept = kept_aside(&lost).into_iter().chain([lost.clone(), folder.join("keys")]).find(|keys| keys.exists());
         let why = match kept {
@@ -339,9 +370,16 @@ pub fn told(dir: &Path) -> String {
         };
         format!("{} ({why})", folder.display())
     };
-    let closed: Vec<String> = closed.map(why).collect();
+    let closed: Vec<String> = closed.into_iter().map(why).collect();
     if closed.is_empty() {
-        return String::new();
+        return match back.is_empty() {
+            true => String::new(),
+            false => format!(
+                "earlier records were put aside while their keys could not be had, and can be read again (`vaka journal export --aside {}`). Who \
+                 waited for help then is not shown here: ask the alarm centre and the home",
+                back.join("`, `--aside ")
+            ),
+        };
     }
     format!(
         "earlier records cannot be read: {}. Who waited for help then is not shown here: ask the alarm centre and the home. New events are taken and \
@@ -410,7 +448,7 @@ mod tests {
         let folder = dir.join("unread-1");
         fs::create_dir(&folder).unwrap();
         fs::copy(dir.join("head"), folder.join("head")).unwrap();
-        write_newest(&folder, &Newest { wall_ms: NOW_MS, life_ms: Some(NOW_MS) }).unwrap();
+        write_newest(&folder, &Newest { wall_ms: NOW_MS, life_ms: Some(NOW_MS), is_told: false }).unwrap();
         // Something of a person's: nothing of it is removed, and the beginning is gone on with.
         let witness = home.path().join("copy");
         let copied = std::process::Command::new("cp").arg("-r").args([&dir, &witness]).status().unwrap();

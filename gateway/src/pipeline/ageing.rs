@@ -33,6 +33,8 @@ pub(super) struct Ageing {
     /// Since when both have gone evenly, by the running clock.
     steady_since_ms: Option<u64>,
     passed_at_ms: Option<u64>,
+    /// When what could not be done with keys was tried again.
+    retried_at_ms: Option<u64>,
     /// Latest wall time that was gone by, UTC milliseconds: a period never ends before it, so that one who set the clock back makes nothing go
     /// early. What records say is not asked: one from a wrong year would make periods without end.
     newest_ms: i64,
@@ -126,6 +128,10 @@ impl Keeper {
             return;
         }
         let is_sure = self.ageing.look(now, now.confidence == Confidence::Synchronised);
+        if !is_early(self.ageing.retried_at_ms, AGEING_PASS_MS) {
+            self.ageing.retried_at_ms = Some(now.mono_ms);
+            self.retry_keys();
+        }
         if !is_sure || is_early(self.ageing.passed_at_ms, AGEING_PASS_MS) {
             return;
         }

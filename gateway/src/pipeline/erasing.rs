@@ -22,6 +22,7 @@ use crate::journal::Concerns;
 use crate::journal::error::SealError;
 use crate::journal::record::{Decision, Erased, Fault, Record};
 use crate::journal::seal_old::{self, Sealed};
+use crate::journal::unread;
 use crate::rules::UNREAD_LIFE_FAULT;
 
 /// The fault that says that something is not sealed as it should be, or not erased yet.
@@ -137,11 +138,33 @@ impl Keeper {
     pub(super) fn tell_keys(&mut self) {
         let in_clear = if self.restored.journal.unsealed() > 0 { IN_CLEAR } else { "" };
         // What is said first is what can be mended first.
-        let all = [in_clear, &self.keyless, &self.unerased, &self.ageing.trouble, &self.restored.unread];
+        let leftover = self.restored.journal.ring().map_or_else(String::new, |ring| ring.leftover().to_owned());
+        let Restored { in_clear: cut_off, unread, .. } = &self.restored;
+        let all = [in_clear, &self.keyless, &self.unerased, &self.ageing.trouble, cut_off, &leftover, unread];
         let detail = all.into_iter().filter(|why| !why.is_empty()).collect::<Vec<_>>().join(". ");
         let (active, state) = (!detail.is_empty(), &self.restored.state);
         if active != state.fault_is_active(FAULT) || (active && detail != state.sealing) {
             self.take_ask(Ask::Fault(Fault { fault: FAULT.into(), device: None, detail, active }));
+        }
+    }
+
+    /// Once that is on the disk: a loss whose keys are back by the next start is not told again.
+    pub(super) fn settle_told(&mut self) {
+        if !self.restored.unread.is_empty()
+            && self.restored.state.fault_is_active(FAULT)
+            && let Err(e) = unread::settle_told(self.restored.journal.dir())
+        {
+            warn!("noting that people were told of lost keys: {e}; the next start tells it again");
+        }
+    }
+
+    /// What could not be done with keys is tried again: for want of room it need not wait for the next start.
+    pub(super) fn retry_keys(&mut self) {
+        if !self.unerased.is_empty() {
+            self.finish_erasures();
+        }
+        if !self.keyless.is_empty() {
+            self.live_here();
         }
     }
 
@@ -175,6 +198,7 @@ impl Keeper {
                  of their devices, reload (systemctl reload vaka), then again"
             ));
         }
+        self.try_finish_erasures().map_err(|e| format!("an earlier erasure is recorded and not finished: {e}"))?;
         let Restored { journal, state, whose, .. } = &mut self.restored;
         let Some(ring) = journal.ring() else {
             return Err("this journal is not sealed: stop the gateway, `vaka journal seal`, then again".to_owned());
@@ -207,25 +231,28 @@ impl Keeper {
         if !self.restored.state.erased_keys.contains(&key) {
             return Err("the journal could not be written: nothing is erased; try again".to_owned());
         }
-        match self.try_finish_erasures() {
-            Ok(()) => Ok(erased),
-            Err(e) => Err(format!("it is recorded and not finished: {e}; the next start goes on with it")),
+        match self.finish_erasures() {
+            true => Ok(erased),
+            false => Err(format!("it is recorded: {}", self.unerased)),
         }
     }
 
-    /// What a crash cut off is done now.
-    pub(super) fn finish_erasures(&mut self) {
-        if let Err(e) = self.try_finish_erasures() {
-            error!("finishing an erasure: {e}; the next start tries again");
-            self.unerased = format!("an erasure is not finished: {e}; restart the gateway");
-            self.tell_keys();
-            self.commit();
-        }
+    /// What is recorded, and not done: a crash or a full disk cut it off. False: it is so still, and people are told.
+    pub(super) fn finish_erasures(&mut self) -> bool {
+        self.unerased = match self.try_finish_erasures() {
+            Ok(()) => String::new(),
+            Err(e) => {
+                error!("finishing an erasure: {e}; tried again within the hour");
+                format!("an erasure is not finished: {e}; tried again within the hour")
+            }
+        };
+        self.unerased.is_empty()
     }
 
     fn try_finish_erasures(&mut self) -> Result<(), Unfinished> {
         let Restored { journal, state, .. } = &mut self.restored;
         let Some(ring) = journal.ring() else { return Ok(()) };
+        ring.doom(&state.erased_keys);
         let ids: Vec<u32> = state.erased_keys.iter().copied().filter(|id| ring.has(*id)).collect();
         if ids.is_empty() {
             return Ok(());
@@ -234,6 +261,7 @@ impl Keeper {
         info!("one resident's data was erased: {} keys destroyed", ids.len());
         Ok(())
     }
+
     /// What `shred` takes goes for good, after the fold stands in the journal under a key that stays.
     pub(super) fn destroy(&mut self, shred: impl FnOnce(&mut Ring) -> Result<(), KeyError>) -> Result<(), Unfinished> {
         let Some(ring) = self.restored.journal.ring() else { return Ok(()) };

@@ -439,7 +439,10 @@ fn missing_company(previous: usize, batch: &[Input]) -> Option<usize> {
 /// Reads the whole journal once, beside the keeper: a start looks only at what it needs, and a press must not wait for the rest.
 fn spawn_verify(dir: PathBuf, inbox: Arc<Inbox<Input>>) {
     let body = move || match crate::journal::reader::verify(&dir) {
-        Ok(report) => inbox.put([(false, Input::Ask(Ask::Damaged { records: report.records, found: report.damage }))]),
+        Ok(report) => {
+            let (records, found, unopened) = (report.records, report.damage, report.unopened);
+            inbox.put([(false, Input::Ask(Ask::Damaged { records, found, unopened }))]);
+        }
         Err(e) => warn!("verifying the journal: {e}"),
     };
     if let Err(e) = std::thread::Builder::new().name("verify".into()).spawn(body) {

@@ -71,8 +71,10 @@ pub struct Restored {
     unjudged: Vec<Unjudged>,
     /// Records that their key does not open, by number.
     unopened: Vec<u64>,
-    /// What is told of earlier records whose keys are lost, and of what was to be destroyed and is there still; empty: there is none.
+    /// What is told of earlier records whose keys are lost; empty: there is none.
     pub(super) unread: String,
+    /// Why records in clear that were sealed are there still; empty: there are none.
+    pub(super) in_clear: String,
     /// Newest time in them, UTC milliseconds.
     unread_newest_ms: i64,
     /// Of them, those after which somebody may be waiting for help.
@@ -98,15 +100,9 @@ pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
     // What a sealing of old records left aside when it was cut off.
     let left = crate::journal::seal_old::clean(dir).err();
     let mut restored = open_with(dir, size_max_bytes, Options::default(), Index::new(&index_dir(dir)))?;
-    let left = left.map(|why| format!("{why}: it holds records in clear; remove it, then restart"));
-    let of_keys = restored.journal.ring().map(|ring| ring.leftover().to_owned());
-    for why in left.into_iter().chain(of_keys).filter(|why| !why.is_empty()) {
-        // What was to be destroyed is told, and keeps no press waiting.
-        tracing::error!("{why}");
-        let told = &mut restored.unread;
-        told.push_str(if told.is_empty() { "" } else { ". " });
-        told.push_str(&why);
-    }
+    // What was to be destroyed is told, and keeps no press waiting.
+    restored.in_clear =
+        left.map_or_else(String::new, |why| format!("{why}: it holds records in clear; remove it, then restart"));
     Ok(restored)
 }
 
@@ -145,6 +141,7 @@ pub fn open_with(dir: &Path, size_max_bytes: u64, options: Options, index: Index
         unjudged: Vec::new(),
         unopened: Vec::new(),
         unread: unread::told(dir),
+        in_clear: String::new(),
         unread_newest_ms: unread::newest_wall_ms(dir),
         lost: unread::lost(dir),
         replayed: 0,
@@ -204,6 +201,14 @@ impl Restored {
         self.opened.damage.extend(news);
         self.unopened = scan.unopened;
         let (state, unjudged) = fold.finish();
+        if let Some(ring) = self.journal.ring() {
+            let (next, periods) = ring.reach();
+            if next < state.keys_next || periods < state.periods {
+                let (ring, id) = (ring.path().to_owned(), state.keys_next.saturating_sub(1));
+                return Err(KeyError::Missing { ring, id }.into());
+            }
+            ring.doom(&state.erased_keys);
+        }
         self.state = State { folded_by: FOLD, ..state };
         self.unjudged = unjudged;
         Ok(())
@@ -236,9 +241,15 @@ impl Restored {
         }
         let fresh = opened.damage.iter().filter(|damage| !damage.known && !damage.unsettled);
         let head = opened.head_damaged.then(|| "head: unreadable, record numbers go on after a gap".to_owned());
-        let unopened = self.unopened.iter().map(|seq| format!("record {seq}: its key does not open it"));
+        let unopened = not_opened(&self.unopened);
         records.extend(damaged(fresh.map(ToString::to_string).chain(head).chain(unopened)).map(Record::Fault));
         Found { records, unjudged: std::mem::take(&mut self.unjudged) }
+    }
+
+    /// In words, those that the start has not met.
+    pub(super) fn news_of_unopened(&self, mut all: Vec<u64>) -> Option<String> {
+        all.retain(|seq| !self.unopened.contains(seq));
+        not_opened(&all)
     }
 
     /// UTC milliseconds of the newest record, of those put aside too; 0: there is none: the wall clock is not believed below it.
@@ -316,6 +327,7 @@ impl Restored {
         let Ok(Some(entry)) = self.journal.read(position) else { return };
         // Tried once: a failing index is not tried again with every batch.
         self.saved = position;
+        self.note_reach();
         let state = &self.state;
         let sealed = erasing::sealed_fold(self.journal.ring(), position, state);
         let write = |to: &mut dyn Write| {
@@ -330,11 +342,19 @@ impl Restored {
         }
     }
 
+    /// So that keys of an earlier day are known as such also where no record after the fold says so.
+    fn note_reach(&mut self) {
+        if let Some(ring) = self.journal.ring() {
+            (self.state.keys_next, self.state.periods) = ring.reach();
+        }
+    }
+
     /// The whole fold, in the journal and synced: its record's number, and its bytes.
     ///
     /// # Errors
     /// Where the disk refuses; the journal is then to be opened anew.
     pub(super) fn checkpoint(&mut self, clock: &dyn Clock) -> Result<Option<(u64, u64)>, RestoreError> {
+        self.note_reach();
         let bytes = minicbor_serde::to_vec(&self.state).unwrap_or_default();
         if bytes.is_empty() {
             return Ok(None);
@@ -355,6 +375,17 @@ impl Restored {
         self.make_room_above_bytes = self.journal.stat().bytes + pause_bytes;
         info!("removed {} settled journal segments ({} bytes)", removed.segments, removed.bytes);
         Ok(())
+    }
+}
+
+fn not_opened(seqs: &[u64]) -> Option<String> {
+    match seqs {
+        [] => None,
+        [seq] => Some(format!("record {seq}: its key does not open it")),
+        [first, .., last] => {
+            let count = seqs.len();
+            Some(format!("{count} records between {first} and {last}: their keys do not open them"))
+        }
     }
 }
 

@@ -101,10 +101,11 @@ impl Keeper {
                     self.append_unrepeatable(Record::Fault(fault), Lane::Technical);
                 }
             }
-            Ask::Damaged { records, found } => {
+            Ask::Damaged { records, found, unopened } => {
                 info!(journal.records = records, "the whole journal has been read");
                 let news = self.restored.journal.news_of_damage(found);
-                if let Some(fault) = restore::damaged(news.iter().map(ToString::to_string)) {
+                let unopened = self.restored.news_of_unopened(unopened);
+                if let Some(fault) = restore::damaged(news.iter().map(ToString::to_string).chain(unopened)) {
                     self.append_unrepeatable(Record::Fault(fault), Lane::Technical);
                 }
             }

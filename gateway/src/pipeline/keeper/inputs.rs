@@ -157,6 +157,8 @@ pub enum Ask {
     Damaged {
         records: u64,
         found: Vec<Damage>,
+        /// Numbers of those that their key does not open.
+        unopened: Vec<u64>,
     },
 }
 

@@ -282,10 +282,13 @@ impl Keeper {
         self.begin_streams();
         self.tell_keys();
         self.commit();
+        self.settle_told();
         self.call_for_unread();
         self.say_what_can_be_read_again();
         self.commit();
         self.finish_erasures();
+        self.tell_keys();
+        self.commit();
         self.owe_everything();
     }
 

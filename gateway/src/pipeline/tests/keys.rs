@@ -638,14 +638,14 @@ fn what_was_to_be_destroyed_and_cannot_be_is_told_and_the_next_press_is_taken() 
         let rows = bench.rows();
         assert!(rows.iter().any(|row| row.device == device("p1") && row.rung == Rung::Stored), "{left}: {rows:?}");
         assert!(rows.iter().any(|row| row.device == device("sealing")), "{left}: {rows:?}");
-        assert!(bench.keeper().restored.unread.contains(left), "{}", bench.keeper().restored.unread);
+        assert!(bench.keeper().state().sealing.contains(left), "{}", bench.keeper().state().sealing);
         if left == "keys.old" {
             fs::remove_dir(&path).unwrap()
         } else {
             fs::remove_file(&path).unwrap()
         }
         bench.kill_and_start();
-        assert_eq!(bench.keeper().restored.unread, "", "{left}");
+        assert_eq!(bench.keeper().state().sealing, "", "{left}");
     }
 }
 
