@@ -234,6 +234,26 @@ mod tests {
     }
 
     #[test]
+    fn what_may_not_be_overwritten_is_not_replaced_and_what_then_cannot_be_is_left_and_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        // Nobody may write to a program that runs, also not root.
+        fs::copy("/bin/sleep", &path).unwrap();
+        let mut runs = std::process::Command::new(&path).arg("60").spawn().unwrap();
+        let before = fs::read(&path).unwrap();
+        assert!(matches!(replace(&path, b"new"), Err(KeyError::File { attempt: "opening", .. })));
+        assert!(fs::read(&path).unwrap() == before && leftovers(&path).is_empty());
+        runs.kill().unwrap();
+        runs.wait().unwrap();
+        assert!(matches!(replace(&path, b"new"), Ok(None)));
+        // Opens for writing, and no write to it ever comes to rest.
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        assert!(matches!(replace(&path, b"newer"), Ok(Some(_))));
+        assert_eq!((fs::read(&path).unwrap(), leftovers(&path)), (b"newer".to_vec(), vec![beside(&path, ".old")]));
+    }
+
+    #[test]
     fn a_crash_at_any_point_leaves_one_whole_file_and_no_old_bytes_after_the_next_look() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");

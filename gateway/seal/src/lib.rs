@@ -18,7 +18,7 @@ pub mod wrapped;
 pub use body::{OVERHEAD_BYTES, Place};
 pub use file::{kept_aside, leftovers, set_aside};
 pub use home::HomeKey;
-pub use ring_of_keys::{Of, Ring, ring_number, ring_path, unread};
+pub use ring_of_keys::{Of, Reach, Ring, ring_number, ring_path, unread};
 
 use std::path::PathBuf;
 

@@ -67,6 +67,15 @@ pub fn ring_number(ring: &Path) -> usize {
     ring.file_name().and_then(|name| name.to_str()).and_then(number).unwrap_or(1)
 }
 
+/// How far the numbers of a journal's keys went: neither goes back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// The number that the next key gets.
+    next: u32,
+    /// The newest period's number.
+    periods: u32,
+}
+
 /// As what the file itself is sealed: no record has this place.
 const OWN: Place = Place { seq: u64::MAX, kind: 0 };
 
@@ -310,9 +319,18 @@ impl Ring {
         has_base && (period == 0 || self.kept.periods.contains_key(&period))
     }
 
-    /// The number that the next key gets, and how many periods were ever begun: neither goes back in a file of the same journal.
-    pub fn reach(&self) -> (u32, u32) {
-        (self.kept.next, self.kept.periods.last_key_value().map_or(0, |(number, _)| *number))
+    /// How far its numbers go by now.
+    pub fn reach(&self) -> Reach {
+        Reach { next: self.kept.next, periods: self.kept.periods.last_key_value().map_or(0, |(number, _)| *number) }
+    }
+
+    /// A number that was given by then and that this file does not know: it is of an earlier day.
+    pub fn lacks(&self, then: Reach) -> Option<u32> {
+        let own = self.reach();
+        if own.next < then.next {
+            return Some(then.next - 1);
+        }
+        (own.periods < then.periods).then(|| periods::both(HOME_ID, then.periods)).flatten()
     }
 
     /// The file says that this key is gone for good.

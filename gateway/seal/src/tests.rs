@@ -114,6 +114,46 @@ fn nothing_is_written_where_nothing_is_new() {
 }
 
 #[test]
+fn memory_and_file_say_the_same_also_where_the_earlier_file_cannot_be_overwritten() {
+    let (_dir, journal) = journal();
+    let mut ring = Ring::open_or_make(&journal).unwrap();
+    ring.lives_here(&people(&["r1"])).unwrap();
+    let path = journal.join(NAME);
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let doomed = ring.of("r1").unwrap();
+    let why = ring.shred(&[doomed]).unwrap_err().to_string();
+    assert!(why.contains("keys.old") && ring.leftover().contains("keys.old"), "{why}");
+    for ring in [&ring, &Ring::load(&journal).unwrap().unwrap()] {
+        assert!(ring.is_erased(doomed) && !ring.has(doomed));
+    }
+    // As long as it lies there nothing is changed.
+    let before = ring.reach();
+    assert!(ring.lives_here(&people(&["r2"])).is_err());
+    assert_eq!((ring.of("r2"), ring.reach()), (None, before));
+    fs::remove_file(journal.join("keys.old")).unwrap();
+    ring.lives_here(&people(&["r2"])).unwrap();
+    assert!(ring.leftover().is_empty() && ring.lacks(before).is_none());
+    assert_eq!(Ring::load(&journal).unwrap().unwrap().of("r2"), ring.of("r2"));
+}
+
+#[test]
+fn a_doomed_key_is_nobodys_and_who_had_it_gets_another() {
+    let (_dir, journal) = journal();
+    let mut ring = Ring::open_or_make(&journal).unwrap();
+    ring.lives_here(&people(&["r1"])).unwrap();
+    let (old, sealed_then) = sealed(&ring, "r1", "she fell");
+    ring.doom(&BTreeSet::from([old]));
+    assert_eq!(ring.of("r1"), None);
+    ring.lives_here(&people(&["r1"])).unwrap();
+    let new = ring.of("r1").unwrap();
+    assert!(new != old && ring.open_body(old, PLACE, &sealed_then).unwrap().is_some(), "not destroyed yet");
+    ring.shred(&[old]).unwrap();
+    assert_eq!((ring.of("r1"), ring.open_body(old, PLACE, &sealed_then).unwrap()), (Some(new), None));
+    assert_eq!(Ring::load(&journal).unwrap().unwrap().of("r1"), Some(new));
+}
+
+#[test]
 fn numbers_end_before_one_reads_as_a_periods() {
     let (_dir, journal) = journal();
     let mut ring = Ring::open_or_make(&journal).unwrap();

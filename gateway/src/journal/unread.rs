@@ -38,6 +38,9 @@ struct Newest {
     /// When the last one of lane `life` was, if somebody may still wait. Absent: nobody does, or it was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     life_ms: Option<i64>,
+    /// Number of a key that the file of that time did not know: whoever reads all of them knows it. 0: it is not known which.
+    #[serde(default)]
+    needs: u32,
     /// People were told that there was a loss. Absent: before that was noted.
     #[serde(default = "yes")]
     is_told: bool,
@@ -65,18 +68,18 @@ pub struct Lost {
 /// # Errors
 /// Where the disk refuses, or keys are only out of sight just now: then nothing is moved but what was begun.
 pub fn begin_anew(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
-    begin(dir, false)
+    begin(dir, None)
 }
 
-/// The same after a record was met whose key the file does not know: it is older than the journal.
+/// The same after it was seen that the file does not know a key, by its number: it is older than the journal.
 ///
 /// # Errors
 /// As [`begin_anew`].
-pub fn begin_anew_beside_older_keys(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
-    begin(dir, true)
+pub fn begin_anew_beside_older_keys(dir: &Path, missing: u32) -> Result<Option<PathBuf>, OpenError> {
+    begin(dir, Some(missing))
 }
 
-fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
+fn begin(dir: &Path, missing: Option<u32>) -> Result<Option<PathBuf>, OpenError> {
     if !exists(dir)? {
         return Ok(None);
     }
@@ -99,7 +102,7 @@ fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
     }
     let ring = ring_path(dir);
     let closed = match Ring::load(dir) {
-        Ok(Some(_)) if are_older => true,
+        Ok(Some(_)) if missing.is_some() => true,
         Ok(Some(_)) => return Ok(None),
         Ok(None) => false,
         Err(error) if error.is_lost() => true,
@@ -130,6 +133,7 @@ fn begin(dir: &Path, are_older: bool) -> Result<Option<PathBuf>, OpenError> {
         let newest = Newest {
             wall_ms: opened.newest_wall_ms,
             life_ms: newest_life(&core.segments)?.map(|(life_ms, _)| life_ms),
+            needs: missing.unwrap_or(0),
             is_told: false,
         };
         write_newest(&folder, &newest)?;
@@ -193,9 +197,13 @@ fn is_open(folder: &Path) -> bool {
     matches!(Ring::load(folder), Ok(Some(ring)) if fits(&ring, folder))
 }
 
-/// The keys know what the newest sealed records there are sealed with: a file from before a key was made opens, and reads no further than that.
+/// The keys know what the newest sealed records there are sealed with, and what others did not: a file from before a key was made opens, and
+/// reads no further than that.
 fn fits(ring: &Ring, folder: &Path) -> bool {
     let paths = Paths::new(folder);
+    if read_newest(folder).is_some_and(|newest| newest.needs != 0 && !ring.knows(newest.needs)) {
+        return false;
+    }
     if !paths.segments.exists() {
         return true;
     }
@@ -331,7 +339,7 @@ impl Lost {
 }
 
 fn note(folder: &Path, change: impl FnOnce(&mut Newest)) -> Result<(), DiskError> {
-    let mut newest = read_newest(folder).unwrap_or(Newest { wall_ms: 0, life_ms: None, is_told: false });
+    let mut newest = read_newest(folder).unwrap_or(Newest { wall_ms: 0, life_ms: None, needs: 0, is_told: false });
     change(&mut newest);
     write_newest(folder, &newest)
 }
@@ -448,7 +456,7 @@ mod tests {
         let folder = dir.join("unread-1");
         fs::create_dir(&folder).unwrap();
         fs::copy(dir.join("head"), folder.join("head")).unwrap();
-        write_newest(&folder, &Newest { wall_ms: NOW_MS, life_ms: Some(NOW_MS), is_told: false }).unwrap();
+        write_newest(&folder, &Newest { wall_ms: NOW_MS, life_ms: Some(NOW_MS), needs: 0, is_told: false }).unwrap();
         // Something of a person's: nothing of it is removed, and the beginning is gone on with.
         let witness = home.path().join("copy");
         let copied = std::process::Command::new("cp").arg("-r").args([&dir, &witness]).status().unwrap();

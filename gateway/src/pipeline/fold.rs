@@ -101,11 +101,9 @@ pub struct State {
     /// What was told last of how things are sealed; empty: all is well.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sealing: String,
-    /// How far the numbers of keys and of periods went when this fold was saved: a file that has fewer is of an earlier day.
+    /// How far the numbers of keys went when this fold was saved: a file that has fewer is of an earlier day.
     #[serde(default)]
-    pub keys_next: u32,
-    #[serde(default)]
-    pub periods: u32,
+    pub key_numbers: vaka_seal::Reach,
     /// Keys that must be gone: a start looks whether they are.
     #[serde(default)]
     pub erased_keys: BTreeSet<u32>,

@@ -116,9 +116,9 @@ pub fn open_to_run(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreE
     }
     match open(dir, size_max_bytes) {
         // The file of keys is from an earlier day, as one put back from a backup is: no waiting makes it newer.
-        Err(RestoreError::Read(ReadError::Keys(e @ KeyError::Missing { .. }))) => {
+        Err(RestoreError::Read(ReadError::Keys(e @ KeyError::Missing { id, .. }))) => {
             tracing::error!("{e}");
-            unread::begin_anew_beside_older_keys(dir)?;
+            unread::begin_anew_beside_older_keys(dir, id)?;
             open(dir, size_max_bytes)
         }
         opened => opened,
@@ -202,10 +202,8 @@ impl Restored {
         self.unopened = scan.unopened;
         let (state, unjudged) = fold.finish();
         if let Some(ring) = self.journal.ring() {
-            let (next, periods) = ring.reach();
-            if next < state.keys_next || periods < state.periods {
-                let (ring, id) = (ring.path().to_owned(), state.keys_next.saturating_sub(1));
-                return Err(KeyError::Missing { ring, id }.into());
+            if let Some(id) = ring.lacks(state.key_numbers) {
+                return Err(KeyError::Missing { ring: ring.path().to_owned(), id }.into());
             }
             ring.doom(&state.erased_keys);
         }
@@ -345,7 +343,7 @@ impl Restored {
     /// So that keys of an earlier day are known as such also where no record after the fold says so.
     fn note_reach(&mut self) {
         if let Some(ring) = self.journal.ring() {
-            (self.state.keys_next, self.state.periods) = ring.reach();
+            self.state.key_numbers = ring.reach();
         }
     }
 

@@ -682,3 +682,153 @@ fn the_call_for_what_could_not_be_read_stays_and_says_what_it_was_when_the_keys_
         bench.keeper = None;
     }
 }
+
+#[test]
+fn a_loss_whose_keys_are_back_before_anybody_was_told_is_told_all_the_same_and_once() {
+    let mut bench = Bench::of_two(true);
+    assert_eq!(bench.press("p2", 1), PublishReason::Success);
+    bench.keeper = None;
+    let (keys, away) = (bench.dir().join("keys"), bench.dir().with_file_name("keys-away"));
+    fs::rename(&keys, &away).unwrap();
+    // The start that found it ended before it told anybody.
+    drop(restore::open_to_run(bench.dir(), SIZE_MAX_BYTES).expect("a press is heard"));
+    fs::rename(&away, &keys).unwrap();
+    crate::journal::unread::begin_anew(bench.dir()).unwrap();
+    bench.start();
+    let row = |bench: &mut Bench, of: &str| bench.rows().into_iter().find(|row| row.device == device(of));
+    let call = row(&mut bench, "alarm-unread-1").expect("who pressed waits for somebody");
+    assert_eq!(call.lane, Lane::Life);
+    assert!(bench.keeper().state().sealing.contains("--aside 1"), "{}", bench.keeper().state().sealing);
+    bench.act(&call, ActWhat::Close, "anna").expect("closed");
+    for _ in 0..2 {
+        bench.kill_and_start();
+        let state = bench.keeper().state();
+        let is_call = |alarm: &crate::rules::alarms::Alarm| alarm.raise.device == device("alarm-unread-1");
+        assert!(!state.alarms.open().any(is_call), "once");
+        assert_eq!(state.sealing, "");
+    }
+}
+
+#[test]
+fn keys_of_an_earlier_day_are_known_as_such_by_the_saved_fold_and_no_number_is_given_twice() {
+    use crate::journal::unread;
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    bench.keeper = None;
+    let dir = bench.dir().to_path_buf();
+    let keys = dir.join("keys");
+    let of_yesterday = fs::read(&keys).unwrap();
+    bench.labels = labels(&[("p1", "resident-three"), ("bed", "resident-one"), ("p2", "resident-two")]);
+    bench.start();
+    assert_eq!(bench.press("p1", 7), PublishReason::Success);
+    // What comes last is another's, and the fold is saved behind it.
+    assert_eq!(bench.press("p2", 7), PublishReason::Success);
+    bench.keeper.take().expect("started").finish();
+    let of_today = fs::read(&keys).unwrap();
+    fs::write(&keys, &of_yesterday).unwrap();
+    let error = restore::open(&dir, SIZE_MAX_BYTES).err().expect("a key is missing").to_string();
+    assert!(error.contains("is older than the journal"), "{error}");
+    drop(restore::open_to_run(&dir, SIZE_MAX_BYTES).expect("a press is heard"));
+    // They open the newest of what was put aside, and do not count as its keys.
+    for _ in 0..2 {
+        assert_eq!(unread::begin_anew(&dir).unwrap(), None);
+        assert!(unread::told(&dir).contains("is older than these records"), "{}", unread::told(&dir));
+    }
+    bench.start();
+    assert_eq!(bench.press("p1", 8), PublishReason::Success);
+    bench.keeper = None;
+    fs::write(&keys, &of_today).unwrap();
+    assert_eq!(unread::begin_anew(&dir).unwrap(), None);
+    for folder in [dir.join("unread-1"), dir] {
+        let report = reader::verify(&folder).unwrap();
+        assert!(report.is_sound() && report.keys.is_none() && report.unopened.is_empty(), "{report:?}");
+    }
+}
+
+#[test]
+fn who_comes_back_before_their_erasure_is_finished_has_a_key_of_their_own_and_loses_nothing_new() {
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    bench.moves_out();
+    let blocked = bench.dir().join("keys.old");
+    fs::create_dir(&blocked).unwrap();
+    let why = bench.erase("resident-one").unwrap_err();
+    assert!(why.contains("recorded") && why.contains("not finished"), "{why}");
+    assert!(bench.keeper().state().sealing.is_empty());
+    assert_eq!(bench.press("p2", 9), PublishReason::Success);
+    assert!(bench.keeper().state().sealing.contains("not finished"), "people are told");
+    let again = bench.erase("resident-one").unwrap_err();
+    assert!(again.contains("recorded and not finished"), "{again}");
+    // The flat has its next tenant, under the same id, with the erasure still open; then there is room again.
+    bench.labels = labels(BOTH);
+    bench.kill_and_start();
+    let doomed = bench.keeper().state().erased_keys.clone();
+    let own = |bench: &mut Bench| bench.keeper().restored.journal.ring().expect("keys").of("resident-one");
+    assert_eq!(own(&mut bench), None, "the one that will go is nobody's");
+    fs::remove_dir(&blocked).unwrap();
+    bench.clock.advance(crate::limits::AGEING_PASS_MS);
+    bench.keeper().keep_house(false);
+    assert!(own(&mut bench).is_some_and(|id| !doomed.contains(&id)), "{:?}", own(&mut bench));
+    assert_eq!(bench.press("p1", 11), PublishReason::Success);
+    assert_eq!(bench.keeper().state().sealing, "", "all is well again");
+    let pressed = |bench: &mut Bench| {
+        let (mut read, mut gone) = (0, 0);
+        reader::scan(bench.dir(), 0, |entry| {
+            let line = crate::pipeline::export::line(&entry.header, entry.body);
+            read += u32::from(line["device"] == "p1" && line["seq"] == 11);
+            gone += u32::from(entry.header.kind == crate::journal::record::Kind::Gone as u8);
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+        (read, gone > 0)
+    };
+    assert_eq!(pressed(&mut bench), (1, true), "the new one's is there, the old one's is gone");
+    let _ = fs::remove_dir_all(restore::index_dir(bench.dir()));
+    bench.kill_and_start();
+    assert_eq!(pressed(&mut bench), (1, true));
+    assert!(bench.rows().iter().any(|row| row.device == device("p1")), "and their alarm is open");
+}
+
+#[test]
+fn a_second_loss_takes_no_name_of_the_first_whose_folder_a_person_has_removed() {
+    use crate::journal::unread;
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    bench.keeper = None;
+    let dir = bench.dir().to_path_buf();
+    fs::remove_file(dir.join("keys")).unwrap();
+    assert_eq!(unread::begin_anew(&dir).unwrap(), Some(dir.join("unread-1")));
+    bench.start();
+    assert_eq!(bench.press("p2", 5), PublishReason::Success);
+    bench.keeper = None;
+    fs::remove_dir_all(dir.join("unread-1")).unwrap();
+    let second = fs::read(dir.join("keys-2")).unwrap();
+    fs::write(dir.join("keys-2"), "damaged").unwrap();
+    assert_eq!(unread::begin_anew(&dir).unwrap(), Some(dir.join("unread-2")));
+    assert!(dir.join("keys-3").exists() && !dir.join("keys-2").exists());
+    let said = unread::told(&dir);
+    assert!(said.contains("keys-2 was damaged"), "{said}");
+    fs::write(dir.join("keys-2"), &second).unwrap();
+    unread::begin_anew(&dir).unwrap();
+    let last = unread::last_life(&dir, "2").unwrap().expect("the press");
+    assert_eq!(crate::pipeline::export::line(&last.header, &last.body)["device"], "p2");
+}
+
+#[test]
+fn records_that_the_whole_reading_finds_closed_are_told_with_how_many() {
+    let mut bench = Bench::of_two(true);
+    bench.lived();
+    let ask = |unopened: Vec<u64>| Input::Ask(Ask::Damaged { records: 9, found: Vec::new(), unopened });
+    bench.keeper().run_batch(&mut vec![ask(Vec::new())]);
+    assert!(!bench.keeper().state().fault_is_active("journal-damaged"));
+    bench.keeper().run_batch(&mut vec![ask(vec![3, 5, 8])]);
+    assert!(bench.rows().iter().any(|row| row.device == device("journal-damaged")));
+    let mut details = Vec::new();
+    reader::scan(bench.dir(), 0, |entry| {
+        let line = crate::pipeline::export::line(&entry.header, entry.body);
+        details.extend(line["detail"].as_str().map(str::to_owned));
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(details.last().map(String::as_str), Some("3 records between 3 and 8: their keys do not open them"));
+}
