@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use vaka_tests::{
-    Centre, Chance, Gateway, Home, LoopDisk, MqttVersion, Paho, Process, eventually, lacks, or_skip, press, run_vaka,
-    setting, vaka_bin,
+    Centre, Chance, Gateway, Home, LoopDisk, MachineClock, MqttVersion, Paho, Process, eventually, lacks, or_skip,
+    press, run_vaka, setting, vaka_bin,
 };
 
 /// Every file below `folder` in which this stands in clear.
@@ -538,4 +538,134 @@ fn keys_that_the_disk_refuses_are_kept_and_the_next_press_is_taken() {
     gateway.restart();
     let old = home.vaka(&["journal", "export", "--aside", "1"]).ok().stdout;
     assert!(old.lines().any(|line| line.contains(r#""kind":"event""#) && line.contains(r#""seq":1"#)), "{old}");
+}
+
+fn lives_in(home: &Home, resident: &str, devices: &[&str]) {
+    home.edit(|config| {
+        let mut table = toml_edit::Table::new();
+        table["id"] = toml_edit::value(resident);
+        config["resident"].as_array_of_tables_mut().expect("people").push(table);
+        for device in config["device"].as_array_of_tables_mut().expect("devices").iter_mut() {
+            if devices.contains(&device["id"].as_str().unwrap_or_default()) {
+                device["resident"] = toml_edit::value(resident);
+            }
+        }
+    });
+}
+
+#[track_caller]
+fn presses(home: &Home, device: &str, seq: u64) {
+    let topic = format!("vaka/v1/{device}/event");
+    let sent = vaka_tests::mosquitto_pub(home, device, MqttVersion::V5, &topic, &press(1, seq));
+    assert_eq!((sent.code, home.events(device, 1, seq)), (0, 1), "{sent:?}");
+}
+
+#[test]
+fn a_start_that_ended_before_it_told_of_lost_keys_is_made_up_for_when_they_are_back() {
+    if lacks(&["sipp", "mosquitto_pub"]) {
+        return;
+    }
+    let (centre, home) = (Centre::start("ok"), home_of_two());
+    home.centre(centre.port);
+    let mut gateway = Gateway::start(&home);
+    presses(&home, "p1", 1);
+    assert!(gateway.stop().success());
+    let (keys, away) = (home.path("journal/keys"), home.path("keys-away"));
+    std::fs::rename(&keys, &away).expect("moved");
+    // Its port is another's: it ends when the journal has begun anew, and before a word of that has left.
+    let taken = std::net::TcpListener::bind(("127.0.0.1", home.mqtt_port)).expect("a free port");
+    let ended = home.vaka(&["run"]);
+    assert!(ended.code == 64 && home.path("journal/unread-1/segments").exists(), "{ended:?}");
+    drop(taken);
+    std::fs::rename(&away, &keys).expect("put back");
+    for _ in 0..2 {
+        gateway.restart();
+        gateway.wait_alarm("the call", |row| row["device"] == "alarm-unread-1" && row["rung"] == "accepted");
+        let calls = centre.alarms().into_iter().filter(|mrq| mrq.code("stc") == Some(9)).count();
+        assert_eq!(calls, 1, "{:?}", centre.alarms());
+        let old = home.vaka(&["journal", "export", "--aside", "1"]).ok().stdout;
+        assert!(old.contains(r#""device":"p1""#), "{old}");
+        gateway.kill();
+    }
+}
+
+#[test]
+fn keys_of_last_night_are_noticed_also_by_a_gateway_that_starts_from_its_saved_fold() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let home = home_of_two();
+    home.device("p3", "pendant");
+    let mut gateway = Gateway::start(&home);
+    let keys = home.path("journal/keys");
+    let of_last_night = std::fs::read(&keys).expect("keys");
+    lives_in(&home, "resident-three", &["p3"]);
+    gateway.reload();
+    gateway.wait_log("the config was read anew");
+    presses(&home, "p3", 1);
+    presses(&home, "p2", 1);
+    assert!(gateway.stop().success());
+    let of_today = std::fs::read(&keys).expect("keys");
+    assert_ne!(of_today, of_last_night);
+    std::fs::write(&keys, &of_last_night).expect("put back from a backup");
+    gateway.restart();
+    presses(&home, "p3", 2);
+    gateway.wait_alarm("the call", |row| row["device"] == "alarm-unread-1" && row["lane"] == "life");
+    gateway.wait_alarm("what is lost", |row| row["device"] == "sealing" && row["lane"] == "technical");
+    assert!(gateway.stop().success());
+    std::fs::write(&keys, &of_today).expect("put back where it was");
+    gateway.restart();
+    assert!(home.vaka(&["check"]).stdout.contains("every one whole"));
+    let old = home.vaka(&["journal", "export", "--aside", "1"]).ok().stdout;
+    assert!(old.contains(r#""device":"p3""#), "{old}");
+    assert_eq!(home.events("p3", 1, 2), 1);
+}
+
+#[test]
+fn an_erasure_that_the_disk_does_not_allow_is_done_within_the_hour_and_spares_who_came_back() {
+    if lacks(&["paho", "mosquitto_pub"]) {
+        return;
+    }
+    let (home, mut clock) = (home_of_two(), MachineClock::new());
+    let words = clock.environment();
+    let mut gateway = Gateway::start_with(&home, &words.each_ref().map(|(name, value)| (*name, value.as_str())));
+    live(&home, &gateway);
+    moves_out(&home);
+    gateway.reload();
+    gateway.wait_log("the config was read anew");
+    let blocked = home.path("journal/keys.old");
+    std::fs::create_dir(&blocked).expect("a folder");
+    let refused = home.vaka(&["resident", "erase", "resident-one", "--by", "staff-anna"]);
+    assert!(
+        refused.code == 1 && refused.stderr.contains("is recorded") && refused.stderr.contains("keys.old"),
+        "{refused:?}"
+    );
+    gateway.wait_alarm("that it is not done", |row| row["device"] == "sealing" && row["lane"] == "technical");
+    // Somebody else comes in under the same id.
+    lives_in(&home, "resident-one", &["p1", "bed1"]);
+    gateway.reload();
+    eventually(
+        "the reload",
+        || gateway.tail(),
+        || (gateway.log().matches("the config was read anew").count() == 2).then_some(()),
+    );
+    presses(&home, "p1", 7);
+    std::fs::remove_dir(&blocked).expect("removed");
+    clock.hours(1);
+    gateway.wait_log("keys destroyed");
+    gateway.wait_alarm("all well", |row| row["device"] == "sealing" && row["over"] == true);
+    presses(&home, "p1", 8);
+    let check = || {
+        assert_eq!(
+            [1, 7, 8].map(|seq| home.events("p1", 1, seq)),
+            [0, 1, 1],
+            "the first one's is gone, the second one's is there"
+        );
+    };
+    check();
+    gateway.kill();
+    std::fs::remove_dir_all(home.path("journal/index")).expect("the index");
+    gateway.restart();
+    check();
+    gateway.wait_alarm("the open call", |row| row["device"] == "p1" && row["rung"] != "closed");
 }
