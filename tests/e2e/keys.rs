@@ -605,6 +605,10 @@ fn keys_of_last_night_are_noticed_also_by_a_gateway_that_starts_from_its_saved_f
     presses(&home, "p3", 1);
     presses(&home, "p2", 1);
     assert!(gateway.stop().success());
+    // The next start reads nothing but what the last one saved.
+    gateway.restart();
+    assert_eq!(gateway.stat()["replayed"], 0);
+    assert!(gateway.stop().success());
     let of_today = std::fs::read(&keys).expect("keys");
     assert_ne!(of_today, of_last_night);
     std::fs::write(&keys, &of_last_night).expect("put back from a backup");
