@@ -472,6 +472,36 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_an_earlier_day_that_open_the_newest_records_are_not_those_of_all() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("journal");
+        fs::create_dir(&dir).unwrap();
+        let mut ring = Ring::open_or_make(&dir).unwrap();
+        let (keys, of_yesterday) = (dir.join("keys"), fs::read(dir.join("keys")).unwrap());
+        let people = BTreeMap::from([("r3".to_owned(), std::collections::BTreeSet::new())]);
+        ring.lives_here(&people).unwrap();
+        let of_r3 = ring.of("r3").unwrap();
+        let options = Options { segment_bytes: 1, reserve_bytes: 0, ..Options::default() };
+        let (mut journal, _) = Journal::open(&dir, options).unwrap();
+        for key_id in [of_r3, 1] {
+            let stamp = Stamp { mono_ms: 1, wall_ms: NOW_MS };
+            journal.append_raw(Kind::Event as u8, Lane::Care as u8, key_id, stamp, b"an event");
+            journal.commit().unwrap();
+        }
+        drop(journal);
+        let of_today = fs::read(&keys).unwrap();
+        fs::write(&keys, &of_yesterday).unwrap();
+        begin_anew_beside_older_keys(&dir, of_r3).unwrap().expect("a loss");
+        for _ in 0..2 {
+            assert_eq!(begin_anew(&dir).unwrap(), None);
+            assert!(told(&dir).contains("is older than these records"), "{}", told(&dir));
+        }
+        fs::write(&keys, &of_today).unwrap();
+        begin_anew(&dir).unwrap();
+        assert!(is_open(&dir.join("unread-1")) && !keys.exists());
+    }
+
+    #[test]
     fn the_last_press_is_looked_for_as_far_back_as_somebody_may_wait_and_no_further() {
         let (life, bed) = (Lane::Life, Lane::Telemetry);
         let press = (life, 1, 0, NOW_MS);
