@@ -136,6 +136,9 @@ fn a_home_whose_key_is_in_the_tpm_opens_on_its_own_machine_alone_and_is_lost_on_
     // The disk in another machine.
     drop(own);
     let other = Tpm::plug_into(system);
+    // Another key beside, as a person keeps one: what is started without the right one goes by none.
+    let beside = "/var/lib/vaka/home/home.key.2";
+    system.run(&format!("printf '5a%.0s' $(seq 32) > {beside}; chown vaka: {beside}; chmod 600 {beside}")).ok();
     let before = system.run("cd /var/lib/vaka/home && sha256sum journal/keys journal/segments/* pki/*").ok().stdout;
     system.run("systemctl restart vaka");
     eventually(
@@ -153,6 +156,7 @@ fn a_home_whose_key_is_in_the_tpm_opens_on_its_own_machine_alone_and_is_lost_on_
     }
     let after = system.run("cd /var/lib/vaka/home && sha256sum journal/keys journal/segments/* pki/*").ok().stdout;
     assert_eq!(before, after, "nothing is made or changed in its place");
+    system.run(&format!("rm {beside}")).ok();
     assert!(!system.path("/var/lib/vaka/home/home.key").exists());
 
     // With the backup's key it goes on.

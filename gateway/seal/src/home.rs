@@ -42,14 +42,19 @@ pub fn files_beside(journal: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Where a key that is sealed to the machine lies (deploy/TPM.md).
-const SEALED: &str = "/etc/vaka/home.key.cred";
+/// What a machine's administrator has added to the gateway's unit (deploy/TPM.md); everybody may read it.
+const UNIT: &str = "/etc/systemd/system/vaka.service.d";
 
-/// The machine has the home's key sealed, and it was not passed to this process: not lost. A folder that may not be looked into is root's, and is
-/// there for nothing else.
+/// The service manager is to pass the home's key: where it did not pass it to this process, it is not lost. The folder that it lies in says nothing:
+/// that is closed to all but root, and other keys lie there too.
 pub(crate) fn is_kept_elsewhere() -> bool {
-    let found = std::fs::metadata(SEALED);
-    found.is_ok() || found.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    is_passed_by(Path::new(UNIT))
+}
+
+fn is_passed_by(unit: &Path) -> bool {
+    let passes = |line: &str| line.starts_with("LoadCredential") && line.contains(&format!("={NAME}:"));
+    let says = |entry: fs::DirEntry| fs::read_to_string(entry.path()).is_ok_and(|text| text.lines().any(passes));
+    fs::read_dir(unit).into_iter().flatten().flatten().any(says)
 }
 
 impl HomeKey {
@@ -197,6 +202,18 @@ mod tests {
             let finished = make(&journal).unwrap();
             assert_eq!((finished.bytes, &finished.from, new.exists()), (made.bytes, &own, false));
         }
+    }
+
+    #[test]
+    fn whether_the_unit_is_to_pass_the_key_is_read_off_the_unit() {
+        let dir = tempfile::tempdir().unwrap();
+        let example = include_str!("../../../deploy/systemd/home-key.example.conf");
+        assert!(!is_passed_by(&dir.path().join("nowhere")));
+        fs::write(dir.path().join("other.conf"), "[Service]\nLoadCredential=device-ca.key:/etc/vaka/ca\n# home.key:\n")
+            .unwrap();
+        assert!(!is_passed_by(dir.path()));
+        fs::write(dir.path().join("home-key.conf"), example).unwrap();
+        assert!(is_passed_by(dir.path()));
     }
 
     #[test]

@@ -38,12 +38,18 @@ pub fn unread(journal: &Path) -> Vec<(PathBuf, PathBuf)> {
     numbers.into_iter().map(|number| (journal.join(format!("unread-{number}")), journal.join(name(number)))).collect()
 }
 
-/// What lies in the folder under a name with a number, whatever comes after a dot: `keys-2`, `keys-2.damaged`.
+/// Most losses that are counted: a person's copy that bears a date (`keys-20261124`) is none of them.
+const LOSSES_MAX: usize = 999;
+
+/// What lies in the folder under a name with a number, and what this program itself leaves beside that: `keys-2`, `keys-2.damaged`.
 fn numbers(journal: &Path, prefix: &str) -> impl Iterator<Item = (usize, PathBuf)> {
     let number = move |entry: fs::DirEntry| {
         let name = entry.file_name();
-        let number = name.to_str()?.strip_prefix(prefix)?.split('.').next()?.parse().ok()?;
-        Some((number, entry.path()))
+        let name = name.to_str()?.strip_prefix(prefix)?;
+        let (number, rest) = name.split_once('.').unwrap_or((name, ""));
+        let is_ours = matches!(rest, "" | "new" | "old" | "damaged") || rest.starts_with("damaged-");
+        let number = number.parse().ok().filter(|_| is_ours)?;
+        (1..=LOSSES_MAX).contains(&number).then(|| (number, entry.path()))
     };
     fs::read_dir(journal).into_iter().flatten().flatten().filter_map(number)
 }
@@ -56,7 +62,10 @@ fn name(number: usize) -> String {
 /// overwrites nothing.
 pub fn ring_path(journal: &Path) -> PathBuf {
     // A folder that a person has removed takes no name with it: the newest keys stay the journal's, also where they are lost by now.
-    let of_keys = numbers(journal, "keys-").map(|found| found.0);
+    // A copy that a person has made beside keys that never were lost is none.
+    let is_first = journal.join(NAME).exists();
+    let followed = |number: &usize| !is_first || journal.join(format!("unread-{}", number - 1)).is_dir();
+    let of_keys = numbers(journal, "keys-").map(|found| found.0).filter(followed);
     let of_losses = numbers(journal, "unread-").filter(|(_, path)| path.is_dir()).map(|found| found.0 + 1);
     journal.join(name(of_keys.chain(of_losses).max().unwrap_or(1)))
 }
@@ -182,6 +191,10 @@ impl Ring {
             let kept = serde_json::from_slice(&plain).map_err(|why| not_keys(why.to_string()))?;
             let ring = Ring::from(path.clone(), home.clone(), kept);
             return ring.map(Some).ok_or_else(|| not_keys("not all keys that belong together are there".to_owned()));
+        }
+        // The machine has it sealed, and did not pass it to this process: what lies beside under its name proves nothing.
+        if crate::home::is_kept_elsewhere() && !homes.iter().any(|home| home.is_credential) {
+            return Err(KeyError::HomeGone(crate::home::file_beside(journal)));
         }
         Err(match (trouble, homes.first()) {
             // The right one may be there, and not to be had just now.

@@ -185,6 +185,12 @@ fn the_newest_keys_stay_the_journals_also_when_a_folder_of_old_records_was_remov
     assert_eq!(ring_path(journal), journal.join("keys-2"));
     std::fs::remove_dir(journal.join("unread-1")).unwrap();
     assert_eq!(ring_path(journal), journal.join("keys-2"), "a person has removed what nobody can read");
+    for copy in ["keys-20261124", "keys-20261124.bak", "keys-0", "keys-of-today", "keys-5.bak", "keys.bak"] {
+        std::fs::write(journal.join(copy), "").unwrap();
+    }
+    assert_eq!(ring_path(journal), journal.join("keys-2"), "a person's copies are copies");
+    std::fs::write(journal.join("keys"), "").unwrap();
+    assert_eq!(ring_path(journal), journal.join("keys"), "one beside keys that never were lost too");
 }
 
 /// Sealed for this resident in the class's period of now.

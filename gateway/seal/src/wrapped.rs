@@ -62,7 +62,7 @@ pub fn make(path: &Path, label: &str, home: Option<&HomeKey>) -> Result<[u8; KEY
 /// The same key, sealed from now on; what lay there in clear is overwritten. False: there is none in clear.
 ///
 /// # Errors
-/// [`KeyError`]; then the file is as it was.
+/// [`KeyError`]; then the file is as it was, or sealed with what lay there in clear left beside it.
 pub fn seal(path: &Path, label: &str, home: &HomeKey) -> Result<bool, KeyError> {
     let Some(key) = read(path, label, Some(home))? else { return Ok(false) };
     let text = fs::read_to_string(path).map_err(|source| KeyError::File {

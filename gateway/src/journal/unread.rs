@@ -123,20 +123,20 @@ fn begin(dir: &Path, missing: Option<u32>) -> Result<Option<PathBuf>, OpenError>
         let empty = aside.last().filter(|(folder, _)| is_next && !folder.join("segments").exists());
         let own = || dir.join(format!("unread-{}", ring_number(&ring)));
         let folder = empty.map_or_else(own, |(folder, _)| folder.clone());
-        // Before its folder is there: that one gives the next keys another name.
-        if closed {
-            set_aside(&ring)?;
-        }
         fs::create_dir(&folder).or_else(known).map_err(at("creating", &folder))?;
         // A journal without a head is read too.
         fs::copy(&paths.head, folder.join("head")).map(drop).or_else(gone).map_err(at("copying", &paths.head))?;
         let newest = Newest {
             wall_ms: opened.newest_wall_ms,
             life_ms: newest_life(&core.segments)?.map(|(life_ms, _)| life_ms),
-            needs: missing.unwrap_or(0),
+            // What a start noted that was cut off stays.
+            needs: missing.or_else(|| Some(read_newest(&folder)?.needs)).unwrap_or(0),
             is_told: false,
         };
         write_newest(&folder, &newest)?;
+        if closed {
+            set_aside(&ring)?;
+        }
         let there = folder.join("segments");
         fs::rename(&paths.segments, &there).map_err(at("moving", &paths.segments))?;
         sync(&folder)?;
@@ -491,7 +491,16 @@ mod tests {
         drop(journal);
         let of_today = fs::read(&keys).unwrap();
         fs::write(&keys, &of_yesterday).unwrap();
-        begin_anew_beside_older_keys(&dir, of_r3).unwrap().expect("a loss");
+        let uncut = home.path().join("uncut");
+        assert!(std::process::Command::new("cp").arg("-r").args([&dir, &uncut]).status().unwrap().success());
+        begin_anew_beside_older_keys(&uncut, of_r3).unwrap().expect("a loss");
+        assert!(uncut.join("keys.damaged").exists() && read_newest(&uncut.join("unread-1")).unwrap().needs == of_r3);
+        // Cut off once, after it was noted what for and the keys were kept aside.
+        let folder = dir.join("unread-1");
+        fs::create_dir(&folder).unwrap();
+        write_newest(&folder, &Newest { wall_ms: NOW_MS, life_ms: None, needs: of_r3, is_told: false }).unwrap();
+        set_aside(&keys).unwrap();
+        assert_eq!(begin_anew(&dir).unwrap(), Some(folder));
         for _ in 0..2 {
             assert_eq!(begin_anew(&dir).unwrap(), None);
             assert!(told(&dir).contains("is older than these records"), "{}", told(&dir));

@@ -38,8 +38,10 @@ pub(super) struct Ageing {
     /// Latest wall time that was gone by, UTC milliseconds: a period never ends before it, so that one who set the clock back makes nothing go
     /// early. What records say is not asked: one from a wrong year would make periods without end.
     newest_ms: i64,
-    /// Why times are not held; empty: they are.
+    /// Why what is over is still readable; empty: it is not.
     pub trouble: String,
+    /// Why there are no keys for times that are agreed; empty: there are.
+    pub not_begun: String,
 }
 
 impl Ageing {
@@ -74,13 +76,14 @@ pub fn due_ms(period: &Period, kept: &Days) -> Option<i64> {
 }
 
 /// The oldest open alarm because of which a class's records up to `until_ms` (UTC) stay. One of life or care may need whatever was recorded, by
-/// whatever clock, so it holds all; one of equipment, which may stay open for months, holds its own lane. At a hub something is always open
-/// somewhere: what a home has told holds from the day before it, and the home itself holds all.
+/// whatever clock, so it holds all; one of equipment, which may stay open for months, holds its own lane from the day before it. At a hub
+/// something is always open somewhere: what a home has told holds from the day before it, and the home itself holds all.
 pub fn held_by<'a>(state: &'a State, class: &str, until_ms: i64) -> Option<&'a Alarm> {
     let holds = |alarm: &&Alarm| {
-        let is_of_class = matches!(alarm.raise.lane, Lane::Life | Lane::Care) || alarm.raise.lane.as_str() == class;
+        let is_of_somebody = matches!(alarm.raise.lane, Lane::Life | Lane::Care);
         let since_ms = alarm.raised_at.min(alarm.raise.happened_at).saturating_sub(DAY_MS);
-        is_of_class && (alarm.raise.home.is_none() || until_ms > since_ms)
+        let holds_all = is_of_somebody && alarm.raise.home.is_none();
+        holds_all || (is_of_somebody || alarm.raise.lane.as_str() == class) && until_ms > since_ms
     };
     state.alarms.open().filter(holds).min_by_key(|alarm| alarm.raised_at)
 }
@@ -88,10 +91,13 @@ pub fn held_by<'a>(state: &'a State, class: &str, until_ms: i64) -> Option<&'a A
 impl Keeper {
     /// Periods as agreed: those that are missing are begun at once, others change by a clock that can be gone by.
     pub(super) fn begin_periods(&mut self, is_sure: bool) {
-        if let Err(e) = self.try_begin_periods(is_sure) {
-            error!("making keys for retention times: {e}; what is recorded goes on under the keys that there are");
-            self.ageing.trouble = format!("retention times: {e}");
-        }
+        self.ageing.not_begun = match self.try_begin_periods(is_sure) {
+            Ok(()) => String::new(),
+            Err(e) => {
+                error!("making keys for retention times: {e}; what is recorded goes on under the keys that there are");
+                format!("retention times: {e}")
+            }
+        };
     }
 
     fn try_begin_periods(&mut self, is_sure: bool) -> Result<(), KeyError> {

@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use vaka_protocol::{DeviceId, Lane};
 use vaka_seal::{KeyError, Place, Ring};
 
+use super::ageing::Ageing;
 use super::fold::State;
 use super::follow::Touched;
 use super::keeper::{Ask, Keeper};
@@ -140,7 +141,8 @@ impl Keeper {
         // What is said first is what can be mended first.
         let leftover = self.restored.journal.ring().map_or_else(String::new, |ring| ring.leftover().to_owned());
         let Restored { in_clear: cut_off, unread, .. } = &self.restored;
-        let all = [in_clear, &self.keyless, &self.unerased, &self.ageing.trouble, cut_off, &leftover, unread];
+        let Ageing { trouble, not_begun, .. } = &self.ageing;
+        let all = [in_clear, &self.keyless, &self.unerased, trouble, not_begun, cut_off, &leftover, unread];
         let detail = all.into_iter().filter(|why| !why.is_empty()).collect::<Vec<_>>().join(". ");
         let (active, state) = (!detail.is_empty(), &self.restored.state);
         if active != state.fault_is_active(FAULT) || (active && detail != state.sealing) {
@@ -163,7 +165,8 @@ impl Keeper {
         if !self.unerased.is_empty() {
             self.finish_erasures();
         }
-        if !self.keyless.is_empty() {
+        // Which begins periods too.
+        if !self.keyless.is_empty() || !self.ageing.not_begun.is_empty() {
             self.live_here();
         }
     }

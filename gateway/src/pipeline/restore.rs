@@ -440,6 +440,10 @@ impl Folding {
         if let Record::Decisions(Decisions { cursor, .. }) = &record {
             self.unjudged.remove(cursor);
         }
+        if matches!(record, Record::Gone) && !body.is_empty() {
+            // Its days are over: a checkpoint, also an older program's, knows of what nobody can read any more.
+            self.is_whole = false;
+        }
         if let Record::Aged(_) = &record {
             // What was judged may be readable still where the decisions are not: nothing older is judged again.
             self.unjudged.clear();

@@ -114,8 +114,10 @@ impl Trail {
         if let Some(Question::Answered(record)) = self.question { Some(record) } else { None }
     }
 
+    /// The newest stays, and the newest good one: that somebody is home is not forgotten because their device has been silent since.
     pub(super) fn age(&mut self, until_ms: i64) {
-        self.fixes.retain(|fix| fix.at.wall_ms > until_ms);
+        let (newest, good) = (self.fixes.last().copied(), self.fixes.iter().rfind(|fix| !fix.poor).copied());
+        self.fixes.retain(|fix| fix.at.wall_ms > until_ms || Some(*fix) == newest || Some(*fix) == good);
     }
 
     pub(super) fn ask(&mut self) {
