@@ -451,6 +451,10 @@ pub const SIGNATURES_KEPT: usize = 64;
 /// walking with a position each minute stays whole.
 pub const TRAIL_FIXES_MAX: usize = 64;
 
+/// How long before the newest, in milliseconds, positions stay though their days are over. Source: our choice; somebody who came home and whose
+/// device has been silent since is at home by the positions of their way in: those from indoors are too uncertain to tell.
+pub const TRAIL_STAYS_MS: i64 = 60 * 60 * 1_000;
+
 /// How long positions are remembered, in milliseconds before the newest. Beyond: gone. Source: our choice; a whole night and a day of
 /// outage can be judged as of then, and nobody's ways are kept for longer than that needs.
 pub const TRAIL_MS_MAX: i64 = 86_400_000;

@@ -227,8 +227,14 @@ fn a_record_from_a_wrong_year_makes_no_periods_without_end_and_keeps_nothing_for
 fn what_is_remembered_of_records_goes_with_them() {
     use crate::journal::record::{Aged, AgedPeriod, Look, LookAsked, LookStep, Signed, SignedWhat};
     let mut bench = Bench::keeping(&[(Class::Telemetry, 3), (Class::Care, 3), (Class::Life, 3)]);
-    let position = r#"{"v":1,"restart":1,"seq":1,"event":{"position":{"lat_e7":593293000,"lon_e7":180686000}}}"#;
-    assert_eq!(bench.publish("p1", position), PublishReason::Success);
+    // On the way home, and there two hours later; then it is silent.
+    let now = bench.wall_ms();
+    for (seq, at, lat_e7) in [(1, now - 7_200_000, 593_390_000), (4, now, 593_293_000)] {
+        let position = format!(
+            r#"{{"v":1,"restart":1,"seq":{seq},"at":{at},"event":{{"position":{{"lat_e7":{lat_e7},"lon_e7":180686000}}}}}}"#
+        );
+        assert_eq!(bench.publish("p1", &position), PublishReason::Success);
+    }
     let pulse = r#"{"v":1,"restart":1,"seq":2,"event":{"vital":{"kind":"heart_rate","value":"61","unit":"1/min"}}}"#;
     assert_eq!(bench.publish("p1", pulse), PublishReason::Success);
     let what = SignedWhat::Visit { planned_at: None, settles: None };
@@ -256,9 +262,9 @@ fn what_is_remembered_of_records_goes_with_them() {
         let readings = serde_json::to_string(&care.vital).unwrap().matches("heart_rate").count();
         (fixes, readings, care.signed.of("r1").count(), care.look.of("r1").count())
     };
-    assert_eq!(remembered(&mut bench), (1, 1, 1, 1));
+    assert_eq!(remembered(&mut bench), (2, 1, 1, 1));
     bench.days_pass(2);
-    assert_eq!(remembered(&mut bench), (1, 1, 1, 1), "their days are not over");
+    assert_eq!(remembered(&mut bench), (2, 1, 1, 1), "their days are not over");
     // One alarm whose press bears an old time, closed today: nothing of it is over.
     let old = bench.wall_ms() - 30 * DAY_MS;
     let press = format!(r#"{{"v":1,"restart":1,"seq":3,"at":{old},"event":{{"button":{{"press":"short"}}}}}}"#);

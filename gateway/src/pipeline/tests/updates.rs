@@ -148,3 +148,25 @@ fn a_checkpoint_of_an_older_program_takes_nothing_from_a_fold_that_is_whole() {
     assert_eq!(bench.press("p1", 2), PublishReason::Success);
     assert_eq!(bench.keeper().state().alarms.open().next().map(|alarm| alarm.count), Some(2));
 }
+
+#[test]
+fn what_nobody_can_read_any_more_is_known_from_an_older_programs_checkpoint() {
+    for is_over in [false, true] {
+        let mut bench = Bench::new();
+        let older = crate::pipeline::fold::State { folded_by: restore::FOLD - 1, trace: vec![7], ..Default::default() };
+        let bytes = minicbor_serde::to_vec(&older).unwrap();
+        let clock = crate::clock::ManualClock::new(1_795_000_000_000);
+        let restored = &mut bench.keeper().restored;
+        // As the reader hands out what is gone: with the days that it was kept, or without where somebody was erased.
+        let body: &[u8] = if is_over { &[3] } else { &[] };
+        let stamp = crate::journal::Stamp { mono_ms: 1, wall_ms: 1_795_000_000_000 };
+        restored.journal.append_raw(crate::journal::record::Kind::Gone as u8, Lane::Telemetry as u8, 0, stamp, body);
+        let checkpoint = Record::Checkpoint(serde_bytes::ByteBuf::from(bytes));
+        let header = restored.append(&checkpoint, Lane::Technical, &clock);
+        restored.journal.commit().unwrap();
+        restored.state.cursor = header.seq;
+        restored.state.folded_by = restore::FOLD - 1;
+        bench.stop_and_start();
+        assert_eq!(bench.keeper().state().trace == [7], is_over);
+    }
+}

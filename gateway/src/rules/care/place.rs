@@ -93,7 +93,7 @@ impl Places {
         self.0.retain(|device, _| !(gone.is_theirs)(device));
     }
 
-    /// Positions up to `until_ms` (UTC) are forgotten, but for the newest of each device.
+    /// Positions up to `until_ms` (UTC) are forgotten, but for the newest hour of each device.
     pub fn age(&mut self, until_ms: i64) {
         self.0.values_mut().for_each(|trail| trail.age(until_ms));
     }

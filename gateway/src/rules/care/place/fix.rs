@@ -11,7 +11,7 @@ use super::super::Sight;
 use super::super::moment::At;
 use crate::limits::{
     ASSIGNED_RESTART, FIX_AGE_S_MAX, POSITION_ACCURACY_M_ASSUMED, POSITION_ACCURACY_M_POOR, SPEED_M_S_MAX,
-    TRAIL_FIXES_MAX, TRAIL_MS_MAX,
+    TRAIL_FIXES_MAX, TRAIL_MS_MAX, TRAIL_STAYS_MS,
 };
 
 /// One position.
@@ -114,10 +114,10 @@ impl Trail {
         if let Some(Question::Answered(record)) = self.question { Some(record) } else { None }
     }
 
-    /// The newest stays, and the newest good one: that somebody is home is not forgotten because their device has been silent since.
+    /// What was last known stays: that somebody is home is not forgotten because their device has been silent since.
     pub(super) fn age(&mut self, until_ms: i64) {
-        let (newest, good) = (self.fixes.last().copied(), self.fixes.iter().rfind(|fix| !fix.poor).copied());
-        self.fixes.retain(|fix| fix.at.wall_ms > until_ms || Some(*fix) == newest || Some(*fix) == good);
+        let last_ms = self.newest().map_or(i64::MAX, |newest| newest.at.wall_ms.saturating_sub(TRAIL_STAYS_MS));
+        self.fixes.retain(|fix| fix.at.wall_ms > until_ms.min(last_ms - 1));
     }
 
     pub(super) fn ask(&mut self) {
