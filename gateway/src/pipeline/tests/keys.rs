@@ -44,6 +44,18 @@ impl Bench {
         self.publish("bed", r#"{"v":1,"restart":1,"seq":1,"event":{"bed":{"occupied":true}}}"#);
     }
 
+    /// Two lived here, then somebody new came and pressed; with the keys of before that.
+    fn since_yesterday() -> (Bench, Vec<u8>) {
+        let mut bench = Bench::of_two(true);
+        bench.lived();
+        bench.keeper = None;
+        let of_yesterday = fs::read(bench.dir().join("keys")).unwrap();
+        bench.labels = labels(&[("p1", "resident-three"), ("bed", "resident-one"), ("p2", "resident-two")]);
+        bench.start();
+        assert_eq!(bench.press("p1", 7), PublishReason::Success);
+        (bench, of_yesterday)
+    }
+
     /// The first has moved out.
     fn moves_out(&mut self) {
         self.labels = labels(SECOND);
@@ -394,17 +406,10 @@ fn damaged_keys_or_a_home_key_that_does_not_fit_are_kept_and_the_next_press_is_t
 #[test]
 fn keys_of_an_earlier_day_stop_no_start_and_count_as_lost_until_the_right_ones_are_back() {
     use crate::journal::unread;
-    let mut bench = Bench::of_two(true);
-    bench.lived();
+    let (mut bench, of_yesterday) = Bench::since_yesterday();
     bench.keeper = None;
     let dir = bench.dir().to_path_buf();
     let keys = dir.join("keys");
-    let of_yesterday = fs::read(&keys).unwrap();
-    // Somebody new has a key since, and presses.
-    bench.labels = labels(&[("p1", "resident-three"), ("bed", "resident-one"), ("p2", "resident-two")]);
-    bench.start();
-    assert_eq!(bench.press("p1", 7), PublishReason::Success);
-    bench.keeper = None;
     let of_today = fs::read(&keys).unwrap();
     fs::write(&keys, &of_yesterday).unwrap();
     let _ = fs::remove_dir_all(restore::index_dir(&dir));
@@ -712,15 +717,9 @@ fn a_loss_whose_keys_are_back_before_anybody_was_told_is_told_all_the_same_and_o
 #[test]
 fn keys_of_an_earlier_day_are_known_as_such_by_the_saved_fold_and_no_number_is_given_twice() {
     use crate::journal::unread;
-    let mut bench = Bench::of_two(true);
-    bench.lived();
-    bench.keeper = None;
+    let (mut bench, of_yesterday) = Bench::since_yesterday();
     let dir = bench.dir().to_path_buf();
     let keys = dir.join("keys");
-    let of_yesterday = fs::read(&keys).unwrap();
-    bench.labels = labels(&[("p1", "resident-three"), ("bed", "resident-one"), ("p2", "resident-two")]);
-    bench.start();
-    assert_eq!(bench.press("p1", 7), PublishReason::Success);
     // What comes last is another's, and the fold is saved behind it.
     assert_eq!(bench.press("p2", 7), PublishReason::Success);
     bench.keeper.take().expect("started").finish();
