@@ -220,6 +220,13 @@ fn installed_started_killed_hung_misconfigured_upgraded_and_purged() {
         let id = alarm["id"].as_str().expect("an id");
         vaka(&format!("alarm close {id} --by anna --outcome false")).ok();
     }
+    // What the new program could not start with leaves the old one running.
+    let swap = |from: &str, to: &str| run(&format!("sed -i s/{from}/{to}/ /var/lib/vaka/home/vaka.toml")).ok();
+    swap("time_zone", "time_zome");
+    let held = run("dpkg -i /root/vaka.deb < /dev/null").ok();
+    assert!(held.stderr.contains("cannot read this home") && held.stderr.contains("`time_zome`"), "{held:?}");
+    assert_eq!(show("MainPID"), before, "the program before goes on");
+    swap("time_zome", "time_zone");
     run("dpkg -i /root/vaka.deb < /dev/null").ok();
     active("the upgraded gateway");
     assert_ne!(show("MainPID"), before, "it runs the new program");

@@ -75,7 +75,6 @@ fn a_gateway_that_is_well_or_down_or_told_nonsense() {
     let mut gateway = Gateway::start(&home);
     follow("Start here", &home, "");
     follow("A certificate ends", &home, "");
-    follow("No backup is made", &home, "");
     publish(&home, &press(1, 1));
     let accepted = gateway.wait_alarm("the accepted alarm", |row| row["rung"] == "accepted");
     follow("Person not confirmed", &home, "");
@@ -83,7 +82,6 @@ fn a_gateway_that_is_well_or_down_or_told_nonsense() {
     follow("Telemetry was lost", &home, "");
     follow("The door is crowded", &home, "");
     follow("A home is away", &home, "");
-    follow("A device is silent", &home, "");
     publish(&home, &event(1, 2, r#"{"battery":{"percent":11,"low":true}}"#));
     follow("A battery is low", &home, "");
     follow("A device is lost or stolen", &home, "");
@@ -125,7 +123,22 @@ fn a_box_that_gives_its_place_to_another() {
     let recipients = said.lines().last().expect("what to write into vaka.toml").to_owned();
     let config = fs::read_to_string(home.config()).expect("vaka.toml");
     fs::write(home.config(), format!("{config}\n[backup]\n{recipients}\n")).expect("writing vaka.toml");
+    follow("No backup is made", &home, "");
     follow("A box is replaced", &home, "");
+}
+
+#[test]
+fn a_device_that_has_been_silent_for_days() {
+    if lacks(&["mosquitto_pub"]) {
+        return;
+    }
+    let (home, mut clock) = (home(), MachineClock::new());
+    let environment = clock.environment();
+    let gateway = Gateway::start_with(&home, &environment.each_ref().map(|(name, value)| (*name, value.as_str())));
+    publish(&home, &event(1, 1, r#"{"battery":{"percent":71,"low":false}}"#));
+    clock.hours(72);
+    gateway.wait_alarm("its silence", |row| row["device"] == "p1");
+    follow_where("A device is silent", &home, "", &environment);
 }
 
 #[test]
