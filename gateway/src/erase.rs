@@ -58,6 +58,10 @@ pub fn everything(config: &Config, fill: bool) -> Result<Erased, EraseError> {
     let places = [home, journal].map(|place| place.canonicalize().unwrap_or_else(|_| place.clone()));
     // Keys first: without them most of the rest is noise already.
     let keys = vaka_seal::home::files_beside(journal);
+    // A device's key opens every box that is restored from this home.
+    for path in &devices_beside(config) {
+        gone(path, &mut erased)?;
+    }
     for path in [config.pki().dir()].into_iter().chain(keys.iter().map(PathBuf::as_path)) {
         root_gone(path, &mut erased)?;
     }
@@ -92,6 +96,17 @@ pub fn everything(config: &Config, fill: bool) -> Result<Erased, EraseError> {
     }
     root_gone(home, &mut erased)?;
     Ok(erased)
+}
+
+/// Folders beside the home with a device's key, as `vaka device add --out` makes them: by the authority that lies there too, which is this home's.
+fn devices_beside(config: &Config) -> Vec<PathBuf> {
+    let Ok(authority) = fs::read(config.pki().server_ca()) else { return Vec::new() };
+    let home = config.home.canonicalize().unwrap_or_else(|_| config.home.clone());
+    let is_devices = |path: &PathBuf| {
+        *path != home && path.join("key.pem").is_file() && fs::read(path.join("ca.pem")).is_ok_and(|ca| ca == authority)
+    };
+    let beside = home.parent().map(fs::read_dir).into_iter().flatten().flatten().flatten();
+    beside.map(|entry| entry.path()).filter(is_devices).collect()
 }
 
 /// A folder that vaka.toml names: where it is a link, what it leads to goes first.

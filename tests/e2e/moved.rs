@@ -309,6 +309,13 @@ fn nothing_of_an_erased_home_is_found_on_its_disk() {
         config["journal"]["size_max_mib"] = value(32);
     });
     residents(&home, &[("r1", "+46701234567")]);
+    // Beside the home, as INSTALL has it; and of another home there, which is not ours.
+    let (own, other) = (home.dir().join("p9"), home.dir().join("other"));
+    home.vaka(&["device", "add", "p9", "--kind", "pendant", "--out", own.to_str().expect("text")]).ok();
+    std::fs::create_dir(&other).expect("a folder");
+    for file in ["key.pem", "ca.pem"] {
+        std::fs::write(other.join(file), "of another").expect("a file");
+    }
     let mut gateway = Gateway::start(&home);
     publish(&home, "p1", &press(1, 1));
     publish(&home, "p1", "gibberish of stina bergstrom, kept for a person");
@@ -323,6 +330,8 @@ fn nothing_of_an_erased_home_is_found_on_its_disk() {
         let pem = std::fs::read_to_string(home.path(&format!("pki/{name}"))).expect("a key");
         needles.push(pem.lines().nth(1).expect("its first line").to_owned());
     }
+    let pem = std::fs::read_to_string(own.join("key.pem")).expect("a device's key");
+    needles.push(pem.lines().nth(1).expect("its first line").to_owned());
     let found = |needles: &[String]| needles.iter().filter(|needle| disk.holds(needle)).cloned().collect::<Vec<_>>();
     assert_eq!(found(&needles), needles, "the search finds what is there");
 
@@ -332,7 +341,7 @@ fn nothing_of_an_erased_home_is_found_on_its_disk() {
     assert!(home.config().exists());
     home.vaka(&["erase", "--everything", "--yes", "--even-so"]).ok();
     assert!(gateway.ended().success(), "{}", gateway.tail());
-    assert!(!home.path("").exists());
+    assert!(!home.path("").exists() && !own.exists() && other.join("key.pem").exists());
     assert_eq!(found(&needles), Vec::<String>::new());
     // Nor what the first vaka.toml said before it was changed.
     assert!(!disk.holds("controller_id"));

@@ -19,6 +19,7 @@ use vaka_update::slots::Stage;
 use vaka_update::{Formats, State, Version};
 
 use crate::config::Config;
+use crate::journal::format;
 
 pub(crate) use work::publisher;
 pub use work::{MANIFEST, SIGNATURE, Work, start};
@@ -36,8 +37,12 @@ const PACKAGED: &str = "packaged";
 
 /// What this program reads and writes. Raise a number in the release that writes what older ones would misread, one release after the
 /// one that reads it: a box goes back one step.
-pub const FORMATS: Formats =
-    Formats { journal: Format { reads: (1, 1), writes: crate::journal::format::VERSION as u32 } };
+pub const FORMATS: Formats = Formats {
+    journal: Format {
+        reads: (format::VERSION as u32, format::VERSION_SEALED as u32),
+        writes: format::VERSION_SEALED as u32,
+    },
+};
 
 /// The version that the package has.
 pub fn packaged() -> Version {
@@ -178,5 +183,31 @@ pub fn set_alarm_clock(after_s: u32) {
     unsafe {
         libc::signal(libc::SIGALRM, libc::SIG_DFL);
         libc::alarm(after_s);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Journal, Options};
+
+    #[test]
+    fn the_formats_that_are_said_are_those_that_are_written() {
+        for is_sealed in [false, true] {
+            let home = tempfile::tempdir().unwrap();
+            let dir = home.path().join("journal");
+            std::fs::create_dir(&dir).unwrap();
+            if is_sealed {
+                vaka_seal::Ring::open_or_make(&dir).unwrap();
+            }
+            let (mut journal, _) = Journal::open(&dir, Options { reserve_bytes: 0, ..Options::default() }).unwrap();
+            journal.append_raw(2, 0, 0, crate::journal::Stamp { mono_ms: 1, wall_ms: 1 }, b"an event");
+            journal.commit().unwrap();
+            let segment = std::fs::read_dir(dir.join("segments")).unwrap().next().unwrap().unwrap().path();
+            let version = std::fs::read(segment).unwrap()[8..10].try_into().map(u16::from_le_bytes).unwrap();
+            assert!(FORMATS.journal.reads(version.into()));
+            // A new home's journal is sealed.
+            assert!(!is_sealed || FORMATS.journal.writes == u32::from(version));
+        }
     }
 }
