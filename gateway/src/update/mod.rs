@@ -204,9 +204,10 @@ mod tests {
             journal.append_raw(2, 0, 0, crate::journal::Stamp { mono_ms: 1, wall_ms: 1 }, b"an event");
             journal.commit().unwrap();
             let segment = std::fs::read_dir(dir.join("segments")).unwrap().next().unwrap().unwrap().path();
-            let version = std::fs::read(segment).unwrap()[8..10].try_into().map(u16::from_le_bytes).unwrap();
+            let bytes = std::fs::read(segment).unwrap();
+            let version = u16::from_le_bytes([bytes[8], bytes[9]]);
             let (least, most) = FORMATS.journal.reads;
-            assert!((least..=most).contains(&version.into()));
+            assert!((least..=most).contains(&u32::from(version)));
             // A new home's journal is sealed.
             assert!(!is_sealed || FORMATS.journal.writes == u32::from(version));
         }
