@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_bytes::ByteBuf;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use vaka_protocol::Lane;
 use vaka_seal::KeyError;
 
@@ -103,6 +103,10 @@ pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
     // What was to be destroyed is told, and keeps no press waiting.
     restored.in_clear =
         left.map_or_else(String::new, |why| format!("{why}: it holds records in clear; remove it, then restart"));
+    let leftover = restored.journal.ring().map_or_else(String::new, |ring| ring.leftover().to_owned());
+    for why in [&restored.in_clear, &leftover].into_iter().filter(|why| !why.is_empty()) {
+        error!("{why}");
+    }
     Ok(restored)
 }
 
@@ -112,12 +116,12 @@ pub fn open(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
 /// As [`open`].
 pub fn open_to_run(dir: &Path, size_max_bytes: u64) -> Result<Restored, RestoreError> {
     if let Some(aside) = unread::begin_anew(dir)? {
-        tracing::error!("its records were put aside as {}: {}", aside.display(), unread::told(dir));
+        error!("its records were put aside as {}: {}", aside.display(), unread::told(dir));
     }
     match open(dir, size_max_bytes) {
         // The file of keys is from an earlier day, as one put back from a backup is: no waiting makes it newer.
         Err(RestoreError::Read(ReadError::Keys(e @ KeyError::Missing { id, .. }))) => {
-            tracing::error!("{e}");
+            error!("{e}");
             unread::begin_anew_beside_older_keys(dir, id)?;
             open(dir, size_max_bytes)
         }
